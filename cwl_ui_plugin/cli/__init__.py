@@ -1,0 +1,1 @@
+"""The command ``cwl-ui-plugin``."""

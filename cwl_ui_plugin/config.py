@@ -1,0 +1,216 @@
+"""Typed access to the ``[cwl]`` section of Airflow's configuration.
+
+Every option is declared once, in :data:`OPTIONS`; ``airflow config list`` shows the same list (see
+``provider_info``). Values are read when they are asked for, never at import.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow.configuration import AirflowConfigParser
+
+SECTION = "cwl"
+MEBIBYTE = 1024 * 1024
+CONTAINER_ENGINES = ("auto", "docker", "podman", "singularity", "udocker", "none")
+
+
+class ConfigError(ValueError):
+    """An option of ``[cwl]`` has a value that can't be used."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of the section; ``default`` is text, as Airflow keeps it."""
+
+    name: str
+    default: str
+    type: str
+    description: str
+    example: str | None = None
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "workflows_folder",
+        "",
+        "string",
+        "Where uploaded workflows are kept. Empty: the folder cwl/workflows in the Airflow home. "
+        "API server, Dag processor and workers must see the same files there.",
+        "/srv/cwl/workflows",
+    ),
+    Option(
+        "inputs_folder",
+        "",
+        "string",
+        "Relative paths in a job are resolved against this folder, and files uploaded as inputs are put "
+        "below it. Empty: the folder cwl/inputs in the Airflow home.",
+        "/srv/cwl/inputs",
+    ),
+    Option(
+        "input_roots",
+        "",
+        "string",
+        "More folders that the files of a job may come from, separated by colons. "
+        "A file outside of them and of inputs_folder is refused.",
+        "/data/genomes:/data/reads",
+    ),
+    Option(
+        "outputs_folder",
+        "",
+        "string",
+        "Outputs of a run go to <outputs_folder>/<dag_id>/<run_id>, if its job names no output_folder. "
+        "Empty: the folder cwl/outputs in the Airflow home.",
+        "/srv/cwl/outputs",
+    ),
+    Option(
+        "output_roots",
+        "",
+        "string",
+        "More folders that a job may name as its output_folder or tmp_folder, separated by colons, besides "
+        "outputs_folder and tmp_folder.",
+        "/data/results",
+    ),
+    Option(
+        "tmp_folder",
+        "",
+        "string",
+        "Intermediate files of runs; all workers must see the same files there. "
+        "Empty: the folder cwl/tmp in the Airflow home.",
+        "/scratch/cwl",
+    ),
+    Option("max_upload_size", "33554432", "integer", "Largest upload of a workflow, in bytes."),
+    Option(
+        "max_unpacked_size",
+        "268435456",
+        "integer",
+        "Largest size of the files of an uploaded zip after unpacking, in bytes.",
+    ),
+    Option("max_unpacked_files", "5000", "integer", "Most files that an uploaded zip may hold."),
+    Option("max_input_size", "10737418240", "integer", "Largest file that can be uploaded as an input, in bytes."),
+    Option(
+        "compile_timeout",
+        "300",
+        "integer",
+        "Seconds after which the validation of an uploaded workflow is given up.",
+    ),
+    Option(
+        "allow_network",
+        "False",
+        "boolean",
+        "Let the validation of a workflow, and input files, be fetched from the network.",
+    ),
+    Option(
+        "container_engine",
+        "auto",
+        "string",
+        "What runs tools with a DockerRequirement: auto (the first of docker, podman, singularity, udocker "
+        "that answers), docker, podman, singularity, udocker or none.",
+    ),
+    Option("use_container", "True", "boolean", "The predecessors' switch; False is container_engine = none."),
+    Option(
+        "preload",
+        "True",
+        "boolean",
+        "Import cwltool in the processes that fork task processes, so that a step starts in milliseconds.",
+    ),
+    Option(
+        "require_signed_conf",
+        "False",
+        "boolean",
+        "The first task of every run verifies the signature kept in its conf, and fails without one.",
+    ),
+    Option("report_poll_interval", "1.0", "float", "Seconds between two looks for reports and stops that are due."),
+    Option("stop_grace", "5", "float", "Seconds that a command gets between SIGTERM and SIGKILL."),
+)
+
+
+def _conf() -> AirflowConfigParser:
+    """Airflow's configuration, knowing this section's defaults even where no provider is discovered."""
+    from airflow.configuration import conf
+
+    return conf
+
+
+def _default(name: str) -> str:
+    return next(option.default for option in OPTIONS if option.name == name)
+
+
+def text(name: str) -> str:
+    """Return an option as text."""
+    return str(_conf().get(SECTION, name, fallback=_default(name)) or "")
+
+
+def flag(name: str) -> bool:
+    """Return a boolean option."""
+    return bool(_conf().getboolean(SECTION, name, fallback=_default(name) == "True"))
+
+
+def number(name: str) -> float:
+    """Return a number that may not be negative; raise :class:`ConfigError` for anything else."""
+    value = text(name)
+    try:
+        result = float(value)
+    except ValueError:
+        raise ConfigError(f"[{SECTION}] {name} must be a number, not {value!r}.") from None
+    if result < 0:
+        raise ConfigError(f"[{SECTION}] {name} must not be negative, but is {value}.")
+    return result
+
+
+def _folder(name: str, default: str) -> Path:
+    value = text(name)
+    if value:
+        return Path(value).expanduser().resolve()
+    from airflow.configuration import AIRFLOW_HOME
+
+    return Path(AIRFLOW_HOME).resolve() / "cwl" / default
+
+
+def workflows_folder() -> Path:
+    """Where the store of workflows lives."""
+    return _folder("workflows_folder", "workflows")
+
+
+def inputs_folder() -> Path:
+    """What relative paths of a job are relative to."""
+    return _folder("inputs_folder", "inputs")
+
+
+def outputs_folder() -> Path:
+    """Where outputs of runs go by default."""
+    return _folder("outputs_folder", "outputs")
+
+
+def tmp_folder() -> Path:
+    """Where intermediate files of runs are."""
+    return _folder("tmp_folder", "tmp")
+
+
+def _roots(name: str) -> tuple[Path, ...]:
+    return tuple(Path(part).expanduser().resolve() for part in text(name).split(":") if part.strip())
+
+
+def input_roots() -> tuple[Path, ...]:
+    """All folders that the files of a job may come from: results of earlier runs are inputs too."""
+    return (inputs_folder(), outputs_folder(), *_roots("input_roots"))
+
+
+def output_roots() -> tuple[Path, ...]:
+    """All folders that a job may name as its ``output_folder`` or ``tmp_folder``."""
+    return (outputs_folder(), tmp_folder(), *_roots("output_roots"))
+
+
+def container_engine() -> str:
+    """Return one of :data:`CONTAINER_ENGINES`; ``use_container = False`` means ``none``."""
+    if not flag("use_container"):
+        return "none"
+    engine = text("container_engine").strip().lower()
+    if engine not in CONTAINER_ENGINES:
+        raise ConfigError(
+            f"[{SECTION}] container_engine must be one of {', '.join(CONTAINER_ENGINES)}, not {engine!r}."
+        )
+    return engine

@@ -1,0 +1,78 @@
+"""What can be wrong with a CWL document, with a job, or with a step. One tree, nothing of Airflow in it.
+
+CwlError
+├── DocumentError          the upload can't be used; carries Problems with file, line and column
+│   ├── UnsupportedError   valid CWL that needs a feature or version that cwltool does not have
+│   └── CompileTimeout     validation took longer than allowed
+├── JobError               a job does not fit the workflow's inputs; one Problem for each input
+└── StepError              a step ended badly; carries the exit code and the end of stderr
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, and where.
+
+    ``file`` is relative to the upload; ``line`` and ``column`` count from 1; ``input`` is the name of the
+    input that a job has wrong. What does not apply is None.
+    """
+
+    message: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    input: str | None = None
+
+    def __str__(self) -> str:
+        where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        return ": ".join(part for part in (where, self.input, self.message) if part)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields that are set, for an API's answer."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+class CwlError(Exception):
+    """Base of this layer's errors; ``str()`` is a message for users."""
+
+    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.problems = problems
+
+
+class DocumentError(CwlError):
+    """The document can't be used."""
+
+
+class UnsupportedError(DocumentError):
+    """The document is right, but needs what cwltool does not support; a CWL runner exits with 33."""
+
+
+class CompileTimeout(DocumentError):
+    """Validation took longer than it may."""
+
+
+class JobError(CwlError):
+    """The job does not fit the workflow's inputs."""
+
+
+class StepError(CwlError):
+    """A step ended badly.
+
+    ``kind`` is cwltool's word (``permanentFail`` or ``temporaryFail``), ``stderr`` the end of the command's
+    standard error, ``exit_code`` the command's, where one ran.
+    """
+
+    def __init__(
+        self, message: str, *, kind: str = "permanentFail", stderr: str = "", exit_code: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.stderr = stderr
+        self.exit_code = exit_code

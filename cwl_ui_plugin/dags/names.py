@@ -1,0 +1,17 @@
+"""Names that users and clients rely on (contracts), in one place."""
+
+from __future__ import annotations
+
+BUNDLE = "cwl"
+"""The Dag bundle that turns the store into Dags."""
+TAG = "cwl"
+DISPATCHER = "CWLJobDispatcher"
+GATHERER = "CWLJobGatherer"
+CLEAN_DAG_RUN = "clean_dag_run"
+STOP_TASK = "stop_run"
+STOP_RESULT_KEY = "stop_result"
+"""XCom key under which the API server answers a task of ``clean_dag_run``."""
+ERROR_KEY = "cwl_error"
+"""XCom key of a failed task: ``{"message", "kind", "exit_code", "stderr"}``."""
+STATISTICS_KEY = "cwl_statistics"
+"""XCom key of a step: ``{"command", "exit_code", "seconds", "cpu_seconds", "peak_memory_bytes"}``."""

@@ -1,0 +1,1 @@
+"""The store of uploaded workflows: versions, plans, sources."""

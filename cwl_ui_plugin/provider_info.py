@@ -1,0 +1,34 @@
+"""What Airflow's provider manager is told: the options of ``[cwl]`` and the manager of the plugin's tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cwl_ui_plugin.config import OPTIONS, SECTION
+from cwl_ui_plugin.version import __version__
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider info; its ``config`` is what ``airflow config list`` shows and documents."""
+    return {
+        "package-name": "cwl-ui-plugin",
+        "name": "CWL",
+        "description": "Run CWL workflows from Airflow's web UI.",
+        "versions": [__version__],
+        "config": {
+            SECTION: {
+                "description": "The plugin for CWL workflows.",
+                "options": {
+                    option.name: {
+                        "description": option.description,
+                        "version_added": "0.1.0",
+                        "type": option.type,
+                        "example": option.example,
+                        "default": option.default,
+                    }
+                    for option in OPTIONS
+                },
+            }
+        },
+        "db-managers": ["cwl_ui_plugin.reports.tables.CwlDBManager"],
+    }

@@ -1,0 +1,1 @@
+"""Signed reports of what Airflow says about a run, and their delivery."""

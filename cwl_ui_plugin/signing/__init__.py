@@ -1,0 +1,1 @@
+"""Keys, signing and verification: pure functions over PyJWT and cryptography."""

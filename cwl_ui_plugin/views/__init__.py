@@ -1,0 +1,1 @@
+"""Flask-AppBuilder views and their WTForms."""
