@@ -1,0 +1,30 @@
+"""What can go wrong in the store.
+
+LibraryError
+├── UnknownWorkflow    no such workflow, or no such version
+├── BadDagId           a name that can't be a dag_id
+├── BadUpload          the upload can't be unpacked or has no main file
+└── UploadTooLarge     more bytes or files than allowed
+"""
+
+from __future__ import annotations
+
+
+class LibraryError(Exception):
+    """Base of this layer's errors; ``str()`` is a message for users."""
+
+
+class UnknownWorkflow(LibraryError):
+    """No such workflow, or no such version of it."""
+
+
+class BadDagId(LibraryError):
+    """A name that can't be a dag_id."""
+
+
+class BadUpload(LibraryError):
+    """The upload can't be used as it is."""
+
+
+class UploadTooLarge(BadUpload):
+    """More bytes or files than allowed."""

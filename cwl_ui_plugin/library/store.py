@@ -1,0 +1,237 @@
+"""The store of uploaded workflows: a folder tree in which a version is complete or not there.
+
+::
+
+    <root>/workflows/<dag_id>/current               digest of the current version
+    <root>/workflows/<dag_id>/versions/<digest>/    version.json, source/, plan.json, pieces/, packed.cwl
+    <root>/manifests/<bundle version>.json          {dag_id: digest} for each state that runs may be pinned to
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+
+from cwl_ui_plugin.cwl.plan import Plan, read_plan
+from cwl_ui_plugin.library.errors import BadDagId, UnknownWorkflow
+
+SOURCE_FOLDER = "source"
+VERSION_FILE = "version.json"
+DIGEST_LENGTH = 32
+_DAG_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+_DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_LENGTH}}}")
+
+
+@dataclass(frozen=True)
+class StoredVersion:
+    """One version of a workflow. ``uploaded_at`` is ISO 8601 in UTC; nothing in ``folder`` ever changes."""
+
+    dag_id: str
+    digest: str
+    folder: Path
+    main: str
+    filename: str
+    uploaded_by: str
+    uploaded_at: str
+
+    @property
+    def source(self) -> Path:
+        """The folder with the files as uploaded."""
+        return self.folder / SOURCE_FOLDER
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The compiled workflow, read on first use."""
+        return read_plan(self.folder)
+
+
+def check_dag_id(dag_id: str) -> str:
+    """Return ``dag_id`` if it can be one, and a folder's and a file's name too; else raise :class:`BadDagId`."""
+    if not _DAG_ID.fullmatch(dag_id):
+        raise BadDagId(
+            f"{dag_id!r} can't be a dag_id: use up to 200 letters, digits, '_', '-' and '.', "
+            "and begin with a letter, a digit or '_'."
+        )
+    return dag_id
+
+
+def digest_of(source: Path, main: str) -> str:
+    """Return the digest of an upload: SHA-256 over the names and contents of its files and the main file."""
+    total = hashlib.sha256(main.encode())
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        total.update(f"\0{path.relative_to(source).as_posix()}\0{content}".encode())
+    return total.hexdigest()[:DIGEST_LENGTH]
+
+
+class WorkflowStore:
+    """The store below one folder. Safe to use from many processes; writers take a lock."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._workflows = root / "workflows"
+        self._manifests = root / "manifests"
+
+    @property
+    def uploads(self) -> Path:
+        """Where uploads are staged: on the file system of the store, so that a version is moved in by a rename."""
+        return self.root / "uploads"
+
+    def dag_ids(self) -> list[str]:
+        """Return the names of all workflows, sorted."""
+        try:
+            names = os.listdir(self._workflows)
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in names if (self._workflows / name / "current").is_file())
+
+    def __contains__(self, dag_id: object) -> bool:
+        return isinstance(dag_id, str) and bool(_DAG_ID.fullmatch(dag_id)) and self._current_file(dag_id).is_file()
+
+    def current(self, dag_id: str) -> StoredVersion:
+        """Return the current version of a workflow; raise :class:`UnknownWorkflow`."""
+        return self.version(dag_id, self._current_digest(dag_id))
+
+    def version(self, dag_id: str, digest: str) -> StoredVersion:
+        """Return one version of a workflow; raise :class:`UnknownWorkflow`."""
+        folder = self._version_folder(dag_id, digest)
+        try:
+            data = json.loads((folder / VERSION_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UnknownWorkflow(f"There is no version {digest!r} of the workflow {dag_id!r}.") from None
+        return StoredVersion(dag_id=dag_id, digest=digest, folder=folder, **data)
+
+    def versions(self, dag_id: str) -> list[StoredVersion]:
+        """Return all versions of a workflow, newest first; raise :class:`UnknownWorkflow`."""
+        self._current_digest(dag_id)
+        found = [self.version(dag_id, folder.name) for folder in self._version_folders(dag_id)]
+        return sorted(found, key=lambda version: (version.uploaded_at, version.digest), reverse=True)
+
+    def add(
+        self, dag_id: str, *, source: Path, compiled: Path, main: str, filename: str, uploaded_by: str
+    ) -> StoredVersion:
+        """Move a compiled upload in and make it current; a version that is there already only becomes current.
+
+        ``source`` and ``compiled`` must be folders on the store's file system (see :attr:`uploads`).
+        """
+        digest = digest_of(source, main)
+        folder = self._version_folder(check_dag_id(dag_id), digest)
+        with self._lock():
+            if not folder.exists():
+                _write_json(
+                    compiled / VERSION_FILE,
+                    {
+                        "main": main,
+                        "filename": filename,
+                        "uploaded_by": uploaded_by,
+                        "uploaded_at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+                    },
+                )
+                source.rename(compiled / SOURCE_FOLDER)
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                compiled.rename(folder)
+            self._set_current(dag_id, digest)
+        return self.version(dag_id, digest)
+
+    def make_current(self, dag_id: str, digest: str) -> StoredVersion:
+        """Let new runs use an earlier version; raise :class:`UnknownWorkflow`."""
+        version = self.version(dag_id, digest)
+        with self._lock():
+            self._set_current(dag_id, digest)
+        return version
+
+    def discard(self, dag_id: str, digest: str, *, previous: str | None) -> None:
+        """Take back a version that was just added; ``previous`` becomes current again, or the workflow goes."""
+        with self._lock():
+            if previous is None:
+                self._remove(self._workflows / check_dag_id(dag_id))
+                return
+            self._set_current(dag_id, previous)
+            self._remove(self._version_folder(dag_id, digest))
+
+    def delete(self, dag_id: str) -> None:
+        """Remove a workflow with all its versions; raise :class:`UnknownWorkflow`."""
+        self._current_digest(dag_id)
+        with self._lock():
+            self._remove(self._workflows / dag_id)
+
+    def manifest(self) -> dict[str, str]:
+        """Return ``{dag_id: digest}`` of the current versions."""
+        return {dag_id: self._current_digest(dag_id) for dag_id in self.dag_ids()}
+
+    def keep_manifest(self) -> str:
+        """Keep the present manifest, so that runs can be pinned to it; return its name, made from its content."""
+        manifest = self.manifest()
+        text = json.dumps(manifest, sort_keys=True)
+        name = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+        if not self._manifest_file(name).exists():
+            _write_json(self._manifest_file(name), manifest)
+        return name
+
+    def kept_manifest(self, name: str) -> dict[str, str]:
+        """Return a manifest kept earlier; raise :class:`UnknownWorkflow`."""
+        try:
+            manifest: dict[str, str] = json.loads(self._manifest_file(name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UnknownWorkflow(f"The store {self.root} has no manifest {name!r}.") from None
+        return manifest
+
+    def _manifest_file(self, name: str) -> Path:
+        return self._manifests / f"{name}.json"
+
+    def _current_file(self, dag_id: str) -> Path:
+        return self._workflows / dag_id / "current"
+
+    def _current_digest(self, dag_id: str) -> str:
+        try:
+            return self._current_file(check_dag_id(dag_id)).read_text(encoding="ascii").strip()
+        except (FileNotFoundError, BadDagId):
+            raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.") from None
+
+    def _version_folder(self, dag_id: str, digest: str) -> Path:
+        if not _DAG_ID.fullmatch(dag_id) or not _DIGEST.fullmatch(digest):
+            raise UnknownWorkflow(f"There is no version {digest!r} of a workflow {dag_id!r}.")
+        return self._workflows / dag_id / "versions" / digest
+
+    def _version_folders(self, dag_id: str) -> list[Path]:
+        return [folder for folder in (self._workflows / dag_id / "versions").iterdir() if _DIGEST.fullmatch(folder.name)]
+
+    def _set_current(self, dag_id: str, digest: str) -> None:
+        _write_text(self._current_file(dag_id), digest)
+
+    def _remove(self, folder: Path) -> None:
+        """Take a folder out of sight with one rename, then delete it."""
+        trash = self.root / "trash" / uuid.uuid4().hex
+        trash.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _write_json(path: Path, data: dict[str, str]) -> None:
+    _write_text(path, json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False))

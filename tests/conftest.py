@@ -1,0 +1,71 @@
+"""One Airflow home for the whole test process, set before anything imports Airflow."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / ".build"
+HOME = Path(tempfile.mkdtemp(prefix="cwl-ui-plugin-tests-"))
+BUNDLES = '[{"name": "cwl", "classpath": "cwl_ui_plugin.dags.bundle.CwlDagBundle", "kwargs": {}}]'
+SETTINGS = {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__CORE__AUTH_MANAGER": (
+        "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+    ),
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,op:op,user:user,viewer:viewer",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
+    "AIRFLOW__CORE__FERNET_KEY": "81HqDtbqAywKSOumSha3BhWNOdQ26slT6K0YaZeZyPs=",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-that-is-long-enough-for-hs512-signatures-0123456789",
+    "AIRFLOW__API__SECRET_KEY": "another-secret-of-the-tests",
+    "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": BUNDLES,
+    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(HOME / "bundles"),
+}
+os.environ.update(SETTINGS)
+
+
+def _template_database() -> Path:
+    """Return a migrated SQLite database, made once for each set of versions."""
+    versions = [importlib.metadata.version(name) for name in ("apache-airflow-core", "apache-airflow-providers-fab")]
+    migrations = sorted((ROOT / "cwl_ui_plugin" / "reports").glob("**/*.py"))
+    content = repr(versions).encode() + b"".join(path.read_bytes() for path in migrations)
+    template = BUILD / f"airflow-{hashlib.sha256(content).hexdigest()[:16]}.db"
+    if not template.exists():
+        BUILD.mkdir(exist_ok=True)
+        building = template.with_suffix(f".{os.getpid()}")
+        environment = {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{building}"}
+        airflow = Path(sys.executable).with_name("airflow")
+        subprocess.run([airflow, "db", "migrate"], env=environment, check=True, capture_output=True)
+        building.replace(template)
+    return template
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Iterator[Path]:
+    """The Airflow home of this test process, with a migrated SQLite database in it."""
+    shutil.copy(_template_database(), HOME / "airflow.db")
+    yield HOME
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def conformance() -> Path:
+    """The folder with the CWL conformance tests, where it is at hand."""
+    folder = Path(os.environ.get("CWL_CONFORMANCE", ROOT.parent / "shared" / "conformance"))
+    if not (folder / "conformance_tests.yaml").exists():
+        pytest.skip(f"the CWL conformance suite is not in {folder}; name its folder in CWL_CONFORMANCE")
+    return folder
