@@ -29,7 +29,7 @@ SETTINGS = {
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,op:op,user:user,viewer:viewer",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
     "AIRFLOW__CORE__FERNET_KEY": "81HqDtbqAywKSOumSha3BhWNOdQ26slT6K0YaZeZyPs=",
-    "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-that-is-long-enough-for-hs512-signatures-0123456789",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-long-enough-for-hs512-signatures-0123456789",
     "AIRFLOW__API__SECRET_KEY": "another-secret-of-the-tests",
     "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": BUNDLES,
@@ -40,7 +40,9 @@ os.environ.update(SETTINGS)
 
 def _template_database() -> Path:
     """Return a migrated SQLite database, made once for each set of versions."""
-    versions = [importlib.metadata.version(name) for name in ("apache-airflow-core", "apache-airflow-providers-fab")]
+    versions = [
+        importlib.metadata.version(name) for name in ("apache-airflow-core", "apache-airflow-providers-fab")
+    ]
     migrations = sorted((ROOT / "cwl_ui_plugin" / "reports").glob("**/*.py"))
     content = repr(versions).encode() + b"".join(path.read_bytes() for path in migrations)
     template = BUILD / f"airflow-{hashlib.sha256(content).hexdigest()[:16]}.db"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 import uuid
@@ -57,7 +56,7 @@ class StoredVersion:
 
 
 def check_dag_id(dag_id: str) -> str:
-    """Return ``dag_id`` if it can be one, and a folder's and a file's name too; else raise :class:`BadDagId`."""
+    """Return ``dag_id`` if it can be one, and a file's name too; else raise :class:`BadDagId`."""
     if not _DAG_ID.fullmatch(dag_id):
         raise BadDagId(
             f"{dag_id!r} can't be a dag_id: use up to 200 letters, digits, '_', '-' and '.', "
@@ -85,19 +84,23 @@ class WorkflowStore:
 
     @property
     def uploads(self) -> Path:
-        """Where uploads are staged: on the file system of the store, so that a version is moved in by a rename."""
+        """Where uploads are staged: on the store's file system, so that one rename moves a version in."""
         return self.root / "uploads"
 
     def dag_ids(self) -> list[str]:
         """Return the names of all workflows, sorted."""
         try:
-            names = os.listdir(self._workflows)
+            names = [folder.name for folder in self._workflows.iterdir()]
         except FileNotFoundError:
             return []
         return sorted(name for name in names if (self._workflows / name / "current").is_file())
 
     def __contains__(self, dag_id: object) -> bool:
-        return isinstance(dag_id, str) and bool(_DAG_ID.fullmatch(dag_id)) and self._current_file(dag_id).is_file()
+        return (
+            isinstance(dag_id, str)
+            and bool(_DAG_ID.fullmatch(dag_id))
+            and self._current_file(dag_id).is_file()
+        )
 
     def current(self, dag_id: str) -> StoredVersion:
         """Return the current version of a workflow; raise :class:`UnknownWorkflow`."""
@@ -121,7 +124,7 @@ class WorkflowStore:
     def add(
         self, dag_id: str, *, source: Path, compiled: Path, main: str, filename: str, uploaded_by: str
     ) -> StoredVersion:
-        """Move a compiled upload in and make it current; a version that is there already only becomes current.
+        """Move a compiled upload in and make it current; a version that is there only becomes current.
 
         ``source`` and ``compiled`` must be folders on the store's file system (see :attr:`uploads`).
         """
@@ -152,7 +155,7 @@ class WorkflowStore:
         return version
 
     def discard(self, dag_id: str, digest: str, *, previous: str | None) -> None:
-        """Take back a version that was just added; ``previous`` becomes current again, or the workflow goes."""
+        """Take back a version just added; ``previous`` becomes current again, or the workflow goes."""
         with self._lock():
             if previous is None:
                 self._remove(self._workflows / check_dag_id(dag_id))
@@ -171,7 +174,7 @@ class WorkflowStore:
         return {dag_id: self._current_digest(dag_id) for dag_id in self.dag_ids()}
 
     def keep_manifest(self) -> str:
-        """Keep the present manifest, so that runs can be pinned to it; return its name, made from its content."""
+        """Keep the present manifest for runs pinned to it; return its name, made from its content."""
         manifest = self.manifest()
         text = json.dumps(manifest, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
@@ -205,7 +208,11 @@ class WorkflowStore:
         return self._workflows / dag_id / "versions" / digest
 
     def _version_folders(self, dag_id: str) -> list[Path]:
-        return [folder for folder in (self._workflows / dag_id / "versions").iterdir() if _DIGEST.fullmatch(folder.name)]
+        return [
+            folder
+            for folder in (self._workflows / dag_id / "versions").iterdir()
+            if _DIGEST.fullmatch(folder.name)
+        ]
 
     def _set_current(self, dag_id: str, digest: str) -> None:
         _write_text(self._current_file(dag_id), digest)
