@@ -95,9 +95,7 @@ def safe_name(name: str) -> PurePosixPath:
     """Return ``name`` as a relative path that stays inside; raise :class:`BadUpload` for any other."""
     path = PurePosixPath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise BadUpload(
-            f"The name {name!r} in the upload leads out of its folder; only relative names are allowed."
-        )
+        raise BadUpload(f"The name {name!r} in the upload leads out of its folder; only relative names are allowed.")
     return path
 
 
@@ -145,17 +143,14 @@ def _extract(archive: zipfile.ZipFile, folder: Path, limits: Limits) -> None:
         raise BadUpload("The zip is empty.")
     if len(members) > limits.unpacked_files:
         raise UploadTooLarge(
-            f"The zip has {len(members)} files; at most {limits.unpacked_files} are allowed "
-            "([cwl] max_unpacked_files)."
+            f"The zip has {len(members)} files; at most {limits.unpacked_files} are allowed ([cwl] max_unpacked_files)."
         )
     message = f"The zip unpacks to more than {limits.unpacked_bytes} bytes ([cwl] max_unpacked_size)."
     left = limits.unpacked_bytes
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
-            raise BadUpload(
-                f"{member.filename!r} in the zip is a link or a special file; only files are allowed."
-            )
+            raise BadUpload(f"{member.filename!r} in the zip is a link or a special file; only files are allowed.")
         with archive.open(member) as stream:
             left -= _save(stream, folder / safe_name(member.filename), left, message)  # type: ignore[arg-type]
         if member.external_attr >> 16 & stat.S_IXUSR:

@@ -96,11 +96,7 @@ class WorkflowStore:
         return sorted(name for name in names if (self._workflows / name / "current").is_file())
 
     def __contains__(self, dag_id: object) -> bool:
-        return (
-            isinstance(dag_id, str)
-            and bool(_DAG_ID.fullmatch(dag_id))
-            and self._current_file(dag_id).is_file()
-        )
+        return isinstance(dag_id, str) and bool(_DAG_ID.fullmatch(dag_id)) and self._current_file(dag_id).is_file()
 
     def current(self, dag_id: str) -> StoredVersion:
         """Return the current version of a workflow; raise :class:`UnknownWorkflow`."""
@@ -164,18 +160,20 @@ class WorkflowStore:
             self._remove(self._version_folder(dag_id, digest))
 
     def delete(self, dag_id: str) -> None:
-        """Remove a workflow with all its versions; raise :class:`UnknownWorkflow`."""
+        """Take a workflow out of the store; raise :class:`UnknownWorkflow`.
+
+        Its versions stay on disk: runs that use one go on to their end.
+        """
         self._current_digest(dag_id)
         with self._lock():
-            self._remove(self._workflows / dag_id)
+            self._current_file(dag_id).unlink(missing_ok=True)
 
     def manifest(self) -> dict[str, str]:
         """Return ``{dag_id: digest}`` of the current versions."""
         return {dag_id: self._current_digest(dag_id) for dag_id in self.dag_ids()}
 
-    def keep_manifest(self) -> str:
-        """Keep the present manifest for runs pinned to it; return its name, made from its content."""
-        manifest = self.manifest()
+    def keep_manifest(self, manifest: dict[str, str]) -> str:
+        """Keep a manifest for runs pinned to it; return its name, made from its content."""
         text = json.dumps(manifest, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
         if not self._manifest_file(name).exists():
@@ -209,9 +207,7 @@ class WorkflowStore:
 
     def _version_folders(self, dag_id: str) -> list[Path]:
         return [
-            folder
-            for folder in (self._workflows / dag_id / "versions").iterdir()
-            if _DIGEST.fullmatch(folder.name)
+            folder for folder in (self._workflows / dag_id / "versions").iterdir() if _DIGEST.fullmatch(folder.name)
         ]
 
     def _set_current(self, dag_id: str, digest: str) -> None:

@@ -1,0 +1,82 @@
+"""The conf of a run, as the tasks read it: ``{"job": {...}, "check_payload"?: "<JWT>"}``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin.signing import triggers
+from cwl_ui_plugin.signing.algorithms import parse_algorithms
+from cwl_ui_plugin.signing.errors import SigningError
+
+SIGNATURE = "check_payload"
+OUTPUT_FOLDER = ("output_folder", "outputs_folder")
+TMP_FOLDER = "tmp_folder"
+
+
+@dataclass(frozen=True)
+class RunConf:
+    """What a run was asked for: the job, and the folders for outputs and intermediate files if it names any."""
+
+    job: dict[str, Any]
+    output_folder: Path | None
+    tmp_folder: Path | None
+
+
+def read_conf(conf: dict[str, Any] | None, *, run_id: str, verify: bool = True) -> RunConf:
+    """Read the conf of a run; with ``[cwl] require_signed_conf``, verify its signature first.
+
+    Raises:
+        JobError: no job in it, a signature that is missing or wrong, or a folder that is not allowed.
+
+    """
+    conf = conf or {}
+    if verify and config.flag("require_signed_conf"):
+        _verify(conf, run_id)
+    job = conf.get("job", {})
+    if not isinstance(job, dict):
+        raise JobError('The conf must be {"job": {...}}, with the inputs of the workflow in "job".')
+    folder = next((job[name] for name in OUTPUT_FOLDER if job.get(name)), None)
+    return RunConf(
+        job=job,
+        output_folder=_allowed("output_folder", folder, config.outputs_folder()),
+        tmp_folder=_allowed(TMP_FOLDER, job.get(TMP_FOLDER), config.tmp_folder()),
+    )
+
+
+def _allowed(name: str, folder: Any, base: Path) -> Path | None:
+    """Return ``folder`` with links resolved if a run may write there; raise :class:`JobError` if not."""
+    if not folder:
+        return None
+    path = (base / str(folder)).resolve()
+    if not any(path.is_relative_to(root.resolve()) for root in config.output_roots()):
+        raise JobError(
+            f"{name} {str(folder)!r} is not inside a folder that runs may write to; "
+            "an administrator can add one in [cwl] output_roots."
+        )
+    return path
+
+
+def _verify(conf: dict[str, Any], run_id: str) -> None:
+    from airflow.sdk import Variable
+
+    token = conf.get(SIGNATURE)
+    keys = Variable.get("jwt_backend_public_key", default=None)
+    if not keys:
+        raise JobError(
+            "Only signed runs are allowed ([cwl] require_signed_conf), "
+            "but the Variable jwt_backend_public_key is not set."
+        )
+    if not token:
+        raise JobError("Only signed runs are allowed ([cwl] require_signed_conf), and this conf has no signature.")
+    algorithm = Variable.get("jwt_backend_crypt_algorithm", default=None) or Variable.get(
+        "jwt_backend_algorithm", default="RS256"
+    )
+    signed = {key: value for key, value in conf.items() if key != SIGNATURE}
+    try:
+        triggers.verify_trigger(token, run_id=run_id, conf=signed, keys=keys, algorithms=parse_algorithms(algorithm))
+    except SigningError as error:
+        raise JobError(f"The signature of this run's conf does not hold: {error}") from error

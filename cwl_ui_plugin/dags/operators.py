@@ -1,0 +1,232 @@
+"""The three kinds of tasks of a CWL Dag. They are thin: what CWL means is in ``cwl.execution``.
+
+A worker of Airflow 3 has no database: values travel as XComs, errors too (key ``cwl_error``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.errors import CwlError, StepError
+from cwl_ui_plugin.cwl.plan import Step, read_plan
+from cwl_ui_plugin.dags import names, run_folder
+from cwl_ui_plugin.dags.run_folder import TaskTry
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from cwl_ui_plugin.cwl.execution import RunSettings, StepResult, Values
+
+LOGGED_CHARACTERS = 20_000
+
+
+@dataclass(frozen=True)
+class Document:
+    """A compiled document on disk: ``compiled`` has plan.json and the pieces, ``source`` the uploaded files."""
+
+    compiled: Path
+    source: Path
+
+
+class _CwlOperator(BaseOperator):
+    """What the tasks have in common: the document, the run's folder, and how errors leave the task."""
+
+    def __init__(self, *, document: Document, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.document = document
+        self._running: TaskTry | None = None
+
+    def run_settings(self, task: TaskTry) -> RunSettings:
+        """Return how ``cwl.execution`` is to run this task."""
+        from cwl_ui_plugin.cwl.containers import detect_engine
+        from cwl_ui_plugin.cwl.execution import RunSettings
+
+        return RunSettings(
+            engine=detect_engine(config.container_engine()),
+            mark=task.mark,
+            allow_network=config.flag("allow_network"),
+        )
+
+    @contextmanager
+    def reported(self, context: Context) -> Iterator[None]:
+        """Turn errors of CWL into an XCom for the run page and the reports, and a failed task."""
+        try:
+            yield
+        except CwlError as error:
+            _push_error(context, error)
+            kind = AirflowException if getattr(error, "kind", "") == "temporaryFail" else AirflowFailException
+            raise kind(_with_problems(error)) from error
+
+    @contextmanager
+    def leased(self, context: Context) -> Iterator[TaskTry]:
+        """Hold this try's lease while it may have processes; its folder is there then."""
+        self._running = task = _task_try(context)
+        try:
+            with run_folder.lease(task, config.number("stop_grace")):
+                task.folder.mkdir(parents=True, exist_ok=True)
+                yield task
+        finally:
+            self._running = None
+
+    def on_kill(self) -> None:
+        """End every process of this task; Airflow kills the task's own group 5 seconds later."""
+        if self._running:
+            run_folder.give_back(self._running, min(config.number("stop_grace"), 3))
+
+
+class CwlDispatchOperator(_CwlOperator):
+    """The first task: verify the conf where that is required, check the job, and hand on the workflow's inputs."""
+
+    ui_color = "#e8f0fa"
+
+    def execute(self, context: Context) -> Values:
+        """Return the values of the workflow's inputs."""
+        from cwl_ui_plugin.cwl import execution
+        from cwl_ui_plugin.cwl.jobs import FileRules, check_job
+        from cwl_ui_plugin.dags.conf import read_conf
+
+        with self.reported(context):
+            run = context["dag_run"]
+            conf = read_conf(run.conf, run_id=run.run_id)
+            run_folder.place_run_tmp(run.dag_id, run.run_id, conf.tmp_folder)
+            rules = FileRules(
+                base=config.inputs_folder(),
+                roots=config.input_roots(),
+                allow_network=config.flag("allow_network"),
+            )
+            job = check_job(read_plan(self.document.compiled), conf.job, rules)
+            with self.leased(context) as task:
+                return execution.start(
+                    self.document.compiled, self.document.source, job, task.folder, self.run_settings(task)
+                )
+
+
+class CwlStepOperator(_CwlOperator):
+    """One step of the workflow, run by cwltool with its own semantics."""
+
+    ui_color = "#f4f0fa"
+
+    def __init__(self, *, step: Step, sources: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.step = step
+        self.source_tasks = tuple(sources)
+
+    def execute(self, context: Context) -> Values:
+        """Return the values of the step's outputs; skip the task where the step's ``when`` is false."""
+        from cwl_ui_plugin.cwl import execution
+
+        ti = context["ti"]
+        values = _pull_values(ti, self.source_tasks)
+        wanted = {key: values[key] for key in self.step.sources if key in values}
+        with self.reported(context), self.leased(context) as task:
+            try:
+                result = execution.run_step(
+                    self.document.compiled,
+                    self.document.source,
+                    self.step,
+                    wanted,
+                    task.folder,
+                    self.run_settings(task),
+                )
+            finally:
+                self._log_command_output(task.folder)
+        ti.xcom_push(key=names.STATISTICS_KEY, value=_statistics(result))
+        if result.status == "skipped":
+            ti.xcom_push(key="return_value", value=result.values)
+            raise AirflowSkipException(f"The condition of step {self.step.id} is false.")
+        return result.values
+
+    def _log_command_output(self, folder: Path) -> None:
+        for stream in ("stdout", "stderr"):
+            text = _tail(folder / f"{stream}.log")
+            if text:
+                self.log.info("%s of the command:\n%s", stream, text)
+
+
+class CwlGatherOperator(_CwlOperator):
+    """The last task: deliver the outputs of the workflow."""
+
+    ui_color = "#e8f0fa"
+
+    def __init__(self, *, sources: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source_tasks = tuple(sources)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return the CWL output object, with absolute locations."""
+        from cwl_ui_plugin.cwl import execution
+        from cwl_ui_plugin.dags.conf import read_conf
+
+        values = _pull_values(context["ti"], self.source_tasks)
+        with self.reported(context):
+            run = context["dag_run"]
+            conf = read_conf(run.conf, run_id=run.run_id, verify=False)
+            folder = conf.output_folder or config.outputs_folder() / run.dag_id / run.run_id
+            with self.leased(context):
+                outputs = execution.finish(self.document.compiled, self.document.source, values, folder)
+        run_folder.remove_run_tmp(run.dag_id, run.run_id)
+        return outputs
+
+
+def _task_try(context: Context) -> TaskTry:
+    ti = context["ti"]
+    return TaskTry(
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=ti.map_index if ti.map_index is not None else -1,
+        try_number=ti.try_number,
+    )
+
+
+def _pull_values(ti: Any, tasks: Sequence[str]) -> Values:
+    values: Values = {}
+    for task_id in tasks:
+        values.update(ti.xcom_pull(task_ids=task_id) or {})
+    return values
+
+
+def _push_error(context: Context, error: CwlError) -> None:
+    context["ti"].xcom_push(
+        key=names.ERROR_KEY,
+        value={
+            "message": _with_problems(error),
+            "kind": getattr(error, "kind", "permanentFail"),
+            "exit_code": getattr(error, "exit_code", None),
+            "stderr": error.stderr if isinstance(error, StepError) else "",
+        },
+    )
+
+
+def _with_problems(error: CwlError) -> str:
+    return "\n".join([error.message, *(f"- {problem}" for problem in error.problems)])
+
+
+def _statistics(result: StepResult) -> dict[str, Any]:
+    return {
+        "command": result.command,
+        "exit_code": result.exit_code,
+        "seconds": result.seconds,
+        "cpu_seconds": result.cpu_seconds,
+        "peak_memory_bytes": result.peak_memory_bytes,
+    }
+
+
+def _tail(path: Path) -> str:
+    """Return the end of a file, or nothing where there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - LOGGED_CHARACTERS))
+            text = file.read().decode("utf-8", "replace").rstrip()
+    except FileNotFoundError:
+        return ""
+    return f"(the last {LOGGED_CHARACTERS} of {size} bytes)\n{text}" if size > LOGGED_CHARACTERS else text

@@ -1,0 +1,83 @@
+"""Making a stored workflow known to Airflow at once, from the API server.
+
+The Dag processor would find it within seconds; a user who just uploaded a workflow wants to run it now. The same parse
+and the same write as the Dag processor's are done here; when it comes round it finds nothing to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cwl_ui_plugin.dags.bundle import file_name
+from cwl_ui_plugin.dags.errors import RegistrationError
+from cwl_ui_plugin.dags.names import BUNDLE, CLEAN_DAG_RUN
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+def register(dag_id: str) -> None:
+    """Write the Dag of a stored workflow into Airflow's database: when this returns, it can be triggered.
+
+    Raises:
+        RegistrationError: the bundle is not configured, or its Dag file can't be parsed.
+
+    """
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+    from airflow.utils.session import create_session
+
+    manager = DagBundlesManager()
+    try:
+        bundle = manager.get_bundle(BUNDLE)
+    except ValueError as error:
+        raise RegistrationError(
+            f"Airflow has no Dag bundle {BUNDLE!r}: add it to [dag_processor] dag_bundle_config_list "
+            "(`cwl-ui-plugin init` does that)."
+        ) from error
+    bundle.initialize()
+    bundle.refresh()
+    version = bundle.get_current_version().version
+    bag = BundleDagBag(
+        dag_folder=str(bundle.path / file_name(dag_id)),
+        bundle_path=bundle.path,
+        bundle_name=BUNDLE,
+        safe_mode=False,
+    )
+    if bag.import_errors:
+        raise RegistrationError("; ".join(text.strip().splitlines()[-1] for text in bag.import_errors.values()))
+    with create_session() as session:
+        _ensure_bundle_row(manager, session)
+        sync_bag_to_db(bag, BUNDLE, version, session=session)
+        _set_bundle_version(version, session)
+
+
+def register_clean_dag_run() -> None:
+    """Make ``clean_dag_run`` known; see :func:`register`."""
+    register(CLEAN_DAG_RUN)
+
+
+def unregister(dag_id: str) -> None:
+    """Take the Dag of a deleted workflow out of Airflow's lists; its runs stay in the database."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(update(DagModel).where(DagModel.dag_id == dag_id).values(is_stale=True))
+
+
+def _ensure_bundle_row(manager: object, session: Session) -> None:
+    from airflow.models.dagbundle import DagBundleModel
+
+    if session.get(DagBundleModel, BUNDLE) is None:
+        manager.sync_bundles_to_db(session=session)  # type: ignore[attr-defined]
+        session.flush()
+
+
+def _set_bundle_version(version: str, session: Session) -> None:
+    """Let the Dag processor see that the bundle has moved on; it then looks again by itself."""
+    from airflow.models.dagbundle import DagBundleModel
+    from sqlalchemy import update
+
+    session.execute(update(DagBundleModel).where(DagBundleModel.name == BUNDLE).values(version=version))

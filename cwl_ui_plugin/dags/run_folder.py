@@ -1,0 +1,145 @@
+"""Where a run keeps its intermediate files, and the leases that prove which tasks may still have processes.
+
+::
+
+    <tmp_folder>/<dag_id>/<run_id>/<task_id>/<map_index>/<try_number>/   one try of one task
+    <tmp_folder>/<dag_id>/<run_id>/leases/<task_id>.<map_index>.<try_number>.json
+
+A lease is written before a task starts a command, and removed when no process with the task's mark is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.dags.errors import LeasedError
+
+LEASES = "leases"
+
+
+@dataclass(frozen=True)
+class TaskTry:
+    """One try of one task instance."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
+
+    @property
+    def mark(self) -> str:
+        """What every process of this try carries in its environment."""
+        return f"{run_mark(self.dag_id, self.run_id)}{self.task_id}/{self.map_index}/{self.try_number}"
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this try; not made yet."""
+        return run_tmp(self.dag_id, self.run_id) / self.task_id / str(self.map_index) / str(self.try_number)
+
+    @property
+    def lease_file(self) -> Path:
+        """The file that is there while this try may have processes."""
+        name = f"{self.task_id}.{self.map_index}.{self.try_number}.json"
+        return run_tmp(self.dag_id, self.run_id) / LEASES / name
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A try that may still have processes on ``host``; ``pid`` is its task process."""
+
+    host: str
+    pid: int
+    mark: str
+    task_id: str
+    map_index: int
+    try_number: int
+    path: Path
+
+
+def run_mark(dag_id: str, run_id: str) -> str:
+    """Return what the marks of all tasks of a run begin with."""
+    return f"{dag_id}/{run_id}/"
+
+
+def run_tmp(dag_id: str, run_id: str) -> Path:
+    """Return the folder with the intermediate files of a run; not made yet."""
+    return config.tmp_folder() / dag_id / run_id
+
+
+def place_run_tmp(dag_id: str, run_id: str, tmp_folder: Path | None) -> None:
+    """Let a run keep its intermediate files in a folder of its own choice: a link stands in the usual place."""
+    link = run_tmp(dag_id, run_id)
+    if tmp_folder is None or link.exists():
+        return
+    target = tmp_folder / dag_id / run_id
+    target.mkdir(parents=True, exist_ok=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if target.resolve() != link.resolve():
+        link.symlink_to(target, target_is_directory=True)
+
+
+def remove_run_tmp(dag_id: str, run_id: str) -> None:
+    """Remove the intermediate files of a run, wherever it chose to keep them."""
+    place = run_tmp(dag_id, run_id)
+    shutil.rmtree(place.resolve(), ignore_errors=True)
+    if place.is_symlink():
+        place.unlink(missing_ok=True)
+
+
+def this_host() -> str:
+    """Return the name of this machine, as leases have it."""
+    return socket.gethostname()
+
+
+def leases(dag_id: str, run_id: str) -> list[Lease]:
+    """Return the leases of a run that are there now."""
+    found = []
+    for path in sorted((run_tmp(dag_id, run_id) / LEASES).glob("*.json")):
+        try:
+            found.append(Lease(path=path, **json.loads(path.read_text(encoding="utf-8"))))
+        except FileNotFoundError:
+            continue  # given back while we looked
+    return found
+
+
+@contextmanager
+def lease(task: TaskTry, grace: float) -> Iterator[None]:
+    """Hold a lease while a task may have processes; on the way out, end those that are left.
+
+    Raises:
+        LeasedError: some processes outlived SIGKILL; the lease stays.
+
+    """
+    _write_lease(task)
+    try:
+        yield
+    finally:
+        give_back(task, grace)
+
+
+def give_back(task: TaskTry, grace: float) -> None:
+    """End what is left of a try and remove its lease; raise :class:`LeasedError` if something outlives that."""
+    left = processes.end(task.mark, grace)
+    if left:
+        raise LeasedError(f"Processes of {task.task_id} are still there: {', '.join(map(str, left))}")
+    task.lease_file.unlink(missing_ok=True)
+
+
+def _write_lease(task: TaskTry) -> None:
+    data = {"host": this_host(), "pid": os.getpid(), "mark": task.mark, **asdict(task)}
+    del data["dag_id"], data["run_id"]
+    path = task.lease_file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}")
+    beside.write_text(json.dumps(data), encoding="utf-8")
+    beside.replace(path)

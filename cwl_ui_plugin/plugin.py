@@ -1,0 +1,71 @@
+"""The one place where everything is registered with Airflow.
+
+Airflow loads this module in every process, so it imports next to nothing. What only the API server needs is imported
+when Airflow asks for it there.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from cwl_ui_plugin.dags import preload
+from cwl_ui_plugin.reports import listeners as report_listeners
+
+
+class CwlUiPlugin(AirflowPlugin):
+    """CWL workflows in Airflow: pages, REST API, listeners."""
+
+    name = "cwl_ui_plugin"
+    listeners = [preload, report_listeners]
+
+    @cached_property
+    def flask_blueprints(self) -> list[Any]:  # type: ignore[override]
+        """The blueprint with the templates, the static files and the user bridge."""
+        from cwl_ui_plugin import views
+
+        return [views.blueprint()]
+
+    @cached_property
+    def appbuilder_views(self) -> list[Any]:  # type: ignore[override]
+        """The Flask-AppBuilder views. They have no menu name: Airflow would put those under "Legacy Views"."""
+        from cwl_ui_plugin import views
+
+        return views.appbuilder_views()
+
+    @cached_property
+    def external_views(self) -> list[Any]:  # type: ignore[override]
+        """The CWL item of the navigation, and the tab on the page of a DagRun."""
+        from cwl_ui_plugin.views.navigation import EXTERNAL_VIEWS
+
+        return EXTERNAL_VIEWS
+
+    @cached_property
+    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
+        """The REST API and the endpoint of the predecessors."""
+        from cwl_ui_plugin.api import experimental, rest
+
+        return [
+            {"app": rest.app(), "url_prefix": "/cwl", "name": "CWL"},
+            {"app": experimental.app(), "url_prefix": "/api/experimental", "name": "CWL triggers"},
+        ]
+
+    @cached_property
+    def fastapi_root_middlewares(self) -> list[Any]:  # type: ignore[override]
+        """Bounds for request bodies, and the background loop that lives as long as the API server."""
+        from cwl_ui_plugin.api.middleware import CwlMiddleware
+
+        return [{"middleware": CwlMiddleware, "args": [], "kwargs": {"background": _background()}, "name": "CWL"}]
+
+
+def _background() -> Any:
+    """The loop of the API server: sends reports and stops runs that ``clean_dag_run`` asks to stop."""
+    from cwl_ui_plugin import config
+    from cwl_ui_plugin.reports import loop, reporter
+    from cwl_ui_plugin.runs import stopping
+
+    return loop.Loop(
+        [reporter.report_round, stopping.answer_stop_requests], interval=config.number("report_poll_interval")
+    )
