@@ -23,9 +23,7 @@ SETTINGS = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-    "AIRFLOW__CORE__AUTH_MANAGER": (
-        "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
-    ),
+    "AIRFLOW__CORE__AUTH_MANAGER": ("airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"),
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,op:op,user:user,viewer:viewer",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
     "AIRFLOW__CORE__FERNET_KEY": "81HqDtbqAywKSOumSha3BhWNOdQ26slT6K0YaZeZyPs=",
@@ -40,9 +38,7 @@ os.environ.update(SETTINGS)
 
 def _template_database() -> Path:
     """Return a migrated SQLite database, made once for each set of versions."""
-    versions = [
-        importlib.metadata.version(name) for name in ("apache-airflow-core", "apache-airflow-providers-fab")
-    ]
+    versions = [importlib.metadata.version(name) for name in ("apache-airflow-core", "apache-airflow-providers-fab")]
     migrations = sorted((ROOT / "cwl_ui_plugin" / "reports").glob("**/*.py"))
     content = repr(versions).encode() + b"".join(path.read_bytes() for path in migrations)
     template = BUILD / f"airflow-{hashlib.sha256(content).hexdigest()[:16]}.db"

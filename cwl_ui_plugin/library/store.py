@@ -211,7 +211,7 @@ class WorkflowStore:
         ]
 
     def _set_current(self, dag_id: str, digest: str) -> None:
-        _write_text(self._current_file(dag_id), digest)
+        write_text(self._current_file(dag_id), digest)
 
     def _remove(self, folder: Path) -> None:
         """Take a folder out of sight with one rename, then delete it."""
@@ -228,7 +228,7 @@ class WorkflowStore:
             yield
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -237,4 +237,4 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_json(path: Path, data: dict[str, str]) -> None:
-    _write_text(path, json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False))
+    write_text(path, json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False))

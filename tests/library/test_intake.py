@@ -111,7 +111,7 @@ def test_no_file_at_all_says_so(tmp_path: Path) -> None:
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadUpload, match="both want to be 'a.cwl'"):
+    with pytest.raises(BadUpload, match=r"both want to be 'a\.cwl'"):
         unpack([file("a.cwl", TOOL), file("a.cwl", TOOL)], tmp_path / "u", LIMITS)
 
 

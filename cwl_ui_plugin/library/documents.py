@@ -1,0 +1,106 @@
+"""Documents that a Dag file names: compiled when they are new or were changed, kept in the store.
+
+::
+
+    <workflows_folder>/dag-files/<digest>/       the same as a version of an uploaded workflow
+    <workflows_folder>/dag-files/index/<key>     which files a document consisted of, and their state, at last look
+
+Dag files are read every few seconds, so an unchanged document must cost a few ``stat`` calls only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.compile_process import compile_in_process
+from cwl_ui_plugin.cwl.errors import DocumentError
+from cwl_ui_plugin.library.closure import TooManyFiles, closure, common_folder
+from cwl_ui_plugin.library.store import SOURCE_FOLDER, StoredVersion, digest_of, write_text
+
+
+def local_document(document: Path, dag_id: str) -> StoredVersion:
+    """Return the compiled version of a document on this machine; compile it first if it is new or was changed.
+
+    Raises:
+        DocumentError: it does not exist or can't be used.
+
+    """
+    document = document.absolute()
+    if not document.is_file():
+        raise DocumentError(f"There is no CWL document {str(document)!r}.")
+    root = config.workflows_folder() / "dag-files"
+    index = root / "index" / hashlib.sha256(str(document).encode()).hexdigest()
+    entry = _unchanged(index)
+    if entry is None or not (root / entry["digest"]).is_dir():
+        entry = _compile(document, root)
+        write_text(index, json.dumps(entry))
+    return StoredVersion(
+        dag_id=dag_id,
+        digest=entry["digest"],
+        folder=root / entry["digest"],
+        main=entry["main"],
+        filename=document.name,
+        uploaded_by="",
+        uploaded_at="",
+    )
+
+
+def _unchanged(index: Path) -> dict[str, Any] | None:
+    try:
+        entry: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
+        return entry if all(_state(path) == state for path, state in entry["files"].items()) else None
+    except FileNotFoundError:
+        return None
+
+
+def _state(path: str) -> list[int]:
+    status = os.stat(path)  # noqa: PTH116 - many calls on a path that Airflow takes every few seconds
+    return [status.st_mtime_ns, status.st_size]
+
+
+def _compile(document: Path, root: Path) -> dict[str, Any]:
+    try:
+        files = closure(document)
+    except TooManyFiles as error:
+        raise DocumentError(str(error)) from error
+    states = {str(path): _state(str(path)) for path in files}
+    folder = common_folder(files)
+    main = document.relative_to(folder).as_posix()
+    staging = root / "staging" / uuid.uuid4().hex
+    source = staging / SOURCE_FOLDER
+    try:
+        for path in files:
+            copy = source / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+        digest = digest_of(source, main)
+        if not (root / digest).exists():
+            _compile_staged(staging, main, root / digest)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return {"digest": digest, "main": main, "files": states}
+
+
+def _compile_staged(staging: Path, main: str, target: Path) -> None:
+    compiled = staging / "compiled"
+    compile_in_process(
+        staging / SOURCE_FOLDER,
+        main,
+        compiled,
+        allow_network=config.flag("allow_network"),
+        timeout=config.number("compile_timeout"),
+        progress=lambda _message: None,
+    )
+    (staging / SOURCE_FOLDER).rename(compiled / SOURCE_FOLDER)
+    try:
+        compiled.rename(target)
+    except OSError:
+        if not target.exists():  # another process was faster with the same content
+            raise
