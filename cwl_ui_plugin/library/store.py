@@ -134,7 +134,7 @@ class WorkflowStore:
                         "main": main,
                         "filename": filename,
                         "uploaded_by": uploaded_by,
-                        "uploaded_at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+                        "uploaded_at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
                     },
                 )
                 source.rename(compiled / SOURCE_FOLDER)

@@ -1,0 +1,69 @@
+"""Stored workflows without cwltool: a Dag is made from the plan alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
+from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+
+
+def diamond(label: str) -> Plan:
+    """A plan of four steps: a before b and c, both before d."""
+
+    def step(name: str, *upstream: str) -> Step:
+        return Step(
+            id=name,
+            task_id=name,
+            piece=f"step-{name}",
+            tool="CommandLineTool",
+            tool_name=f"{name}.cwl",
+            upstream=upstream,
+            sources=tuple(f"#{up}/out" for up in upstream),
+            outputs=(f"#{name}/out",),
+            label=f"Step {name}",
+        )
+
+    return Plan(
+        kind="Workflow",
+        cwl_version="v1.2",
+        main="main.cwl",
+        label=label,
+        doc="What it does.",
+        inputs=(Parameter(id="x", type="int"),),
+        outputs=(),
+        steps=(step("a"), step("b", "a"), step("c", "a"), step("d", "b", "c")),
+    )
+
+
+@pytest.fixture
+def store(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkflowStore:
+    """An empty store, the one that [cwl] workflows_folder names; its bundle is empty, too."""
+    monkeypatch.setenv("AIRFLOW__CWL__WORKFLOWS_FOLDER", str(tmp_path / "store"))
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path / "bundles"))
+    return WorkflowStore(tmp_path / "store")
+
+
+@pytest.fixture
+def add(store: WorkflowStore) -> Callable[[str, str], StoredVersion]:
+    """Store a workflow: ``add(dag_id, label)``; another label is another version."""
+
+    def add_workflow(dag_id: str, label: str) -> StoredVersion:
+        upload = store.uploads / label
+        (upload / "source").mkdir(parents=True)
+        (upload / "source/main.cwl").write_text(label)
+        (upload / "compiled").mkdir()
+        (upload / "compiled/plan.json").write_text(diamond(label).to_json())
+        return store.add(
+            dag_id,
+            source=upload / "source",
+            compiled=upload / "compiled",
+            main="main.cwl",
+            filename="main.cwl",
+            uploaded_by="ada",
+        )
+
+    return add_workflow

@@ -1,0 +1,68 @@
+"""The bundle follows the store; a version of it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+
+Add = Callable[[str, str], StoredVersion]
+
+
+def bundle(version: str | None = None):  # type: ignore[no-untyped-def]
+    from cwl_ui_plugin.dags.bundle import CwlDagBundle
+
+    made = CwlDagBundle(name="cwl", version=version)
+    made.initialize()
+    return made
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.py"))
+
+
+def test_each_workflow_has_a_dag_file_and_so_has_the_stopping_dag(add: Add) -> None:
+    add("one", "one")
+    add("two", "two")
+    assert names(bundle().path) == ["clean_dag_run.py", "one.py", "two.py"]
+
+
+def test_the_tracking_folder_follows_the_store(add: Add, store: WorkflowStore) -> None:
+    first = add("one", "one")
+    tracking = bundle()
+    before = tracking.get_current_version().version
+    second = add("one", "other")
+    add("two", "two")
+    tracking.refresh()
+
+    assert tracking.get_current_version().version != before
+    assert second.digest in (tracking.path / "one.py").read_text()
+    assert first.digest not in (tracking.path / "one.py").read_text()
+
+    store.delete("two")
+    tracking.refresh()
+    assert names(tracking.path) == ["clean_dag_run.py", "one.py"]
+
+
+def test_a_version_keeps_the_workflows_it_was_made_of(add: Add) -> None:
+    first = add("one", "one")
+    version = bundle().get_current_version().version
+    add("one", "other")
+    add("two", "two")
+    bundle().refresh()
+
+    pinned = bundle(version)
+
+    assert names(pinned.path) == ["clean_dag_run.py", "one.py"]
+    assert first.digest in (pinned.path / "one.py").read_text()
+    assert pinned.get_current_version().version == version
+
+
+def test_what_did_not_change_is_not_written_again(add: Add) -> None:
+    add("one", "one")
+    tracking = bundle()
+    before = (tracking.path / "one.py").stat().st_mtime_ns
+    add("two", "two")
+    tracking.refresh()
+    assert (tracking.path / "one.py").stat().st_mtime_ns == before

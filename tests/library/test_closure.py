@@ -1,0 +1,83 @@
+"""Everything that a document needs is found, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cwl_ui_plugin.library import closure as module
+from cwl_ui_plugin.library.closure import TooManyFiles, closure, common_folder
+
+WORKFLOW = """
+cwlVersion: v1.2
+class: Workflow
+requirements:
+  - class: SchemaDefRequirement
+    types: [{$import: types.yml}]
+inputs:
+  script: {type: File, default: {class: File, location: scripts/run.sh}}
+  folder: {type: Directory, default: {class: Directory, path: data}}
+  far: {type: File, default: {class: File, location: https://example.org/x}}
+outputs: []
+steps:
+  a: {run: ../tools/a.cwl#main, in: [], out: []}
+  b: {run: {class: ExpressionTool, expression: {$include: code.js}, inputs: [], outputs: []}, in: [], out: []}
+  gone: {run: missing.cwl, in: [], out: []}
+$schemas: [edam.owl]
+"""
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_all_that_a_document_refers_to_is_found(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        wf__main_cwl=WORKFLOW,
+        wf__types_yml="type: enum",
+        wf__scripts__run_sh="true",
+        wf__data__a_txt="a",
+        wf__data__deep__b_txt="b",
+        wf__code_js="1",
+        wf__edam_owl="<rdf/>",
+        wf__unrelated_txt="no",
+        tools__a_cwl="class: Workflow\nsteps: {s: {run: sub/b.cwl}}",
+        tools__sub__b_cwl="class: CommandLineTool",
+    )
+
+    found = closure(tmp_path / "wf/main.cwl")
+
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        "tools/a.cwl",
+        "tools/sub/b.cwl",
+        "wf/code.js",
+        "wf/data/a.txt",
+        "wf/data/deep/b.txt",
+        "wf/edam.owl",
+        "wf/main.cwl",
+        "wf/scripts/run.sh",
+        "wf/types.yml",
+    ]
+    assert common_folder(found) == tmp_path
+
+
+def test_documents_that_refer_to_each_other_end(tmp_path: Path) -> None:
+    write(tmp_path, a_cwl="run: b.cwl", b_cwl="run: a.cwl")
+    assert [path.name for path in closure(tmp_path / "a.cwl")] == ["a.cwl", "b.cwl"]
+
+
+def test_broken_yaml_is_sent_as_it_is(tmp_path: Path) -> None:
+    write(tmp_path, a_cwl="a: [")
+    assert [path.name for path in closure(tmp_path / "a.cwl")] == ["a.cwl"]
+
+
+def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_FILES", 2)
+    write(tmp_path, a_cwl="run: b.cwl", b_cwl="run: c.cwl", c_cwl="x")
+    with pytest.raises(TooManyFiles, match="more than 2 files"):
+        closure(tmp_path / "a.cwl")
