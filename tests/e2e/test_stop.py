@@ -26,7 +26,12 @@ steps:
       requirements: {ShellCommandRequirement: {}}
       arguments:
         - shellQuote: false
-          valueFrom: "setsid sleep $(inputs.seconds) & (sleep $(inputs.seconds) &) ; trap '' TERM; sleep $(inputs.seconds); sleep $(inputs.seconds)"
+          valueFrom: |
+            setsid sleep $(inputs.seconds) &
+            (sleep $(inputs.seconds) &)
+            trap '' TERM
+            sleep $(inputs.seconds)
+            sleep $(inputs.seconds)
       inputs: {seconds: int}
       outputs: []
     in: {seconds: seconds}

@@ -1,0 +1,194 @@
+"""A scientist's view, in a real browser, under both auth managers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Server, standalone
+from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
+
+pytestmark = pytest.mark.e2e
+
+SCREENSHOTS = Path(os.environ["CWL_SCREENSHOTS"]) if "CWL_SCREENSHOTS" in os.environ else None
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+WORKFLOW = """
+cwlVersion: v1.2
+class: Workflow
+label: Say it loud
+doc: Writes a text and shouts it.
+inputs:
+  text: {type: string, label: What to say}
+  seconds: {type: int, default: 0}
+outputs: {shouted: {type: File, outputSource: shout/out}}
+steps:
+  write:
+    run:
+      class: CommandLineTool
+      requirements: {ShellCommandRequirement: {}}
+      arguments: [{shellQuote: false, valueFrom: "sleep $(inputs.seconds); echo '<b>$(inputs.text)</b>'"}]
+      inputs: {text: string, seconds: int}
+      outputs: {out: {type: stdout}}
+      stdout: text.html
+    in: {text: text, seconds: seconds}
+    out: [out]
+  shout:
+    run:
+      class: CommandLineTool
+      baseCommand: [tr, a-z, A-Z]
+      inputs: {file: File}
+      stdin: $(inputs.file.path)
+      outputs: {out: {type: stdout}}
+      stdout: shouted.html
+    in: {file: write/out}
+    out: [out]
+"""
+
+
+@pytest.fixture(scope="module", params=["simple", "fab"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if request.param == "simple":
+        yield request.getfixturevalue("server")
+        return
+    with standalone(tmp_path_factory.mktemp("fab") / "home", "fab") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: Server) -> Iterator[Page]:
+    """A page of a user who has logged in; it fails the test when a script of ours fails."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("request", lambda request: foreign(request.url, site.url, errors))
+    opened.goto(f"{site.url}/plugin/cwl")
+    opened.locator("input[name=username]").fill(site.user)
+    opened.locator("input[name=password]").fill(site.password)
+    opened.locator("button[type=submit], input[type=submit]").first.click()
+    expect(frame(opened).get_by_role("heading", name="CWL workflows")).to_be_visible(timeout=30_000)
+    yield opened
+    context.close()
+    assert errors == []
+
+
+def foreign(url: str, site: str, errors: list[str]) -> None:
+    if not url.startswith((site, "data:", "blob:")):
+        errors.append(f"a request to another host: {url}")
+
+
+def frame(page: Page) -> FrameLocator:
+    return page.frame_locator("iframe")
+
+
+def picture(page: Page, site: Server, name: str) -> None:
+    """Keep screenshots in light and dark where a folder for them is named."""
+    if SCREENSHOTS is None:
+        return
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.wait_for_timeout(400)
+        page.screenshot(path=SCREENSHOTS / f"{site.auth}-{name}-{scheme}.png")
+    page.emulate_media(color_scheme="light")
+
+
+def upload(page: Page, tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.cwl"
+    path.write_text(WORKFLOW)
+    page.goto(page.url.split("/plugin/")[0] + "/plugin/cwl")
+    inside = frame(page)
+    inside.locator("input[type=file]").first.set_input_files(path)
+    inside.get_by_role("button", name="Upload").click()
+    expect(inside.get_by_role("heading", name="Say it loud")).to_be_visible(timeout=60_000)
+
+
+def start_run(page: Page, job: str) -> None:
+    inside = frame(page)
+    inside.get_by_role("link", name="Run", exact=True).first.click()
+    inside.locator("textarea").first.fill(job)
+    inside.get_by_role("button", name=re.compile("^(Run|Start)")).click()
+
+
+def run_tab(page: Page) -> FrameLocator:
+    """The tab of the plugin on Airflow's page of the DagRun."""
+    page.wait_for_url(re.compile(r"/dags/.+/runs/.+"), timeout=60_000)
+    page.get_by_role("link", name="CWL run").click()
+    return frame(page)
+
+
+def test_upload_run_and_fetch_an_output(page: Page, site: Server, tmp_path: Path) -> None:
+    picture(page, site, "workflows-empty")
+    upload(page, tmp_path, "loud")
+    picture(page, site, "workflow")
+
+    frame(page).get_by_role("link", name="Run", exact=True).first.click()
+    picture(page, site, "trigger")
+    frame(page).locator("textarea").first.fill("text: 7\n")
+    frame(page).get_by_role("button", name=re.compile("^(Run|Start)")).click()
+    expect(frame(page).locator("body")).to_contain_text("text", timeout=30_000)
+    expect(frame(page).locator("textarea").first).to_have_value(re.compile("text: 7"))
+    picture(page, site, "trigger-errors")
+
+    frame(page).locator("textarea").first.fill("text: hello\n")
+    frame(page).get_by_role("button", name=re.compile("^(Run|Start)")).click()
+    tab = run_tab(page)
+    expect(tab.locator("[data-state=success]").first).to_be_visible(timeout=90_000)
+    expect(tab.get_by_text("shouted.html").first).to_be_visible(timeout=90_000)
+    picture(page, site, "run")
+    with page.expect_download() as download:
+        tab.get_by_role("link", name=re.compile("Download")).first.click()
+    assert Path(download.value.path()).read_text() == "<B>HELLO</B>\n"
+
+
+def test_stop_a_run(page: Page, site: Server, tmp_path: Path) -> None:
+    upload(page, tmp_path, "long")
+    start_run(page, "text: hello\nseconds: 600\n")
+    tab = run_tab(page)
+    expect(tab.locator("[data-state=running]").first).to_be_visible(timeout=60_000)
+    picture(page, site, "running")
+    tab.get_by_role("button", name="Stop run").first.click()
+    dialog = tab.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    picture(page, site, "stop-dialog")
+    dialog.get_by_role("button", name="Stop run").click()
+    expect(tab.locator("[data-state=failed]").first).to_be_visible(timeout=60_000)
+    expect(tab.get_by_role("button", name="Stop run").first).to_be_disabled(timeout=60_000)
+    picture(page, site, "stopped")
+
+
+def test_a_broken_document_is_explained_where_it_is_broken(page: Page, site: Server, tmp_path: Path) -> None:
+    path = tmp_path / "broken.cwl"
+    path.write_text(
+        "cwlVersion: v1.2\nclass: Workflow\ninputs: {}\noutputs: {}\nsteps: {a: {run: gone.cwl, in: {}, out: []}}\n"
+    )
+    inside = frame(page)
+    inside.locator("input[type=file]").first.set_input_files(path)
+    inside.get_by_role("button", name="Upload").click()
+    expect(inside.locator("body")).to_contain_text("gone.cwl", timeout=60_000)
+    expect(inside.locator("body")).to_contain_text("broken.cwl:5")
+    picture(page, site, "upload-errors")
+
+
+def test_the_settings_show_what_is_set(page: Page, site: Server) -> None:
+    page.goto(f"{site.url}/pluginsv2/cwl/settings")
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+    expect(page.locator("body")).to_contain_text("process_report")
+    picture(page, site, "settings")
