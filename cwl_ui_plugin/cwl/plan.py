@@ -8,8 +8,9 @@ A compiled workflow is a folder::
     pieces/end.json       workflow outputs: for the last task
     packed.cwl            the resolved document as one JSON file
 
-The pieces are cwltool's own data (see ``compiling``); only the task that needs one reads it. File URIs of the
-upload stand in all of these as :data:`SOURCE_TOKEN`, replaced by the real folder when they are read.
+The pieces are cwltool's own data (see ``compiling``); only the task that needs one reads it. The URIs of files of the
+upload stand in all of these as :data:`SOURCE_TOKEN`, replaced by the real folder when a piece is read. Ids of
+processes and parameters are ``cwl:<file>#<name>``: the same wherever the store is.
 """
 
 from __future__ import annotations
@@ -61,11 +62,12 @@ class Step:
     """A step of the workflow, and the task that runs it.
 
     ``upstream`` names the steps (by id) whose outputs it reads. ``outputs`` are the full ids under which its
-    outputs are handed on, ``sources`` the full ids that it reads. ``tool`` is the class of the Process that it
-    runs, ``tool_name`` a short name for people.
+    outputs are handed on, ``sources`` the full ids that it reads; ``full_id`` is its own. ``tool`` is the class of the
+    Process that it runs, ``tool_name`` a short name for people.
     """
 
     id: str
+    full_id: str
     task_id: str
     piece: str
     tool: str

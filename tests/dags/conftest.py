@@ -17,6 +17,7 @@ def diamond(label: str) -> Plan:
     def step(name: str, *upstream: str) -> Step:
         return Step(
             id=name,
+            full_id=f"#{name}",
             task_id=name,
             piece=f"step-{name}",
             tool="CommandLineTool",

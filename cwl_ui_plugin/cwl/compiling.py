@@ -1,0 +1,212 @@
+"""From an uploaded document to a compiled folder (see ``plan``). Imports cwltool: run it in a process of its own.
+
+cwltool loads, validates and updates the document; what it holds afterwards is plain data. Each step is stored as a
+workflow of one step with all that it inherits, so that a task loads its own piece in milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cwltool.context import LoadingContext
+from cwltool.errors import UnsupportedRequirement, WorkflowException
+from cwltool.load_tool import fetch_document, make_tool, resolve_and_validate_document
+from cwltool.process import Process
+from cwltool.update import ORIGINAL_CWLVERSION
+from cwltool.utils import aslist, versionstring
+from cwltool.workflow import Workflow, default_make_tool
+from schema_salad.exceptions import SchemaSaladException
+from schema_salad.utils import json_dumps
+
+from cwl_ui_plugin.cwl.errors import DocumentError, Problem, UnsupportedError
+from cwl_ui_plugin.cwl.fetching import local_fetcher
+from cwl_ui_plugin.cwl.formats import format_edges
+from cwl_ui_plugin.cwl.plan import (
+    END_PIECE,
+    PACKED_FILE,
+    PIECES_FOLDER,
+    PLAN_FILE,
+    SOURCE_TOKEN,
+    START_PIECE,
+    Plan,
+)
+from cwl_ui_plugin.cwl.planning import make_plan
+from cwl_ui_plugin.cwl.problems import explain, problems_of
+
+SUPPORTED_VERSIONS = ("v1.0", "v1.1", "v1.2")
+_PROCESS_KEYS_DROPPED = ("doc", "label")
+
+
+def compile_document(
+    source: Path,
+    main: str,
+    out: Path,
+    *,
+    allow_network: bool = False,
+    progress: Callable[[str], None] = lambda _message: None,
+) -> Plan:
+    """Validate the document ``main`` of the upload in ``source`` and write its compiled folder ``out``.
+
+    ``main`` may end with ``#fragment`` to choose a process of a packed document.
+
+    Raises:
+        DocumentError: what is wrong, each thing with file, line and column.
+        UnsupportedError: valid CWL that cwltool can't run.
+
+    """
+    source = source.resolve()
+    progress("Reading the document")
+    process = _load_or_explain(source, main, allow_network, progress)
+    progress("Compiling the plan")
+    return _write(process, source, main, out)
+
+
+def _load_or_explain(
+    source: Path, main: str, allow_network: bool, progress: Callable[[str], None]
+) -> Process:
+    try:
+        return _load(source, main, allow_network, progress)
+    except DocumentError:
+        raise
+    except UnsupportedRequirement as error:
+        raise UnsupportedError(f"{main} needs what is not supported.", problems_of(error, source)) from error
+    except RecursionError as error:
+        raise DocumentError(f"{main} runs itself, directly or through another document.") from error
+    except (SchemaSaladException, WorkflowException, ValueError, KeyError, TypeError, AttributeError) as error:
+        # cwltool meets some malformed documents with Python's own errors
+        raise explain(error, source, main) from error
+
+
+def _load(source: Path, main: str, allow_network: bool, progress: Callable[[str], None]) -> Process:
+    path, hash_sign, fragment = main.partition("#")
+    uri = (source / path).as_uri() + hash_sign + fragment
+    context, document, uri = fetch_document(uri, _loading_context(source, allow_network))
+    _check_version(document, path)
+    progress("Validating")
+    context, uri = resolve_and_validate_document(context, document, uri)
+    progress("Building the workflow")
+    process = make_tool(uri, context)
+    if not isinstance(process, Process):
+        raise DocumentError(f"{main} is no Workflow, CommandLineTool or ExpressionTool.")
+    return process
+
+
+def _loading_context(source: Path, allow_network: bool) -> LoadingContext:
+    return LoadingContext(
+        {
+            "construct_tool_object": default_make_tool,
+            "fetcher_constructor": local_fetcher(source, allow_network),
+            "disable_js_validation": True,
+            "resolver": None,
+        }
+    )
+
+
+def _check_version(document: Any, path: str) -> None:
+    if not isinstance(document, dict):
+        raise DocumentError(f"{path} is no CWL document: it holds no mapping with cwlVersion and class.")
+    version = document.get("cwlVersion")
+    if version is None:
+        raise DocumentError(
+            f"{path} is no CWL document: it has no cwlVersion. Begin it with `cwlVersion: v1.2`.",
+            (Problem("cwlVersion is missing", file=path, line=1),),
+        )
+    if version not in SUPPORTED_VERSIONS:
+        supported = ", ".join(SUPPORTED_VERSIONS)
+        line = document.lc.value("cwlVersion")[0] + 1 if hasattr(document, "lc") else None
+        raise UnsupportedError(
+            f"{path} is in CWL {version}; supported are {supported}.",
+            (Problem(f"cwlVersion {version} is not supported", file=path, line=line),),
+        )
+
+
+def _write(process: Process, source: Path, main: str, out: Path) -> Plan:
+    """Write all files of the compiled folder; the folder of the upload stands in them as a token."""
+    plan = make_plan(process, main, versionstring())
+    (out / PIECES_FOLDER).mkdir(parents=True, exist_ok=True)
+    token = _Tokenizer(source)
+    pieces = _workflow_pieces(process, plan) if isinstance(process, Workflow) else _tool_pieces(process, plan)
+    edges = format_edges(process)
+    for name, piece in pieces.items():
+        text = json_dumps({**piece, "formats": edges}, default=str)
+        (out / PIECES_FOLDER / f"{name}.json").write_text(token.put(text), encoding="utf-8")
+    (out / PACKED_FILE).write_text(token.put(json_dumps(_document(process), indent=1, default=str)), encoding="utf-8")
+    text = token.put(plan.to_json())
+    (out / PLAN_FILE).write_text(text, encoding="utf-8")
+    return Plan.from_json(text)
+
+
+class _Tokenizer:
+    """Makes a JSON text independent of where the upload was when it was compiled."""
+
+    def __init__(self, source: Path) -> None:
+        self._base = source.as_uri() + "/"
+        self._ids = re.compile(re.escape(self._base) + r'([^"#]*)#')
+
+    def put(self, text: str) -> str:
+        """Return the text with ids and files of the upload as ``plan`` describes them."""
+        return self._ids.sub(r"cwl:\1#", text).replace(self._base, SOURCE_TOKEN)
+
+
+def _tool_pieces(process: Process, plan: Plan) -> dict[str, Any]:
+    tool = {"tool": _document(process), "namespaces": plan.namespaces}
+    return {START_PIECE: tool, plan.steps[0].piece: tool, END_PIECE: {}}
+
+
+def _workflow_pieces(workflow: Workflow, plan: Plan) -> dict[str, Any]:
+    """Return the pieces of a workflow: its inputs, each step, its outputs; each a workflow with nothing else in it."""
+    head = {
+        **_document(workflow),
+        "requirements": workflow.requirements,
+        "hints": workflow.hints,
+        "inputs": [],
+        "outputs": [],
+        "steps": [],
+    }
+    types = {parameter["id"]: {"type": parameter["type"]} for parameter in workflow.tool["inputs"]}
+    for step in workflow.steps:
+        types.update({output["id"]: {"type": output["type"]} for output in step.tool["outputs"]})
+
+    def sources(parameters: list[Any], field: str) -> dict[str, Any]:
+        return {name: types[name] for parameter in parameters for name in aslist(parameter.get(field) or [])}
+
+    document = _document(workflow)
+    steps = {step["id"]: step for step in document["steps"]}
+    pieces: dict[str, Any] = {
+        START_PIECE: {"wf": {**head, "inputs": document["inputs"]}, "namespaces": plan.namespaces, "sources": {}},
+        END_PIECE: {
+            "wf": {**head, "outputs": document["outputs"]},
+            "sources": sources(document["outputs"], "outputSource"),
+        },
+    }
+    for step in plan.steps:
+        raw = next(value for key, value in steps.items() if key == step.full_id)
+        pieces[step.piece] = {"wf": {**head, "steps": [raw]}, "sources": sources(raw["in"], "source")}
+    return pieces
+
+
+def _document(process: Process) -> dict[str, Any]:
+    """Return a resolved process as plain JSON, with the processes that its steps run inlined."""
+    plain = json.loads(json_dumps(process.tool, default=str))
+    document = {
+        key: value
+        for key, value in plain.items()
+        if ":" not in key and key[0] != "$" and key not in _PROCESS_KEYS_DROPPED
+    }
+    # Kept for each process: documents of several versions may be mixed, and defaults differ between versions.
+    document.update({key: process.metadata[key] for key in ("cwlVersion", ORIGINAL_CWLVERSION)})
+    for step in document.get("steps", []):
+        embedded = next(known for known in process.steps if known.id == step["id"]).embedded_tool  # type: ignore[attr-defined]
+        step["run"] = _document(embedded)
+    return document
+
+
+def quiet() -> None:
+    """Keep cwltool's log for warnings; what is wrong is raised."""
+    logging.getLogger("cwltool").setLevel(logging.ERROR)
+    logging.getLogger("salad").setLevel(logging.ERROR)

@@ -1,0 +1,209 @@
+"""The plan of a loaded process: what people and Airflow need to know of it, without cwltool's internals."""
+
+from __future__ import annotations
+
+import json
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+from cwltool.process import Process, shortname
+from cwltool.update import ORIGINAL_CWLVERSION
+from cwltool.utils import aslist
+from cwltool.workflow import Workflow
+
+from cwl_ui_plugin.cwl.errors import DocumentError
+from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
+
+RESERVED_TASK_IDS = ("CWLJobDispatcher", "CWLJobGatherer")
+_CWL_NAMESPACES = ("http://commonwl.org/cwltool#", "https://w3id.org/cwl/cwl#", "https://w3id.org/cwl/salad#")
+_DEEPEST_TYPE = 50
+
+
+def make_plan(process: Process, main: str, engine: str) -> Plan:
+    """Return the plan of a loaded process; ``engine`` is the version of cwltool."""
+    tool = process.tool
+    namespaces = process.metadata.get("$namespaces") or {}
+    return Plan(
+        kind=tool["class"],
+        cwl_version=str(process.metadata.get(ORIGINAL_CWLVERSION) or process.metadata.get("cwlVersion")),
+        main=main,
+        label=_text(tool.get("label")),
+        doc=_text(tool.get("doc")),
+        inputs=tuple(_parameter(item, process) for item in tool["inputs"]),
+        outputs=tuple(_parameter(item, process) for item in tool["outputs"]),
+        steps=_steps(process) if isinstance(process, Workflow) else (_tool_step(process, main),),
+        namespaces=dict(namespaces),
+        engine=engine,
+    )
+
+
+def _parameter(data: dict[str, Any], process: Process) -> Parameter:
+    has_default = "default" in data
+    return Parameter(
+        id=shortname(data["id"]),
+        type=_plain_type(data["type"], process.schemaDefs),
+        label=_text(data.get("label")),
+        doc=_text(data.get("doc")),
+        has_default=has_default,
+        default=_plain(data["default"]) if has_default else None,
+        format=_plain(data.get("format")),
+        secondary_files=tuple(_secondary_files(data)),
+        extras={
+            key: _plain(value) for key, value in data.items() if ":" in key and not key.startswith(_CWL_NAMESPACES)
+        },
+    )
+
+
+def _secondary_files(data: dict[str, Any]) -> list[dict[str, Any]]:
+    entries = [_plain(entry) for entry in aslist(data.get("secondaryFiles") or [])]
+    return [entry if isinstance(entry, dict) else {"pattern": entry, "required": None} for entry in entries]
+
+
+def _plain_type(declared: Any, definitions: dict[str, Any], depth: int = 0) -> Any:
+    """Return a type with short names and with the types of a SchemaDefRequirement put in their places."""
+    if depth > _DEEPEST_TYPE:
+        raise DocumentError("A type of the document contains itself.")
+
+    def inner(part: Any) -> Any:
+        return _plain_type(part, definitions, depth + 1)
+
+    if isinstance(declared, list):
+        return [inner(part) for part in declared]
+    if isinstance(declared, str):
+        return inner(definitions[declared]) if declared in definitions else _primitive(declared)
+    kind = _primitive(str(declared["type"])) if isinstance(declared["type"], str) else None
+    common = {key: _text(declared.get(key)) for key in ("label", "doc") if declared.get(key)}
+    if kind == "array":
+        return {"type": "array", "items": inner(declared["items"]), **common}
+    if kind == "enum":
+        return {"type": "enum", "symbols": [_last_name(symbol) for symbol in declared["symbols"]], **common}
+    if kind == "record":
+        fields = [_field(item, inner) for item in aslist(declared.get("fields") or [])]
+        return {"type": "record", "name": _last_name(str(declared.get("name", ""))), "fields": fields, **common}
+    return inner(declared["type"])
+
+
+def _field(data: dict[str, Any], inner: Any) -> dict[str, Any]:
+    common = {key: _text(data.get(key)) for key in ("label", "doc") if data.get(key)}
+    return {"name": _last_name(data["name"]), "type": inner(data["type"]), **common}
+
+
+def _primitive(name: str) -> str:
+    if name in ("stdin", "stdout", "stderr"):
+        return "File"
+    return name.rsplit("#", 1)[-1].rsplit("/", 1)[-1] if "://" in name or name.startswith("_:") else name
+
+
+def _last_name(name: str) -> str:
+    return name.rsplit("#", 1)[-1].rsplit("/", 1)[-1]
+
+
+def _steps(workflow: Workflow) -> tuple[Step, ...]:
+    """Return the steps, each after those that it reads from; among equals in the order of the document."""
+    made_by = {output["id"]: step.id for step in workflow.steps for output in step.tool["outputs"]}
+    reads = {step["id"]: _sources(step) for step in workflow.tool["steps"]}
+    upstream = {
+        name: tuple(dict.fromkeys(made_by[source] for source in sources if source in made_by))
+        for name, sources in reads.items()
+    }
+    try:
+        order = list(TopologicalSorter(upstream).static_order())
+    except CycleError as error:
+        names = " -> ".join(shortname(name) for name in error.args[1])
+        raise DocumentError(f"The steps depend on each other in a circle: {names}.") from error
+    positions = {step["id"]: index for index, step in enumerate(workflow.tool["steps"])}
+    levels: dict[str, int] = {}
+    for name in order:
+        levels[name] = 1 + max((levels[before] for before in upstream[name]), default=0)
+    order.sort(key=lambda name: (levels[name], positions[name]))
+    task_ids = _task_ids([shortname(name) for name in order])
+    known = {step.id: step for step in workflow.steps}
+    return tuple(
+        _step(known[name], f"step-{number}", task_ids[number], reads[name], upstream[name])
+        for number, name in enumerate(order)
+    )
+
+
+def _step(step: Any, piece: str, task_id: str, sources: tuple[str, ...], upstream: tuple[str, ...]) -> Step:
+    tool = step.embedded_tool
+    return Step(
+        id=shortname(step.id),
+        full_id=step.id,
+        task_id=task_id,
+        piece=piece,
+        tool=tool.tool["class"],
+        tool_name=_tool_name(step),
+        label=_text(step.tool.get("label")),
+        doc=_text(step.tool.get("doc")) or _text(tool.tool.get("doc")),
+        upstream=tuple(shortname(name) for name in upstream),
+        sources=sources,
+        outputs=tuple(output["id"] for output in step.tool["outputs"]),
+        scatter=tuple(shortname(name) for name in aslist(step.tool.get("scatter") or [])),
+        scatter_method=step.tool.get("scatterMethod"),
+        when=step.tool.get("when"),
+        container=_image(tool),
+    )
+
+
+def _tool_step(process: Process, main: str) -> Step:
+    name = PurePosixPath(main.partition("#")[2] or main.partition("#")[0]).stem
+    return Step(
+        id=name,
+        full_id=process.tool["id"],
+        task_id=_task_ids([name])[0],
+        piece="step-0",
+        tool=process.tool["class"],
+        tool_name=name,
+        label=_text(process.tool.get("label")),
+        doc=_text(process.tool.get("doc")),
+        sources=tuple(shortname(item["id"]) for item in process.tool["inputs"]),
+        outputs=tuple(shortname(item["id"]) for item in process.tool["outputs"]),
+        container=_image(process),
+    )
+
+
+def _sources(step: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(source for item in step["in"] for source in aslist(item.get("source") or [])))
+
+
+def _task_ids(names: list[str]) -> list[str]:
+    """Return a task id for each name: Airflow's characters only, no two alike."""
+    taken = set(RESERVED_TASK_IDS)
+    made = []
+    for name in names:
+        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:200] or "step"
+        task_id, number = base, 2
+        while task_id in taken:
+            task_id, number = f"{base}_{number}", number + 1
+        taken.add(task_id)
+        made.append(task_id)
+    return made
+
+
+def _tool_name(step: Any) -> str:
+    """Return a short name of what a step runs: its file, or its id within a packed document."""
+    run = step.tool.get("run")
+    if not isinstance(run, str):
+        return shortname(step.id)
+    path, _, fragment = run.partition("#")
+    return unquote(fragment if fragment and fragment != "main" else PurePosixPath(path).name)
+
+
+def _image(process: Process) -> str | None:
+    requirement, _ = process.get_requirement("DockerRequirement")
+    if not requirement:
+        return None
+    return str(requirement.get("dockerPull") or requirement.get("dockerImageId") or "image made by the document")
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return "\n".join(str(line) for line in value) if isinstance(value, list) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
