@@ -61,7 +61,7 @@ def compile_in_process(
         _kill(child)
         child.wait()
     if expired.is_set():
-        raise CompileTimeout(f"The validation of {main} took longer than {timeout:.0f} seconds ([cwl] compile_timeout).")
+        raise CompileTimeout(f"Validating {main} took longer than {timeout:.0f} seconds ([cwl] compile_timeout).")
     if result.get("done"):
         return read_plan(out)
     if "error" not in result:

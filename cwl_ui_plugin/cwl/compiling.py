@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from cwltool.errors import UnsupportedRequirement, WorkflowException
 from cwltool.load_tool import fetch_document, make_tool, resolve_and_validate_document
 from cwltool.process import Process
 from cwltool.update import ORIGINAL_CWLVERSION
-from cwltool.utils import aslist, versionstring
+from cwltool.utils import aslist
 from cwltool.workflow import Workflow, default_make_tool
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.utils import json_dumps
@@ -66,9 +67,7 @@ def compile_document(
     return _write(process, source, main, out)
 
 
-def _load_or_explain(
-    source: Path, main: str, allow_network: bool, progress: Callable[[str], None]
-) -> Process:
+def _load_or_explain(source: Path, main: str, allow_network: bool, progress: Callable[[str], None]) -> Process:
     try:
         return _load(source, main, allow_network, progress)
     except DocumentError:
@@ -127,7 +126,7 @@ def _check_version(document: Any, path: str) -> None:
 
 def _write(process: Process, source: Path, main: str, out: Path) -> Plan:
     """Write all files of the compiled folder; the folder of the upload stands in them as a token."""
-    plan = make_plan(process, main, versionstring())
+    plan = make_plan(process, main, f"cwltool {version('cwltool')}")
     (out / PIECES_FOLDER).mkdir(parents=True, exist_ok=True)
     token = _Tokenizer(source)
     pieces = _workflow_pieces(process, plan) if isinstance(process, Workflow) else _tool_pieces(process, plan)

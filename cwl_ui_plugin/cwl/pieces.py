@@ -23,7 +23,7 @@ class OneStep(Workflow):
 
     state: dict[str, WorkflowStateItem]
 
-    def job(self, _job_order: Any, output_callbacks: Any, runtimeContext: RuntimeContext) -> Any:  # noqa: N803
+    def job(self, _job_order: Any, output_callbacks: Any, runtimeContext: RuntimeContext) -> Any:
         """Yield the jobs of the step; hand on its outputs and how it ended."""
         job = WorkflowJob(self, runtimeContext)
         job.processStatus = "success"

@@ -17,6 +17,8 @@ from cwltool.workflow import Workflow
 from cwl_ui_plugin.cwl.errors import DocumentError
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
 
+JOB_REQUIREMENTS = "cwl:requirements"
+"""What a job may bring for a tool besides its inputs; it travels with them."""
 RESERVED_TASK_IDS = ("CWLJobDispatcher", "CWLJobGatherer")
 _CWL_NAMESPACES = ("http://commonwl.org/cwltool#", "https://w3id.org/cwl/cwl#", "https://w3id.org/cwl/salad#")
 _DEEPEST_TYPE = 50
@@ -159,7 +161,7 @@ def _tool_step(process: Process, main: str) -> Step:
         tool_name=name,
         label=_text(process.tool.get("label")),
         doc=_text(process.tool.get("doc")),
-        sources=tuple(shortname(item["id"]) for item in process.tool["inputs"]),
+        sources=(*(shortname(item["id"]) for item in process.tool["inputs"]), JOB_REQUIREMENTS),
         outputs=tuple(shortname(item["id"]) for item in process.tool["outputs"]),
         container=_image(process),
     )

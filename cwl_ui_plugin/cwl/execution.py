@@ -1,0 +1,268 @@
+"""What the tasks of a run do: the workflow's inputs, one step, the workflow's outputs. All semantics are cwltool's.
+
+It runs in the task's own process, forked from one that has called :func:`preload`. Only JSON goes in and out.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cwltool import command_line_tool
+from cwltool.builder import Builder
+from cwltool.context import RuntimeContext
+from cwltool.errors import UnsupportedRequirement, WorkflowException
+from cwltool.executors import JobExecutor, MultithreadedJobExecutor, SingleJobExecutor
+from cwltool.loghandler import _logger as cwltool_logger
+from cwltool.loghandler import defaultStreamHandler
+from cwltool.mutation import MutationManager
+from cwltool.process import Process, add_sizes, relocateOutputs, shortname
+from cwltool.stdfsaccess import StdFsAccess
+from cwltool.update import ORIGINAL_CWLVERSION
+from cwltool.utils import (
+    adjustDirObjs,
+    normalizeFilesDirs,
+    trim_listing,
+    visit_class,
+)
+from cwltool.workflow import Workflow
+from cwltool.workflow_job import object_from_state
+from schema_salad.exceptions import SchemaSaladException
+from schema_salad.ref_resolver import Loader, file_uri, uri_file_path
+
+from cwl_ui_plugin.cwl import javascript
+from cwl_ui_plugin.cwl.errors import JobError, StepError
+from cwl_ui_plugin.cwl.numbers import with_decimal_floats
+from cwl_ui_plugin.cwl.pieces import load_tool_piece, load_workflow
+from cwl_ui_plugin.cwl.plan import END_PIECE, START_PIECE, Step, read_piece, read_plan
+from cwl_ui_plugin.cwl.problems import problems_of
+from cwl_ui_plugin.cwl.processes import MARK_VARIABLE
+from cwl_ui_plugin.cwl.recording import Recorder
+
+Values = dict[str, list[Any]]
+JOB_REQUIREMENTS = "cwl:requirements"
+_REQUIREMENTS_URI = "https://w3id.org/cwl/cwl#requirements"
+_GENERATION = "http://commonwl.org/cwltool#generation"
+_DERIVED = ("path", "nameext", "nameroot", "dirname")
+_NO_CONTAINER = "none"
+_SCHEMA_VERSION = "v1.0"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How to run: the container engine or ``none``, the mark of this task's processes, whether to use the network."""
+
+    engine: str
+    mark: str
+    allow_network: bool = False
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How a step went. ``status`` is ``success`` or ``skipped``; a command that ran in parallel parts is the last."""
+
+    values: Values
+    status: str
+    command: list[str] | None
+    exit_code: int | None
+    seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+
+
+def preload() -> None:
+    """Do once, before forking, what every task would do: cwltool's imports and its schemas."""
+    from cwltool.process import get_schema
+
+    get_schema(_SCHEMA_VERSION)
+    if defaultStreamHandler in cwltool_logger.handlers:
+        cwltool_logger.removeHandler(defaultStreamHandler)  # Airflow's task log has it already
+    # Any character may stand in a file's name: names are given to commands as arguments, not to a shell.
+    command_line_tool.ACCEPTLIST_RE = command_line_tool.ACCEPTLIST_EN_RELAXED_RE
+    javascript.use_shipped_node()
+
+
+def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, settings: RunSettings) -> Values:
+    """Return the values of the workflow's inputs: defaults filled in, secondary files found, all validated.
+
+    Raises:
+        JobError: the job does not fit.
+
+    """
+    preload()
+    piece = read_piece(compiled, START_PIECE, source)
+    order = with_decimal_floats(job)
+    requirements = order.pop(JOB_REQUIREMENTS, None) or order.pop(_REQUIREMENTS_URI, None)
+    order.pop("cwl:tool", None)
+    try:
+        process = load_workflow(piece, {}) if "wf" in piece else load_tool_piece(piece)
+        _prepare_order(process, order, piece.get("namespaces") or {})
+        builder: Builder = process._init_job(order, _context(folder, settings, toplevel=True))
+    except (SchemaSaladException, WorkflowException) as error:
+        raise JobError("The job does not fit the workflow's inputs.", problems_of(error, source)) from error
+    if isinstance(process, Workflow):
+        return {item["id"]: [builder.job[shortname(item["id"])], "success"] for item in process.tool["inputs"]}
+    _check_requirements(process, requirements)
+    values: Values = {name: [value, "success"] for name, value in order.items()}
+    if requirements:
+        values[JOB_REQUIREMENTS] = [requirements, "success"]
+    return values
+
+
+def run_step(
+    compiled: Path, source: Path, step: Step, values: Values, folder: Path, settings: RunSettings
+) -> StepResult:
+    """Run one step; ``folder`` keeps its outputs, and what its commands print in stdout.log and stderr.log.
+
+    Raises:
+        StepError: it ended badly; says how, with the end of the command's standard error.
+
+    """
+    preload()
+    os.environ[MARK_VARIABLE] = settings.mark
+    piece = read_piece(compiled, step.piece, source)
+    values = with_decimal_floats(values)
+    recorder = Recorder(folder)
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    try:
+        if "wf" in piece:
+            process, order = load_workflow(piece, values), {}
+        else:
+            process, order = _tool_and_order(piece, values)
+        executor = _executor(step, process)
+        with recorder.listening(process):
+            executor.run_jobs(process, order, cwltool_logger, _context(folder, settings, toplevel="wf" not in piece))
+    except (SchemaSaladException, WorkflowException) as error:
+        kind = "unsupported" if isinstance(error, UnsupportedRequirement) else "permanentFail"
+        message = recorder.explain(str(problems_of(error, source)[0].message if problems_of(error, source) else error))
+        raise StepError(f"Step {step.id}: {message}", kind=kind, stderr=recorder.stderr_end()) from error
+    outputs, status = _ending(executor)
+    if status not in ("success", "skipped"):
+        raise StepError(
+            f"Step {step.id}: {recorder.explain()}",
+            kind=status,
+            stderr=recorder.stderr_end(),
+            exit_code=recorder.exit_code,
+        )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    visit_class(outputs, ("File", "Directory"), lambda item: item.pop(_GENERATION, None))
+    return StepResult(
+        values={name: [value, status] for name, value in outputs.items()},
+        status=status,
+        command=recorder.command,
+        exit_code=recorder.exit_code,
+        seconds=round(time.monotonic() - began, 3),
+        cpu_seconds=round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 3),
+        peak_memory_bytes=after.ru_maxrss * 1024,
+    )
+
+
+def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[str, Any]:
+    """Deliver the outputs of the workflow into the folder ``outputs``; return the CWL output object.
+
+    Raises:
+        StepError: an output can't be delivered.
+
+    """
+    preload()
+    piece = read_piece(compiled, END_PIECE, source)
+    try:
+        if "wf" in piece:
+            workflow = load_workflow(piece, values)
+            result = object_from_state(
+                workflow.state, workflow.tool["outputs"], True, workflow.multi, "outputSource", incomplete=True
+            )
+        else:
+            names = [parameter.id for parameter in read_plan(compiled).outputs]
+            result = {name: values[name][0] for name in names if name in values}
+        outputs.mkdir(parents=True, exist_ok=True)
+        delivered: Any = relocateOutputs(result or {}, str(outputs), set(), "copy", StdFsAccess(""))
+    except (SchemaSaladException, WorkflowException, OSError) as error:
+        raise StepError(f"The outputs of the workflow can't be delivered: {error}") from error
+    visit_class(delivered, ("File", "Directory"), _as_delivered)
+    return dict(delivered)
+
+
+def _tool_and_order(piece: dict[str, Any], values: Values) -> tuple[Process, dict[str, Any]]:
+    order = {name: value[0] for name, value in values.items()}
+    requirements = order.pop(JOB_REQUIREMENTS, None)
+    tool: Process = load_tool_piece(piece)
+    for requirement in requirements or []:
+        tool.requirements.append(requirement)
+    return tool, order
+
+
+def _check_requirements(process: Process, requirements: Any) -> None:
+    if requirements and process.metadata.get(ORIGINAL_CWLVERSION) == "v1.0":
+        raise JobError("cwl:requirements in a job is not part of CWL v1.0; use v1.1 or later.")
+
+
+def _prepare_order(process: Process, order: dict[str, Any], namespaces: dict[str, str]) -> None:
+    """Bring a job into the form that cwltool's runner gives it before it starts a process."""
+    for item in process.tool["inputs"]:
+        if "default" in item and shortname(item["id"]) not in order:
+            order[shortname(item["id"])] = item["default"]
+    loader = Loader({**order.pop("$namespaces", {}), **namespaces})
+
+    def to_location(item: Any) -> None:
+        if "location" not in item and "path" in item:
+            item["location"] = file_uri(item.pop("path"))
+
+    def expand_format(item: Any) -> None:
+        if "format" in item:
+            item["format"] = loader.expand_url(item["format"], "")
+
+    access = StdFsAccess("")
+    visit_class(order, ("File", "Directory"), to_location)
+    visit_class(order, ("File",), lambda item: add_sizes(access, item))
+    visit_class(order, ("File",), expand_format)
+    adjustDirObjs(order, trim_listing)
+    normalizeFilesDirs(order)
+
+
+def _context(folder: Path, settings: RunSettings, toplevel: bool = False) -> RuntimeContext:
+    folder.mkdir(parents=True, exist_ok=True)
+    context = RuntimeContext(
+        {
+            "basedir": str(folder),
+            "tmpdir_prefix": str(folder / "tmp_"),
+            "tmp_outdir_prefix": str(folder / "out_"),
+            "mutation_manager": MutationManager(),
+            "toplevel": toplevel,
+            "preserve_environment": frozenset({MARK_VARIABLE}),
+            "use_container": settings.engine != _NO_CONTAINER,
+            "podman": settings.engine == "podman",
+            "singularity": settings.engine == "singularity",
+            "user_space_docker_cmd": "udocker" if settings.engine == "udocker" else None,
+            "cidfile_dir": str(folder),
+            "cidfile_prefix": "container",
+        }
+    )
+    context.workflow_eval_lock = threading.Condition(threading.RLock())
+    return context
+
+
+def _executor(step: Step, process: Process) -> JobExecutor:
+    """Return an executor that runs the parts of a scattered step, or of a workflow in it, side by side."""
+    nested = isinstance(process, Workflow) and isinstance(process.steps[0].embedded_tool, Workflow)
+    return MultithreadedJobExecutor() if step.scatter or nested else SingleJobExecutor()
+
+
+def _ending(executor: JobExecutor) -> tuple[dict[str, Any], str]:
+    if not executor.final_output or executor.final_output[0] is None:
+        return {}, executor.final_status[0] if executor.final_status else "permanentFail"
+    return dict(executor.final_output[0]), executor.final_status[0]
+
+
+def _as_delivered(item: dict[str, Any]) -> None:
+    for key in (*_DERIVED, _GENERATION):
+        item.pop(key, None)
+    if str(item.get("location", "")).startswith("/"):
+        item["location"] = file_uri(item["location"])
+    if str(item.get("location", "")).startswith("file://"):
+        item["path"] = uri_file_path(item["location"])

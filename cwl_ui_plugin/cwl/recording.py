@@ -1,0 +1,100 @@
+"""What happened while cwltool ran the jobs of a step: command lines, exit codes, what they printed, complaints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cwltool.job import JobBase
+from cwltool.loghandler import _logger as cwltool_logger
+from cwltool.process import Process
+
+SHOWN_BYTES = 4000
+MOST_COMPLAINTS = 3
+# cwltool says these of every failed step; they tell nothing.
+_NOISE = ("completed permanentFail", "completed temporaryFail", "Exited normally", "Unexpected exception")
+
+
+class Recorder(logging.Handler):
+    """Listens to the jobs of one step. ``command`` and ``exit_code`` are of the job that failed, or of the last."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(level=logging.WARNING)
+        self.folder = folder
+        self.command: list[str] | None = None
+        self.exit_code: int | None = None
+        self.complaints: list[str] = []
+        self._failed = False
+        self._stderr_file: Path | None = None
+
+    @contextmanager
+    def listening(self, process: Process) -> Iterator[None]:
+        """Record every job that ``process`` makes."""
+        make_jobs = process.job
+        process.job = lambda *args, **kwargs: map(self._watched, make_jobs(*args, **kwargs))  # type: ignore[method-assign]
+        cwltool_logger.addHandler(self)
+        try:
+            yield
+        finally:
+            cwltool_logger.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what cwltool complains about."""
+        message = record.getMessage().strip()
+        if record.levelno >= logging.WARNING and not any(noise in message for noise in _NOISE):
+            self.complaints.append(message)
+
+    def explain(self, cause: str = "") -> str:
+        """Return why the step failed."""
+        if self._failed and self.exit_code:
+            return f"the command ended with exit code {self.exit_code}: {' '.join(self.command or [])}"
+        if self._failed and self.exit_code is not None and self.exit_code < 0:
+            return f"the command was ended by signal {-self.exit_code}"
+        return cause or "\n".join(self.complaints[-MOST_COMPLAINTS:]) or "it ended without outputs"
+
+    def stderr_end(self) -> str:
+        """Return the end of what the failed command wrote to its standard error."""
+        for path in (self._stderr_file, self.folder / "stderr.log"):
+            text = _end_of(path) if path else ""
+            if text:
+                return text
+        return ""
+
+    def _watched(self, job: Any) -> Any:
+        if isinstance(job, JobBase):
+            self._watch(job)
+        return job
+
+    def _watch(self, job: Any) -> None:
+        """Give each job files of its own for what it prints: cwltool closes them after the job."""
+        run, collect = job.run, job.collect_outputs
+
+        def watched_run(context: Any, *args: Any) -> None:
+            context = context.copy()
+            context.default_stdout = (self.folder / "stdout.log").open("ab")
+            context.default_stderr = (self.folder / "stderr.log").open("ab")
+            run(context, *args)
+
+        def watched_collect(outdir: str, exit_code: int) -> Any:
+            if not self._failed:
+                self._failed = exit_code not in (job.successCodes or [0])
+                self.command = [str(word) for word in job.command_line]
+                self.exit_code = exit_code
+                self._stderr_file = Path(job.outdir) / job.stderr if job.stderr else None
+            return collect(outdir, exit_code)
+
+        job.run = watched_run
+        job.collect_outputs = watched_collect
+
+
+def _end_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - SHOWN_BYTES))
+            return file.read().decode("utf-8", "replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,27 @@
+"""Running a document through compile, start, steps and finish, each with JSON between, as the tasks of a run do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cwl_ui_plugin.cwl.plan import read_plan
+
+
+def through_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Run a compiled document task by task; return the output object."""
+    from cwl_ui_plugin.cwl import execution
+
+    settings = execution.RunSettings(engine="none", mark="test/run/task/-1/1")
+    plan = read_plan(compiled)
+    values = through_json(execution.start(compiled, source, job, folder / "start", settings))
+    for step in plan.steps:
+        wanted = {key: values[key] for key in step.sources if key in values}
+        result = execution.run_step(compiled, source, step, wanted, folder / step.task_id, settings)
+        values.update(through_json(result.values))
+    return dict(through_json(execution.finish(compiled, source, values, folder / "outputs")))
