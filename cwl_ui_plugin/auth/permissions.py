@@ -1,0 +1,118 @@
+"""Who may do what. Airflow's auth manager decides; this module only knows what to ask it.
+
+Every function takes the user that Airflow made from a token. Only for the API server: elsewhere there is no
+auth manager.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import (
+    ConnectionDetails,
+    DagAccessEntity,
+    DagDetails,
+    VariableDetails,
+)
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
+
+WORKFLOWS = "CWL Workflows"
+"""The resource that the plugin's own permissions are on: can_create, can_edit, can_delete."""
+REPORT_CONNECTION = "process_report"
+
+
+def may_read(user: Any, dag_id: str) -> bool:
+    """Whether the user may see a workflow, its runs and their outputs."""
+    return _dag(user, "GET", dag_id)
+
+
+def may_trigger(user: Any, dag_id: str) -> bool:
+    """Whether the user may start a run."""
+    return _dag(user, "POST", dag_id, DagAccessEntity.RUN)
+
+
+def may_stop(user: Any, dag_id: str) -> bool:
+    """Whether the user may stop runs."""
+    return _dag(user, "PUT", dag_id, DagAccessEntity.RUN)
+
+
+def may_remove(user: Any, dag_id: str) -> bool:
+    """Whether the user may delete runs."""
+    return _dag(user, "DELETE", dag_id, DagAccessEntity.RUN)
+
+
+def may_upload(user: Any) -> bool:
+    """Whether the user may add a workflow: code that workers will run."""
+    return _workflows(user, "POST")
+
+
+def may_replace(user: Any) -> bool:
+    """Whether the user may upload a new version of a workflow."""
+    return _workflows(user, "PUT")
+
+
+def may_delete(user: Any) -> bool:
+    """Whether the user may delete a workflow."""
+    return _workflows(user, "DELETE")
+
+
+def may_read_connection(user: Any) -> bool:
+    """Whether the user may see where reports go to."""
+    return _connection(user, "GET", REPORT_CONNECTION)
+
+
+def may_edit_connection(user: Any) -> bool:
+    """Whether the user may change where reports go to."""
+    return _connection(user, "PUT", REPORT_CONNECTION)
+
+
+def may_read_variable(user: Any, key: str) -> bool:
+    """Whether the user may see a Variable."""
+    return _variable(user, "GET", key)
+
+
+def may_edit_variable(user: Any, key: str) -> bool:
+    """Whether the user may change a Variable."""
+    return _variable(user, "PUT", key)
+
+
+def readable_dag_ids(user: Any) -> set[str]:
+    """Return the dag_ids of all Dags that the user may see."""
+    return set(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
+
+
+def _dag(user: Any, method: ResourceMethod, dag_id: str, entity: DagAccessEntity | None = None) -> bool:
+    from airflow.models.dag import DagModel
+
+    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
+    return bool(
+        get_auth_manager().is_authorized_dag(method=method, access_entity=entity, details=details, user=user),
+    )
+
+
+def _connection(user: Any, method: ResourceMethod, conn_id: str | None = None) -> bool:
+    return bool(
+        get_auth_manager().is_authorized_connection(
+            method=method, details=ConnectionDetails(conn_id=conn_id), user=user
+        )
+    )
+
+
+def _variable(user: Any, method: ResourceMethod, key: str) -> bool:
+    return bool(get_auth_manager().is_authorized_variable(method=method, details=VariableDetails(key=key), user=user))
+
+
+def _workflows(user: Any, method: ResourceMethod) -> bool:
+    """Ask for the plugin's own permission; where there can be none, whoever may create connections may do it."""
+    manager = get_auth_manager()
+    if _has_own_permissions(manager):
+        return bool(manager.is_authorized_custom_view(method=method, resource_name=WORKFLOWS, user=user))
+    return _connection(user, "POST")
+
+
+def _has_own_permissions(manager: Any) -> bool:
+    """Whether the auth manager keeps permissions of plugins: FAB does; the simple one says yes to every viewer."""
+    return any(kind.__name__ == "FabAuthManager" for kind in type(manager).__mro__)
