@@ -51,7 +51,12 @@ def compile_in_process(
         start_new_session=True,
     )
     expired = threading.Event()
-    timer = threading.Timer(timeout, lambda: (expired.set(), _kill(child)))
+
+    def expire() -> None:
+        expired.set()
+        _kill(child)
+
+    timer = threading.Timer(timeout, expire)
     timer.daemon = True
     timer.start()
     try:

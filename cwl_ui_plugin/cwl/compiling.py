@@ -168,8 +168,8 @@ def _workflow_pieces(workflow: Workflow, plan: Plan) -> dict[str, Any]:
         "steps": [],
     }
     types = {parameter["id"]: {"type": parameter["type"]} for parameter in workflow.tool["inputs"]}
-    for step in workflow.steps:
-        types.update({output["id"]: {"type": output["type"]} for output in step.tool["outputs"]})
+    for loaded in workflow.steps:
+        types.update({output["id"]: {"type": output["type"]} for output in loaded.tool["outputs"]})
 
     def sources(parameters: list[Any], field: str) -> dict[str, Any]:
         return {name: types[name] for parameter in parameters for name in aslist(parameter.get(field) or [])}
@@ -184,7 +184,7 @@ def _workflow_pieces(workflow: Workflow, plan: Plan) -> dict[str, Any]:
         },
     }
     for step in plan.steps:
-        raw = next(value for key, value in steps.items() if key == step.full_id)
+        raw = steps[step.full_id]
         pieces[step.piece] = {"wf": {**head, "steps": [raw]}, "sources": sources(raw["in"], "source")}
     return pieces
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cwltool import command_line_tool
 from cwltool.builder import Builder
 from cwltool.context import RuntimeContext
 from cwltool.errors import UnsupportedRequirement, WorkflowException
@@ -82,8 +81,6 @@ def preload() -> None:
     get_schema(_SCHEMA_VERSION)
     if defaultStreamHandler in cwltool_logger.handlers:
         cwltool_logger.removeHandler(defaultStreamHandler)  # Airflow's task log has it already
-    # Any character may stand in a file's name: names are given to commands as arguments, not to a shell.
-    command_line_tool.ACCEPTLIST_RE = command_line_tool.ACCEPTLIST_EN_RELAXED_RE
     javascript.use_shipped_node()
 
 
@@ -130,10 +127,7 @@ def run_step(
     recorder = Recorder(folder)
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
-        if "wf" in piece:
-            process, order = load_workflow(piece, values), {}
-        else:
-            process, order = _tool_and_order(piece, values)
+        process, order = _process_and_order(piece, values)
         executor = _executor(step, process)
         with recorder.listening(process):
             executor.run_jobs(process, order, cwltool_logger, _context(folder, settings, toplevel="wf" not in piece))
@@ -188,7 +182,10 @@ def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[
     return dict(delivered)
 
 
-def _tool_and_order(piece: dict[str, Any], values: Values) -> tuple[Process, dict[str, Any]]:
+def _process_and_order(piece: dict[str, Any], values: Values) -> tuple[Process, dict[str, Any]]:
+    """Return what to run and its job: a step has its values already, a tool gets them as its job."""
+    if "wf" in piece:
+        return load_workflow(piece, values), {}
     order = {name: value[0] for name, value in values.items()}
     requirements = order.pop(JOB_REQUIREMENTS, None)
     tool: Process = load_tool_piece(piece)

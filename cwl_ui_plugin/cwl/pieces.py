@@ -66,7 +66,15 @@ def load_tool_piece(piece: dict[str, Any]) -> Any:
 
 
 def _context() -> LoadingContext:
-    return LoadingContext({"construct_tool_object": _construct, "do_validate": False, "disable_js_validation": True})
+    return LoadingContext(
+        {
+            "construct_tool_object": _construct,
+            "do_validate": False,
+            "disable_js_validation": True,
+            # Any character may stand in a file's name: it becomes an argument of a command, never part of a script.
+            "relax_path_checks": True,
+        }
+    )
 
 
 def _construct(document: Any, context: LoadingContext, cls: Any = default_make_tool) -> Any:

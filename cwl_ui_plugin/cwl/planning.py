@@ -27,7 +27,7 @@ _DEEPEST_TYPE = 50
 def make_plan(process: Process, main: str, engine: str) -> Plan:
     """Return the plan of a loaded process; ``engine`` is the version of cwltool."""
     tool = process.tool
-    namespaces = process.metadata.get("$namespaces") or {}
+    namespaces: Any = process.metadata.get("$namespaces") or {}
     return Plan(
         kind=tool["class"],
         cwl_version=str(process.metadata.get(ORIGINAL_CWLVERSION) or process.metadata.get("cwlVersion")),
@@ -64,7 +64,7 @@ def _secondary_files(data: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry if isinstance(entry, dict) else {"pattern": entry, "required": None} for entry in entries]
 
 
-def _plain_type(declared: Any, definitions: dict[str, Any], depth: int = 0) -> Any:
+def _plain_type(declared: Any, definitions: Any, depth: int = 0) -> Any:
     """Return a type with short names and with the types of a SchemaDefRequirement put in their places."""
     if depth > _DEEPEST_TYPE:
         raise DocumentError("A type of the document contains itself.")

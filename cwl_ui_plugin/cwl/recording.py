@@ -34,7 +34,7 @@ class Recorder(logging.Handler):
     def listening(self, process: Process) -> Iterator[None]:
         """Record every job that ``process`` makes."""
         make_jobs = process.job
-        process.job = lambda *args, **kwargs: map(self._watched, make_jobs(*args, **kwargs))  # type: ignore[method-assign]
+        process.job = lambda *args, **kwargs: map(self._watched, make_jobs(*args, **kwargs))  # type: ignore
         cwltool_logger.addHandler(self)
         try:
             yield

@@ -1,0 +1,233 @@
+"""Whether a value is of a CWL type, in CWL's words, and where the files of a job may be.
+
+Types are the plain JSON of ``plan.Parameter.type``. See https://www.commonwl.org/v1.2/CommandLineTool.html#CWLType.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from cwl_ui_plugin.cwl.errors import Problem
+
+NETWORK_SCHEMES = ("http", "https")
+_BITS = {"int": 32, "long": 64}
+_LITERAL_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class FileRules:
+    """Where files of a job may be: relative paths start at ``base``; links resolved, all must be in ``roots``."""
+
+    base: Path
+    roots: tuple[Path, ...]
+    allow_network: bool = False
+
+
+def type_text(declared: Any) -> str:
+    """Return a type as people write it: ``File``, ``int?``, ``string[]``, ``one of a, b``."""
+    if isinstance(declared, list):
+        names = [type_text(part) for part in declared if part != "null"]
+        text = " or ".join(names) or "null"
+        return (
+            f"{text}?"
+            if "null" in declared and len(names) == 1
+            else (f"{text} or null" if "null" in declared else text)
+        )
+    if not isinstance(declared, dict):
+        return str(declared)
+    if declared["type"] == "array":
+        inner = type_text(declared["items"])
+        return f"({inner})[]" if " " in inner else f"{inner}[]"
+    if declared["type"] == "enum":
+        return "one of " + ", ".join(declared["symbols"])
+    return "record with " + ", ".join(f"{field['name']}: {type_text(field['type'])}" for field in declared["fields"])
+
+
+class Checker:
+    """Checks values and makes the locations of files absolute."""
+
+    def __init__(self, files: FileRules) -> None:
+        self.files = files
+        self._roots = tuple(root.resolve() for root in files.roots)
+
+    def check(self, declared: Any, value: Any, problems: list[Problem]) -> Any:
+        """Return the value with absolute locations; add what is wrong, and where within it, to ``problems``."""
+        if isinstance(declared, list):
+            return self._check_union(declared, value, problems)
+        if isinstance(declared, dict):
+            return self._compound[declared["type"]](self, declared, value, problems)
+        if declared == "Any":
+            return self._check_any(value, problems)
+        if declared in ("File", "Directory"):
+            return self._check_file(declared, value, problems)
+        if not _is_scalar(declared, value):
+            problems.append(_wrong(declared, value))
+        return value
+
+    def _check_union(self, declared: list[Any], value: Any, problems: list[Problem]) -> Any:
+        if value is None and "null" in declared:
+            return None
+        attempts: list[list[Problem]] = []
+        for part in declared:
+            found: list[Problem] = []
+            result = self.check(part, value, found)
+            if not found:
+                return result
+            if _same_shape(part, value):
+                attempts.append(found)
+        problems += attempts[0] if attempts else [_wrong(declared, value)]
+        return value
+
+    def _check_array(self, declared: Any, value: Any, problems: list[Problem]) -> Any:
+        if not isinstance(value, list):
+            problems.append(_wrong(declared, value))
+            return value
+        return [self._check_at(f"[{index}]", declared["items"], item, problems) for index, item in enumerate(value)]
+
+    def _check_enum(self, declared: Any, value: Any, problems: list[Problem]) -> Any:
+        if value not in declared["symbols"]:
+            problems.append(_wrong(declared, value))
+        return value
+
+    def _check_record(self, declared: Any, value: Any, problems: list[Problem]) -> Any:
+        if not isinstance(value, dict):
+            problems.append(_wrong(declared, value))
+            return value
+        fields = {field["name"]: field["type"] for field in declared["fields"]}
+        for name in value:
+            if name not in fields:
+                problems.append(Problem(f"the record has no field {name!r}; it has {', '.join(fields)}"))
+        return {
+            name: self._check_at(f".{name}", kind, value.get(name), problems)
+            for name, kind in fields.items()
+            if name in value or not _is_optional(kind)
+        }
+
+    def _check_at(self, where: str, declared: Any, value: Any, problems: list[Problem]) -> Any:
+        found: list[Problem] = []
+        result = self.check(declared, value, found)
+        problems += [replace(problem, input=where + (problem.input or "")) for problem in found]
+        return result
+
+    _compound: dict[str, Callable[..., Any]] = {"array": _check_array, "enum": _check_enum, "record": _check_record}
+
+    def _check_any(self, value: Any, problems: list[Problem]) -> Any:
+        """Any value but null; files within it follow the rules of files."""
+        if value is None:
+            problems.append(Problem("expected a value of any type, but got null"))
+        elif isinstance(value, dict) and value.get("class") in ("File", "Directory"):
+            return self._check_file(value["class"], value, problems)
+        elif isinstance(value, dict):
+            return {name: item if item is None else self._check_any(item, problems) for name, item in value.items()}
+        elif isinstance(value, list):
+            return [item if item is None else self._check_any(item, problems) for item in value]
+        elif isinstance(value, float) and not math.isfinite(value):
+            problems.append(_wrong("Any", value))
+        return value
+
+    def _check_file(self, declared: str, value: Any, problems: list[Problem]) -> Any:
+        if not isinstance(value, dict) or value.get("class") != declared:
+            problems.append(_wrong(declared, value))
+            return value
+        checked = dict(value)
+        location = checked.pop("path", None) if checked.get("location") is None else checked.get("location")
+        checked.pop("path", None)
+        if location is not None:
+            checked["location"] = self._check_location(declared, location, problems)
+        elif not self._is_literal(declared, checked, problems):
+            problems.append(
+                Problem(f'a {declared} needs a location, for instance {{"class": "{declared}", "location": "x"}}')
+            )
+        for key in ("secondaryFiles", "listing"):
+            if isinstance(checked.get(key), list):
+                checked[key] = [self._check_part(item, problems) for item in checked[key]]
+        return checked
+
+    def _check_part(self, item: Any, problems: list[Problem]) -> Any:
+        if not isinstance(item, dict) or item.get("class") not in ("File", "Directory"):
+            problems.append(Problem("secondaryFiles and listing hold objects of class File or Directory"))
+            return item
+        return self._check_file(item["class"], item, problems)
+
+    def _is_literal(self, declared: str, value: dict[str, Any], problems: list[Problem]) -> bool:
+        if declared == "Directory":
+            return isinstance(value.get("listing"), list)
+        contents = value.get("contents")
+        if isinstance(contents, str) and len(contents.encode("utf-8", "replace")) > _LITERAL_BYTES:
+            problems.append(Problem("contents of a file may have 64 KiB; give a larger one by its location"))
+        return isinstance(contents, str)
+
+    def _check_location(self, declared: str, location: Any, problems: list[Problem]) -> Any:
+        if not isinstance(location, str) or not location.strip() or "\0" in location:
+            problems.append(Problem(f"choose a {declared.lower()}: its location is empty"))
+            return location
+        scheme = urlsplit(location).scheme if "://" in location else ""
+        if scheme in NETWORK_SCHEMES:
+            if not self.files.allow_network:
+                problems.append(Problem(f"{location} is on the network, and input files are not fetched from there"))
+            return location
+        if scheme not in ("", "file"):
+            problems.append(Problem(f"{location}: files are named by a path or by file://"))
+            return location
+        path = Path(unquote(urlsplit(location).path)) if scheme else self.files.base / location
+        return self._check_path(declared, path, location, problems)
+
+    def _check_path(self, declared: str, path: Path, location: str, problems: list[Problem]) -> Any:
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError, ValueError):
+            problems.append(Problem(f"{location} can't be read"))
+            return location
+        if not any(real.is_relative_to(root) for root in self._roots):
+            problems.append(
+                Problem(f"{location} is not in a folder that inputs may come from; upload it, or ask for its folder")
+            )
+        elif not real.exists():
+            problems.append(Problem(f"there is no {declared.lower()} {location}"))
+        elif real.is_dir() != (declared == "Directory"):
+            problems.append(Problem(f"{location} is {'a folder' if real.is_dir() else 'a file'}, not a {declared}"))
+        return Path(path.absolute()).as_uri()
+
+
+def _is_scalar(declared: str, value: Any) -> bool:
+    if declared == "null":
+        return value is None
+    if declared == "boolean":
+        return isinstance(value, bool)
+    if declared == "string":
+        return isinstance(value, str)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    if declared in _BITS:
+        limit = 2 ** (_BITS[declared] - 1)
+        return isinstance(value, int) and -limit <= value < limit
+    return declared in ("float", "double") and math.isfinite(value)
+
+
+def _is_optional(declared: Any) -> bool:
+    return declared == "null" or (isinstance(declared, list) and "null" in declared)
+
+
+def _same_shape(declared: Any, value: Any) -> bool:
+    """Whether ``value`` was meant to be of this type, so that what is wrong inside of it is worth telling."""
+    if isinstance(declared, dict):
+        return isinstance(value, list) if declared["type"] == "array" else isinstance(value, dict)
+    return declared in ("File", "Directory") and isinstance(value, dict) and value.get("class") == declared
+
+
+def _wrong(declared: Any, value: Any) -> Problem:
+    return Problem(f"expected {type_text(declared)}, but got {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    names: dict[type, str] = {dict: "a mapping", list: "a list", type(None): "null", bool: "the boolean"}
+    if isinstance(value, (dict, list)) or value is None:
+        return names[type(value)]
+    text = repr(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    kind = "the text" if isinstance(value, str) else names.get(type(value), "the number")
+    return f"{kind} {text[:80]}"

@@ -1,0 +1,214 @@
+"""A job (CWL's input object) without cwltool: read it, propose one, check it against the workflow's inputs.
+
+The first task of a run has cwltool check the same job again; here the point is to tell a user at once, input by input,
+in the words of CWL.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from cwl_ui_plugin.cwl.errors import JobError, Problem
+from cwl_ui_plugin.cwl.job_types import Checker, FileRules, type_text
+from cwl_ui_plugin.cwl.plan import Parameter, Plan
+
+__all__ = ["FileRules", "check_job", "job_template", "job_text", "read_job", "type_text"]
+
+LONGEST_JOB = 4 * 1024 * 1024
+DEEPEST_JOB = 100
+# What a job may hold besides inputs: the folders of a run, and what CWL runners know (they contain a colon).
+FOLDERS = ("output_folder", "outputs_folder", "tmp_folder")
+_DROPPED = ("cwl:tool", "id")
+
+
+def read_job(text: str) -> dict[str, Any]:
+    """Read a job written as YAML or JSON.
+
+    Raises:
+        JobError: it is neither, too large or too deep, holds a key twice, or is no mapping.
+
+    """
+    if len(text) > LONGEST_JOB:
+        raise JobError(f"The job is longer than {LONGEST_JOB} characters; give large data as files.")
+    try:
+        job = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, see below
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        message = error.problem or "this is no YAML"
+        raise JobError("The job is neither YAML nor JSON.", (Problem(message, line=line, column=column),)) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise JobError(f"The job is neither YAML nor JSON: {error}") from error
+    except RecursionError:
+        raise JobError("The job is nested too deeply.") from None
+    if job is None:
+        return {}
+    if not isinstance(job, dict):
+        raise JobError("A job is a mapping from input names to values, for instance `message: hello`.")
+    _check_depth(job, 0)
+    return job
+
+
+def job_template(plan: Plan) -> dict[str, Any]:
+    """Return a job to start from: required inputs with an example of their type, optional ones as they default."""
+    required = {item.id: _example(item.type) for item in plan.inputs if not item.is_optional}
+    optional = {item.id: item.default for item in plan.inputs if item.is_optional and _shows_default(item)}
+    return {**required, **optional}
+
+
+def job_text(plan: Plan, job: Mapping[str, Any] | None = None) -> str:
+    """Return a job as YAML, each input below a comment with its label and type."""
+    shown = job_template(plan) if job is None else dict(job)
+    parts = []
+    for item in sorted(plan.inputs, key=lambda parameter: parameter.is_optional):
+        parts.append(_comment(item))
+        if item.id in shown:
+            parts.append(_dump({item.id: shown.pop(item.id)}))
+        else:
+            parts.append("".join(f"# {line}\n" for line in _dump({item.id: item.default}).splitlines()))
+    if shown:
+        parts.append(_dump(shown))
+    return "\n".join(part.rstrip("\n") for part in parts if part) + "\n" if parts else "{}\n"
+
+
+def check_job(plan: Plan, job: Mapping[str, Any], files: FileRules) -> dict[str, Any]:
+    """Return the job with absolute locations of its files.
+
+    Raises:
+        JobError: with one problem for each input that is missing, unknown or of a wrong type.
+
+    """
+    inputs = {item.id: item for item in plan.inputs}
+    checker = Checker(files)
+    checked: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, value in job.items():
+        if name in inputs:
+            found: list[Problem] = []
+            checked[name] = checker.check(_accepted_type(inputs[name]), value, found)
+            problems += [replace(problem, input=_input_path(name, problem.input)) for problem in found]
+        elif name in FOLDERS or ":" in str(name) or str(name).startswith("$"):
+            checked[name] = value
+        elif name not in _DROPPED:
+            problems.append(_unknown(str(name), list(inputs)))
+    problems += [_missing(item) for item in plan.inputs if not item.is_optional and item.id not in job]
+    if problems:
+        raise JobError("The job does not fit the workflow's inputs.", tuple(problems))
+    return {name: value for name, value in checked.items() if name not in (*FOLDERS, *_DROPPED)}
+
+
+def _accepted_type(item: Parameter) -> Any:
+    """An input with a default may be null: CWL then takes the default."""
+    return ["null", item.type] if item.has_default else item.type
+
+
+def _input_path(name: str, inner: str | None) -> str:
+    return f"{name}{inner or ''}"
+
+
+def _missing(item: Parameter) -> Problem:
+    return Problem(f"this input is required; give it a value of type {type_text(item.type)}", input=item.id)
+
+
+def _unknown(name: str, known: list[str]) -> Problem:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known) or 'none'}"
+    return Problem(f"the workflow has no such input; {hint}", input=name)
+
+
+def _shows_default(item: Parameter) -> bool:
+    """Whether a default can be shown for editing: files that came with the workflow can't."""
+    return item.has_default and item.default is not None and "class" not in str(item.default)
+
+
+def _example(declared: Any) -> Any:
+    if isinstance(declared, list):
+        return _example(next((part for part in declared if part != "null"), "null"))
+    if isinstance(declared, dict):
+        if declared["type"] == "enum":
+            return declared["symbols"][0] if declared["symbols"] else ""
+        if declared["type"] == "record":
+            return {field["name"]: _example(field["type"]) for field in declared["fields"]}
+        return []
+    examples: dict[str, Any] = {
+        "boolean": False,
+        "int": 0,
+        "long": 0,
+        "float": 0.0,
+        "double": 0.0,
+        "string": "",
+        "File": {"class": "File", "location": ""},
+        "Directory": {"class": "Directory", "location": ""},
+    }
+    return examples.get(declared)
+
+
+def _comment(item: Parameter) -> str:
+    text = f"{item.label}: " if item.label else ""
+    optional = ", optional" if item.is_optional else ""
+    lines = [f"{text}{type_text(item.type)}{optional}", *(item.doc or "").strip().splitlines()]
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def _dump(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False, width=100)
+
+
+def _check_depth(node: Any, depth: int) -> None:
+    if depth > DEEPEST_JOB:
+        raise JobError(f"The job is nested deeper than {DEEPEST_JOB} levels.")
+    if isinstance(node, dict):
+        for child in node.values():
+            _check_depth(child, depth + 1)
+    elif isinstance(node, list):
+        for child in node:
+            _check_depth(child, depth + 1)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, without what a job must not have: a key twice, anchors that multiply, dates."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed in a job", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _value in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a text", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is there twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# Dates stay texts, `1e5` is a number as in JSON and YAML 1.2, `yes` and `no` are texts.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in pairs if not tag.endswith((":timestamp", ":bool", ":float", ":int"))]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _resolve_as_yaml_1_2() -> None:
+    """Add the scalars of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#1032-tag-resolution)."""
+    add = _Loader.add_implicit_resolver
+    add("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+    add("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+    number = r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"
+    special = r"^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
+    add("tag:yaml.org,2002:float", re.compile(f"{number}|{special}"), list("-+0123456789."))
+
+
+_resolve_as_yaml_1_2()

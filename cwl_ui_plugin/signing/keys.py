@@ -1,0 +1,144 @@
+"""Keys: reading them from PEM texts, making pairs, telling them apart by fingerprint."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+
+from cwl_ui_plugin.signing.algorithms import EDWARDS, ELLIPTIC, HMAC, RSA
+from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey
+
+SMALLEST_RSA = 2048
+NEW_RSA = 3072
+SMALLEST_SECRET = 16
+_CURVES: dict[str, type[ec.EllipticCurve]] = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_HINT = "paste the whole PEM text, from -----BEGIN to -----END."
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """Two PEM texts."""
+
+    private: str
+    public: str
+
+
+def generate_key_pair(algorithm: str) -> KeyPair:
+    """Make a pair for an algorithm; raise :class:`BadAlgorithm` for one that has no pairs."""
+    key: Any
+    if algorithm in RSA:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=NEW_RSA)
+    elif algorithm in ELLIPTIC:
+        key = ec.generate_private_key(_CURVES[algorithm]())
+    elif algorithm in EDWARDS:
+        key = ed25519.Ed25519PrivateKey.generate()
+    else:
+        raise BadAlgorithm(
+            f"There are no key pairs for {algorithm}; use one of {', '.join((*RSA, *ELLIPTIC, *EDWARDS))}."
+        )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return KeyPair(private=private.decode(), public=_public_pem(key.public_key()))
+
+
+def is_pem(text: str) -> bool:
+    """Whether a key is a PEM text; else it can only be a shared secret."""
+    return "-----BEGIN" in text
+
+
+def signing_key(text: str, algorithm: str, *, allow_weak: bool = False) -> Any:
+    """Return the key to sign with; raise :class:`BadKey` or :class:`BadAlgorithm`."""
+    if algorithm in HMAC:
+        return _secret(text, algorithm)
+    return _fitting(_load_private(text), algorithm, allow_weak)
+
+
+def verifying_keys(text: str, algorithm: str, *, allow_weak: bool = False) -> list[Any]:
+    """Return the public keys of a text that fit an algorithm: several may stand one after the other, for rotation.
+
+    Raises:
+        BadKey: no key, or a broken one. Keys for other algorithms are left out.
+
+    """
+    if algorithm in HMAC:
+        return [] if is_pem(text) else [_secret(text, algorithm)]
+    keys = _load_public(text)
+    return [key for key in keys if _fits(key, algorithm) and _strong(key, allow_weak)]
+
+
+def public_of(private: str) -> str:
+    """Return the public key of a private one, as PEM."""
+    return _public_pem(_load_private(private).public_key())
+
+
+def fingerprint(text: str) -> str:
+    """Return ``SHA256:...`` of the public part of a key, as ``ssh-keygen -l`` does; the same for both of a pair."""
+    key = _load_private(text).public_key() if "PRIVATE KEY" in text else _load_public(text)[0]
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode().rstrip("=")
+
+
+def _load_private(text: str) -> Any:
+    if "ENCRYPTED" in text:
+        raise BadKey("The private key is encrypted; store it without a passphrase (Airflow encrypts Variables).")
+    if "PUBLIC KEY" in text:
+        raise BadKey("This is a public key; a private one is needed to sign.")
+    try:
+        return serialization.load_pem_private_key(text.strip().encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise BadKey(f"The private key can't be read; {_HINT}") from None
+
+
+def _load_public(text: str) -> list[Any]:
+    if "PRIVATE KEY" in text:
+        raise BadKey("This is a private key; only public keys are needed to verify. Keep the private one secret.")
+    blocks = [match.group(0) for match in _PEM.finditer(text)]
+    if not blocks:
+        raise BadKey(f"There is no public key; {_HINT}")
+    try:
+        return [serialization.load_pem_public_key(block.encode()) for block in blocks]
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise BadKey(f"A public key can't be read; {_HINT}") from None
+
+
+def _fitting(key: Any, algorithm: str, allow_weak: bool) -> Any:
+    if not _fits(key.public_key(), algorithm):
+        raise BadAlgorithm(f"The key does not fit the algorithm {algorithm}.")
+    if not _strong(key.public_key(), allow_weak):
+        raise BadKey(f"The RSA key has {key.key_size} bits; at least {SMALLEST_RSA} are needed.")
+    return key
+
+
+def _fits(key: Any, algorithm: str) -> bool:
+    if algorithm in RSA:
+        return isinstance(key, rsa.RSAPublicKey)
+    if algorithm in ELLIPTIC:
+        return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES[algorithm])
+    return isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey))
+
+
+def _strong(key: Any, allow_weak: bool) -> bool:
+    return allow_weak or not isinstance(key, rsa.RSAPublicKey) or key.key_size >= SMALLEST_RSA
+
+
+def _secret(text: str, algorithm: str) -> str:
+    """A PEM text is never a shared secret: whoever has the public key could sign."""
+    if is_pem(text):
+        raise BadAlgorithm(f"{algorithm} needs a shared secret, but the key is a PEM text.")
+    if len(text.strip()) < SMALLEST_SECRET:
+        raise BadKey(f"The shared secret has fewer than {SMALLEST_SECRET} characters.")
+    return text.strip()
+
+
+def _public_pem(key: Any) -> str:
+    pem: bytes = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem.decode()

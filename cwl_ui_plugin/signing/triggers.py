@@ -1,0 +1,57 @@
+"""Signed triggers, as the predecessors' clients make them: a JWT over exactly ``run_id`` and ``conf``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from cwl_ui_plugin.signing.errors import BadSignature
+from cwl_ui_plugin.signing.tokens import sign, verify
+
+CLAIMS = {"run_id", "conf"}
+TIMES = {"exp", "nbf", "iat"}
+
+
+def sign_trigger(run_id: str, conf: Any, key: str, algorithm: str) -> str:
+    """Return the ``check_payload`` of a trigger."""
+    return sign({"run_id": run_id, "conf": conf}, key, algorithm)
+
+
+def verify_trigger(
+    token: Any, *, run_id: str, conf: Any, keys: str, algorithms: Sequence[str], allow_weak: bool = False
+) -> dict[str, Any]:
+    """Return the claims if they are of this run and this conf, and nothing else was signed.
+
+    ``conf`` may be a JSON text or an object, here and in the token: what counts is its content.
+
+    Raises:
+        BadSignature: the signature does not hold, or is of something else.
+        BadKey: the keys can't be used.
+
+    """
+    claims = verify(token, keys, algorithms, allow_weak=allow_weak)
+    if set(claims) - TIMES != CLAIMS:
+        raise BadSignature("The signature is of other fields than run_id and conf.")
+    if claims["run_id"] != run_id:
+        raise BadSignature("The signature is of another run_id.")
+    if claims["conf"] != conf and _content(claims["conf"]) != _content(conf):
+        raise BadSignature("The signature is of another conf.")
+    return claims
+
+
+def _content(conf: Any) -> Any:
+    """Return the object that a conf is, or something that equals nothing."""
+    if not isinstance(conf, str):
+        return conf
+    try:
+        return json.loads(conf, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError):
+        return object()
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
