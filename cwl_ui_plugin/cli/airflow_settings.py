@@ -1,0 +1,80 @@
+"""Airflow's settings that the plugin needs or recommends, each with its reason and its cost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+BUNDLE = {"name": "cwl", "classpath": "cwl_ui_plugin.dags.bundle.CwlDagBundle", "kwargs": {}}
+DAGS_FOLDER = {
+    "name": "dags-folder",
+    "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+    "kwargs": {},
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One option; ``required`` ones the plugin does not work without."""
+
+    section: str
+    name: str
+    value: str
+    reason: str
+    cost: str = "none"
+    required: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"AIRFLOW__{self.section.upper()}__{self.name.upper()}"
+
+
+def recommended(bundles: str, storage: str) -> tuple[Setting, ...]:
+    """Return the settings; ``bundles`` is the list of Dag bundles to set, ``storage`` their folder."""
+    return (
+        Setting(
+            "dag_processor",
+            "dag_bundle_config_list",
+            bundles,
+            "the plugin's bundle turns uploaded workflows into Dags",
+            required=True,
+        ),
+        Setting(
+            "dag_processor",
+            "dag_bundle_storage_path",
+            storage,
+            "the default is a temporary folder, which a restart may empty while runs still use it",
+            "some disk space in the Airflow home",
+        ),
+        Setting(
+            "core",
+            "min_serialized_dag_update_interval",
+            "0",
+            "else a run can be pinned to a version of a workflow whose Dag is not stored yet",
+            "a Dag that changes all the time is written each time",
+            required=True,
+        ),
+        Setting(
+            "scheduler",
+            "scheduler_idle_sleep_time",
+            "0.1",
+            "halves the time between steps that follow each other",
+            "an idle scheduler asks the database ten times a second",
+        ),
+        Setting(
+            "workers",
+            "min_heartbeat_interval",
+            "1",
+            "failures and stops are noticed in 1 second instead of 5",
+            "each running task calls the API server once a second",
+        ),
+    )
+
+
+def with_bundle(bundles: str | None) -> str:
+    """Return a list of bundles (JSON) that has the plugin's beside those that are there."""
+    known = json.loads(bundles) if bundles else [DAGS_FOLDER]
+    if any(bundle.get("name") == BUNDLE["name"] for bundle in known):
+        return bundles or ""
+    return json.dumps([*known, BUNDLE])

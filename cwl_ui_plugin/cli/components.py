@@ -1,0 +1,88 @@
+"""The processes of a standalone server: each in a group of its own, with a log, ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cwl_ui_plugin.cli.errors import CliError
+
+STOP_SECONDS = 15
+POLL_SECONDS = 0.1
+SHOWN_CHARACTERS = 3000
+_PR_SET_PDEATHSIG = 1
+
+
+class Components:
+    """Named child processes. They get SIGTERM when this process dies, however that happens (Linux)."""
+
+    def __init__(self, logs: Path, environment: dict[str, str]) -> None:
+        self.logs = logs
+        self.environment = environment
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start a component; it writes to ``<logs>/<name>.log``."""
+        with self._log(name).open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        self._running[name] = process
+        return process
+
+    def finish(self, name: str, command: list[str], is_cancelled: Callable[[], bool]) -> None:
+        """Run a component that ends by itself; raise :class:`CliError` if it ends badly."""
+        process = self.start(name, command)
+        while process.poll() is None and not is_cancelled():
+            time.sleep(POLL_SECONDS)
+        if process.returncode:
+            raise self._ended(name, process)
+        if process.returncode == 0:
+            del self._running[name]
+
+    def check(self) -> None:
+        """Raise :class:`CliError` if a component has ended, with the end of its log."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                raise self._ended(name, process)
+
+    def stop(self) -> None:
+        """End all components: SIGTERM to each group, then SIGKILL to what is left."""
+        for process in self._running.values():
+            _signal_group(process, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(process.poll() is None for process in self._running.values()) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        for process in self._running.values():
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+        self._running.clear()
+
+    def _log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def _ended(self, name: str, process: subprocess.Popen[bytes]) -> CliError:
+        end = self._log(name).read_text(encoding="utf-8", errors="replace")[-SHOWN_CHARACTERS:]
+        return CliError(f"{name} ended with {process.returncode}; the end of {self._log(name)}:\n{end}")
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _die_with_parent() -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

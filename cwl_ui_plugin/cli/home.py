@@ -1,0 +1,87 @@
+"""The folder of a standalone server: its secrets, its login, and the environment of its processes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from pathlib import Path
+
+from cwl_ui_plugin.cli.airflow_settings import recommended, with_bundle
+
+USER = "admin"
+AUTH_MANAGERS = {
+    "simple": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+    "fab": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+}
+
+
+class Home:
+    """A folder that belongs to one standalone server."""
+
+    def __init__(self, folder: Path, auth: str) -> None:
+        self.folder = folder
+        self.auth = auth
+        self.user = USER
+        self.password = ""
+
+    @property
+    def logs(self) -> Path:
+        """Where the components write."""
+        return self.folder / "logs"
+
+    def prepare(self, host: str, port: int, input_roots: list[Path]) -> dict[str, str]:
+        """Make the folder ready; return the environment for Airflow's processes."""
+        for folder in (self.logs, self.folder / "dags", self.folder / "plugins"):
+            folder.mkdir(parents=True, exist_ok=True)
+        kept = self._secrets()
+        self.password = kept["password"]
+        _write_secret(self._passwords_file, json.dumps({USER: self.password}))
+        url = f"http://{host}:{port}"
+        settings = {
+            "AIRFLOW_HOME": str(self.folder),
+            "AIRFLOW__CORE__AUTH_MANAGER": AUTH_MANAGERS[self.auth],
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self._passwords_file),
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__FERNET_KEY": kept["fernet_key"],
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.folder / 'airflow.db'}",
+            "AIRFLOW__API__BASE_URL": url,
+            "AIRFLOW__API__SECRET_KEY": kept["secret_key"],
+            "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt_secret"],
+            "AIRFLOW__CWL__INPUT_ROOTS": ":".join(str(root.expanduser().resolve()) for root in input_roots),
+            "CWL_UI_PASSWORD": self.password,
+        }
+        for setting in recommended(with_bundle(None), str(self.folder / "bundles")):
+            settings[setting.variable] = setting.value
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_HOME")}
+        return {**settings, **{k: v for k, v in inherited.items() if k not in settings}}
+
+    @property
+    def _passwords_file(self) -> Path:
+        return self.folder / "passwords.json"
+
+    def _secrets(self) -> dict[str, str]:
+        """Return the secrets of this home, made on its first start."""
+        path = self.folder / "secrets.json"
+        if path.exists():
+            kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+            return kept
+        made = {
+            "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "jwt_secret": secrets.token_urlsafe(64),
+            "secret_key": secrets.token_urlsafe(32),
+            "password": secrets.token_urlsafe(12),
+        }
+        _write_secret(path, json.dumps(made))
+        return made
+
+
+def _write_secret(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.write(text)
+    beside.replace(path)

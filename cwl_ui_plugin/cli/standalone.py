@@ -1,0 +1,147 @@
+"""``cwl-ui-plugin standalone``: all of Airflow with the plugin, on SQLite and the LocalExecutor, in one folder."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from cwl_ui_plugin.cli.components import Components
+from cwl_ui_plugin.cli.errors import CliError, UsageError
+from cwl_ui_plugin.cli.home import Home
+
+READY_SECONDS = 180
+POLL_SECONDS = 0.3
+COMPONENTS = ("scheduler", "dag-processor", "triggerer")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--port", type=int, default=8080, help="port of the web UI and the APIs; 0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument(
+        "--home",
+        type=Path,
+        default=Path(os.environ.get("CWL_UI_HOME", "~/.cwl-ui-plugin")),
+        help="folder for everything (CWL_UI_HOME)",
+    )
+    parser.add_argument("--auth", choices=("simple", "fab"), default="simple", help="Airflow's auth manager")
+    parser.add_argument("--ready-file", type=Path, help="write url, user, password and pid here once runs can start")
+    parser.add_argument(
+        "--input-root", type=Path, action="append", default=[], help="a folder that input files may come from"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start everything, say when it is ready, and stop it all on SIGTERM or Ctrl-C."""
+    port = arguments.port or _free_port(arguments.host)
+    if arguments.port and not _is_free(arguments.host, port):
+        raise UsageError(f"Port {port} is taken; choose another with --port, or --port 0 for any.")
+    home = Home(arguments.home.expanduser().resolve(), arguments.auth)
+    environment = home.prepare(arguments.host, port, arguments.input_root)
+    stopping = _StopSignals()
+    components = Components(home.logs, environment)
+    url = f"http://{arguments.host}:{port}"
+    try:
+        _start(components, home, port, arguments.host, stopping)
+        _wait_until_ready(components, url, stopping)
+        if not stopping.asked:
+            _announce(arguments.ready_file, url, home)
+        while not stopping.asked:
+            components.check()
+            time.sleep(POLL_SECONDS)
+    finally:
+        components.stop()
+        if arguments.ready_file:
+            arguments.ready_file.unlink(missing_ok=True)
+    return 0
+
+
+class _StopSignals:
+    """Remembers that somebody asked to stop."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_arguments: Any) -> None:
+        self.asked = True
+
+
+def _start(components: Components, home: Home, port: int, host: str, stopping: _StopSignals) -> None:
+    """Bring the database up to date, then start all components side by side."""
+    print(f"Preparing {home.folder} …", flush=True)
+    components.finish("migrate", [sys.executable, "-m", "cwl_ui_plugin.cli.migrate", home.auth], lambda: stopping.asked)
+    if stopping.asked:
+        return
+    print("Starting Airflow …", flush=True)
+    airflow = str(Path(sys.executable).with_name("airflow"))
+    components.start("api-server", [airflow, "api-server", "--host", host, "--port", str(port), "--workers", "1"])
+    for name in COMPONENTS:
+        components.start(name, [airflow, name])
+
+
+def _wait_until_ready(components: Components, url: str, stopping: _StopSignals) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not stopping.asked:
+        components.check()
+        if _is_healthy(url):
+            return
+        if time.monotonic() > deadline:
+            raise CliError(f"Airflow was not ready within {READY_SECONDS} seconds; see the logs in {components.logs}.")
+        time.sleep(POLL_SECONDS)
+
+
+def _is_healthy(url: str) -> bool:
+    """Whether the plugin answers, and all of Airflow's components are alive."""
+    ours = _get(f"{url}/cwl/api/v1/health")
+    airflow = _get(f"{url}/api/v2/monitor/health")
+    if not ours or not airflow or not ours.get("ready"):
+        return False
+    parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+    return all((airflow.get(part) or {}).get("status") == "healthy" for part in parts)
+
+
+def _get(url: str) -> dict[str, Any] | None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as answer:
+            data = json.load(answer)
+    except (OSError, ValueError, urllib.error.URLError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _announce(ready_file: Path | None, url: str, home: Home) -> None:
+    data = {"url": url, "user": home.user, "password": home.password, "pid": os.getpid()}
+    print(f"\nReady: {url}\nLogin: {home.user}  Password: {home.password}\nStop with Ctrl-C.", flush=True)
+    if ready_file:
+        beside = ready_file.with_name(f".{ready_file.name}.{os.getpid()}")
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
+            json.dump(data, file)
+        beside.replace(ready_file)
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as listener:
+        listener.bind((host, 0))
+        return int(listener.getsockname()[1])
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            listener.bind((host, port))
+            return True
+    return False
