@@ -1,0 +1,54 @@
+"""Listeners that wake the reporter. They tell it nothing: it reads Airflow's database, and comes round without them.
+
+In the scheduler they run inside of its transaction: no database, nothing slow, no exception.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.listeners import hookimpl
+
+from cwl_ui_plugin.reports.loop import wake
+
+
+@hookimpl
+def on_task_instance_running(previous_state: Any, task_instance: Any) -> None:
+    """A task has started."""
+    wake()
+
+
+@hookimpl
+def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:
+    """A task has succeeded."""
+    wake()
+
+
+@hookimpl
+def on_task_instance_failed(previous_state: Any, task_instance: Any, error: Any) -> None:
+    """A task has failed, or is to be tried again."""
+    wake()
+
+
+@hookimpl
+def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
+    """A task was skipped."""
+    wake()
+
+
+@hookimpl
+def on_dag_run_running(dag_run: Any, msg: str) -> None:
+    """A run has started."""
+    wake()
+
+
+@hookimpl
+def on_dag_run_success(dag_run: Any, msg: str) -> None:
+    """A run has succeeded."""
+    wake()
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: Any, msg: str) -> None:
+    """A run has failed."""
+    wake()

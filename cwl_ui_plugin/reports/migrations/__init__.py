@@ -1,0 +1,1 @@
+"""Migrations of the plugin's tables, run by Airflow's ``db migrate``."""
