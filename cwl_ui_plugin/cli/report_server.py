@@ -1,0 +1,120 @@
+"""``cwl-ui-plugin report-server``: the predecessors' server.py. Receives reports, verifies and prints them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from cwl_ui_plugin.cli.errors import UsageError
+
+LARGEST_BODY = 64 * 1024 * 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8082, help="0 takes a free one")
+    parser.add_argument("--public-key", type=Path, help="file with the public key, to verify with")
+    parser.add_argument("--algorithm", "-a", default="RS256", help="algorithms that are accepted, comma-separated")
+    parser.add_argument("--record", type=Path, help="append each report as a line of JSON")
+    parser.add_argument("--fail-rate", type=float, default=0.0, help="share of reports to answer with 503, for tests")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds to wait before each answer, for tests")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    check = _verifier(arguments)
+    lock = threading.Lock()
+
+    def take(route: str, body: bytes) -> int:
+        if arguments.delay:
+            time.sleep(arguments.delay)
+        if random.random() < arguments.fail_rate:  # noqa: S311 - a test's dice
+            return 503
+        status, entry = _entry(route, body, check)
+        line = json.dumps(entry, ensure_ascii=False)
+        with lock:
+            print(line, flush=True)
+            if arguments.record:
+                with arguments.record.open("a", encoding="utf-8") as file:
+                    file.write(line + "\n")
+        return status
+
+    try:
+        server = ThreadingHTTPServer((arguments.host, arguments.port), _handler(take))
+    except OSError as error:
+        raise UsageError(f"Can't listen on {arguments.host}:{arguments.port}: {error.strerror}.") from error
+    print(f"Listening on http://{arguments.host}:{server.server_address[1]}", flush=True)
+    with server:
+        server.serve_forever()
+    return 0
+
+
+def _verifier(arguments: argparse.Namespace) -> Callable[[Any], tuple[str, Any]]:
+    """Return what tells of a payload whether its signature holds, and what it says."""
+    key = _read(arguments.public_key) if arguments.public_key else None
+
+    def check(payload: Any) -> tuple[str, Any]:
+        from cwl_ui_plugin.signing.algorithms import parse_algorithms
+        from cwl_ui_plugin.signing.errors import SigningError
+        from cwl_ui_plugin.signing.tokens import verify
+
+        if not isinstance(payload, str):
+            return "unsigned", payload
+        if key is None:
+            return "not checked", payload
+        try:
+            return "yes", verify(payload, key, parse_algorithms(arguments.algorithm))
+        except SigningError as error:
+            return f"no: {error}", None
+
+    return check
+
+
+def _entry(route: str, body: bytes, check: Callable[[Any], tuple[str, Any]]) -> tuple[int, dict[str, Any]]:
+    try:
+        payload = json.loads(body)["payload"]
+    except (ValueError, KeyError, TypeError):
+        return 400, {"route": route, "verified": "no: not a report", "payload": None}
+    verified, content = check(payload)
+    return (403 if verified.startswith("no:") else 200), {"route": route, "verified": verified, "payload": content}
+
+
+def _handler(take: Callable[[str, bytes], int]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            if length > LARGEST_BODY:
+                self._answer(413)
+                return
+            route = self.path.rstrip("/").rsplit("/", 1)[-1]
+            self._answer(take(route, self.rfile.read(length)))
+
+        def _answer(self, status: int) -> None:
+            text = json.dumps({"status": status}).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Keep quiet: each report is printed."""
+
+    return Handler
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The key {path} can't be read: {error}.") from error

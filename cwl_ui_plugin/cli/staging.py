@@ -1,0 +1,127 @@
+"""Giving a server the files of a job: by name where it sees them, else by sending them."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from cwl_ui_plugin.cli.client import Client
+from cwl_ui_plugin.cli.errors import UsageError
+
+MOST_SIBLINGS = 50
+REMOTE = ("http", "https")
+
+
+class Stager:
+    """Makes a job that a server can read from one that names local files."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._folders: dict[Path, str] = {}
+        self._sent: dict[Path, str] = {}
+
+    def stage(self, job: dict[str, Any], basedir: Path) -> dict[str, Any]:
+        """Return the job with locations that the server can read; raise :class:`UsageError` for a missing file."""
+        local = _mapped(job, lambda item: _located(item, basedir))
+        paths = sorted({str(path) for path in _paths(local)})
+        visible: dict[str, bool] = {}
+        if paths:
+            visible = self.client.post("/inputs/visible", json={"paths": paths})["visible"]
+        staged: dict[str, Any] = _mapped(local, lambda item: self._stage_item(item, visible))
+        return staged
+
+    def _stage_item(self, item: dict[str, Any], visible: dict[str, bool]) -> dict[str, Any]:
+        path = _local_path(item)
+        if path is None or visible.get(str(path)):
+            return item
+        if item["class"] == "Directory":
+            return self._send_folder(item, path)
+        for sibling in _companions(path):
+            self._send(sibling, sibling.name, path.parent)
+        return {**item, "location": self._send(path, path.name, path.parent)}
+
+    def _send_folder(self, item: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Send a folder; one that is empty becomes a literal, as there is nothing to send."""
+        location = None
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                name = file.relative_to(path.parent).as_posix()
+                sent = self._send(file, name, path.parent)
+                location = location or _up(sent, len(file.relative_to(path).parts))
+        if location is None:
+            return {"class": "Directory", "basename": path.name, "listing": []}
+        return {**item, "location": location}
+
+    def _send(self, path: Path, name: str, folder: Path) -> str:
+        """Send a file, once; files of one folder stay together, so that secondary files are found."""
+        if path not in self._sent:
+            params = {"name": name, "folder": self._folders.setdefault(folder, str(uuid.uuid4()))}
+            with path.open("rb") as file:
+                answer = self.client.post("/inputs", params=params, content=iter(lambda: file.read(1 << 20), b""))
+            self._sent[path] = answer["location"]
+        return self._sent[path]
+
+
+def _up(location: str, levels: int) -> str:
+    return location.rsplit("/", levels)[0]
+
+
+def _mapped(node: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """Return ``node`` with every File and Directory in it changed, inner ones first."""
+    if isinstance(node, list):
+        return [_mapped(item, change) for item in node]
+    if isinstance(node, dict):
+        inner = {key: _mapped(value, change) for key, value in node.items()}
+        return change(inner) if inner.get("class") in ("File", "Directory") else inner
+    return node
+
+
+def _located(item: dict[str, Any], basedir: Path) -> dict[str, Any]:
+    """Return a File or Directory with an absolute location, if it has one at all."""
+    location = item.get("location", item.get("path"))
+    if not isinstance(location, str) or urlsplit(location).scheme in REMOTE:
+        return item
+    path = _path(location, basedir)
+    if not path.exists():
+        raise UsageError(f"There is no input file {path}.")
+    rest = {key: value for key, value in item.items() if key != "path"}
+    return {**rest, "location": path.as_uri()}
+
+
+def _path(location: str, basedir: Path) -> Path:
+    if location.startswith("file://"):
+        return Path(unquote(urlsplit(location).path))
+    plain = Path(os.path.normpath(basedir / location))
+    return plain if plain.exists() else Path(os.path.normpath(basedir / unquote(location)))
+
+
+def _local_path(item: dict[str, Any]) -> Path | None:
+    location = item.get("location")
+    if not isinstance(location, str) or not location.startswith("file://"):
+        return None
+    return Path(unquote(urlsplit(location).path))
+
+
+def _paths(node: Any) -> Iterator[Path]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _paths(item)
+    elif isinstance(node, dict):
+        path = _local_path(node) if node.get("class") in ("File", "Directory") else None
+        if path is not None:
+            yield path
+        for item in node.values():
+            yield from _paths(item)
+
+
+def _companions(path: Path) -> list[Path]:
+    """Return files beside ``path`` that may be its secondary files: those whose names begin as its own does."""
+    stem = path.name.split(".")[0]
+    if not stem:
+        return []
+    found = [file for file in path.parent.iterdir() if file.name.startswith(stem) and file.is_file() and file != path]
+    return found if len(found) <= MOST_SIBLINGS else []

@@ -1,0 +1,59 @@
+"""``cwl-ui-plugin trigger``: the predecessors' trigger.py."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of
+from cwl_ui_plugin.cli.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("-d", "--dag-id", required=True)
+    parser.add_argument("-r", "--run-id", required=True)
+    parser.add_argument("-c", "--conf", required=True, help='JSON, as {"job": {...}}; @FILE reads it from a file')
+    parser.add_argument("-k", "--key", type=Path, help="file with the private key to sign with")
+    parser.add_argument("-a", "--algorithm", default="RS256", help="algorithm of the signature (default: RS256)")
+    add_server_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trigger the run; print the server's answer."""
+    conf = _conf(arguments.conf)
+    body = {"run_id": arguments.run_id, "conf": conf}
+    if arguments.key:
+        body["check_payload"] = _signature(arguments, conf)
+    client = Client.of(arguments)
+    answer = client.request("POST", f"/api/experimental/dags{path_of(arguments.dag_id)}/dag_runs", json=body)
+    print(json.dumps(answer.json(), indent=2))
+    return 0
+
+
+def _conf(text: str) -> str:
+    try:
+        text = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+        conf = json.loads(text)
+    except OSError as error:
+        raise UsageError(f"{text[1:]} can't be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise UsageError(f"The conf is no JSON: {error}.") from error
+    if not isinstance(conf, dict):
+        raise UsageError('The conf must be a JSON object, as {"job": {...}}.')
+    return text
+
+
+def _signature(arguments: argparse.Namespace, conf: str) -> str:
+    from cwl_ui_plugin.signing.algorithms import parse_algorithms
+    from cwl_ui_plugin.signing.errors import SigningError
+    from cwl_ui_plugin.signing.triggers import sign_trigger
+
+    try:
+        key = arguments.key.read_text(encoding="ascii")
+        return sign_trigger(arguments.run_id, conf, key, parse_algorithms(arguments.algorithm)[0])
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The key {arguments.key} can't be read: {error}.") from error
+    except SigningError as error:
+        raise UsageError(str(error)) from error
