@@ -1,0 +1,92 @@
+"""What the services refuse, each with the HTTP status that faces answer with; ``message`` is written for users.
+
+RunsError
+├── BadRequest        400  a value that can't be meant
+├── NotVerified       403  a signature is missing or wrong
+├── NotFound          404  no such workflow, run, file or upload
+├── Conflict          409  it exists already
+├── TooLarge          413  more bytes than allowed
+├── InvalidWorkflow   422  the document can't be used
+├── InvalidJob        422  the job does not fit the workflow's inputs
+├── Unavailable       503  not now
+└── StopIncomplete    504  processes of a run outlived the time they had
+"""
+
+from __future__ import annotations
+
+from cwl_ui_plugin.cwl.errors import Problem
+
+Problems = tuple[Problem, ...]
+
+
+class RunsError(Exception):
+    """Base of this layer's errors; ``str()`` is a message for users."""
+
+    status = 500
+
+    def __init__(self, message: str, problems: Problems = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.problems = problems
+
+
+class BadRequest(RunsError):
+    """A value that can't be meant."""
+
+    status = 400
+
+
+class NotVerified(RunsError):
+    """A signature is missing or wrong."""
+
+    status = 403
+
+
+class NotFound(RunsError):
+    """No such workflow, run, file or upload."""
+
+    status = 404
+
+
+class Conflict(RunsError):
+    """It exists already, or something else has its name."""
+
+    status = 409
+
+
+class TooLarge(RunsError):
+    """More bytes than allowed."""
+
+    status = 413
+
+
+class InvalidWorkflow(RunsError):
+    """The document can't be used; ``unsupported`` if it is right but needs what cwltool does not have."""
+
+    status = 422
+
+    def __init__(self, message: str, problems: Problems = (), *, unsupported: bool = False) -> None:
+        super().__init__(message, problems)
+        self.unsupported = unsupported
+
+
+class InvalidJob(RunsError):
+    """The job does not fit the workflow's inputs; one problem for each input."""
+
+    status = 422
+
+
+class Unavailable(RunsError):
+    """Not now; trying again later may work."""
+
+    status = 503
+
+
+class StopIncomplete(RunsError):
+    """Processes of a run outlived the time they had; ``left`` names each: host, pid, command."""
+
+    status = 504
+
+    def __init__(self, message: str, left: tuple[str, ...]) -> None:
+        super().__init__(message, tuple(Problem(line) for line in left))
+        self.left = left

@@ -1,0 +1,91 @@
+"""Files that users send as inputs, and which paths a job may name as they are."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.library.errors import BadUpload
+from cwl_ui_plugin.library.intake import safe_name
+from cwl_ui_plugin.runs.errors import BadRequest, Conflict, TooLarge, Unavailable
+
+log = logging.getLogger(__name__)
+CHUNK = 1024 * 1024
+MOST_PATHS = 10_000
+LONGEST_NAME = 255
+_UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
+
+
+def save_input(name: str, stream: BinaryIO, *, user: str, folder: str | None = None) -> Path:
+    """Keep a file that a job will name. Files with one ``folder`` (a UUID) lie together; ``name`` may have folders.
+
+    Raises:
+        BadRequest: a name that leaves the folder, or a folder that is no UUID.
+        Conflict: a file of that name is in that folder already.
+        TooLarge: more than ``[cwl] max_input_size`` bytes.
+        Unavailable: it can't be written, for instance because the disk is full.
+
+    """
+    target = _target(name, folder)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            _copy(stream, file)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise Conflict(f"There is a file {name!r}, or one of a folder's name, in this folder already.") from None
+    except (OSError, TooLarge) as error:
+        target.unlink(missing_ok=True)
+        if isinstance(error, TooLarge):
+            raise
+        raise Unavailable(f"{name!r} can't be stored: {error.strerror or error}.") from error
+    log.info("%s sent the input %s", user, target)
+    return target
+
+
+def visible_inputs(paths: Iterable[str]) -> dict[str, bool]:
+    """Return for each path whether a job may name it as it is: it exists inside a folder that inputs may come from."""
+    wanted = list(paths)
+    if len(wanted) > MOST_PATHS:
+        raise BadRequest(f"At most {MOST_PATHS} paths can be asked for at once.")
+    roots = [root.resolve() for root in config.input_roots()]
+    return {path: _is_visible(path, roots) for path in wanted}
+
+
+def _target(name: str, folder: str | None) -> Path:
+    if folder is not None and not _UUID.fullmatch(folder.lower()):
+        raise BadRequest("The folder of an input must be a UUID; leave it out to get a new one.")
+    try:
+        relative = safe_name(name)
+    except BadUpload as error:
+        raise BadRequest(f"The name {name[:80]!r} can't be used: {error}") from error
+    if any(len(part.encode("utf-8", "replace")) > LONGEST_NAME for part in relative.parts):
+        raise BadRequest("The name of the file is too long.")
+    return config.inputs_folder() / "uploads" / (folder.lower() if folder else str(uuid.uuid4())) / relative
+
+
+def _copy(stream: BinaryIO, file: BinaryIO) -> None:
+    limit = int(config.number("max_input_size"))
+    size = 0
+    while chunk := stream.read(CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"The file is larger than {limit} bytes ([cwl] max_input_size).")
+        file.write(chunk)
+
+
+def _is_visible(path: str, roots: list[Path]) -> bool:
+    parts = urlsplit(path)
+    if parts.scheme not in ("", "file"):
+        return False
+    try:
+        local = Path(unquote(parts.path) if parts.scheme else path)
+        target = (config.inputs_folder() / local).resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):
+        return False
+    return any(target.is_relative_to(root) for root in roots)

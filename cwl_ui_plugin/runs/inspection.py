@@ -1,0 +1,217 @@
+"""What can be seen of runs, from Airflow's database: a fixed number of queries for each call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cwl_ui_plugin.dags.conf import SIGNATURE
+from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, GATHERER, STATISTICS_KEY
+from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.runs.errors import BadRequest, NotFound
+from cwl_ui_plugin.runs.models import Page, RunDetail, RunSummary, StepState, iso
+from cwl_ui_plugin.runs.workflows import cwl_dag_ids, open_store, stored_version
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
+
+LONGEST_PAGE = 500
+STATES = ("queued", "running", "success", "failed")
+_DONE = ("success", "skipped")
+_NO_STATUS = "no_status"
+Xcoms = dict[tuple[str, int, str], Any]
+
+
+def list_runs(
+    dag_ids: Iterable[str] | None = None, *, state: str | None = None, limit: int = 50, offset: int = 0
+) -> Page[RunSummary]:
+    """Return runs of the CWL Dags among ``dag_ids`` (None: all), newest first; raise :class:`BadRequest`."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+    from sqlalchemy.orm import load_only, noload
+
+    if state and state not in STATES:
+        raise BadRequest(f"{state!r} is no state of a run; use one of {', '.join(STATES)}.")
+    where: list[Any] = [DagRun.dag_id.in_(cwl_dag_ids(dag_ids))]
+    if state:
+        where.append(DagRun.state == state)
+    columns = (
+        DagRun.dag_id,
+        DagRun.run_id,
+        DagRun._state,
+        DagRun.queued_at,
+        DagRun.start_date,
+        DagRun.end_date,
+        DagRun.logical_date,
+        DagRun.triggering_user_name,
+    )
+    query = select(DagRun).where(*where).options(load_only(*columns), noload("*")).order_by(DagRun.id.desc())
+    with create_session(scoped=False) as session:
+        total = session.scalar(select(func.count()).select_from(DagRun).where(*where)) or 0
+        runs = session.scalars(query.limit(max(0, min(limit, LONGEST_PAGE))).offset(max(0, offset))).all()
+        progress = _progress(session, runs)
+        items = tuple(_summary(run, progress.get((run.dag_id, run.run_id), 0)) for run in runs)
+    return Page(items, total)
+
+
+def get_run(dag_id: str, run_id: str) -> RunDetail:
+    """Return everything about a run; raise :class:`NotFound`."""
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        run = find_run(session, dag_id, run_id)
+        tasks = _tasks(session, dag_id, run_id)
+        xcoms = _xcoms(session, dag_id, run_id)
+        version = _pinned_version(dag_id, run.bundle_version)
+        steps = _in_order([_step(task, xcoms) for task in tasks], dag_id, version)
+        conf = run.conf if isinstance(run.conf, dict) else {}
+        job = conf.get("job")
+        done = sum(step.state in _DONE for step in steps)
+        return RunDetail(
+            summary=_summary(run, _percent(done, len(steps))),
+            steps=tuple(steps),
+            error=_error(str(run.state), steps, run.note),
+            job=job if isinstance(job, dict) else {},
+            outputs=xcoms.get((GATHERER, -1, "return_value")),
+            version=version,
+            is_signed=bool(conf.get(SIGNATURE)),
+            note=run.note,
+        )
+
+
+def find_run(session: Session, dag_id: str, run_id: str) -> DagRun:
+    """Return the run in a session; raise :class:`NotFound`."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    run: DagRun | None = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+    if run is None:
+        raise NotFound(f"The Dag {dag_id!r} has no run {run_id!r}.")
+    return run
+
+
+def _progress(session: Session, runs: Sequence[DagRun]) -> dict[tuple[str, str], int]:
+    """Return how far each run is, with one query for all of them."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import case, func, select, tuple_
+
+    done = func.sum(case((TaskInstance.state.in_(_DONE), 1), else_=0))
+    query = (
+        select(TaskInstance.dag_id, TaskInstance.run_id, done, func.count())
+        .where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_([(run.dag_id, run.run_id) for run in runs]))
+        .group_by(TaskInstance.dag_id, TaskInstance.run_id)
+    )
+    return {(dag_id, run_id): _percent(count, total) for dag_id, run_id, count, total in session.execute(query)}
+
+
+def _percent(done: int, total: int) -> int:
+    return int(100 * done / total) if total else 0
+
+
+def _summary(run: DagRun, progress: int) -> RunSummary:
+    state = str(run.state)
+    return RunSummary(
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        state=state,
+        # 100 means: the run succeeded, not only its last task.
+        progress=100 if state == "success" else min(progress, 99),
+        user=run.triggering_user_name,
+        queued_at=iso(run.queued_at),
+        started_at=iso(run.start_date),
+        ended_at=iso(run.end_date),
+        logical_date=iso(run.logical_date),
+    )
+
+
+def _tasks(session: Session, dag_id: str, run_id: str) -> Sequence[TaskInstance]:
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+    from sqlalchemy.orm import noload
+
+    query = select(TaskInstance).where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
+    return session.scalars(query.options(noload("*"))).all()
+
+
+def _xcoms(session: Session, dag_id: str, run_id: str) -> Xcoms:
+    """Return errors, statistics and the output object of a run; the values that tasks hand on may be large."""
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import and_, or_, select
+
+    wanted = or_(
+        XComModel.key.in_((ERROR_KEY, STATISTICS_KEY)),
+        and_(XComModel.key == "return_value", XComModel.task_id == GATHERER),
+    )
+    query = select(XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value).where(
+        XComModel.dag_id == dag_id, XComModel.run_id == run_id, wanted
+    )
+    return {
+        (row.task_id, row.map_index, row.key): XComModel.deserialize_value(row) for row in session.execute(query).all()
+    }
+
+
+def _step(task: TaskInstance, xcoms: Xcoms) -> StepState:
+    error = _mapping(xcoms.get((task.task_id, task.map_index, ERROR_KEY)))
+    statistics = _mapping(xcoms.get((task.task_id, task.map_index, STATISTICS_KEY)))
+    has_failed = task.state == "failed"
+    command = statistics.get("command")
+    exit_code = error.get("exit_code") if has_failed else statistics.get("exit_code")
+    return StepState(
+        task_id=task.task_id,
+        label=task.task_display_name,
+        map_index=task.map_index,
+        state=str(task.state or _NO_STATUS),
+        try_number=task.try_number,
+        started_at=iso(task.start_date),
+        ended_at=iso(task.end_date),
+        seconds=task.duration,
+        error=error.get("message") if has_failed else None,
+        stderr=(error.get("stderr") or None) if has_failed else None,
+        exit_code=exit_code,
+        command=tuple(map(str, command)) if isinstance(command, list) else None,
+        cpu_seconds=statistics.get("cpu_seconds"),
+        peak_memory_bytes=statistics.get("peak_memory_bytes"),
+    )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _in_order(steps: list[StepState], dag_id: str, digest: str | None) -> list[StepState]:
+    """Sort the tasks as the workflow has them; of a Dag that is not in the store, as they began."""
+    version = stored_version(dag_id, digest) if digest else None
+    planned = [step.task_id for step in version.plan.steps] if version else []
+    rank = {task_id: number for number, task_id in enumerate([DISPATCHER, *planned], start=-1)}
+    rank[GATHERER] = len(rank)
+    return sorted(
+        steps,
+        key=lambda step: (rank.get(step.task_id, len(planned)), step.started_at or "~", step.task_id, step.map_index),
+    )
+
+
+def _pinned_version(dag_id: str, bundle_version: str | None) -> str | None:
+    """Return the digest of the workflow's version that a run is pinned to."""
+    if not bundle_version:
+        return None
+    try:
+        return open_store().kept_manifest(bundle_version).get(dag_id)
+    except UnknownWorkflow:
+        return None
+
+
+def _error(state: str, steps: Sequence[StepState], note: str | None) -> str | None:
+    """Return why a run failed: the first step that did, or who stopped it."""
+    if state != "failed":
+        return None
+    failed = sorted((step for step in steps if step.state == "failed"), key=lambda step: step.ended_at or "~")
+    for step in failed:
+        if step.error:
+            return f"{step.label}: {step.error}"
+    if note:
+        return note
+    names = ", ".join(step.label for step in failed)
+    return f"Failed: {names}. Airflow's log of the task says why." if names else "The run failed."

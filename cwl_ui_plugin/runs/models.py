@@ -1,0 +1,264 @@
+"""What the services return: frozen, plain, with ``as_json`` where an API answers with it. Times are ISO 8601 in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Generic, TypeVar
+
+from cwl_ui_plugin.cwl.errors import Problem
+from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
+from cwl_ui_plugin.library.store import StoredVersion
+
+T = TypeVar("T")
+FINISHED = ("success", "failed")
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Return a moment as the models have it."""
+    return moment.astimezone(timezone.utc).isoformat() if moment else None
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """A part of a longer list: ``total`` counts all of it."""
+
+    items: tuple[T, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class WorkflowSummary:
+    """A workflow in a list; ``digest`` names its current version."""
+
+    dag_id: str
+    digest: str
+    kind: str
+    cwl_version: str
+    label: str | None
+    steps: int
+    filename: str
+    uploaded_by: str
+    uploaded_at: str
+    last_run_id: str | None = None
+    last_run_state: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for an API's answer."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class VersionSummary:
+    """One version of a workflow."""
+
+    digest: str
+    filename: str
+    uploaded_by: str
+    uploaded_at: str
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class WorkflowDetail:
+    """Everything about one version of a workflow; ``sources`` are the names of its files."""
+
+    summary: WorkflowSummary
+    version: StoredVersion
+    plan: Plan
+    versions: tuple[VersionSummary, ...]
+    sources: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for an API's answer."""
+        return {
+            **self.summary.as_json(),
+            "main": self.plan.main,
+            "doc": self.plan.doc,
+            "inputs": [parameter_json(item) for item in self.plan.inputs],
+            "outputs": [parameter_json(item) for item in self.plan.outputs],
+            "steps": [_step_json(item) for item in self.plan.steps],
+            "warnings": list(self.plan.warnings),
+            "sources": list(self.sources),
+            "versions": [asdict(item) for item in self.versions],
+        }
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload on its way: ``state`` is validating, registering, done or failed; ``message`` says where it is."""
+
+    id: str
+    state: str
+    message: str
+    dag_id: str
+    digest: str | None
+    user: str
+    started_at: str
+    seconds: float
+    problems: tuple[Problem, ...] = ()
+    status: int | None = None
+    """The HTTP status that fits the failure."""
+    unsupported: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ("done", "failed")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for an API's answer."""
+        return {**asdict(self), "problems": [problem.as_json() for problem in self.problems]}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run in a list; ``progress`` counts to 100."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    progress: int
+    user: str | None
+    queued_at: str | None
+    started_at: str | None
+    ended_at: str | None
+    logical_date: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run has succeeded or failed."""
+        return self.state in FINISHED
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for an API's answer."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class StepState:
+    """A task of a run: the last try of it. ``state`` is Airflow's, ``no_status`` before Airflow has looked at it."""
+
+    task_id: str
+    label: str
+    map_index: int
+    state: str
+    try_number: int
+    started_at: str | None
+    ended_at: str | None
+    seconds: float | None
+    error: str | None = None
+    stderr: str | None = None
+    exit_code: int | None = None
+    command: tuple[str, ...] | None = None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class RunDetail:
+    """Everything about a run. ``job`` is as it was sent; ``outputs`` is the CWL output object once it is there."""
+
+    summary: RunSummary
+    steps: tuple[StepState, ...]
+    error: str | None
+    job: dict[str, Any]
+    outputs: dict[str, Any] | None
+    version: str | None
+    """The digest of the workflow's version that the run uses; None for a Dag that is not from the store."""
+    is_signed: bool
+    note: str | None
+
+    @property
+    def progress(self) -> int:
+        """How far the run is, up to 100."""
+        return self.summary.progress
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for an API's answer."""
+        return {
+            **self.summary.as_json(),
+            "error": self.error,
+            "steps": [asdict(step) for step in self.steps],
+            "job": self.job,
+            "outputs": self.outputs,
+            "version": self.version,
+            "is_signed": self.is_signed,
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file among the outputs of a run; ``path`` is relative to the run's output folder."""
+
+    path: str
+    size: int
+    output: str
+    """The id of the output that it belongs to."""
+    checksum: str | None = None
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class StopReport:
+    """What a stop found and did: ``stopped`` are the tasks that it set to failed."""
+
+    dag_id: str
+    run_id: str
+    stopped: tuple[str, ...]
+    seconds: float
+    message: str
+    removed: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for an API's answer."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ReportConnection:
+    """Where reports go to. The password is never among it."""
+
+    is_set: bool
+    schema: str = "http"
+    host: str = ""
+    port: int | None = None
+    login: str = ""
+    has_password: bool = False
+    endpoint: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Other fields of the Connection's extra; values that may be secret are masked."""
+
+
+@dataclass(frozen=True)
+class KeySetting:
+    """A key kept in a Variable, without the key: ``problem`` says why it can't be used."""
+
+    key: str
+    is_set: bool
+    fingerprint: str | None = None
+    algorithm: str = ""
+    public_key: str | None = None
+    """The public key, which is no secret; None where there is none."""
+    problem: str | None = None
+
+
+def parameter_json(item: Parameter) -> dict[str, Any]:
+    """Return an input or output for an API's answer."""
+    shown = {
+        "id": item.id,
+        "type": item.type,
+        "label": item.label,
+        "doc": item.doc,
+        "format": item.format,
+        "required": not item.is_optional,
+        "secondary_files": list(item.secondary_files),
+        "extras": item.extras,
+    }
+    return {**shown, "default": item.default} if item.has_default else shown
+
+
+def _step_json(item: Step) -> dict[str, Any]:
+    names = ("id", "task_id", "label", "doc", "tool", "tool_name", "scatter", "scatter_method", "when", "container")
+    return {**{name: getattr(item, name) for name in names}, "upstream": list(item.upstream)}

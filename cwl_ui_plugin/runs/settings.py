@@ -1,0 +1,214 @@
+"""The report Connection and the Variables with the keys: read without secrets, checked before they are written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cwl_ui_plugin.runs.errors import BadRequest
+from cwl_ui_plugin.runs.models import KeySetting, ReportConnection
+from cwl_ui_plugin.signing import keys
+from cwl_ui_plugin.signing.algorithms import DEFAULT, parse_algorithms
+from cwl_ui_plugin.signing.errors import BadKey, SigningError
+from cwl_ui_plugin.signing.keys import KeyPair
+
+CONNECTION = "process_report"
+REPORT_KEY = "process_report_private_key"
+REPORT_ALGORITHM = "process_report_crypt_algorithm"
+TRIGGER_KEY = "jwt_backend_public_key"
+TRIGGER_ALGORITHM = "jwt_backend_crypt_algorithm"
+VARIABLES = (REPORT_KEY, REPORT_ALGORITHM, TRIGGER_KEY, TRIGGER_ALGORITHM)
+MASK = "***"
+_OLD_NAMES = {REPORT_ALGORITHM: "process_report_algorithm", TRIGGER_ALGORITHM: "jwt_backend_algorithm"}
+_SCHEMAS = ("http", "https")
+_LARGEST_PORT = 65535
+_SHOWN_EXTRAS = ("verify", "timeout", "routes", "retry_for")
+
+
+def report_connection() -> ReportConnection:
+    """Return where reports go to."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session(scoped=False) as session:
+        connection = session.scalar(select(Connection).where(Connection.conn_id == CONNECTION))
+    if connection is None:
+        return ReportConnection(is_set=False)
+    extra = _extra_of(connection)
+    return ReportConnection(
+        is_set=True,
+        schema=connection.schema or "http",
+        host=connection.host or "",
+        port=connection.port,
+        login=connection.login or "",
+        has_password=bool(connection.password),
+        endpoint=str(extra.pop("endpoint", "")),
+        extra={key: value if key in _SHOWN_EXTRAS else MASK for key, value in extra.items()},
+    )
+
+
+def save_report_connection(
+    *,
+    schema: str,
+    host: str,
+    port: int | None,
+    endpoint: str,
+    login: str = "",
+    password: str | None = None,
+    extra: dict[str, Any] | None = None,
+) -> None:
+    """Set where reports go to; None as ``password`` or ``extra`` keeps what is there. Raise :class:`BadRequest`."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    _check_target(schema, host, port)
+    with create_session(scoped=False) as session:
+        connection = session.scalar(select(Connection).where(Connection.conn_id == CONNECTION))
+        if connection is None:
+            connection = Connection(conn_id=CONNECTION, description="Where cwl-ui-plugin sends reports of runs")
+            session.add(connection)
+        kept = _extra_of(connection)
+        connection.conn_type = "http"
+        connection.schema, connection.host, connection.port = schema, host, port
+        connection.login = login or None
+        if password is not None:
+            connection.set_password(password or None)
+        connection.set_extra(json.dumps({**_merged(kept, extra), "endpoint": endpoint}))
+
+
+def remove_report_connection() -> None:
+    """Send no reports from now on."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session(scoped=False) as session:
+        session.execute(delete(Connection).where(Connection.conn_id == CONNECTION))
+
+
+def report_key() -> KeySetting:
+    """Return what is known of the key that signs reports."""
+    return _key_setting(REPORT_KEY, REPORT_ALGORITHM, is_private=True)
+
+
+def trigger_key() -> KeySetting:
+    """Return what is known of the keys that verify triggers."""
+    return _key_setting(TRIGGER_KEY, TRIGGER_ALGORITHM, is_private=False)
+
+
+def save_report_key(private_key: str | None, algorithm: str) -> None:
+    """Set the key that signs reports (None keeps it) and its algorithm; raise :class:`BadRequest` if they don't fit."""
+    text = private_key if private_key is not None else _variable(REPORT_KEY)
+    try:
+        chosen = _one_algorithm(algorithm)
+        if text:
+            keys.signing_key(text, chosen)
+    except SigningError as error:
+        raise BadRequest(str(error)) from error
+    _save(REPORT_KEY, private_key)
+    _save(REPORT_ALGORITHM, chosen)
+
+
+def save_trigger_key(public_keys: str | None, algorithms: str) -> None:
+    """Set the keys that verify triggers (None keeps them) and their algorithms; raise :class:`BadRequest`."""
+    text = public_keys if public_keys is not None else _variable(TRIGGER_KEY)
+    try:
+        chosen = parse_algorithms(algorithms)
+        if text and not any(keys.verifying_keys(text, algorithm) for algorithm in chosen):
+            raise BadKey(f"None of the keys fits the algorithm {', '.join(chosen)}, or they are too short.")
+    except SigningError as error:
+        raise BadRequest(str(error)) from error
+    _save(TRIGGER_KEY, public_keys)
+    _save(TRIGGER_ALGORITHM, ",".join(chosen))
+
+
+def remove_variable(key: str) -> None:
+    """Remove one of :data:`VARIABLES`, under its old name too; raise :class:`BadRequest` for any other."""
+    from airflow.models.variable import Variable
+
+    if key not in VARIABLES:
+        raise BadRequest(f"{key!r} is none of {', '.join(VARIABLES)}.")
+    for name in (key, _OLD_NAMES.get(key)):
+        if name:
+            Variable.delete(name)
+
+
+def generate_keys(algorithm: str) -> KeyPair:
+    """Make a key pair; nothing of it is kept. Raise :class:`BadRequest` for an algorithm that has no pairs."""
+    try:
+        return keys.generate_key_pair(_one_algorithm(algorithm))
+    except SigningError as error:
+        raise BadRequest(str(error)) from error
+
+
+def _check_target(schema: str, host: str, port: int | None) -> None:
+    if schema not in _SCHEMAS:
+        raise BadRequest(f"The schema must be http or https, not {schema!r}.")
+    if not host or any(character in host for character in "/@?#: \t\r\n"):
+        raise BadRequest("The host must be a name or an address only, without schema, port or path.")
+    if port is not None and not 0 < port <= _LARGEST_PORT:
+        raise BadRequest(f"The port must be between 1 and {_LARGEST_PORT}.")
+
+
+def _extra_of(connection: Any) -> dict[str, Any]:
+    try:
+        extra = json.loads(connection.extra or "{}")
+    except ValueError:
+        return {}
+    return extra if isinstance(extra, dict) else {}
+
+
+def _merged(kept: dict[str, Any], extra: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the new extra; a value that was shown masked and comes back so is kept."""
+    if extra is None:
+        return kept
+    return {key: kept.get(key, value) if value == MASK else value for key, value in extra.items()}
+
+
+def _variable(key: str) -> str:
+    from airflow.models.variable import Variable
+
+    value = Variable.get(key, default_var=None)
+    if value is None and key in _OLD_NAMES:
+        value = Variable.get(_OLD_NAMES[key], default_var=None)
+    return str(value) if value else ""
+
+
+def _save(key: str, value: str | None) -> None:
+    from airflow.models.variable import Variable
+
+    if value is None:
+        return
+    if value:
+        Variable.set(key, value)
+    else:
+        Variable.delete(key)
+
+
+def _key_setting(key: str, algorithm_key: str, *, is_private: bool) -> KeySetting:
+    text = _variable(key)
+    algorithm = _variable(algorithm_key) or DEFAULT
+    if not text:
+        return KeySetting(key=key, is_set=False, algorithm=algorithm)
+    try:
+        _check(text, algorithm, is_private)
+        is_secret = not keys.is_pem(text)
+        public = None if is_secret else keys.public_of(text) if is_private else text.strip()
+        fingerprint = None if is_secret else keys.fingerprint(text)
+    except SigningError as error:
+        return KeySetting(key=key, is_set=True, algorithm=algorithm, problem=str(error))
+    return KeySetting(key=key, is_set=True, algorithm=algorithm, fingerprint=fingerprint, public_key=public)
+
+
+def _check(text: str, algorithm: str, is_private: bool) -> None:
+    """Raise :class:`SigningError` if a key can't do what it is for."""
+    if is_private:
+        keys.signing_key(text, _one_algorithm(algorithm))
+    elif not any(keys.verifying_keys(text, name) for name in parse_algorithms(algorithm)):
+        raise BadKey(f"None of the keys fits the algorithm {algorithm}.")
+
+
+def _one_algorithm(text: str) -> str:
+    return parse_algorithms(text)[0]

@@ -1,0 +1,134 @@
+"""A stop in Airflow's database: the run and its unfinished tasks fail, and it is written down who stopped them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from cwl_ui_plugin.runs.database import with_patience
+from cwl_ui_plugin.runs.stop_proof import TaskProcess
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
+
+log = logging.getLogger(__name__)
+STOPPED = "Stopped by"
+"""How the note of a stopped run begins."""
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run as a stop found it: ``stopped`` are the tasks that it set to failed, ``running`` those that ran."""
+
+    exists: bool = False
+    had_ended: bool = True
+    was_stopped: bool = False
+    stopped: tuple[str, ...] = ()
+    running: tuple[TaskProcess, ...] = ()
+
+
+def fail_unfinished(dag_id: str, run_id: str, user: str) -> FoundRun:
+    """Set the run and its unfinished tasks to failed, in one transaction."""
+    return with_patience(lambda: _fail_once(dag_id, run_id, user), f"the stop of {dag_id} {run_id}")
+
+
+def _fail_once(dag_id: str, run_id: str, user: str) -> FoundRun:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.sqlalchemy import with_row_locks
+    from airflow.utils.state import DagRunState, State, TaskInstanceState
+    from sqlalchemy import select
+
+    query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+    with create_session(scoped=False) as session:
+        # The run first, as the scheduler does it: it then works on this run either before or after.
+        run = session.scalar(with_row_locks(query, session, of=DagRun))
+        if run is None:
+            return FoundRun()
+        tasks = _unfinished_tasks(session, dag_id, run_id)
+        running = tuple(_process(task) for task in tasks if task.state == TaskInstanceState.RUNNING)
+        had_ended = run.state in State.finished_dr_states
+        was_stopped = (run.note or "").startswith(STOPPED)
+        killed = [task for task in tasks if task.state == TaskInstanceState.RUNNING]
+        for task in tasks:
+            task.set_state(TaskInstanceState.FAILED, session=session)
+        if tasks or not had_ended:
+            run.set_state(DagRunState.FAILED)
+            _record(session, run, user, len(tasks))
+            session.flush()
+            _tell_listeners(run, killed, user)
+        return FoundRun(
+            exists=True,
+            had_ended=had_ended,
+            was_stopped=was_stopped,
+            stopped=tuple(_name(task) for task in tasks),
+            running=running,
+        )
+
+
+def _unfinished_tasks(session: Session, dag_id: str, run_id: str) -> list[TaskInstance]:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.state import State
+    from sqlalchemy import or_, select
+
+    query = select(TaskInstance).where(
+        TaskInstance.dag_id == dag_id,
+        TaskInstance.run_id == run_id,
+        or_(TaskInstance.state.is_(None), TaskInstance.state.not_in(State.finished)),
+    )
+    return list(session.scalars(query))
+
+
+def _process(task: TaskInstance) -> TaskProcess:
+    started = task.start_date or datetime.now(timezone.utc)
+    return TaskProcess(task_id=_name(task), host=task.hostname or "", pid=task.pid or 0, started_at=started.timestamp())
+
+
+def _name(task: TaskInstance) -> str:
+    return task.task_id if task.map_index < 0 else f"{task.task_id}[{task.map_index}]"
+
+
+def _record(session: Session, run: DagRun, user: str, tasks: int) -> None:
+    """Write who stopped the run into Airflow's audit log and the run's note."""
+    from airflow.models.log import Log
+
+    if not (run.note or "").startswith(STOPPED):
+        moment = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        text = f"{STOPPED} {user} on {moment}."
+        run.note = f"{text}\n{run.note}" if run.note else text
+    session.add(
+        Log(event="cwl_stop", dag_id=run.dag_id, run_id=run.run_id, owner=user, extra=json.dumps({"tasks": tasks}))
+    )
+
+
+def _tell_listeners(run: DagRun, killed: list[TaskInstance], user: str) -> None:
+    """Call the listeners as Airflow does when a run is set to failed by hand; theirs is not our failure."""
+    from airflow.listeners.listener import get_listener_manager
+
+    reason = f"{STOPPED} {user}."
+    hook = get_listener_manager().hook
+    try:
+        for task in killed:
+            hook.on_task_instance_failed(previous_state=None, task_instance=task, error=reason)
+        hook.on_dag_run_failed(dag_run=run, msg=reason)
+    except Exception:
+        log.exception("A listener failed")
+
+
+def delete_run(dag_id: str, run_id: str, user: str) -> None:
+    """Delete a run with all its records, as Airflow's own API does."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session(scoped=False) as session:
+        run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+        if run is not None:
+            session.delete(run)
+            session.add(Log(event="cwl_remove", dag_id=dag_id, run_id=run_id, owner=user))

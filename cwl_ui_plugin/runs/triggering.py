@@ -1,0 +1,132 @@
+"""Starting runs: the job is checked against the workflow's inputs before anything is created."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl import jobs
+from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin.cwl.plan import Plan
+from cwl_ui_plugin.dags.conf import SIGNATURE, read_conf
+from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified
+from cwl_ui_plugin.runs.models import RunSummary, iso
+from cwl_ui_plugin.runs.workflows import is_cwl_dag, stored_version
+
+LONGEST_RUN_ID = 250
+VIEW = "view"
+REST = "rest"
+EXPERIMENTAL = "experimental"
+
+
+def trigger(dag_id: str, *, conf: dict[str, Any], run_id: str | None = None, user: str, via: str) -> RunSummary:
+    """Create a run of a Dag and return it; Airflow starts it at once.
+
+    ``conf`` is ``{"job": {...}}``, and ``check_payload`` where it is signed; it is kept as it is. Dags that are not CWL
+    get it unchecked.
+
+    Raises:
+        NotFound: no such Dag, or a deleted one.
+        InvalidJob: with one problem for each input.
+        NotVerified: only signed runs are allowed, and this one is not.
+        Conflict: the run_id is taken.
+        BadRequest: a run_id or conf that Airflow does not accept.
+
+    """
+    _check_run_id(run_id)
+    _check_dag(dag_id)
+    if is_cwl_dag(dag_id):
+        _check_conf(dag_id, conf, run_id or "")
+    return _create(dag_id, conf, run_id or None, user, via)
+
+
+def check_job(dag_id: str, job: dict[str, Any]) -> dict[str, Any]:
+    """Return the job with absolute locations; raise :class:`InvalidJob` or :class:`NotFound`."""
+    version = stored_version(dag_id)
+    if version is None:
+        raise NotFound(f"There is no CWL workflow {dag_id!r}.")
+    return _checked(version.plan, job)
+
+
+def _check_run_id(run_id: str | None) -> None:
+    """Refuse what can't be the name of the run's folder; the rest is for Airflow to say."""
+    if not run_id:
+        return
+    if len(run_id) > LONGEST_RUN_ID or "/" in run_id or "\0" in run_id or run_id.startswith("."):
+        raise BadRequest(
+            f"{run_id[:80]!r} can't be a run_id: use up to {LONGEST_RUN_ID} letters, digits and '_.~:+-', not '/', "
+            "and do not begin with '.'."
+        )
+
+
+def _check_dag(dag_id: str) -> None:
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        dag = session.get(DagModel, dag_id)
+        if dag is None or dag.is_stale:
+            raise NotFound(f"There is no Dag {dag_id!r}.")
+
+
+def _check_conf(dag_id: str, conf: dict[str, Any], run_id: str) -> None:
+    if config.flag("require_signed_conf") and not conf.get(SIGNATURE):
+        raise NotVerified("Only signed runs are allowed here ([cwl] require_signed_conf); this conf has no signature.")
+    try:
+        read = read_conf(conf, run_id=run_id, verify=False)
+    except JobError as error:
+        raise InvalidJob(error.message, error.problems) from error
+    version = stored_version(dag_id)
+    if version is not None:  # the document of a Dag file is known to its tasks only; its first task checks the job
+        _checked(version.plan, read.job)
+
+
+def _checked(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
+    rules = jobs.FileRules(
+        base=config.inputs_folder(), roots=config.input_roots(), allow_network=config.flag("allow_network")
+    )
+    try:
+        return jobs.check_job(plan, job, rules)
+    except JobError as error:
+        raise InvalidJob(error.message, error.problems) from error
+    except RecursionError:
+        raise InvalidJob("The job is nested too deeply.") from None
+
+
+def _create(dag_id: str, conf: dict[str, Any], run_id: str | None, user: str, via: str) -> RunSummary:
+    from airflow.api.common.trigger_dag import trigger_dag
+    from airflow.exceptions import DagNotFound, DagRunAlreadyExists, ParamValidationError
+    from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunTriggeredByType
+    from sqlalchemy.exc import IntegrityError
+
+    source = DagRunTriggeredByType.UI if via == VIEW else DagRunTriggeredByType.REST_API
+    try:
+        with create_session(scoped=False) as session:
+            run = trigger_dag(
+                dag_id,
+                triggered_by=source,
+                triggering_user_name=user,
+                run_id=run_id,
+                conf=conf,
+                session=session,
+            )
+            assert run is not None  # noqa: S101 - it raises rather than return None
+            session.flush()
+            return RunSummary(
+                dag_id=dag_id,
+                run_id=run.run_id,
+                state=str(run.state),
+                progress=0,
+                user=user,
+                queued_at=iso(run.queued_at),
+                started_at=None,
+                ended_at=None,
+                logical_date=iso(run.logical_date),
+            )
+    except (DagRunAlreadyExists, IntegrityError) as error:
+        raise Conflict(f"The Dag {dag_id!r} has a run {run_id!r} already; choose another run_id.") from error
+    except DagNotFound as error:
+        raise NotFound(f"There is no Dag {dag_id!r}.") from error
+    except (ValueError, ParamValidationError) as error:
+        raise BadRequest(f"Airflow does not accept this run: {error}") from error

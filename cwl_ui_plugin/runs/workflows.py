@@ -1,0 +1,174 @@
+"""The workflows of the store, with what Airflow knows of their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.plan import Plan, read_plan
+from cwl_ui_plugin.dags import registration
+from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, TAG
+from cwl_ui_plugin.library.errors import BadDagId, UnknownWorkflow
+from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.runs.errors import BadRequest, NotFound
+from cwl_ui_plugin.runs.models import VersionSummary, WorkflowDetail, WorkflowSummary
+
+LONGEST_SOURCE = 2 * 1024 * 1024
+_KEPT_SUMMARIES = 4096
+
+
+def open_store() -> WorkflowStore:
+    """Return the store that ``[cwl] workflows_folder`` names."""
+    return WorkflowStore(config.workflows_folder())
+
+
+@contextmanager
+def library_errors() -> Iterator[None]:
+    """Turn the store's errors into those of this layer."""
+    try:
+        yield
+    except UnknownWorkflow as error:
+        raise NotFound(str(error)) from error
+    except BadDagId as error:
+        raise BadRequest(str(error)) from error
+
+
+def list_workflows(dag_ids: Iterable[str] | None = None, search: str = "") -> list[WorkflowSummary]:
+    """Return the workflows among ``dag_ids`` (None: all) whose name or label holds ``search``, by name."""
+    store = open_store()
+    wanted = None if dag_ids is None else set(dag_ids)
+    names = [name for name in store.dag_ids() if wanted is None or name in wanted]
+    found = [summary for summary in map(_summary, _versions(store, names)) if _matches(summary, search)]
+    runs = _last_runs([summary.dag_id for summary in found])
+    return [_with_last_run(summary, runs) for summary in found]
+
+
+def get_workflow(dag_id: str, digest: str | None = None) -> WorkflowDetail:
+    """Return everything about one version of a workflow, the current one by default; raise :class:`NotFound`."""
+    store = open_store()
+    with library_errors():
+        current = store.current(dag_id)
+        version = current if digest is None else store.version(dag_id, digest)
+        versions = store.versions(dag_id)
+    return WorkflowDetail(
+        summary=_with_last_run(_summary(version), _last_runs([dag_id])),
+        version=version,
+        plan=version.plan,
+        versions=tuple(_version_summary(item, current) for item in versions),
+        sources=tuple(_source_names(version.source)),
+    )
+
+
+def source_text(dag_id: str, path: str, digest: str | None = None) -> str:
+    """Return the text of one file of an upload, at most 2 MiB of it; raise :class:`NotFound`."""
+    with library_errors():
+        store = open_store()
+        version = store.current(dag_id) if digest is None else store.version(dag_id, digest)
+    if path not in _source_names(version.source):
+        raise NotFound(f"The workflow {dag_id!r} has no file {path!r}.")
+    with (version.source / path).open("rb") as file:
+        return file.read(LONGEST_SOURCE).decode("utf-8", "replace")
+
+
+def delete_workflow(dag_id: str) -> None:
+    """Take a workflow out of the store and of Airflow's lists; its runs stay, and go on to their end."""
+    with library_errors():
+        open_store().delete(dag_id)
+    registration.unregister(dag_id)
+
+
+def is_cwl_dag(dag_id: str) -> bool:
+    """Whether a Dag is made from CWL: of the store, or of a Dag file."""
+    return dag_id in open_store() or bool(cwl_dag_ids([dag_id]))
+
+
+def cwl_dag_ids(dag_ids: Iterable[str] | None = None) -> list[str]:
+    """Return which of ``dag_ids`` (None: all) Airflow knows as CWL Dags, deleted ones included."""
+    from airflow.models.dag import DagTag
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = select(DagTag.dag_id).where(DagTag.name == TAG, DagTag.dag_id != CLEAN_DAG_RUN)
+    if dag_ids is not None:
+        query = query.where(DagTag.dag_id.in_(list(dag_ids)))
+    with create_session(scoped=False) as session:
+        return list(session.scalars(query))
+
+
+def stored_version(dag_id: str, digest: str | None = None) -> StoredVersion | None:
+    """Return a version of a workflow, the current one by default, or None if the store has none."""
+    store = open_store()
+    try:
+        return store.current(dag_id) if digest is None else store.version(dag_id, digest)
+    except UnknownWorkflow:
+        return None
+
+
+def _versions(store: WorkflowStore, names: list[str]) -> Iterator[StoredVersion]:
+    for name in names:
+        try:
+            yield store.current(name)
+        except UnknownWorkflow:
+            continue  # deleted while we looked
+
+
+def _summary(version: StoredVersion) -> WorkflowSummary:
+    kind, cwl_version, label, steps = _of_plan(version.folder)
+    return WorkflowSummary(
+        dag_id=version.dag_id,
+        digest=version.digest,
+        kind=kind,
+        cwl_version=cwl_version,
+        label=label,
+        steps=steps,
+        filename=version.filename,
+        uploaded_by=version.uploaded_by,
+        uploaded_at=version.uploaded_at,
+    )
+
+
+@lru_cache(maxsize=_KEPT_SUMMARIES)
+def _of_plan(folder: Path) -> tuple[str, str, str | None, int]:
+    """Read what a list shows of a plan, once: a version never changes."""
+    plan: Plan = read_plan(folder)
+    return plan.kind, plan.cwl_version, plan.label, len(plan.steps)
+
+
+def _matches(summary: WorkflowSummary, search: str) -> bool:
+    text = f"{summary.dag_id}\n{summary.label or ''}".casefold()
+    return all(word in text for word in search.casefold().split())
+
+
+def _last_runs(dag_ids: list[str]) -> dict[str, tuple[str, str]]:
+    """Return run_id and state of the newest run of each Dag that has any."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+
+    newest = select(func.max(DagRun.id)).where(DagRun.dag_id.in_(dag_ids)).group_by(DagRun.dag_id)
+    query = select(DagRun.dag_id, DagRun.run_id, DagRun.state).where(DagRun.id.in_(newest))
+    with create_session(scoped=False) as session:
+        return {dag_id: (run_id, str(state)) for dag_id, run_id, state in session.execute(query)}
+
+
+def _with_last_run(summary: WorkflowSummary, runs: dict[str, tuple[str, str]]) -> WorkflowSummary:
+    run_id, state = runs.get(summary.dag_id, (None, None))
+    return replace(summary, last_run_id=run_id, last_run_state=state)
+
+
+def _version_summary(version: StoredVersion, current: StoredVersion) -> VersionSummary:
+    return VersionSummary(
+        digest=version.digest,
+        filename=version.filename,
+        uploaded_by=version.uploaded_by,
+        uploaded_at=version.uploaded_at,
+        is_current=version.digest == current.digest,
+    )
+
+
+def _source_names(source: Path) -> list[str]:
+    return sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
