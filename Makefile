@@ -1,0 +1,52 @@
+# Two commands for everybody: make demo, make test. Everything they need is installed into .venv, and, where this is
+# allowed, from the system's packages. CI=true: a test that can't run is an error.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SYSTEM_PACKAGES := chromium fonts-dejavu-core bwa samtools bcftools
+PYTEST_ARGS ?=
+SUITE ?= ../shared/conformance
+
+.PHONY: help demo test lint format unit conformance system-packages screenshots clean
+
+help:  ## show this
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
+
+$(STAMP): setup.cfg constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip<27" "setuptools>=68,<85" wheel
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[celery,test]"
+	touch $@
+
+demo: $(STAMP)  ## run a real workflow, signed and reported; DEMO_EXIT=1 stops the server at the end
+	$(BIN)/python examples/demo.py
+
+test: $(STAMP) system-packages lint  ## everything that CI runs
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+unit: $(STAMP)  ## the tests that start no server
+	$(BIN)/python -m pytest -m "not e2e and not packaging and not bioinformatics" $(PYTEST_ARGS)
+
+lint: $(STAMP)  ## style, types, arrows of import
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## let ruff write it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+system-packages:
+	@sh tests/system-packages.sh $(SYSTEM_PACKAGES)
+
+conformance: $(STAMP)  ## a CWL conformance suite through one running server: SUITE=folder
+	$(BIN)/python tests/conformance.py $(SUITE)
+
+screenshots: $(STAMP)  ## make the pictures of docs/ anew
+	mkdir -p docs/images
+	CWL_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest tests/e2e/test_browser.py -k simple
+
+clean:  ## remove what was built, and the virtual environment
+	rm -rf $(VENV) .build build dist *.egg-info
