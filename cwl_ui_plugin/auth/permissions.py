@@ -34,6 +34,14 @@ def may_trigger(user: Any, dag_id: str) -> bool:
     return _dag(user, "POST", dag_id, DagAccessEntity.RUN)
 
 
+def may_add_inputs(user: Any) -> bool:
+    """Whether the user may send input files: everybody who may start runs of some Dag."""
+    manager = get_auth_manager()
+    if manager.is_authorized_dag(method="POST", access_entity=DagAccessEntity.RUN, user=user):
+        return True
+    return any(may_trigger(user, dag_id) for dag_id in sorted(readable_dag_ids(user)))
+
+
 def may_stop(user: Any, dag_id: str) -> bool:
     """Whether the user may stop runs."""
     return _dag(user, "PUT", dag_id, DagAccessEntity.RUN)

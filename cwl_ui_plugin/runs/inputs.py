@@ -36,13 +36,10 @@ def save_input(name: str, stream: BinaryIO, *, user: str, folder: str | None = N
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
-            _copy(stream, file)
+            _fill(file, stream, target)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise Conflict(f"There is a file {name!r}, or one of a folder's name, in this folder already.") from None
-    except (OSError, TooLarge) as error:
-        target.unlink(missing_ok=True)
-        if isinstance(error, TooLarge):
-            raise
+    except OSError as error:
         raise Unavailable(f"{name!r} can't be stored: {error.strerror or error}.") from error
     log.info("%s sent the input %s", user, target)
     return target
@@ -67,6 +64,15 @@ def _target(name: str, folder: str | None) -> Path:
     if any(len(part.encode("utf-8", "replace")) > LONGEST_NAME for part in relative.parts):
         raise BadRequest("The name of the file is too long.")
     return config.inputs_folder() / "uploads" / (folder.lower() if folder else str(uuid.uuid4())) / relative
+
+
+def _fill(file: BinaryIO, stream: BinaryIO, target: Path) -> None:
+    """Copy a stream into a new file; whatever breaks that off, no part of a file stays."""
+    try:
+        _copy(stream, file)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _copy(stream: BinaryIO, file: BinaryIO) -> None:

@@ -77,7 +77,7 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
             job=job if isinstance(job, dict) else {},
             outputs=xcoms.get((GATHERER, -1, "return_value")),
             version=version,
-            is_signed=bool(conf.get(SIGNATURE)),
+            has_signature=bool(conf.get(SIGNATURE)),
             note=run.note,
         )
 

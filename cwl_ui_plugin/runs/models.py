@@ -166,7 +166,8 @@ class RunDetail:
     outputs: dict[str, Any] | None
     version: str | None
     """The digest of the workflow's version that the run uses; None for a Dag that is not from the store."""
-    is_signed: bool
+    has_signature: bool
+    """Whether the conf carries a signature; only ``[cwl] require_signed_conf`` has the first task verify it."""
     note: str | None
 
     @property
@@ -183,7 +184,7 @@ class RunDetail:
             "job": self.job,
             "outputs": self.outputs,
             "version": self.version,
-            "is_signed": self.is_signed,
+            "has_signature": self.has_signature,
             "note": self.note,
         }
 

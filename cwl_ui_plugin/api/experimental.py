@@ -1,0 +1,117 @@
+"""The endpoint of the predecessors, mounted at ``/api/experimental``: their clients work unchanged.
+
+With the Variable ``jwt_backend_public_key`` a trigger must be signed, and needs no login; without it the caller must be
+a user of Airflow who may trigger that Dag.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse, Response
+
+from cwl_ui_plugin.api import errors
+from cwl_ui_plugin.api.security import allow_dag, check_same_origin, optional_user, require
+from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
+from cwl_ui_plugin.auth import jwt_backend, permissions
+from cwl_ui_plugin.dags.conf import SIGNATURE
+from cwl_ui_plugin.runs import inspection, triggering
+from cwl_ui_plugin.runs.errors import BadRequest
+from cwl_ui_plugin.runs.models import RunSummary
+from cwl_ui_plugin.signing.errors import SigningError
+from cwl_ui_plugin.version import __version__
+
+SIGNED = "signed trigger"
+"""The name of whoever triggers with a signature and without a login."""
+router = APIRouter(tags=["experimental"])
+
+
+@cache
+def app() -> FastAPI:
+    """Return the app."""
+    made = FastAPI(title="CWL triggers", version=__version__, docs_url=None, redoc_url=None)
+    errors.install(made)
+    made.include_router(router)
+    return made
+
+
+@router.get("/test")
+def test() -> dict[str, str]:
+    """Tell that the endpoint is there."""
+    return {"status": "OK"}
+
+
+@router.post("/dags/{dag_id}/dag_runs")
+def trigger(
+    dag_id: str,
+    request: Request,
+    user: Annotated[Any, Depends(optional_user)],
+    body: Annotated[dict[str, Any], Depends(json_object)],
+) -> Response:
+    """Start a run: `{"run_id", "conf", "check_payload"?}`, `conf` as JSON text or as an object."""
+    try:
+        verified = jwt_backend.verify_body(body)
+    except SigningError as error:
+        return JSONResponse(json.loads(jwt_backend.refusal(error)), status_code=403)
+    if verified is None:
+        _check_user(request, user, dag_id)
+    conf = _conf(body.get("conf"))
+    if verified is not None:
+        conf[SIGNATURE] = verified.token
+    name = SIGNED if isinstance(user, HTTPException) else user.get_name()
+    run = triggering.trigger(dag_id, conf=conf, run_id=_run_id(body), user=name, via=triggering.EXPERIMENTAL)
+    return JSONResponse(_answer(run))
+
+
+@router.get("/dags/{dag_id}/dag_runs", dependencies=[allow_dag(permissions.may_read)])
+def list_runs(dag_id: str, state: str | None = None) -> list[dict[str, Any]]:
+    """List the newest runs of a Dag, as the predecessors did."""
+    page = inspection.list_runs([dag_id], state=state, limit=inspection.LONGEST_PAGE)
+    return [
+        {
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "state": run.state,
+            "execution_date": run.logical_date or run.queued_at,
+            "start_date": run.started_at,
+        }
+        for run in page.items
+    ]
+
+
+def _check_user(request: Request, user: Any, dag_id: str) -> None:
+    """Raise 401 or 403 if there is no user who may trigger, or if it is not the user who does it."""
+    if isinstance(user, HTTPException):
+        raise user
+    check_same_origin(request)
+    require(permissions.may_trigger(user, dag_id))
+
+
+def _conf(conf: Any) -> dict[str, Any]:
+    if conf is None or conf == "":
+        return {}
+    return parse_object(conf, "conf") if isinstance(conf, str) else check_object(conf, "conf")
+
+
+def _run_id(body: dict[str, Any]) -> str | None:
+    run_id = body.get("run_id")
+    if run_id is not None and not isinstance(run_id, str):
+        raise BadRequest("run_id must be a text.")
+    return run_id
+
+
+def _answer(run: RunSummary) -> dict[str, Any]:
+    """Return what the predecessors' clients read; Airflow 3 has no logical date for such runs, they want some date."""
+    date = run.logical_date or run.queued_at
+    return {
+        "message": f"Created <DagRun {run.dag_id} @ {date}: {run.run_id}, externally triggered: True>",
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "dag_run_id": run.run_id,
+        "state": run.state,
+        "logical_date": run.logical_date,
+        "execution_date": date,
+    }

@@ -1,0 +1,35 @@
+"""Key pairs for signing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from cwl_ui_plugin.api.security import GetUserDep, require
+from cwl_ui_plugin.auth import permissions
+from cwl_ui_plugin.runs import settings
+from cwl_ui_plugin.signing.keys import fingerprint
+
+router = APIRouter(tags=["keys"])
+
+
+class KeyRequest(BaseModel):
+    """What the keys are for."""
+
+    algorithm: str = "RS256"
+
+
+@router.post("/keys")
+def generate_keys(user: GetUserDep, wanted: KeyRequest | None = None) -> dict[str, Any]:
+    """Make a key pair. Nothing of it is kept: whoever asked has the only copy."""
+    require(permissions.may_edit_variable(user, settings.REPORT_KEY))
+    algorithm = (wanted or KeyRequest()).algorithm
+    pair = settings.generate_keys(algorithm)
+    return {
+        "algorithm": algorithm,
+        "private": pair.private,
+        "public": pair.public,
+        "fingerprint": fingerprint(pair.public),
+    }

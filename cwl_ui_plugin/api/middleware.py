@@ -1,0 +1,125 @@
+"""What has to stand around all of Airflow's API server: bounds for request bodies, and the background loop's life.
+
+Airflow buffers the whole body of a request to a Flask view in memory, and FastAPI that of a JSON call; so what is too
+large is refused before. The loop starts when the API server has started, and stops when it shuts down.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import anyio.to_thread
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.api.errors import answer
+
+log = logging.getLogger(__name__)
+JSON_BYTES = 16 * config.MEBIBYTE
+FORM_BYTES = config.MEBIBYTE
+"""What a multipart body may have besides its files."""
+INPUTS = "/cwl/api/v1/inputs"
+UPLOADS = ("/cwl/api/v1/workflows", "/pluginsv2/cwl")
+OTHERS = ("/cwl", "/api/experimental")
+
+
+class Background(Protocol):
+    """What lives as long as the API server."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End."""
+
+
+class _TooLarge(Exception):
+    """Stops the app from reading on."""
+
+
+class CwlMiddleware:
+    """Bounds bodies of the plugin's calls; starts and stops ``background`` with the API server."""
+
+    def __init__(self, app: ASGIApp, background: Background | None = None) -> None:
+        self.app = app
+        self.background = background
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] == "lifespan" and self.background is not None:
+            await self._live(self.background, scope, receive, send)
+        elif scope["type"] == "http" and (limit := body_limit(scope)) is not None:
+            await self._serve_bounded(limit, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _live(self, background: Background, scope: Scope, receive: Receive, send: Send) -> None:
+        async def starting_send(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                background.start()
+            await send(message)
+
+        async def stopping_receive() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await anyio.to_thread.run_sync(background.stop)
+            return message
+
+        await self.app(scope, stopping_receive, starting_send)
+
+    async def _serve_bounded(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+        if _stated_length(scope) > limit:
+            await _refuse(limit, scope, receive, send)
+            return
+        size = 0
+        has_started = False
+
+        async def counting_receive() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > limit:
+                raise _TooLarge
+            return message
+
+        async def noting_send(message: Message) -> None:
+            nonlocal has_started
+            if size > limit and not has_started:
+                return  # the app's words about the body that it could not read
+            has_started = True
+            await send(message)
+
+        try:
+            await self.app(scope, counting_receive, noting_send)
+        except Exception:
+            if size <= limit or has_started:
+                raise
+        if size > limit and not has_started:
+            await _refuse(limit, scope, receive, send)
+
+
+def body_limit(scope: Scope) -> int | None:
+    """Return how many bytes the body of a request may have, or None for a path that is not the plugin's."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if path == INPUTS:
+        return int(config.number("max_input_size"))
+    if _is_below(path, UPLOADS):
+        return int(config.number("max_upload_size")) + FORM_BYTES
+    return JSON_BYTES if _is_below(path, OTHERS) else None
+
+
+def _is_below(path: str, prefixes: tuple[str, ...]) -> bool:
+    return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
+
+
+def _stated_length(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
+
+
+async def _refuse(limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+    response = answer(413, f"The request is larger than {limit} bytes.", headers={"Connection": "close"})
+    await response(scope, receive, send)

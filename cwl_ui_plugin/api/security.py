@@ -1,0 +1,87 @@
+"""Who is asking, whether from this site, and whether they may: dependencies of the routes.
+
+Airflow's ``GetUserDep`` takes a bearer token or the session's cookie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from airflow.api_fastapi.core_api.security import GetUserDep, bearer_scheme, get_user
+from fastapi import Depends, HTTPException, Request
+from fastapi.security import HTTPAuthorizationCredentials
+
+__all__ = ["GetUserDep", "allow", "allow_dag", "check_same_origin", "optional_user", "require", "same_origin"]
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+DENIED = "You do not have the permission for this. An administrator of this Airflow can grant it."
+FOREIGN = "This call comes from another site. Call it from Airflow's own pages, or with a bearer token."
+
+
+def require(allowed: bool) -> None:
+    """Raise 403 if something is not allowed."""
+    if not allowed:
+        raise HTTPException(403, DENIED)
+
+
+def allow(check: Callable[[Any], bool]) -> Any:
+    """Return a dependency: the user must pass ``check(user)``."""
+
+    def dependency(user: GetUserDep) -> None:
+        require(check(user))
+
+    return Depends(dependency)
+
+
+def allow_dag(check: Callable[[Any, str], bool]) -> Any:
+    """Return a dependency: the user must pass ``check(user, dag_id)`` for the path's dag_id."""
+
+    def dependency(dag_id: str, user: GetUserDep) -> None:
+        require(check(user, dag_id))
+
+    return Depends(dependency)
+
+
+def check_same_origin(request: Request) -> None:
+    """Refuse unsafe calls that a page of another site has a browser make, with the user's cookie."""
+    if request.method not in SAFE_METHODS and not _has_own_token(request) and not _is_same_origin(request):
+        raise HTTPException(403, FOREIGN)
+
+
+same_origin = Depends(check_same_origin)
+
+
+async def optional_user(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)]
+) -> Any:
+    """Return the user, or the HTTPException that says why there is none."""
+    try:
+        return await get_user(request, None, credentials)
+    except HTTPException as error:
+        return error
+
+
+def _has_own_token(request: Request) -> bool:
+    """Whether the caller brought a bearer token. In "all admins" mode Airflow adds one to every call."""
+    from airflow.configuration import conf
+
+    if conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False):
+        return False
+    return request.headers.get("authorization", "").lower().startswith("bearer ")
+
+
+def _is_same_origin(request: Request) -> bool:
+    """Decide as browsers tell it; a caller that tells neither is no browser."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc in _own_hosts(request)
+
+
+def _own_hosts(request: Request) -> set[str]:
+    from airflow.configuration import conf
+
+    return {request.headers.get("host", ""), urlsplit(conf.get("api", "base_url", fallback="")).netloc} - {""}

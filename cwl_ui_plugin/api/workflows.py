@@ -1,0 +1,114 @@
+"""Workflows: list, upload, show, source, delete."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from cwl_ui_plugin.api.security import GetUserDep, allow, allow_dag, require
+from cwl_ui_plugin.auth import permissions
+from cwl_ui_plugin.runs import uploads, workflows
+from cwl_ui_plugin.runs.models import Upload
+
+router = APIRouter(tags=["workflows"])
+LONGEST_PAGE = 500
+_POLL_SECONDS = 0.1
+UNTRUSTED = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Cache-Control": "private, no-cache",
+}
+"""Headers for what users sent and runs made: a browser must not take it for a page of Airflow."""
+
+
+@router.get("/workflows")
+def list_workflows(
+    user: GetUserDep,
+    search: str = "",
+    limit: Annotated[int, Query(ge=0, le=LONGEST_PAGE)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> dict[str, Any]:
+    """List the workflows that the user may see, by name; `search` looks into names and labels."""
+    found = workflows.list_workflows(permissions.readable_dag_ids(user), search)
+    page = found[offset : offset + limit]
+    return {"workflows": [summary.as_json() for summary in page], "total": len(found)}
+
+
+@router.post(
+    "/workflows",
+    status_code=201,
+    dependencies=[allow(permissions.may_upload)],
+    responses={202: {"description": "The upload, which goes on (`wait=false`)"}},
+)
+async def upload(
+    request: Request,
+    user: GetUserDep,
+    files: Annotated[list[UploadFile], File(description="A CWL document, several files, or a zip")],
+    dag_id: Annotated[str | None, Form(description="Default: from the name of the file")] = None,
+    main: Annotated[str | None, Form(description="The main document, with #process where it has several")] = None,
+    replace: Annotated[bool, Form(description="Make it a new version of the workflow of that name")] = False,
+    wait: Annotated[bool, Query(description="Answer when it can be run, not before")] = True,
+) -> Response:
+    """Upload a workflow: it is validated and compiled, and can be run as soon as the upload is done."""
+    sent = [uploads.UploadedFile(name=file.filename or "", stream=file.file) for file in files]
+    staged = await run_in_threadpool(_start, sent, user, dag_id, main, replace)
+    if not wait:
+        headers = {"Location": f"{request.scope.get('root_path', '')}/api/v1/uploads/{staged.id}"}
+        return JSONResponse(staged.as_json(), status_code=202, headers=headers)
+    done = await _ended(staged)
+    uploads.raise_failure(done)
+    detail = await run_in_threadpool(workflows.get_workflow, done.dag_id)
+    return JSONResponse(detail.as_json(), status_code=201)
+
+
+@router.get("/uploads/{upload_id}", tags=["uploads"])
+def get_upload(upload_id: str, user: GetUserDep) -> dict[str, Any]:
+    """Show an upload on its way."""
+    found = uploads.get_upload(upload_id)
+    require(found.user == user.get_name() or permissions.may_upload(user))
+    return found.as_json()
+
+
+@router.get("/workflows/{dag_id}", dependencies=[allow_dag(permissions.may_read)])
+def get_workflow(dag_id: str, version: str | None = None) -> dict[str, Any]:
+    """Show a workflow: inputs, outputs, steps, versions. `version` is a digest; default: the current one."""
+    return workflows.get_workflow(dag_id, version).as_json()
+
+
+@router.get(
+    "/workflows/{dag_id}/source",
+    response_class=PlainTextResponse,
+    dependencies=[allow_dag(permissions.may_read)],
+)
+def get_source(dag_id: str, path: str | None = None, version: str | None = None) -> PlainTextResponse:
+    """Return a file of the upload as text; default: the main document."""
+    if path is None:
+        path = workflows.get_workflow(dag_id, version).version.main.partition("#")[0]
+    return PlainTextResponse(workflows.source_text(dag_id, path, version), headers=UNTRUSTED)
+
+
+@router.delete(
+    "/workflows/{dag_id}",
+    status_code=204,
+    dependencies=[allow(permissions.may_delete), allow_dag(permissions.may_read)],
+)
+def delete_workflow(dag_id: str) -> None:
+    """Delete a workflow. Its runs stay, and go on to their end."""
+    workflows.delete_workflow(dag_id)
+
+
+def _start(files: list[uploads.UploadedFile], user: Any, dag_id: str | None, main: str | None, replace: bool) -> Upload:
+    require(not replace or permissions.may_replace(user))
+    return uploads.start_upload(files, user=user.get_name(), dag_id=dag_id, main=main, replace=replace)
+
+
+async def _ended(upload: Upload) -> Upload:
+    """Wait without holding a thread: validation may take minutes."""
+    while not upload.has_ended:
+        await asyncio.sleep(_POLL_SECONDS)
+        upload = await run_in_threadpool(uploads.get_upload, upload.id)
+    return upload
