@@ -1,1 +1,36 @@
 """Flask-AppBuilder views and their WTForms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+
+
+def blueprint() -> Blueprint:
+    """Return the blueprint with templates, static files, the user bridge and the error pages."""
+    from cwl_ui_plugin import resources
+    from cwl_ui_plugin.auth.bridge import init_bridge
+    from cwl_ui_plugin.views import errors, presenting
+
+    made = Blueprint(
+        "cwl",
+        __name__,
+        template_folder=resources.folder("templates"),
+        static_folder=resources.folder("static"),
+        static_url_path="/cwl/static",
+    )
+    init_bridge(made)
+    errors.init_errors(made)
+    presenting.init_presenting(made)
+    return made
+
+
+def appbuilder_views() -> list[dict[str, Any]]:
+    """Return the views, without names: a name would put an item under "Legacy Views"."""
+    from cwl_ui_plugin.views.runs import RunsView
+    from cwl_ui_plugin.views.settings import SettingsView
+    from cwl_ui_plugin.views.trigger import TriggerView
+    from cwl_ui_plugin.views.workflows import WorkflowsView
+
+    return [{"view": view()} for view in (WorkflowsView, TriggerView, RunsView, SettingsView)]

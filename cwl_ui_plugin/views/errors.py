@@ -1,0 +1,49 @@
+"""Errors as pages: what went wrong and what to do, never a traceback."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, Response, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from cwl_ui_plugin.auth.bridge import PREFIX, refusal
+from cwl_ui_plugin.runs.errors import RunsError
+
+log = logging.getLogger(__name__)
+_TITLES = {400: "That can't be", 403: "Not allowed", 404: "Not found", 409: "It exists already", 413: "Too large"}
+
+
+def init_errors(blueprint: Blueprint) -> None:
+    """Show errors of our pages our way, and leave those of other pages of the app alone."""
+
+    @blueprint.app_errorhandler(RunsError)
+    def refused(error: RunsError) -> Response:
+        text = "\n".join([error.message, *(str(problem) for problem in error.problems)])
+        return refusal(error.status, text, _TITLES.get(error.status, "That did not work"))
+
+    @blueprint.app_errorhandler(CSRFError)
+    def expired(error: CSRFError) -> Response | CSRFError:
+        if not _is_ours():
+            return error
+        return refusal(400, "This page was open for too long, or was sent from elsewhere: reload it and try again.")
+
+    @blueprint.app_errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response | HTTPException:
+        if not _is_ours() or (error.code or 500) < 400:
+            return error
+        return refusal(error.code or 500, error.description or str(error), _TITLES.get(error.code or 0, error.name))
+
+    @blueprint.app_errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        if not _is_ours():
+            raise error
+        log.exception("The page %s failed", request.path)
+        return refusal(
+            InternalServerError.code, "Something went wrong in the server. Its log says more.", "That did not work"
+        )
+
+
+def _is_ours() -> bool:
+    return request.path == PREFIX or request.path.startswith(f"{PREFIX}/")

@@ -1,0 +1,97 @@
+"""The forms of the pages."""
+
+from __future__ import annotations
+
+from flask_wtf import FlaskForm
+from flask_wtf.file import FileField, MultipleFileField
+from wtforms import BooleanField, IntegerField, PasswordField, SelectField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp, ValidationError
+
+from cwl_ui_plugin.cwl.jobs import LONGEST_JOB
+from cwl_ui_plugin.signing.algorithms import ALGORITHMS, EDWARDS, ELLIPTIC, RSA
+
+DAG_ID = Regexp(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", message="Use letters, digits, '_', '-' and '.'.")
+
+
+class UploadForm(FlaskForm):
+    """A workflow: one document, several files, or a zip."""
+
+    files = MultipleFileField("Workflow", description="A CWL document, a document with its files, or a zip of them.")
+    dag_id = StringField(
+        "Name", validators=[Optional(), Length(max=200), DAG_ID], description="Empty: made from the file's name."
+    )
+    main = StringField(
+        "Main document",
+        validators=[Optional(), Length(max=500)],
+        description="Only if it is not clear which file is meant, or to choose one of a packed document: file#name.",
+    )
+    replace = BooleanField("Make it a new version, if there is a workflow of that name")
+
+    def validate_files(self, field: MultipleFileField) -> None:
+        """Ask for at least one file."""
+        if not [file for file in field.data or [] if file and file.filename]:
+            raise ValidationError("Choose a CWL document, its files, or a zip.")
+
+
+class TriggerForm(FlaskForm):
+    """A run: its name and its job."""
+
+    run_id = StringField(
+        "Run ID",
+        validators=[
+            InputRequired("Give the run a name."),
+            Length(max=250),
+            Regexp(r"^[A-Za-z0-9_~:+-][A-Za-z0-9_.~:+-]*$", message="Use letters, digits and '_.~:+-'."),
+        ],
+    )
+    job = TextAreaField("Job", validators=[Length(max=LONGEST_JOB)], description="The inputs, as YAML or JSON.")
+    job_file = FileField("Import a job file")
+
+
+class ActionForm(FlaskForm):
+    """A button: nothing but the token against requests from other sites."""
+
+
+class ConnectionForm(FlaskForm):
+    """Where reports go to."""
+
+    schema = SelectField("Schema", choices=["http", "https"])
+    host = StringField("Host", validators=[InputRequired("Give the name or address of the receiver."), Length(max=500)])
+    port = IntegerField("Port", validators=[Optional(), NumberRange(1, 65535, "A port is a number from 1 to 65535.")])
+    endpoint = StringField(
+        "Endpoint", validators=[Optional(), Length(max=500)], description="The path before the routes: satellite/v1/"
+    )
+    login = StringField("Login", validators=[Optional(), Length(max=500)])
+    password = PasswordField(
+        "Password", validators=[Optional(), Length(max=5000)], description="Empty keeps the password that is set."
+    )
+
+
+class ReportKeyForm(FlaskForm):
+    """The key that signs reports."""
+
+    private_key = TextAreaField(
+        "Private key",
+        validators=[Optional(), Length(max=20_000)],
+        description="PEM. It is stored encrypted and never shown again. Empty keeps the key that is set.",
+    )
+    algorithm = SelectField("Algorithm", choices=list(ALGORITHMS))
+
+
+class TriggerKeyForm(FlaskForm):
+    """The keys that verify triggers."""
+
+    public_keys = TextAreaField(
+        "Public keys",
+        validators=[Optional(), Length(max=100_000)],
+        description="PEM; several one below the other while you change keys. Empty keeps what is set.",
+    )
+    algorithms = StringField(
+        "Algorithms", validators=[InputRequired("Name at least one algorithm.")], description="Separated by commas."
+    )
+
+
+class KeyPairForm(FlaskForm):
+    """A new key pair."""
+
+    algorithm = SelectField("Algorithm", choices=[*RSA, *ELLIPTIC, *EDWARDS])

@@ -1,0 +1,96 @@
+"""How values look on pages: filters and values that every template has."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, request
+
+from cwl_ui_plugin.auth import permissions
+from cwl_ui_plugin.auth.bridge import PREFIX
+from cwl_ui_plugin.cwl.job_types import type_text
+
+_OKLCH = re.compile(r"oklch\([0-9. %-]+\)")
+_SHADE = re.compile(r"[0-9]{2,3}")
+_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'self'"
+)
+
+
+def init_presenting(blueprint: Blueprint) -> None:
+    """Give the templates their filters, and our pages their headers."""
+
+    @blueprint.app_context_processor
+    def common() -> dict[str, Any]:
+        return {"app_root": app_root(), "brand": brand_scale(), "may": permissions, "paged": paged}
+
+    for name, function in (("size", size), ("duration", duration), ("moment", moment), ("cwl_type", type_text)):
+        blueprint.add_app_template_filter(function, f"cwl_{name}" if not name.startswith("cwl_") else name)
+
+    @blueprint.after_app_request
+    def headers(response: Response) -> Response:
+        if request.path.startswith(f"{PREFIX}/"):
+            response.headers.setdefault("Content-Security-Policy", _POLICY)
+            response.headers.setdefault("X-Content-Type-Options", "nosniff")
+            response.headers.setdefault("Referrer-Policy", "same-origin")
+        return response
+
+
+def app_root() -> str:
+    """Return what addresses of Airflow itself begin with: empty, or the prefix that it is served below."""
+    return str(request.script_root).removesuffix("/pluginsv2")
+
+
+def brand_scale() -> dict[str, str]:
+    """Return the brand colours of ``[api] theme``, for pages that are opened outside of Airflow's frame."""
+    from airflow.configuration import conf
+
+    try:
+        scale = json.loads(conf.get("api", "theme", fallback="") or "{}")["tokens"]["colors"]["brand"]
+        return {
+            shade: color["value"]
+            for shade, color in scale.items()
+            if _SHADE.fullmatch(shade) and _OKLCH.fullmatch(color["value"])
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def paged(offset: int) -> str:
+    """Return the query of this page with another offset."""
+    return urlencode({**request.args.to_dict(), "offset": max(0, offset)})
+
+
+def size(value: int | None) -> str:
+    """Return bytes as people read them."""
+    if value is None:
+        return ""
+    number = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 10 else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as people read them."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def moment(text: str | None) -> str:
+    """Return a moment (ISO 8601) to the second, in UTC; scripts show it in the reader's own time."""
+    if not text:
+        return ""
+    return datetime.fromisoformat(text).astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")

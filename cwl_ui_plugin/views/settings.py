@@ -1,0 +1,147 @@
+"""Settings: where reports go to, the keys, and how delivery is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import redirect, request, url_for
+from flask_appbuilder import expose
+from werkzeug.exceptions import Forbidden, NotFound
+
+from cwl_ui_plugin.auth import permissions
+from cwl_ui_plugin.auth.bridge import DENIED, current_user
+from cwl_ui_plugin.runs import reporting, settings
+from cwl_ui_plugin.runs.errors import RunsError
+from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
+from cwl_ui_plugin.views.forms import ActionForm, ConnectionForm, KeyPairForm, ReportKeyForm, TriggerKeyForm
+
+
+class SettingsView(CwlView):
+    """Settings of the plugin that are kept in Airflow's Connection and Variables."""
+
+    default_view = "index"
+
+    @expose("/settings")
+    def index(self) -> Any:
+        """Show what is set; keys and passwords never are shown."""
+        return self._show()
+
+    @expose("/settings/connection", methods=["POST"])
+    def connection(self) -> Any:
+        """Save where reports go to."""
+        _require(permissions.may_edit_connection(current_user()))
+        form = ConnectionForm()
+        return self._save(form, lambda: _save_connection(form), connection_form=form)
+
+    @expose("/settings/report-key", methods=["POST"])
+    def report_key(self) -> Any:
+        """Save the key that signs reports."""
+        _require_variable(settings.REPORT_KEY)
+        form = ReportKeyForm()
+        return self._save(
+            form,
+            lambda: settings.save_report_key(form.private_key.data or None, form.algorithm.data),
+            report_form=form,
+        )
+
+    @expose("/settings/trigger-key", methods=["POST"])
+    def trigger_key(self) -> Any:
+        """Save the keys that verify triggers."""
+        _require_variable(settings.TRIGGER_KEY)
+        form = TriggerKeyForm()
+        return self._save(
+            form,
+            lambda: settings.save_trigger_key(form.public_keys.data or None, form.algorithms.data),
+            trigger_form=form,
+        )
+
+    @expose("/settings/remove/<name>", methods=["POST"])
+    def remove(self, name: str) -> Any:
+        """Remove the connection or a Variable."""
+        if name == "connection":
+            _require(permissions.may_edit_connection(current_user()))
+            settings.remove_report_connection()
+        elif name in settings.VARIABLES:
+            _require_variable(name)
+            settings.remove_variable(name)
+        else:
+            raise NotFound(f"There is no setting {name!r}.")
+        return redirect(url_for("SettingsView.index"))
+
+    @expose("/settings/keys", methods=["POST"])
+    def keys(self) -> Any:
+        """Make a key pair and show it once; nothing is stored."""
+        _require_variable(settings.REPORT_KEY)
+        form = KeyPairForm()
+        pair = settings.generate_keys(form.algorithm.data) if form.validate_on_submit() else None
+        return self._show(pair=pair, pair_form=form, status=200 if pair else 400)
+
+    @expose("/settings/test", methods=["POST"])
+    def test(self) -> Any:
+        """Send a test report."""
+        _require(permissions.may_edit_connection(current_user()))
+        result = reporting.send_test_report()
+        if wants_json():
+            return answer_json({"ok": result.ok, "message": result.message, "seconds": result.seconds})
+        return self._show(test=result)
+
+    @expose("/settings/retry", methods=["POST"])
+    def retry(self) -> Any:
+        """Try again to deliver what waits."""
+        _require(permissions.may_edit_connection(current_user()))
+        reporting.retry_now()
+        return redirect(url_for("SettingsView.index"))
+
+    def _save(self, form: Any, save: Callable[[], None], **shown: Any) -> Any:
+        if not form.validate_on_submit():
+            return self._show(status=400, **shown)
+        try:
+            save()
+        except RunsError as error:
+            return self._show(status=error.status, problem=error, **shown)
+        return redirect(url_for("SettingsView.index", saved=1))
+
+    def _show(self, status: int = 200, **shown: Any) -> Any:
+        user = current_user()
+        sees_connection = permissions.may_read_connection(user)
+        sees_keys = permissions.may_read_variable(user, settings.REPORT_KEY)
+        _require(sees_connection or sees_keys)
+        connection = settings.report_connection() if sees_connection else None
+        report_key = settings.report_key() if sees_keys else None
+        trigger_key = settings.trigger_key() if sees_keys else None
+        context = {
+            "connection": connection,
+            "report_key": report_key,
+            "trigger_key": trigger_key,
+            "delivery": reporting.delivery_state() if sees_connection else None,
+            "may_edit_connection": permissions.may_edit_connection(user),
+            "may_edit_keys": permissions.may_edit_variable(user, settings.REPORT_KEY),
+            "connection_form": ConnectionForm(formdata=None, obj=connection),
+            "report_form": ReportKeyForm(formdata=None, algorithm=report_key.algorithm if report_key else None),
+            "trigger_form": TriggerKeyForm(formdata=None, algorithms=trigger_key.algorithm if trigger_key else None),
+            "pair_form": KeyPairForm(formdata=None),
+            "action": ActionForm(),
+            "saved": "saved" in request.args,
+        }
+        return self.page("settings.html", status, **{**context, **shown})
+
+
+def _save_connection(form: ConnectionForm) -> None:
+    settings.save_report_connection(
+        schema=form.schema.data,
+        host=form.host.data.strip(),
+        port=form.port.data,
+        endpoint=(form.endpoint.data or "").strip(),
+        login=form.login.data or "",
+        password=form.password.data or None,
+    )
+
+
+def _require(allowed: bool) -> None:
+    if not allowed:
+        raise Forbidden(DENIED)
+
+
+def _require_variable(name: str) -> None:
+    _require(permissions.may_edit_variable(current_user(), name))

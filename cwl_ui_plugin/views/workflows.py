@@ -1,0 +1,133 @@
+"""The list of workflows with its upload, and the page of one workflow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, redirect, request, url_for
+from flask_appbuilder import expose
+from werkzeug.exceptions import Forbidden
+from werkzeug.wrappers import Response as BaseResponse
+
+from cwl_ui_plugin.auth import permissions
+from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
+from cwl_ui_plugin.runs import inspection, uploads, workflows
+from cwl_ui_plugin.runs.errors import NotFound, RunsError
+from cwl_ui_plugin.runs.models import Upload
+from cwl_ui_plugin.views.base import CwlView, answer_json, user_name, wants_json
+from cwl_ui_plugin.views.forms import ActionForm, UploadForm
+
+PAGE_SIZE = 50
+SHOWN_RUNS = 10
+
+
+class WorkflowsView(CwlView):
+    """Workflows. Its permissions are the plugin's own in auth managers that keep such."""
+
+    default_view = "index"
+    class_permission_name = permissions.WORKFLOWS
+    base_permissions = ["can_create", "can_edit", "can_delete"]
+
+    @expose("/")
+    def home(self) -> BaseResponse:
+        """Lead to the list."""
+        return redirect(url_for("WorkflowsView.index"))
+
+    @expose("/workflows", methods=["GET", "POST"])
+    def index(self) -> Any:
+        """Show the workflows that the user may read; take an upload."""
+        form = UploadForm(dag_id=request.args.get("dag_id"), replace="replace" in request.args)
+        if request.method == "POST":
+            return self._upload(form)
+        return self._list(form)
+
+    @expose("/uploads/<upload_id>")
+    def upload(self, upload_id: str) -> Any:
+        """Show how an upload is doing; the page follows it by itself."""
+        found = uploads.get_upload(upload_id)
+        if found.user != user_name():
+            raise NotFound(f"There is no upload {upload_id!r}.")
+        if wants_json():
+            return answer_json(_upload_json(found))
+        if found.state == "done":
+            return redirect(url_for("WorkflowsView.show", dag_id=found.dag_id))
+        return self.page("upload.html", upload=found)
+
+    @expose("/workflows/<dag_id>")
+    @requires(permissions.may_read, "dag_id")
+    def show(self, dag_id: str) -> Any:
+        """Show one workflow; ``version`` chooses an earlier one, ``source`` a file of it."""
+        detail = workflows.get_workflow(dag_id, request.args.get("version") or None)
+        path = request.args.get("source") or detail.plan.main.partition("#")[0]
+        return self.page(
+            "workflow.html",
+            workflow=detail,
+            plan=detail.plan,
+            path=path,
+            source=workflows.source_text(dag_id, path, detail.version.digest),
+            runs=inspection.list_runs([dag_id], limit=SHOWN_RUNS).items,
+            user=current_user(),
+            action=ActionForm(),
+        )
+
+    @expose("/workflows/<dag_id>/delete", methods=["POST"])
+    @requires(permissions.may_read, "dag_id")
+    def delete(self, dag_id: str) -> BaseResponse:
+        """Delete a workflow; its runs stay."""
+        if not permissions.may_delete(current_user()):
+            raise Forbidden(DENIED)
+        workflows.delete_workflow(dag_id)
+        return redirect(url_for("WorkflowsView.index"))
+
+    def _list(self, form: UploadForm, status: int = 200, problem: RunsError | None = None) -> Any:
+        search = request.args.get("search", "").strip()
+        found = workflows.list_workflows(permissions.readable_dag_ids(current_user()), search)
+        offset = max(0, request.args.get("offset", 0, type=int))
+        return self.page(
+            "workflows.html",
+            status,
+            form=form,
+            problem=problem,
+            workflows=found[offset : offset + PAGE_SIZE],
+            total=len(found),
+            offset=offset,
+            page_size=PAGE_SIZE,
+            search=search,
+            may_upload=permissions.may_upload(current_user()),
+        )
+
+    def _upload(self, form: UploadForm) -> Any:
+        user = current_user()
+        if not permissions.may_upload(user) or (form.replace.data and not permissions.may_replace(user)):
+            raise Forbidden(DENIED)
+        if not form.validate_on_submit():
+            errors = [message for field in form for message in field.errors]
+            return answer_json({"detail": " ".join(errors)}, 400) if wants_json() else self._list(form, 400)
+        try:
+            started = uploads.start_upload(
+                [uploads.UploadedFile(file.filename, file.stream) for file in form.files.data if file.filename],
+                user=user_name(),
+                dag_id=form.dag_id.data or None,
+                main=form.main.data or None,
+                replace=form.replace.data,
+            )
+        except RunsError as error:
+            if wants_json():
+                problems = [problem.as_json() for problem in error.problems]
+                return answer_json({"detail": error.message, "problems": problems}, error.status)
+            return self._list(form, error.status, error)
+        if wants_json():
+            return _accepted(started)
+        return redirect(url_for("WorkflowsView.upload", upload_id=started.id))
+
+
+def _accepted(upload: Upload) -> Response:
+    return answer_json(_upload_json(upload), 202)
+
+
+def _upload_json(upload: Upload) -> dict[str, Any]:
+    return {
+        **upload.as_json(),
+        "url": url_for("WorkflowsView.upload", upload_id=upload.id),
+        "workflow": url_for("WorkflowsView.show", dag_id=upload.dag_id) if upload.state == "done" else None,
+    }

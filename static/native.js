@@ -1,0 +1,95 @@
+// Follow the page of Airflow around us: colour mode, theme, links out of the frame. Loaded before the page is drawn.
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const host = hostWindow();
+  const NAMES = {
+    bg: "bg", "bg-subtle": "bg-subtle", "bg-muted": "bg-muted", "bg-panel": "bg-panel", fg: "fg", "fg-muted": "fg-muted",
+    "fg-error": "fg-error", link: "fg-info", border: "border", "border-emphasized": "border-emphasized",
+    "border-error": "border-error", "brand-solid": "brand-solid", "brand-contrast": "brand-contrast",
+    "brand-fg": "brand-fg", "brand-subtle": "brand-subtle", "brand-focus": "brand-focus-ring",
+  };
+  for (const kind of ["success", "error", "warning", "info"]) {
+    for (const part of ["subtle", "fg"]) NAMES[`${kind}-${part}`] = `${kind}-${part}`;
+  }
+  for (const state of ["success", "failed", "queued", "skipped", "deferred", "scheduled", "removed"]) {
+    NAMES[`state-${state}`] = `${state}-solid`;
+  }
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+
+  function hostWindow() {
+    try {
+      return window.parent !== window && window.parent.document.documentElement ? window.parent : null;
+    } catch {
+      return null; // a page of another site
+    }
+  }
+
+  function mode() {
+    const classes = host && host.document.documentElement.classList;
+    if (classes && classes.contains("dark")) return "dark";
+    if (classes && classes.contains("light")) return "light";
+    let chosen = null;
+    try { chosen = localStorage.getItem("theme"); } catch { /* storage is blocked */ }
+    if (chosen === "dark" || chosen === "light") return chosen;
+    return prefersDark.matches ? "dark" : "light";
+  }
+
+  function apply() {
+    const dark = mode() === "dark";
+    root.classList.toggle("dark", dark);
+    root.classList.toggle("light", !dark);
+    root.classList.toggle("framed", Boolean(host));
+    if (!host) return;
+    const theirs = host.getComputedStyle(host.document.documentElement);
+    for (const [ours, name] of Object.entries(NAMES)) {
+      const value = theirs.getPropertyValue(`--chakra-colors-${name}`).trim();
+      if (value) root.style.setProperty(`--af-${ours}`, value);
+      else root.style.removeProperty(`--af-${ours}`);
+    }
+  }
+
+  // The frame may not navigate the page around it; a link in that page can.
+  function leaveFrame(href) {
+    const link = host.document.createElement("a");
+    link.href = href;
+    link.hidden = true;
+    host.document.body.append(link);
+    link.click();
+    link.remove();
+  }
+
+  function onClick(event) {
+    const target = event.target instanceof Element ? event.target : null;
+    const opener = target && target.closest("[data-confirm]");
+    if (opener) document.getElementById(opener.dataset.confirm).showModal();
+    const closer = target && target.closest("[data-close]");
+    if (closer) closer.closest("dialog").close();
+    const link = target && target.closest("a[data-app]");
+    const plain = !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+    if (link && host && plain) {
+      event.preventDefault();
+      leaveFrame(link.href);
+    }
+  }
+
+  function localTimes(scope) {
+    for (const time of scope.querySelectorAll("time[datetime]")) {
+      const moment = new Date(time.dateTime);
+      if (!Number.isNaN(moment.valueOf())) time.textContent = moment.toLocaleString();
+    }
+  }
+
+  apply();
+  if (host) new MutationObserver(apply).observe(host.document.documentElement, { attributes: true, attributeFilter: ["class"] });
+  addEventListener("storage", (event) => { if (event.key === "theme") apply(); });
+  prefersDark.addEventListener("change", apply);
+  addEventListener("DOMContentLoaded", () => {
+    document.addEventListener("click", onClick);
+    localTimes(document);
+    const next = document.querySelector("a[data-go]");
+    if (next && host) leaveFrame(next.href);
+    else if (next) location.replace(next.href);
+  });
+  window.cwl = { localTimes };
+})();
