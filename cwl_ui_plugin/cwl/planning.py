@@ -195,6 +195,9 @@ def _tool_name(step: Any) -> str:
 
 
 def _image(process: Process) -> str | None:
+    """Return the image that a tool runs in, or, of a workflow, one that any of its tools runs in."""
+    if isinstance(process, Workflow):
+        return next((image for step in process.steps if (image := _image(step.embedded_tool))), None)
     requirement, _ = process.get_requirement("DockerRequirement")
     if not requirement:
         return None

@@ -44,13 +44,13 @@ class _CwlOperator(BaseOperator):
         self.document = document
         self._running: TaskTry | None = None
 
-    def run_settings(self, task: TaskTry) -> RunSettings:
-        """Return how ``cwl.execution`` is to run this task."""
-        from cwl_ui_plugin.cwl.containers import detect_engine
+    def run_settings(self, task: TaskTry, image: str | None = None) -> RunSettings:
+        """Return how ``cwl.execution`` is to run this task; container engines are asked only if there is an image."""
+        from cwl_ui_plugin.cwl.containers import NONE, detect_engine
         from cwl_ui_plugin.cwl.execution import RunSettings
 
         return RunSettings(
-            engine=detect_engine(config.container_engine()),
+            engine=detect_engine(config.container_engine()) if image else NONE,
             mark=task.mark,
             allow_network=config.flag("allow_network"),
         )
@@ -134,7 +134,7 @@ class CwlStepOperator(_CwlOperator):
                     self.step,
                     wanted,
                     task.folder,
-                    self.run_settings(task),
+                    self.run_settings(task, self.step.container),
                 )
             finally:
                 self._log_command_output(task.folder)

@@ -7,6 +7,7 @@ it off.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from airflow.listeners import hookimpl
@@ -19,8 +20,8 @@ def on_starting(component: Any) -> None:
     """Preload when a scheduler starts; a failure only costs the time that was to be saved."""
     from cwl_ui_plugin import config
 
-    if getattr(component, "job_type", None) != "SchedulerJob" or not config.flag("preload"):
-        return
+    if "scheduler" not in sys.argv or not config.flag("preload"):
+        return  # a component does not know yet what kind of job it is when it says that it starts
     try:
         from cwl_ui_plugin.cwl.execution import preload
 
