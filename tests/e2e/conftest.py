@@ -1,105 +1,12 @@
-"""A real Airflow for the whole test process, started as users start it."""
+"""One real Airflow for the whole test process."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import httpx
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 240
-STOP_SECONDS = 60
-T = TypeVar("T")
-
-
-def wait_for(condition: Callable[[], T | None], seconds: float = 120, what: str = "the condition") -> T:
-    """Return the first true value of ``condition``; fail after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.2)
-    pytest.fail(f"{what} did not come true within {seconds} seconds")
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running server and how to talk to it."""
-
-    url: str
-    user: str
-    password: str
-    pid: int
-    home: Path
-    auth: str
-
-    def token(self) -> str:
-        answer = httpx.post(f"{self.url}/auth/token", json={"username": self.user, "password": self.password})
-        answer.raise_for_status()
-        return str(answer.json()["access_token"])
-
-    def client(self) -> httpx.Client:
-        return httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {self.token()}"}, timeout=120, trust_env=False
-        )
-
-    def command(self, *arguments: str | Path, check: bool = True, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-        """Run ``cwl-ui-plugin`` against this server."""
-        result = subprocess.run(
-            [sys.executable, "-m", "cwl_ui_plugin.cli.main", *map(str, arguments)],
-            env={**os.environ, "CWL_UI_URL": self.url, "CWL_UI_TOKEN": self.token()},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            **kwargs,
-        )
-        if check and result.returncode:
-            pytest.fail(f"{arguments} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}")
-        return result
-
-    def wait_for_run(self, client: httpx.Client, dag_id: str, run_id: str, seconds: float = 180) -> dict[str, Any]:
-        """Return the run once it has ended."""
-
-        def ended() -> dict[str, Any] | None:
-            run: dict[str, Any] = client.get(f"/cwl/api/v1/workflows/{dag_id}/runs/{run_id}").json()
-            return run if run["state"] in ("success", "failed") else None
-
-        return wait_for(ended, seconds, f"the end of {dag_id} {run_id}")
-
-
-@contextmanager
-def standalone(home: Path, auth: str, *arguments: str) -> Iterator[Server]:
-    """Start ``cwl-ui-plugin standalone`` on a free port; stop it at the end, and see that it stops."""
-    ready = home.with_suffix(".ready.json")
-    log = home.with_suffix(".log")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
-    command = [sys.executable, "-m", "cwl_ui_plugin.cli.main", "standalone", "--port", "0", "--home", str(home)]
-    command += ["--auth", auth, "--ready-file", str(ready), *arguments]
-    with log.open("w") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        wait_for(
-            lambda: ready.exists() or process.poll() is not None, START_SECONDS, f"standalone --auth {auth} (see {log})"
-        )
-        if not ready.exists():
-            pytest.fail(f"standalone ended with {process.returncode}:\n{log.read_text()[-4000:]}")
-        data = json.loads(ready.read_text())
-        yield Server(home=home, auth=auth, **{key: data[key] for key in ("url", "user", "password", "pid")})
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=STOP_SECONDS)
+from airflow_server import Server, standalone
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Server, standalone
+from airflow_server import Server, standalone
 from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
 
 pytestmark = pytest.mark.e2e

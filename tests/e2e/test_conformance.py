@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Server
+from airflow_server import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 

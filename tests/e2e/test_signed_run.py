@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
-from conftest import Server, wait_for
+from airflow_server import Server, wait_for
 from receiver import Receiver, receiver
 
 pytestmark = pytest.mark.e2e

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Server, wait_for
+from airflow_server import Server, wait_for
 
 from cwl_ui_plugin.cwl import processes
 
