@@ -19,6 +19,7 @@ from cwl_ui_plugin.runs.errors import BadRequest, NotFound, NotVerified
 from cwl_ui_plugin.signing.errors import SigningError
 
 router = APIRouter(tags=["runs"])
+_READERS = [allow_dag(permissions.may_read)]
 _FIELDS = ("run_id", "job", "conf", SIGNATURE)
 _TRIGGER_SCHEMA = {
     "requestBody": {
@@ -75,13 +76,13 @@ def trigger(dag_id: str, user: GetUserDep, body: Annotated[dict[str, Any], Depen
     return triggering.trigger(dag_id, conf=conf, run_id=run_id, user=user.get_name(), via=triggering.REST).as_json()
 
 
-@router.get("/workflows/{dag_id}/runs/{run_id}", dependencies=[allow_dag(permissions.may_read)])
+@router.get("/workflows/{dag_id}/runs/{run_id}", dependencies=_READERS)
 def get_run(dag_id: str, run_id: str) -> dict[str, Any]:
     """Show a run with its steps."""
     return inspection.get_run(dag_id, run_id).as_json()
 
 
-@router.get("/workflows/{dag_id}/runs/{run_id}/outputs", dependencies=[allow_dag(permissions.may_read)])
+@router.get("/workflows/{dag_id}/runs/{run_id}/outputs", dependencies=_READERS)
 def get_outputs(dag_id: str, run_id: str) -> dict[str, Any]:
     """Return the CWL output object of a run that has succeeded."""
     found = outputs.output_object(dag_id, run_id)
@@ -90,19 +91,14 @@ def get_outputs(dag_id: str, run_id: str) -> dict[str, Any]:
     return found
 
 
-@router.get("/workflows/{dag_id}/runs/{run_id}/files", dependencies=[allow_dag(permissions.may_read)])
+@router.get("/workflows/{dag_id}/runs/{run_id}/files", dependencies=_READERS)
 def list_files(dag_id: str, run_id: str) -> list[dict[str, Any]]:
     """List the output files of a run."""
     return [asdict(file) for file in outputs.output_tree(dag_id, run_id)]
 
 
-@router.api_route(
-    "/workflows/{dag_id}/runs/{run_id}/files/{path:path}",
-    methods=["GET", "HEAD"],
-    response_class=FileResponse,
-    dependencies=[allow_dag(permissions.may_read)],
-    operation_id="get_file",
-)
+@router.head("/workflows/{dag_id}/runs/{run_id}/files/{path:path}", include_in_schema=False, dependencies=_READERS)
+@router.get("/workflows/{dag_id}/runs/{run_id}/files/{path:path}", response_class=FileResponse, dependencies=_READERS)
 def get_file(dag_id: str, run_id: str, path: str) -> FileResponse:
     """Download an output file, or a range of it."""
     found = outputs.output_path(dag_id, run_id, path)

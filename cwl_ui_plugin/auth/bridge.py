@@ -56,7 +56,7 @@ def current_user() -> Any:
 
 
 def requires(check: Callable[..., bool], *names: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Let only users through for whom ``check(user, *values)`` holds; ``names`` are of the view's or query's arguments."""
+    """Let only users through for whom ``check(user, *values)`` holds; ``names`` are the view's or query's."""
 
     def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
         @wraps(view)

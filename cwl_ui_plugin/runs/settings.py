@@ -73,8 +73,10 @@ def save_report_connection(
         connection.conn_type = "http"
         connection.schema, connection.host, connection.port = schema, host, port
         connection.login = login or None
-        if password is not None:
-            connection.set_password(password or None)
+        if password:
+            connection.set_password(password)
+        elif password is not None:
+            connection._password = None  # set_password has no way to remove it
         connection.set_extra(json.dumps({**_merged(kept, extra), "endpoint": endpoint}))
 
 

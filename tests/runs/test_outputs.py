@@ -1,0 +1,105 @@
+"""Outputs are what the output object names, and nothing else on the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cwl_ui_plugin.runs import outputs, triggering
+from cwl_ui_plugin.runs.errors import NotFound
+
+
+def as_file(path: Path, **more: Any) -> dict[str, Any]:
+    return {"class": "File", "location": path.as_uri(), "basename": path.name, **more}
+
+
+@pytest.fixture
+def results(workflow: str, run_id: str, folders: Path, airflow: Any) -> Path:
+    """The output folder of a run with a file, its index, a folder, and files that are no outputs."""
+    folder = folders / "outputs" / workflow / run_id
+    (folder / "plots/deep").mkdir(parents=True)
+    (folder / "a b.txt").write_text("abc")
+    (folder / "a b.txt.idx").write_text("i")
+    (folder / "plots/deep/p.svg").write_text("<svg/>")
+    (folder / "no-output.txt").write_text("secret")
+    (folders / "outside.txt").write_text("secret")
+    (folder / "plots/link.txt").symlink_to(folders / "outside.txt")
+    value = {
+        "lines": as_file(folder / "a b.txt", checksum="sha1$1", secondaryFiles=[as_file(folder / "a b.txt.idx")]),
+        "plots": [{"class": "Directory", "location": (folder / "plots").as_uri()}],
+        "outside": as_file(folders / "outside.txt"),
+        "count": 3,
+        "record": {"web": {"class": "File", "location": "http://example.org/x"}, "nothing": None},
+    }
+    airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", value)
+    return folder
+
+
+def test_the_tree_has_what_the_output_object_names(workflow: str, run_id: str, results: Path) -> None:
+    tree = {file.path: file for file in outputs.output_tree(workflow, run_id)}
+    assert set(tree) == {"a b.txt", "a b.txt.idx", "plots/deep/p.svg"}
+    assert (tree["a b.txt"].size, tree["a b.txt"].output, tree["a b.txt"].checksum) == (3, "lines", "sha1$1")
+    assert tree["plots/deep/p.svg"].output == "plots"
+
+
+def test_an_output_file_is_found(workflow: str, run_id: str, results: Path) -> None:
+    assert outputs.output_path(workflow, run_id, "plots/deep/p.svg").read_text() == "<svg/>"
+    assert outputs.output_path(workflow, run_id, "a b.txt") == (results / "a b.txt").resolve()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "no-output.txt",
+        "../../../outside.txt",
+        "plots/link.txt",
+        "plots/../no-output.txt",
+        "plots",
+        "",
+        ".",
+        "/etc/passwd",
+        "gone",
+        "a b.txt/x",
+        "x\0y",
+        "x" * 5000,
+    ],
+)
+def test_nothing_else_is(workflow: str, run_id: str, results: Path, path: str) -> None:
+    with pytest.raises(NotFound):
+        outputs.output_path(workflow, run_id, path)
+
+
+def test_an_absolute_path_out_of_the_folder_is_not_found(
+    workflow: str, run_id: str, results: Path, folders: Path
+) -> None:
+    with pytest.raises(NotFound):
+        outputs.output_path(workflow, run_id, str(folders / "outside.txt"))
+
+
+def test_a_run_without_outputs_yet(workflow: str, run_id: str) -> None:
+    assert outputs.output_object(workflow, run_id) is None
+    assert outputs.output_tree(workflow, run_id) == []
+
+
+def test_outputs_in_a_folder_that_the_job_chose(
+    workflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow: Any
+) -> None:
+    chosen = tmp_path / "results"
+    chosen.mkdir()
+    (chosen / "mine.txt").write_text("mine")
+    (chosen / "of-another-run.txt").write_text("theirs")
+    monkeypatch.setenv("AIRFLOW__CWL__OUTPUT_ROOTS", str(chosen))
+    conf = {"job": {"text": "x", "output_folder": str(chosen)}}
+    run = triggering.trigger(workflow, conf=conf, user="ada", via=triggering.REST)
+    airflow.push(workflow, run.run_id, "CWLJobGatherer", "return_value", {"out": as_file(chosen / "mine.txt")})
+
+    assert [file.path for file in outputs.output_tree(workflow, run.run_id)] == ["mine.txt"]
+    with pytest.raises(NotFound):
+        outputs.output_path(workflow, run.run_id, "of-another-run.txt")
+
+
+def test_outputs_of_no_run_are_not_found(workflow: str) -> None:
+    with pytest.raises(NotFound):
+        outputs.output_object(workflow, "never")

@@ -1,0 +1,322 @@
+"""A stop ends every process of a run, says what is left, and is never an error twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.runs import inspection, stopping, triggering
+from cwl_ui_plugin.runs.errors import NotFound, StopIncomplete, Unavailable
+
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
+)
+
+
+@pytest.fixture(autouse=True)
+def quick(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short grace, and 10 seconds in all."""
+    monkeypatch.setenv("AIRFLOW__CWL__STOP_GRACE", "0.5")
+    monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "5")
+
+
+@pytest.fixture
+def command() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a process with the mark of a task: ``command(mark)``."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(mark: str, *, code: str = "import time; print('ready', flush=True); time.sleep(600)") -> Any:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, processes.MARK_VARIABLE: mark},
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def lease(task: TaskTry, **changes: Any) -> Path:
+    """Write a lease as a task does; its holder is a process that has ended, unless ``changes`` say otherwise."""
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    data = {
+        "host": socket.gethostname(),
+        "pid": ended.pid,
+        "mark": task.mark,
+        "task_id": task.task_id,
+        "map_index": task.map_index,
+        "try_number": task.try_number,
+        **changes,
+    }
+    task.lease_file.parent.mkdir(parents=True, exist_ok=True)
+    task.lease_file.write_text(json.dumps(data))
+    return task.lease_file
+
+
+def states(dag_id: str, run_id: str) -> dict[str, str]:
+    return {step.task_id: step.state for step in inspection.get_run(dag_id, run_id).steps}
+
+
+def test_everything_unfinished_fails_and_nothing_is_skipped(workflow: str, run_id: str, airflow: Any) -> None:
+    airflow.set_task(workflow, run_id, "CWLJobDispatcher", state="success")
+    airflow.set_task(workflow, run_id, "sort", state="up_for_retry")
+    report = stopping.stop_run(workflow, run_id, user="eve")
+
+    assert states(workflow, run_id) == {
+        "CWLJobDispatcher": "success",
+        "sort": "failed",
+        "count": "failed",
+        "CWLJobGatherer": "failed",
+    }
+    assert set(report.stopped) == {"sort", "count", "CWLJobGatherer"}
+    run = inspection.get_run(workflow, run_id)
+    assert run.summary.state == "failed"
+    assert "Stopped by eve" in (run.error or "")
+    assert run.summary.ended_at is not None
+
+
+def test_a_stop_is_in_the_audit_log(workflow: str, run_id: str) -> None:
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    stopping.stop_run(workflow, run_id, user="eve")
+    with create_session() as session:
+        entry = session.scalar(select(Log).where(Log.run_id == run_id, Log.event == "cwl_stop"))
+        assert entry is not None
+        assert (entry.dag_id, entry.owner) == (workflow, "eve")
+
+
+def test_stopping_twice_or_what_is_not_there_is_no_error(workflow: str, run_id: str) -> None:
+    stopping.stop_run(workflow, run_id, user="ada")
+    again = stopping.stop_run(workflow, run_id, user="eve")
+    assert again.stopped == ()
+    assert "Stopped by ada" in (inspection.get_run(workflow, run_id).note or "")
+    assert "eve" not in (inspection.get_run(workflow, run_id).note or "")
+    assert stopping.stop_run(workflow, "never", user="ada").stopped == ()
+    assert stopping.stop_run("never", "never", user="ada").stopped == ()
+
+
+def test_a_run_that_succeeded_stays_so(workflow: str, run_id: str, airflow: Any) -> None:
+    for task in states(workflow, run_id):
+        airflow.set_task(workflow, run_id, task, state="success")
+    airflow.set_run(workflow, run_id, "success")
+    (run_folder.run_tmp(workflow, run_id) / "sort").mkdir(parents=True)
+    stopping.stop_run(workflow, run_id, user="ada")
+    assert inspection.get_run(workflow, run_id).summary.state == "success"
+    assert run_folder.run_tmp(workflow, run_id).exists()  # a stop that had nothing to do leaves it
+
+
+def test_processes_that_carry_the_mark_are_ended(
+    workflow: str, run_id: str, command: Callable[..., subprocess.Popen[str]]
+) -> None:
+    task = TaskTry(workflow, run_id, "sort", -1, 1)
+    lease(task)
+    mild = command(task.mark)
+    stubborn = command(task.mark, code=STUBBORN)
+    other = command(f"{workflow}/{run_id}-2/sort/-1/1")
+
+    report = stopping.stop_run(workflow, run_id, user="ada")
+
+    assert mild.wait(10) == -15
+    assert stubborn.wait(10) == -9
+    assert other.poll() is None
+    assert report.seconds < 10
+    assert not run_folder.run_tmp(workflow, run_id).exists()
+
+
+def test_a_task_process_that_lives_on_is_named(
+    workflow: str, run_id: str, command: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cwl_ui_plugin.runs import stop_proof
+
+    monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
+    holder = command("somebody/else/")
+    task = TaskTry(workflow, run_id, "sort", -1, 1)
+    file = lease(task, pid=holder.pid)
+
+    with pytest.raises(StopIncomplete) as failure:
+        stopping.stop_run(workflow, run_id, user="ada")
+    assert failure.value.left == (f"{socket.gethostname()}: pid {holder.pid} (the task process of sort)",)
+    assert file.exists()
+    assert inspection.get_run(workflow, run_id).summary.state == "failed"
+
+    monkeypatch.setattr(stop_proof, "TASK_PROCESS_SECONDS", 0)
+    stopping.stop_run(workflow, run_id, user="ada")
+    assert holder.wait(10) == -9
+    assert not run_folder.run_tmp(workflow, run_id).exists()
+
+
+def test_a_number_that_another_process_has_by_now_is_not_the_holder(
+    workflow: str, run_id: str, command: Callable[..., subprocess.Popen[str]]
+) -> None:
+    innocent = command("somebody/else/")
+    file = lease(TaskTry(workflow, run_id, "sort", -1, 1), pid=innocent.pid)
+    os.utime(file, (1, 1))  # written long before that process began
+    stopping.stop_run(workflow, run_id, user="ada")
+    assert innocent.poll() is None
+
+
+def test_a_lease_of_another_machine_is_waited_for(workflow: str, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
+    file = lease(TaskTry(workflow, run_id, "sort", -1, 1), host="worker-7", pid=42)
+    with pytest.raises(StopIncomplete) as failure:
+        stopping.stop_run(workflow, run_id, user="ada")
+    assert "worker-7" in str(failure.value.left)
+    assert "42" in str(failure.value.left)
+
+    file.unlink()
+    stopping.stop_run(workflow, run_id, user="ada")
+    assert not run_folder.run_tmp(workflow, run_id).exists()
+
+
+def test_a_task_that_was_about_to_start_its_command_is_waited_for(
+    workflow: str, run_id: str, airflow: Any, command: Callable[..., subprocess.Popen[str]], monkeypatch: Any
+) -> None:
+    from airflow.utils.net import get_hostname
+
+    monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
+    process = command("somebody/else/")
+    now = datetime.now(timezone.utc)
+    values = {"state": "running", "pid": process.pid, "hostname": get_hostname(), "start_date": now}
+    airflow.set_task(workflow, run_id, "sort", **values)
+    with pytest.raises(StopIncomplete, match=f"pid {process.pid}"):
+        stopping.stop_run(workflow, run_id, user="ada")
+
+
+def test_what_the_scheduler_revives_is_stopped_again(
+    workflow: str, run_id: str, airflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = run_folder.leases
+    revived: list[str] = []
+
+    def revive(dag_id: str, run_id: str) -> Any:
+        if not revived:
+            revived.append(run_id)
+            airflow.set_task(dag_id, run_id, "sort", state="scheduled")
+        return seen(dag_id, run_id)
+
+    monkeypatch.setattr(run_folder, "leases", revive)
+    stopping.stop_run(workflow, run_id, user="ada")
+    assert set(states(workflow, run_id).values()) == {"failed"}
+
+
+def test_a_removed_run_is_gone(workflow: str, run_id: str, airflow: Any) -> None:
+    airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", {"x": 1})
+    report = stopping.stop_run(workflow, run_id, user="ada", remove=True)
+    assert report.removed
+    with pytest.raises(NotFound):
+        inspection.get_run(workflow, run_id)
+
+
+def test_a_run_is_not_removed_before_its_last_reports_arrived(
+    workflow: str, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping.reporter, "deliver_run", lambda _dag_id, _run_id: False)
+    with pytest.raises(Unavailable, match="reports"):
+        stopping.stop_run(workflow, run_id, user="ada", remove=True)
+    assert inspection.get_run(workflow, run_id).summary.state == "failed"
+
+
+def test_strange_ids_remove_nothing(folders: Path) -> None:
+    kept = folders / "tmp/kept.txt"
+    kept.parent.mkdir()
+    kept.write_text("x")
+    for dag_id, run_id in ((".", "."), ("..", ".."), ("a/../..", "x"), ("", "")):
+        stopping.stop_run(dag_id, run_id, user="ada", remove=True)
+    assert kept.exists()
+
+
+@pytest.fixture
+def clean_dag_run(store: WorkflowStore, airflow: Any) -> Callable[[dict[str, Any]], str]:
+    """Have a task of ``clean_dag_run`` run that asks for a stop: ``clean_dag_run(conf)`` returns its run_id."""
+    from cwl_ui_plugin.dags.registration import register_clean_dag_run
+
+    register_clean_dag_run()
+
+    def ask(conf: dict[str, Any]) -> str:
+        name = f"clean-{uuid.uuid4()}"
+        triggering.trigger("clean_dag_run", conf=conf, run_id=name, user="portal", via=triggering.REST)
+        airflow.set_task("clean_dag_run", name, "stop_run", state="running", try_number=1)
+        return name
+
+    return ask
+
+
+def answer_to(run_id: str) -> Any:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = select(XComModel.value).where(XComModel.run_id == run_id, XComModel.key == "stop_result")
+    with create_session(scoped=False) as session:
+        row = session.execute(query).first()
+        return XComModel.deserialize_value(row) if row else None
+
+
+def test_a_task_of_clean_dag_run_gets_its_answer(
+    workflow: str,
+    run_id: str,
+    clean_dag_run: Callable[[dict[str, Any]], str],
+    eventually: Callable[..., Any],
+    airflow: Any,
+) -> None:
+    asking = clean_dag_run({"remove_dag_id": workflow, "remove_run_id": run_id})
+    assert stopping.answer_stop_requests() == 1
+    answer = eventually(lambda: answer_to(asking))
+    assert answer["ok"] is True
+    assert answer["left"] == []
+    assert "Stopped by portal" in (inspection.get_run(workflow, run_id).note or "")
+    assert stopping.answer_stop_requests() == 0
+    airflow.set_task("clean_dag_run", asking, "stop_run", state="success")
+
+
+def test_a_stop_that_is_not_complete_is_answered_so(
+    workflow: str,
+    run_id: str,
+    clean_dag_run: Callable[[dict[str, Any]], str],
+    eventually: Callable[..., Any],
+    airflow: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
+    lease(TaskTry(workflow, run_id, "sort", -1, 1), host="worker-7", pid=42)
+    asking = clean_dag_run({"remove_dag_id": workflow, "remove_run_id": run_id})
+    assert stopping.answer_stop_requests() == 1
+    assert stopping.answer_stop_requests() == 0  # it is being answered
+    answer = eventually(lambda: answer_to(asking))
+    assert answer["ok"] is False
+    assert "worker-7" in str(answer["left"])
+    airflow.set_task("clean_dag_run", asking, "stop_run", state="failed")
+
+
+def test_a_run_of_clean_dag_run_does_not_stop_itself(
+    clean_dag_run: Callable[[dict[str, Any]], str], eventually: Callable[..., Any], airflow: Any
+) -> None:
+    asking = clean_dag_run({"remove_dag_id": "clean_dag_run", "remove_run_id": "x"})
+    airflow.set_task("clean_dag_run", asking, "stop_run", state="success")
+    request = stopping._Request(asking, 1, {"remove_dag_id": "clean_dag_run", "remove_run_id": asking}, "ada")
+    assert stopping._result(request)["ok"] is False

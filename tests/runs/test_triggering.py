@@ -1,0 +1,126 @@
+"""A run is created only if its job fits; everything else is refused with a reason."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cwl_ui_plugin.runs import triggering
+from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified
+from cwl_ui_plugin.runs.models import RunSummary
+
+
+def trigger(dag_id: str, job: Any = None, **options: Any) -> RunSummary:
+    conf = options.pop("conf", {"job": {"text": "x"} if job is None else job})
+    return triggering.trigger(dag_id, conf=conf, user="ada", via=triggering.REST, **options)
+
+
+def conf_of(run: RunSummary) -> Any:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        return session.scalar(select(DagRun.conf).where(DagRun.dag_id == run.dag_id, DagRun.run_id == run.run_id))
+
+
+def runs_of(dag_id: str) -> int:
+    from cwl_ui_plugin.runs import inspection
+
+    return inspection.list_runs([dag_id]).total
+
+
+def test_the_conf_is_kept_as_it_was_sent(workflow: str) -> None:
+    conf = {"job": {"text": "x"}, "check_payload": "a.b.c", "more": 1}
+    run = trigger(workflow, conf=conf, run_id=f"r-{uuid.uuid4()}")
+    assert conf_of(run) == conf
+    assert run.user == "ada"
+    assert run.queued_at is not None
+
+
+def test_a_run_id_is_made_where_none_is_given(workflow: str) -> None:
+    assert trigger(workflow).run_id != trigger(workflow).run_id
+
+
+@pytest.mark.parametrize(
+    ("job", "inputs"),
+    [
+        ({}, {"text"}),
+        ({"text": 7}, {"text"}),
+        ({"text": "x", "unknown": 1}, {"unknown"}),
+        ({"text": "x", "file": {"class": "File", "location": "/etc/passwd"}}, {"file"}),
+        ({"text": "x", "file": {"class": "File", "location": "gone.txt"}}, {"file"}),
+        ({"text": ["x"], "file": 1}, {"text", "file"}),
+    ],
+)
+def test_a_job_that_does_not_fit_names_each_input(workflow: str, job: dict[str, Any], inputs: set[str]) -> None:
+    with pytest.raises(InvalidJob) as failure:
+        trigger(workflow, job)
+    assert {problem.input for problem in failure.value.problems} == inputs
+    assert runs_of(workflow) == 0
+
+
+def test_a_job_that_is_no_object_is_refused(workflow: str) -> None:
+    with pytest.raises(InvalidJob, match="job"):
+        trigger(workflow, conf={"job": "text: x"})
+
+
+@pytest.mark.parametrize("name", ["output_folder", "outputs_folder", "tmp_folder"])
+@pytest.mark.parametrize("path", ["/etc", "../../elsewhere"])
+def test_a_run_may_write_below_the_allowed_folders_only(workflow: str, name: str, path: str) -> None:
+    with pytest.raises(InvalidJob, match="output_roots"):
+        trigger(workflow, {"text": "x", name: path})
+
+
+def test_a_run_may_write_to_a_folder_that_is_allowed(
+    workflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__OUTPUT_ROOTS", str(tmp_path / "results"))
+    job = {"text": "x", "output_folder": str(tmp_path / "results" / "mine")}
+    assert conf_of(trigger(workflow, job)) == {"job": job}
+
+
+@pytest.mark.parametrize(
+    "run_id", [".", "..", "a/../b", "a/b", "a b", "x" * 251, "scheduled__2020-01-01T00:00:00+00:00"]
+)
+def test_a_bad_run_id_is_refused(workflow: str, run_id: str) -> None:
+    with pytest.raises(BadRequest):
+        trigger(workflow, run_id=run_id)
+    assert runs_of(workflow) == 0
+
+
+def test_a_run_id_is_used_once(workflow: str, run_id: str) -> None:
+    with pytest.raises(Conflict, match="already"):
+        trigger(workflow, run_id=run_id)
+
+
+def test_a_dag_that_is_not_there_is_not_found(folders: Path) -> None:
+    with pytest.raises(NotFound):
+        trigger("never")
+    with pytest.raises(NotFound):
+        triggering.check_job("never", {})
+
+
+def test_only_signed_runs_where_that_is_required(workflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__REQUIRE_SIGNED_CONF", "True")
+    with pytest.raises(NotVerified, match="require_signed_conf"):
+        trigger(workflow)
+    assert runs_of(workflow) == 0
+
+
+def test_a_dag_that_is_not_cwl_gets_its_conf_unchecked(store: Any) -> None:
+    from cwl_ui_plugin.dags.registration import register_clean_dag_run
+
+    register_clean_dag_run()
+    run = trigger("clean_dag_run", conf={"remove_dag_id": "a", "remove_run_id": "b"})
+    assert conf_of(run) == {"remove_dag_id": "a", "remove_run_id": "b"}
+
+
+def test_a_checked_job_has_absolute_locations(workflow: str, folders: Path) -> None:
+    (folders / "inputs").mkdir()
+    (folders / "inputs/a.txt").write_text("a")
+    job = triggering.check_job(workflow, {"text": "x", "file": {"class": "File", "location": "a.txt"}})
+    assert job["file"]["location"] == (folders / "inputs/a.txt").as_uri()

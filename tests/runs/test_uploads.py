@@ -1,0 +1,253 @@
+"""An upload can be run when it is done, and leaves nothing when it fails."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import threading
+import uuid
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.runs import triggering, uploads, workflows
+from cwl_ui_plugin.runs.errors import (
+    BadRequest,
+    Conflict,
+    InvalidWorkflow,
+    NotFound,
+    RunsError,
+    TooLarge,
+    Unavailable,
+)
+from cwl_ui_plugin.runs.uploads import UploadedFile
+
+TOOL = """cwlVersion: v1.2
+class: CommandLineTool
+label: Say it
+baseCommand: echo
+inputs: {text: {type: string, inputBinding: {}}}
+outputs: {said: {type: stdout}}
+stdout: said.txt
+"""
+
+
+def sent(text: str | bytes, name: str = "say.cwl") -> list[UploadedFile]:
+    return [UploadedFile(name, io.BytesIO(text.encode() if isinstance(text, str) else text))]
+
+
+def fresh_id() -> str:
+    return f"say-{uuid.uuid4().hex[:8]}"
+
+
+def upload(text: str, dag_id: str, **options: Any) -> uploads.Upload:
+    started = uploads.start_upload(sent(text), user="ada", dag_id=dag_id, **options)
+    return uploads.wait_upload(started.id)
+
+
+def leftovers(store: WorkflowStore) -> list[Path]:
+    return [path for path in store.uploads.glob("*/*") if path.name in ("source", "compiled", "source.zip")]
+
+
+@pytest.fixture
+def without_cwltool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling takes seconds; where it does not matter, it only writes a plan."""
+
+    def compile_quickly(_source: Path, main: str, out: Path, **_options: object) -> None:
+        from cwl_ui_plugin.cwl.plan import Plan
+
+        out.mkdir()
+        plan = Plan("CommandLineTool", "v1.2", main, None, None, (), (), ())
+        (out / "plan.json").write_text(plan.to_json())
+
+    monkeypatch.setattr(uploads, "compile_in_process", compile_quickly)
+
+
+def test_an_uploaded_tool_can_be_run_at_once(store: WorkflowStore) -> None:
+    started = uploads.start_upload(sent(TOOL, "Say it!.cwl"), user="ada")
+    assert started.dag_id == "Say-it"
+    done = uploads.wait_upload(started.id)
+
+    assert (done.state, done.user, done.problems) == ("done", "ada", ())
+    run = triggering.trigger("Say-it", conf={"job": {"text": "hi"}}, user="ada", via=triggering.REST)
+    assert run.state == "queued"
+    detail = workflows.get_workflow("Say-it")
+    assert detail.version.digest == done.digest
+    assert detail.summary.label == "Say it"
+    assert detail.sources == ("Say it!.cwl",)
+    assert leftovers(store) == []
+
+
+def test_a_broken_document_is_explained_and_nothing_is_stored(store: WorkflowStore) -> None:
+    dag_id = fresh_id()
+    with pytest.raises(InvalidWorkflow) as failure:
+        upload(TOOL.replace("baseCommand", "baseComand"), dag_id)
+    assert any(problem.line for problem in failure.value.problems)
+    assert "baseComand" in str([problem.message for problem in failure.value.problems])
+    assert dag_id not in store
+    assert leftovers(store) == []
+
+
+def test_an_unsupported_version_is_told_apart(store: WorkflowStore) -> None:
+    with pytest.raises(InvalidWorkflow) as failure:
+        upload(TOOL.replace("v1.2", "v9.9"), fresh_id())
+    assert "v9.9" in failure.value.message + str(failure.value.problems)
+
+
+@pytest.mark.usefixtures("without_cwltool")
+def test_a_second_upload_needs_replace(store: WorkflowStore) -> None:
+    dag_id = fresh_id()
+    first = upload(TOOL, dag_id)
+    with pytest.raises(Conflict, match="already"):
+        upload(TOOL + "# changed", dag_id)
+    assert upload(TOOL, dag_id).digest == first.digest  # the same again is no conflict
+    second = upload(TOOL + "# changed", dag_id, replace=True)
+    assert second.digest != first.digest
+    assert store.current(dag_id).digest == second.digest
+    assert upload(TOOL, dag_id, replace=True).digest == first.digest
+    assert store.current(dag_id).digest == first.digest
+    assert len(store.versions(dag_id)) == 2
+
+
+def test_other_dags_are_not_replaced(store: WorkflowStore, other_dag: str) -> None:
+    for taken in (other_dag, "clean_dag_run"):
+        with pytest.raises(Conflict):
+            upload(TOOL, taken, replace=True)
+    assert leftovers(store) == []
+
+
+@pytest.mark.parametrize("dag_id", ["a/b", "a..b", "-a", "a b", "x" * 201, "ä"])
+def test_a_name_that_is_no_dag_id_is_refused(store: WorkflowStore, dag_id: str) -> None:
+    with pytest.raises(BadRequest, match="dag_id"):
+        upload(TOOL, dag_id)
+
+
+def test_an_upload_that_is_too_large_is_refused(store: WorkflowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__MAX_UPLOAD_SIZE", "100")
+    with pytest.raises(TooLarge, match="max_upload_size"):
+        upload(TOOL, fresh_id())
+    assert leftovers(store) == []
+
+
+def test_a_zip_that_leads_out_of_its_folder_is_refused(store: WorkflowStore) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("../evil.cwl", TOOL)
+    with pytest.raises(BadRequest, match="leads out"):
+        uploads.start_upload(sent(packed.getvalue(), "evil.zip"), user="ada")
+    assert leftovers(store) == []
+
+
+@pytest.mark.usefixtures("without_cwltool")
+@pytest.mark.parametrize("before", ["nothing", "a version", "a deleted workflow"])
+def test_if_registering_fails_the_store_is_as_before(
+    store: WorkflowStore, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    dag_id = fresh_id()
+    if before != "nothing":
+        upload(TOOL, dag_id)
+    if before == "a deleted workflow":
+        workflows.delete_workflow(dag_id)
+    state = store.manifest()
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", "[]")
+
+    with pytest.raises(Unavailable, match="dag_bundle_config_list"):
+        upload(TOOL + "# changed", dag_id, replace=True)
+    assert store.manifest() == state
+
+
+@pytest.mark.usefixtures("without_cwltool")
+def test_uploads_of_one_name_at_the_same_time_leave_one_whole_workflow(store: WorkflowStore) -> None:
+    dag_id = fresh_id()
+    ends: list[uploads.Upload | RunsError] = []
+
+    def one(number: int) -> None:
+        try:
+            ends.append(upload(f"{TOOL}# {number}", dag_id))
+        except RunsError as error:
+            ends.append(error)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    won = [end for end in ends if isinstance(end, uploads.Upload)]
+    assert len(ends) == 6
+    assert len(won) == 1
+    assert all(isinstance(end, (Conflict, uploads.Upload)) for end in ends)
+    assert store.current(dag_id).digest == won[0].digest
+    assert len(store.versions(dag_id)) == 1
+
+
+def test_an_upload_whose_server_died_reads_as_failed(store: WorkflowStore, tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(
+        "import io, time\n"
+        "from cwl_ui_plugin.runs.uploads import UploadedFile, start_upload\n"
+        f"files = [UploadedFile('say.cwl', io.BytesIO({TOOL!r}.encode()))]\n"
+        f"print('upload', start_upload(files, user='ada', dag_id={fresh_id()!r}).id, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        upload_id = next(line.split()[1] for line in server.stdout if line.startswith("upload "))
+        assert uploads.get_upload(upload_id).state == "validating"
+        server.kill()
+    dead = uploads.get_upload(upload_id)
+    assert dead.state == "failed"
+    assert "upload it again" in dead.message
+    with pytest.raises(Unavailable):
+        uploads.wait_upload(upload_id)
+
+
+@pytest.mark.usefixtures("without_cwltool")
+def test_old_uploads_are_swept(store: WorkflowStore) -> None:
+    old = upload(TOOL, fresh_id())
+    os.utime(store.uploads / old.id, (0, 0))
+    upload(TOOL, fresh_id())
+    with pytest.raises(NotFound):
+        uploads.get_upload(old.id)
+
+
+@pytest.mark.parametrize("upload_id", ["..", "x" * 32, "0" * 32, "../../workflows"])
+def test_an_unknown_upload_is_not_found(store: WorkflowStore, upload_id: str) -> None:
+    with pytest.raises(NotFound):
+        uploads.get_upload(upload_id)
+
+
+def test_lists_show_what_is_asked_for(add: Callable[..., StoredVersion], workflow: str, run_id: str) -> None:
+    other = fresh_id()
+    add(other, "two")
+    assert [found.dag_id for found in workflows.list_workflows([workflow])] == [workflow]
+    assert {found.dag_id for found in workflows.list_workflows(search="count LINES")} == {workflow, other}
+    assert [found.dag_id for found in workflows.list_workflows(search=other)] == [other]
+    shown = workflows.list_workflows([workflow])[0]
+    assert (shown.last_run_id, shown.last_run_state, shown.steps) == (run_id, "queued", 2)
+
+
+def test_sources_are_read_from_the_upload_only(workflow: str) -> None:
+    assert workflows.source_text(workflow, "main.cwl") == "one"
+    for path in ("../version.json", "/etc/passwd", "gone.cwl", ""):
+        with pytest.raises(NotFound):
+            workflows.source_text(workflow, path)
+
+
+def test_a_deleted_workflow_can_not_be_run_but_its_runs_stay(workflow: str, run_id: str) -> None:
+    from cwl_ui_plugin.runs import inspection
+
+    workflows.delete_workflow(workflow)
+    with pytest.raises(NotFound):
+        workflows.get_workflow(workflow)
+    with pytest.raises(NotFound):
+        workflows.delete_workflow(workflow)
+    with pytest.raises(NotFound):
+        triggering.trigger(workflow, conf={"job": {"text": "x"}}, user="ada", via=triggering.REST)
+    assert inspection.get_run(workflow, run_id).summary.state == "queued"
