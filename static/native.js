@@ -40,6 +40,7 @@
     root.classList.toggle("dark", dark);
     root.classList.toggle("light", !dark);
     root.classList.toggle("framed", Boolean(host));
+    root.classList.toggle("in-run", Boolean(host) && /\/runs\/[^/]+/.test(host.location.pathname)); // a tab needs no tabs
     if (!host) return;
     const theirs = host.getComputedStyle(host.document.documentElement);
     for (const [ours, name] of Object.entries(NAMES)) {

@@ -67,14 +67,14 @@ def job_text(plan: Plan, job: Mapping[str, Any] | None = None) -> str:
     shown = job_template(plan) if job is None else dict(job)
     parts = []
     for item in sorted(plan.inputs, key=lambda parameter: parameter.is_optional):
-        parts.append(_comment(item))
         if item.id in shown:
-            parts.append(_dump({item.id: shown.pop(item.id)}))
+            value = _dump({item.id: shown.pop(item.id)})
         else:
-            parts.append("".join(f"# {line}\n" for line in _dump({item.id: item.default}).splitlines()))
+            value = "".join(f"# {line}\n" for line in _dump({item.id: item.default}).splitlines())
+        parts.append(_comment(item) + value)
     if shown:
         parts.append(_dump(shown))
-    return "\n".join(part.rstrip("\n") for part in parts if part) + "\n" if parts else "{}\n"
+    return "\n".join(parts) or "{}\n"
 
 
 def check_job(plan: Plan, job: Mapping[str, Any], files: FileRules) -> dict[str, Any]:

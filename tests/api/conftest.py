@@ -1,0 +1,133 @@
+"""The real apps, mounted as Airflow mounts them, with the simple auth manager and a store of their own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
+
+TOOL = """cwlVersion: v1.2
+class: CommandLineTool
+label: Say it
+baseCommand: echo
+inputs: {text: {type: string, inputBinding: {}}}
+outputs: {said: {type: stdout}}
+stdout: said.txt
+"""
+
+
+@pytest.fixture(scope="session")
+def site(airflow_home: Path) -> Any:
+    """The root app with the plugin's apps below it."""
+    from airflow.api_fastapi.app import init_auth_manager
+    from fastapi import FastAPI
+
+    from cwl_ui_plugin.api import experimental, rest
+    from cwl_ui_plugin.api.middleware import CwlMiddleware
+
+    init_auth_manager()
+    root = FastAPI()
+    root.mount("/cwl", rest.app())
+    root.mount("/api/experimental", experimental.app())
+    root.add_middleware(CwlMiddleware)
+    return root
+
+
+@pytest.fixture
+def folders(site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("workflows", "inputs", "outputs", "tmp"):
+        monkeypatch.setenv(f"AIRFLOW__CWL__{name.upper()}_FOLDER", str(tmp_path / name))
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path / "bundles"))
+    return tmp_path
+
+
+@pytest.fixture
+def token(site: Any) -> Callable[[str], str]:
+    """Return a bearer token of a user with that role: ``token("viewer")``."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    def make(role: str) -> str:
+        return str(get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=f"the-{role}", role=role)))
+
+    return make
+
+
+@pytest.fixture
+def client(site: Any, folders: Path, token: Callable[[str], str]) -> Iterator[Callable[..., Any]]:
+    """Return a client of a user: ``client("viewer")``; without a role nobody is logged in."""
+    from fastapi.testclient import TestClient
+
+    def make(role: str | None = None, *, cookie: bool = False) -> Any:
+        made = TestClient(site, raise_server_exceptions=False)
+        if role and cookie:
+            made.cookies.set("_token", token(role))
+        elif role:
+            made.headers["Authorization"] = f"Bearer {token(role)}"
+        return made
+
+    return make
+
+
+@pytest.fixture
+def workflow(folders: Path) -> str:
+    """The dag_id of a workflow with one step that needs ``text``."""
+    from cwl_ui_plugin.dags.registration import register
+    from cwl_ui_plugin.library.store import WorkflowStore
+
+    store = WorkflowStore(folders / "workflows")
+    dag_id = f"say-{uuid.uuid4().hex[:8]}"
+    step = Step("say", "#say", "say", "step-0", "CommandLineTool", "say.cwl", outputs=("#said",))
+    inputs = (Parameter(id="text", type="string"),)
+    plan = Plan("CommandLineTool", "v1.2", "say.cwl", "Say it", None, inputs, (), (step,))
+    upload = store.uploads / uuid.uuid4().hex
+    (upload / "source").mkdir(parents=True)
+    (upload / "source/say.cwl").write_text(TOOL)
+    (upload / "compiled").mkdir()
+    (upload / "compiled/plan.json").write_text(plan.to_json())
+    store.add(
+        dag_id,
+        source=upload / "source",
+        compiled=upload / "compiled",
+        main="say.cwl",
+        filename="say.cwl",
+        uploaded_by="ada",
+    )
+    register(dag_id)
+    return dag_id
+
+
+@pytest.fixture
+def run_id(workflow: str) -> str:
+    from cwl_ui_plugin.runs import triggering
+
+    name = f"run-{uuid.uuid4()}"
+    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=name, user="ada", via=triggering.REST)
+    return name
+
+
+@pytest.fixture
+def output(workflow: str, run_id: str, folders: Path) -> Path:
+    """An output file of the run: an HTML page with a script in it."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    path = folders / "outputs" / workflow / run_id / "page ä.html"
+    path.parent.mkdir(parents=True)
+    path.write_text("<script>alert(1)</script>")
+    value = {"said": {"class": "File", "location": path.as_uri(), "basename": path.name}}
+    with create_session() as session:
+        XComModel.set(
+            key="return_value",
+            value=value,
+            dag_id=workflow,
+            task_id="CWLJobGatherer",
+            run_id=run_id,
+            session=session,
+        )
+    return path

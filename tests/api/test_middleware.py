@@ -1,0 +1,131 @@
+"""The middleware bounds bodies, stated and streamed, and gives the background loop the life of the server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Background:
+    def __init__(self) -> None:
+        self.running = threading.Event()
+        self.events: list[str] = []
+
+    def start(self) -> None:
+        self.events.append("start")
+
+    def stop(self) -> None:
+        self.events.append("stop")
+
+
+@pytest.fixture
+def read() -> list[int]:
+    """How many bytes the app read of each body."""
+    return []
+
+
+@pytest.fixture
+def client(airflow_home: Path, monkeypatch: pytest.MonkeyPatch, read: list[int]) -> Any:
+    from fastapi import FastAPI, Request
+    from fastapi.testclient import TestClient
+
+    from cwl_ui_plugin.api.middleware import CwlMiddleware
+
+    monkeypatch.setenv("AIRFLOW__CWL__MAX_INPUT_SIZE", "1000")
+    app = FastAPI()
+
+    @app.post("/{path:path}")
+    async def take(path: str, request: Request) -> dict[str, int]:
+        read.append(len(await request.body()))
+        return {"size": read[-1]}
+
+    app.add_middleware(CwlMiddleware)
+    return TestClient(app)
+
+
+def chunks(count: int) -> Iterator[bytes]:
+    for _ in range(count):
+        yield b"x" * 100
+
+
+def test_a_stated_length_is_refused_unread(client: Any, read: list[int]) -> None:
+    answer = client.post("/cwl/api/v1/inputs", content=b"x" * 1001)
+    assert answer.status_code == 413
+    assert "1000" in answer.json()["detail"]
+    assert read == []
+
+
+def test_a_streamed_body_is_counted(client: Any, read: list[int]) -> None:
+    assert client.post("/cwl/api/v1/inputs", content=chunks(10)).json() == {"size": 1000}
+    answer = client.post("/cwl/api/v1/inputs", content=chunks(11))
+    assert answer.status_code == 413
+    assert read == [1000]
+
+
+@pytest.mark.parametrize("path", ["/api/v2/dags", "/pluginsv2/other/page", "/cwlx/api/v1/inputs", "/pluginsv2/cwlx"])
+def test_other_paths_are_not_touched(client: Any, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    from cwl_ui_plugin.api import middleware
+
+    monkeypatch.setattr(middleware, "JSON_BYTES", 10)
+    monkeypatch.setattr(middleware, "FORM_BYTES", 0)
+    monkeypatch.setenv("AIRFLOW__CWL__MAX_UPLOAD_SIZE", "10")
+    assert client.post(path, content=b"x" * 2000).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/pluginsv2/cwl/upload", "/cwl/api/v1/workflows", "/cwl/api/v1/keys", "/api/experimental/dags/x/dag_runs"]
+)
+def test_each_of_our_paths_has_a_bound(client: Any, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    from cwl_ui_plugin.api import middleware
+
+    monkeypatch.setattr(middleware, "JSON_BYTES", 10)
+    monkeypatch.setattr(middleware, "FORM_BYTES", 0)
+    monkeypatch.setenv("AIRFLOW__CWL__MAX_UPLOAD_SIZE", "10")
+    assert client.post(path, content=b"x" * 10).status_code == 200
+    assert client.post(path, content=b"x" * 11).status_code == 413
+
+
+def test_a_prefix_of_the_whole_site_changes_nothing(airflow_home: Path) -> None:
+    from cwl_ui_plugin.api.middleware import body_limit
+
+    scope = {"path": "/airflow/cwl/api/v1/inputs", "root_path": "/airflow"}
+    assert body_limit(scope) == body_limit({"path": "/cwl/api/v1/inputs", "root_path": ""})
+
+
+def test_the_background_lives_as_long_as_the_server(airflow_home: Path) -> None:
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from cwl_ui_plugin.api.middleware import CwlMiddleware
+
+    background = Background()
+    app = FastAPI()
+    app.add_middleware(CwlMiddleware, background=background)
+    with TestClient(app):
+        assert background.events == ["start"]
+    assert background.events == ["start", "stop"]
+
+
+def test_a_server_that_does_not_start_starts_no_background(airflow_home: Path) -> None:
+    from contextlib import asynccontextmanager
+
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from cwl_ui_plugin.api.middleware import CwlMiddleware
+
+    @asynccontextmanager
+    async def broken(_app: FastAPI) -> Any:
+        raise RuntimeError("no")
+        yield
+
+    background = Background()
+    app = FastAPI(lifespan=broken)
+    app.add_middleware(CwlMiddleware, background=background)
+    with pytest.raises(RuntimeError), TestClient(app):
+        pass
+    assert background.events == []

@@ -1,0 +1,133 @@
+"""Who may call what: nobody without a login, viewers only look, users run, operators change the code that runs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+API = "/cwl/api/v1"
+RUN = "/workflows/{dag_id}/runs/{run_id}"
+# Each call with the least role that may do it.
+CALLS: list[tuple[str, str, str]] = [
+    ("GET", "/workflows", "viewer"),
+    ("POST", "/workflows", "op"),
+    ("GET", "/uploads/" + "0" * 32, "viewer"),
+    ("GET", "/workflows/{dag_id}", "viewer"),
+    ("GET", "/workflows/{dag_id}/source", "viewer"),
+    ("DELETE", "/workflows/{dag_id}", "op"),
+    ("POST", "/workflows/{dag_id}/runs", "user"),
+    ("GET", "/runs", "viewer"),
+    ("GET", RUN, "viewer"),
+    ("GET", f"{RUN}/outputs", "viewer"),
+    ("GET", f"{RUN}/files", "viewer"),
+    ("GET", f"{RUN}/files/x", "viewer"),
+    ("HEAD", f"{RUN}/files/x", "viewer"),
+    ("POST", f"{RUN}/stop", "user"),
+    ("POST", "/inputs?name=x", "user"),
+    ("POST", "/inputs/visible", "user"),
+    ("GET", "/reports", "op"),
+    ("POST", "/reports/test", "op"),
+    ("POST", "/reports/retry", "op"),
+    ("POST", "/keys", "op"),
+]
+ROLES = ["viewer", "user", "op", "admin"]
+OPEN = {"/api/v1/health"}
+
+
+def test_every_route_is_in_the_table(site: Any) -> None:
+    """A new route without a permission would be open to all: it has to be named above."""
+    from cwl_ui_plugin.api import rest
+
+    known = {(method, API + path.partition("?")[0]) for method, path, _role in CALLS}
+    for path, operations in rest.app().openapi()["paths"].items():
+        for method in operations:
+            if path not in OPEN:
+                named = f"/cwl{path}".replace("{upload_id}", "0" * 32).replace("{path}", "x")
+                assert (method.upper(), named) in known, f"{method} {path}"
+
+
+@pytest.mark.parametrize(("method", "path", "least"), CALLS)
+def test_a_call_needs_its_role(
+    client: Callable[..., Any], workflow: str, run_id: str, output: Path, method: str, path: str, least: str
+) -> None:
+    url = API + path.format(dag_id=workflow, run_id=run_id)
+    anonymous = client().request(method, url)
+    assert anonymous.status_code == 401
+    if method != "HEAD":
+        assert anonymous.json()["problems"] == []
+    for role in ROLES:
+        status = client(role).request(method, url).status_code
+        if ROLES.index(role) < ROLES.index(least):
+            assert status == 403, role
+        else:
+            assert status not in (401, 403, 500), role
+
+
+def test_a_user_may_remove_runs_and_a_viewer_may_not(client: Callable[..., Any], workflow: str, run_id: str) -> None:
+    url = f"{API}/workflows/{workflow}/runs/{run_id}/stop"
+    assert client("viewer").post(url, json={"remove": True}).status_code == 403
+    assert client("user").post(url, json={"remove": True}).status_code == 200
+
+
+def test_garbage_is_no_login(client: Callable[..., Any], folders: Path) -> None:
+    answer = client().get(f"{API}/workflows", headers={"Authorization": "Bearer garbage"})
+    assert answer.status_code in (401, 403)
+    assert answer.json()["problems"] == []
+
+
+def test_health_needs_no_login(client: Callable[..., Any]) -> None:
+    answer = client().get(f"{API}/health")
+    assert answer.status_code == 200
+    assert answer.json()["ready"] is True
+    assert answer.json()["version"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Origin": "http://testserver"}, True),
+        ({"Origin": "http://evil.example.org"}, False),
+        ({"Origin": "null"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://testserver"}, False),
+    ],
+)
+def test_with_a_cookie_unsafe_calls_come_from_this_site_only(
+    client: Callable[..., Any], workflow: str, headers: dict[str, str], allowed: bool
+) -> None:
+    body = {"run_id": f"r-{uuid.uuid4()}", "job": {"text": "x"}}
+    url = f"{API}/workflows/{workflow}/runs"
+    answer = client("admin", cookie=True).post(url, json=body, headers=headers)
+    assert answer.status_code == (201 if allowed else 403), answer.text
+    assert client("admin", cookie=True).get(f"{API}/workflows", headers=headers).status_code == 200
+    other = {**body, "run_id": f"r-{uuid.uuid4()}"}
+    assert client("admin").post(url, json=other, headers=headers).status_code == 201  # a token is proof enough
+
+
+def test_in_all_admins_mode_the_injected_token_is_no_proof(
+    client: Callable[..., Any], workflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True")
+    url = f"{API}/workflows/{workflow}/runs"
+    body = {"job": {"text": "x"}}
+    assert client("admin").post(url, json=body, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert client("admin").post(url, json=body).status_code == 201
+
+
+def test_lists_have_what_the_user_may_read(
+    client: Callable[..., Any], workflow: str, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+
+    assert client("viewer").get(f"{API}/workflows").json()["total"] == 1
+    monkeypatch.setattr(SimpleAuthManager, "is_authorized_dag", lambda *_arguments, **_options: False)
+    assert client("viewer").get(f"{API}/workflows").json() == {"workflows": [], "total": 0}
+    assert client("viewer").get(f"{API}/runs").json() == {"runs": [], "total": 0}
+    assert client("viewer").get(f"{API}/runs", params={"dag_id": workflow}).status_code == 403
