@@ -176,9 +176,8 @@ def show_reports(home: Path, run_id: str) -> bool:
     for entry in reports:
         payload = entry["payload"]
         what = payload.get("task_id") or (f"{payload['progress']} %" if "progress" in payload else "")
-        print(
-            f"  {payload['sequence']:>3} {entry['route']:<9} {payload.get('state', ''):<9} {what:<20} {entry['verified']}"
-        )
+        facts = f"{entry['route']:<9} {payload.get('state', ''):<9} {what:<20}"
+        print(f"  {payload['sequence']:>3} {facts} {entry['verified']}")
     return all(entry["verified"] == "yes" for entry in reports)
 
 

@@ -36,7 +36,7 @@ class Fetcher:
         return {key: self.fetch(value) for key, value in outputs.items()}
 
     def _placed(self, item: dict[str, Any], target: Path) -> dict[str, Any]:
-        inner = {key: self.fetch(item[key]) for key in ("secondaryFiles", "listing") if key in item}
+        inner: dict[str, Any] = {key: self.fetch(item[key]) for key in ("secondaryFiles", "listing") if key in item}
         return {**item, **inner, "location": target.as_uri(), "path": str(target)}
 
     def _fetch_file(self, location: str) -> Path:

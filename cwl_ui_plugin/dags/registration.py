@@ -6,7 +6,7 @@ and the same write as the Dag processor's are done here; when it comes round it 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin.dags.bundle import file_name
 from cwl_ui_plugin.dags.errors import RegistrationError
@@ -27,7 +27,7 @@ def register(dag_id: str) -> None:
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.utils.session import create_session
 
-    manager = DagBundlesManager()
+    manager: Any = DagBundlesManager()  # type: ignore[no-untyped-call]
     try:
         bundle = manager.get_bundle(BUNDLE)
     except ValueError as error:
@@ -67,11 +67,11 @@ def unregister(dag_id: str) -> None:
         session.execute(update(DagModel).where(DagModel.dag_id == dag_id).values(is_stale=True))
 
 
-def _ensure_bundle_row(manager: object, session: Session) -> None:
+def _ensure_bundle_row(manager: Any, session: Session) -> None:
     from airflow.models.dagbundle import DagBundleModel
 
     if session.get(DagBundleModel, BUNDLE) is None:
-        manager.sync_bundles_to_db(session=session)  # type: ignore[attr-defined]
+        manager.sync_bundles_to_db(session=session)
         session.flush()
 
 

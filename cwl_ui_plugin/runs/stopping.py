@@ -209,4 +209,5 @@ def _write_result(request: _Request, result: dict[str, Any]) -> None:
                 task_id=STOP_TASK,
                 run_id=request.run_id,
                 session=session,
+                serialize=False,  # the task reads it as JSON
             )
