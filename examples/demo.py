@@ -1,7 +1,7 @@
 """The demo: a real workflow, triggered with a signature, run by Airflow and cwltool, its reports verified.
 
-It only uses what every user has: the command ``cwl-ui-plugin`` and HTTP. With DEMO_EXIT=1 it stops the server at the end;
-else the server stays until Ctrl-C.
+It only uses what every user has: the command ``cwl-ui-plugin`` and HTTP. With DEMO_EXIT=1 it stops the server at the
+end; else the server stays until Ctrl-C.
 """
 
 from __future__ import annotations
