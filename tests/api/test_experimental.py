@@ -77,6 +77,8 @@ def test_the_kept_conf_can_be_verified_again(
         conf = session.scalar(select(DagRun.conf).where(DagRun.run_id == body["run_id"]))
     assert conf == {"job": {"text": "x"}, "check_payload": body["check_payload"]}
     monkeypatch.setenv("AIRFLOW__CWL__REQUIRE_SIGNED_CONF", "True")
+    # a task gets Variables from its supervisor, which a test has not
+    monkeypatch.setenv("AIRFLOW_VAR_JWT_BACKEND_PUBLIC_KEY", pair.public)
     assert read_conf(conf, run_id=body["run_id"]).job == {"text": "x"}
 
 

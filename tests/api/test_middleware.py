@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Request
 
 
 class Background:
@@ -30,7 +31,6 @@ def read() -> list[int]:
 
 @pytest.fixture
 def client(airflow_home: Path, monkeypatch: pytest.MonkeyPatch, read: list[int]) -> Any:
-    from fastapi import FastAPI, Request
     from fastapi.testclient import TestClient
 
     from cwl_ui_plugin.api.middleware import CwlMiddleware
