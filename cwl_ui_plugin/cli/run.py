@@ -23,7 +23,7 @@ from typing import Any
 
 from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of
 from cwl_ui_plugin.cli.errors import CliError, RunFailed, ServerError, UnsupportedWorkflow, UsageError
-from cwl_ui_plugin.cli.upload import packed, split_fragment, upload
+from cwl_ui_plugin.cli.upload import local_name, packed, split_fragment, upload
 from cwl_ui_plugin.version import __version__
 
 FIRST_POLL_SECONDS = 0.1
@@ -69,15 +69,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _workflow_and_job(arguments: argparse.Namespace) -> tuple[str, dict[str, Any], Path]:
     """Return the workflow, its job, and what paths of the job are relative to."""
     if arguments.job:
-        job = _read(Path(arguments.job))
-        return arguments.workflow, job, arguments.basedir or Path(arguments.job).absolute().parent
+        job_file = Path(local_name(arguments.job))
+        return arguments.workflow, _read(job_file), arguments.basedir or job_file.absolute().parent
     path, _fragment = split_fragment(arguments.workflow)
     if not path.is_file():
         raise UsageError(f"There is no file {path}.")
     folder = path.absolute().parent
     content = _read(path) if b"cwl:tool" in path.read_bytes() else {}
     if "cwl:tool" in content:
-        return str(folder / content.pop("cwl:tool")), content, arguments.basedir or folder
+        return str(folder / local_name(content.pop("cwl:tool"))), content, arguments.basedir or folder
     return arguments.workflow, {}, arguments.basedir or folder
 
 

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of, problem_lines
 from cwl_ui_plugin.cli.errors import ServerError, UnsupportedWorkflow, UsageError
@@ -74,8 +75,17 @@ def upload(
     return _wait(client, answer, path, progress)
 
 
+def local_name(name: str) -> str:
+    """Return the path that a ``file://`` URI names, its ``#fragment`` kept; a path stays as it is."""
+    if not name.startswith("file://"):
+        return name
+    parts = urlsplit(name)
+    return unquote(parts.path) + (f"#{parts.fragment}" if parts.fragment else "")
+
+
 def split_fragment(file: str) -> tuple[Path, str]:
-    """Split ``file#process``; a file whose name has a ``#`` is that file."""
+    """Split ``file#process``, a path or a ``file://`` URI; a file whose name has a ``#`` is that file."""
+    file = local_name(file)
     if Path(file).is_file():
         return Path(file), ""
     path, hash_sign, fragment = file.rpartition("#")

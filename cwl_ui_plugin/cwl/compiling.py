@@ -40,6 +40,8 @@ from cwl_ui_plugin.cwl.planning import make_plan
 from cwl_ui_plugin.cwl.problems import explain, problems_of
 
 SUPPORTED_VERSIONS = ("v1.0", "v1.1", "v1.2")
+# cwltool meets some malformed documents with Python's own errors; an empty one with StopIteration.
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration)
 _PROCESS_KEYS_DROPPED = ("doc", "label")
 
 
@@ -76,8 +78,7 @@ def _load_or_explain(source: Path, main: str, allow_network: bool, progress: Cal
         raise UnsupportedError(f"{main} needs what is not supported.", problems_of(error, source)) from error
     except RecursionError as error:
         raise DocumentError(f"{main} runs itself, directly or through another document.") from error
-    except (SchemaSaladException, WorkflowException, ValueError, KeyError, TypeError, AttributeError) as error:
-        # cwltool meets some malformed documents with Python's own errors
+    except (SchemaSaladException, WorkflowException, *_MALFORMED) as error:
         raise explain(error, source, main) from error
 
 

@@ -193,6 +193,11 @@ class _Loader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node: Any) -> int:
+        """Read an integer of YAML 1.2: a leading 0 does not make it octal."""
+        text = node.value
+        return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+
 
 # Dates stay texts, `1e5` is a number as in JSON and YAML 1.2, `yes` and `no` are texts.
 _Loader.yaml_implicit_resolvers = {
@@ -201,11 +206,14 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
 def _resolve_as_yaml_1_2() -> None:
     """Add the scalars of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#1032-tag-resolution)."""
     add = _Loader.add_implicit_resolver
     add("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-    add("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+    add("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$|^0o[0-7]+$|^0x[0-9a-fA-F]+$"), list("-+0123456789"))
     number = r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"
     special = r"^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
     add("tag:yaml.org,2002:float", re.compile(f"{number}|{special}"), list("-+0123456789."))

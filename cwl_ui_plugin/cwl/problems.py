@@ -16,6 +16,7 @@ MOST_PROBLEMS = 50
 LONGEST_MESSAGE = 1000
 # cwltool writes "path:line:column: message" at the start of a message that carries no position of its own.
 _POSITION = re.compile(r"^(?P<file>[^\s:][^:\n]*):(?P<line>\d+):(?P<column>\d+): *(?P<message>.*)$", re.DOTALL)
+_FILE_URI = re.compile(r"file://(?P<path>/[^\s'\"#]*)")
 _TRIED = re.compile(r",? ?tried\s.*$", re.DOTALL)
 
 
@@ -32,7 +33,10 @@ def problems_of(error: BaseException, source: Path) -> tuple[Problem, ...]:
 
 
 def _causes(error: BaseException) -> Iterator[tuple[str, str | None, int | None, int | None]]:
-    if isinstance(error, SchemaSaladException):
+    if isinstance(error.__cause__, SchemaSaladException):
+        # cwltool wraps what is wrong with a step's tool into a text without positions.
+        yield from _causes(error.__cause__)
+    elif isinstance(error, SchemaSaladException):
         for leaf in error.leaves():
             line, column = leaf.start if leaf.start else (None, None)
             yield leaf.message, leaf.file, line, column
@@ -57,7 +61,13 @@ def _without_paths(message: str, source: Path) -> str:
     for prefix in (source.as_uri() + "/", f"{source}/", f"{relative}/" if relative.startswith("..") else ""):
         if prefix:
             message = message.replace(prefix, "")
-    return message
+    return _FILE_URI.sub(lambda found: _seen_from(source, Path(unquote(found["path"]))), message)
+
+
+def _seen_from(source: Path, path: Path) -> str:
+    """Return a path outside of the upload as its author may have written it, without where the upload is."""
+    shared = os.path.commonpath((source, path))
+    return str(path) if shared == "/" else os.path.relpath(path, source)
 
 
 def _relative(file: str | None, source: Path) -> str | None:

@@ -49,10 +49,10 @@ class Recorder(logging.Handler):
 
     def explain(self, cause: str = "") -> str:
         """Return why the step failed."""
+        if self._failed and self.exit_code is not None and self.exit_code < 0:
+            return f"the command was ended by signal {-self.exit_code}: {' '.join(self.command or [])}"
         if self._failed and self.exit_code:
             return f"the command ended with exit code {self.exit_code}: {' '.join(self.command or [])}"
-        if self._failed and self.exit_code is not None and self.exit_code < 0:
-            return f"the command was ended by signal {-self.exit_code}"
         return cause or "\n".join(self.complaints[-MOST_COMPLAINTS:]) or "it ended without outputs"
 
     def stderr_end(self) -> str:

@@ -1,0 +1,104 @@
+"""A CWL conformance suite through one running server, beside plain cwltool on the same machine.
+
+    python tests/conformance.py SUITE [-j 2] [--only ID,ID] [--no-peer]
+
+SUITE is a folder with ``conformance_tests.yaml``, or such a file. It prints every test that the two runners answer
+differently, and ends with 1 when there is one that only cwltool passes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+
+from airflow_server import Server, standalone  # noqa: E402
+
+PASSED, FAILED, UNSUPPORTED = "passed", "failed", "unsupported"
+CWLTOOL = ("--no-container", "--relax-path-checks")
+
+
+def write_runner(path: Path, *command: str | Path) -> Path:
+    """Write an executable that cwltest can call as a CWL runner."""
+    words = " ".join(f"'{word}'" for word in command)
+    path.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def own_runner(folder: Path) -> Path:
+    """The runner ``cwl-ui-plugin run``; its server is named in the environment."""
+    return write_runner(folder / "cwl-ui-plugin", sys.executable, "-m", "cwl_ui_plugin.cli.main", "run")
+
+
+def run_suite(
+    tests: Path, runner: Path, folder: Path, *, jobs: int, only: str | None = None, server: Server | None = None
+) -> dict[str, str]:
+    """Run the tests of a suite; return passed, failed or unsupported for each of their names."""
+    report = folder / f"{runner.name}.xml"
+    command = [Path(sys.executable).with_name("cwltest"), "--test", tests, "--tool", runner]
+    command += ["-j", str(jobs), "--timeout", "300", "--junit-xml", report]
+    command += ["-s", only] if only else []
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    if server:
+        environment |= {"CWL_UI_URL": server.url, "CWL_UI_TOKEN": server.token()}
+    with (folder / f"{runner.name}.log").open("w") as log:
+        subprocess.run(
+            list(map(str, command)), env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT, check=False
+        )
+    if not report.exists():
+        sys.exit((folder / f"{runner.name}.log").read_text()[-4000:])
+    return {case.attrib["file"]: _ending(case) for case in ElementTree.parse(report).iter("testcase")}
+
+
+def _ending(case: ElementTree.Element) -> str:
+    if case.find("failure") is not None or case.find("error") is not None:
+        return FAILED
+    return PASSED if case.find("skipped") is None else UNSUPPORTED
+
+
+def _counted(results: dict[str, str], seconds: float) -> str:
+    counts = {ending: list(results.values()).count(ending) for ending in (PASSED, FAILED, UNSUPPORTED)}
+    return ", ".join(f"{number} {ending}" for ending, number in counts.items()) + f" ({seconds:.0f} s)"
+
+
+def main() -> int:
+    """Run the suite with both runners; print how they differ."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suite", type=Path)
+    parser.add_argument("-j", type=int, default=os.cpu_count() or 1, help="tests at the same time")
+    parser.add_argument("--only", help="names of tests, separated by commas")
+    parser.add_argument("--no-peer", action="store_true", help="leave plain cwltool out")
+    arguments = parser.parse_args()
+    tests = arguments.suite / "conformance_tests.yaml" if arguments.suite.is_dir() else arguments.suite
+    folder = Path(tempfile.mkdtemp(prefix="cwl-conformance-"))
+    print(f"Logs are in {folder}", flush=True)
+    with standalone(folder / "home", "simple") as server:
+        began = time.monotonic()
+        ours = run_suite(
+            tests.resolve(), own_runner(folder), folder, jobs=arguments.j, only=arguments.only, server=server
+        )
+        print(f"cwl-ui-plugin: {_counted(ours, time.monotonic() - began)}", flush=True)
+    theirs: dict[str, str] = {}
+    if not arguments.no_peer:
+        began = time.monotonic()
+        cwltool = write_runner(folder / "cwltool", Path(sys.executable).with_name("cwltool"), *CWLTOOL)
+        theirs = run_suite(tests.resolve(), cwltool, folder, jobs=arguments.j, only=arguments.only)
+        print(f"cwltool:       {_counted(theirs, time.monotonic() - began)}", flush=True)
+    for name, ending in ours.items():
+        if ending != theirs.get(name, PASSED):
+            print(f"  {name}: {ending}" + (f", with cwltool {theirs[name]}" if theirs else ""))
+    worse = [name for name, ending in ours.items() if ending != PASSED and theirs.get(name, PASSED) == PASSED]
+    return 1 if worse else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""What is wrong with a document is said with file, line and column; what is hostile reads nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cwl_ui_plugin.cwl import compiling
+from cwl_ui_plugin.cwl.errors import DocumentError, UnsupportedError
+from cwl_ui_plugin.cwl.plan import Plan, read_plan
+
+TOOL = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [echo]
+inputs: {text: {type: string, inputBinding: {}}}
+outputs: {out: stdout}
+"""
+
+
+def upload(folder: Path, **files: str) -> Path:
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / f"{name}.cwl").write_text(content)
+    return folder
+
+
+def compiled(tmp_path: Path, entry: str = "main.cwl", **files: str) -> Plan:
+    return compiling.compile_document(upload(tmp_path / "upload", **files), entry, tmp_path / "compiled")
+
+
+def refusal(tmp_path: Path, **files: str) -> DocumentError:
+    with pytest.raises(DocumentError) as caught:
+        compiled(tmp_path, **files)
+    assert str(tmp_path) not in str(caught.value) + "".join(map(str, caught.value.problems))
+    return caught.value
+
+
+def workflow(run: str, more: str = "") -> str:
+    return f"""
+cwlVersion: v1.2
+class: Workflow
+label: Echo
+inputs: {{text: string}}
+outputs: {{out: {{type: File, outputSource: one/out}}}}
+steps:
+  one: {{run: {run}, in: {{text: text}}, out: [out]}}
+{more}
+"""
+
+
+def test_a_workflow_becomes_a_plan_that_can_be_read_back(tmp_path: Path) -> None:
+    plan = compiled(tmp_path, main=workflow("tool.cwl"), tool=TOOL)
+    assert plan == read_plan(tmp_path / "compiled")
+    assert (plan.kind, plan.cwl_version, plan.label) == ("Workflow", "v1.2", "Echo")
+    assert [(step.id, step.tool, step.tool_name) for step in plan.steps] == [("one", "CommandLineTool", "tool.cwl")]
+    assert [(item.id, item.type, item.is_optional) for item in plan.inputs] == [("text", "string", False)]
+
+
+def test_steps_stand_after_those_that_they_read_from(tmp_path: Path) -> None:
+    text = workflow("tool.cwl").replace(
+        "steps:", "steps:\n  two: {run: again.cwl, in: {file: one/out}, out: []}", 1
+    )
+    again = TOOL.replace("text: {type: string, inputBinding: {}}", "file: File").replace("{out: stdout}", "{}")
+    plan = compiled(tmp_path, main=text, tool=TOOL, again=again)
+    assert [(step.id, step.upstream) for step in plan.steps] == [("one", ()), ("two", ("one",))]
+
+
+def test_a_process_of_a_packed_document_can_be_chosen(tmp_path: Path) -> None:
+    graph = """
+cwlVersion: v1.2
+$graph:
+- {class: CommandLineTool, id: first, baseCommand: ls, inputs: {}, outputs: {}}
+- {class: CommandLineTool, id: second, label: The second, baseCommand: ls, inputs: {}, outputs: {}}
+"""
+    assert compiled(tmp_path, "main.cwl#second", main=graph).label == "The second"
+
+
+def test_no_path_of_the_machine_is_in_what_is_stored(tmp_path: Path) -> None:
+    compiled(tmp_path, main=workflow("tool.cwl"), tool=TOOL)
+    for path in (tmp_path / "compiled").rglob("*.*"):
+        assert str(tmp_path) not in path.read_text()
+
+
+def test_broken_yaml_is_explained_with_its_line(tmp_path: Path) -> None:
+    error = refusal(tmp_path, main="cwlVersion: v1.2\nclass: Workflow\ninputs: {a: [\n")
+    assert error.problems[0].file == "main.cwl"
+    assert error.problems[0].line in (3, 4)
+
+
+@pytest.mark.parametrize("content", ["hello", "- 1\n- 2\n", "", "{}"])
+def test_yaml_that_is_no_cwl_is_refused(tmp_path: Path, content: str) -> None:
+    assert "CWL" in str(refusal(tmp_path, main=content))
+
+
+def test_a_cwl_error_has_file_line_column_and_message(tmp_path: Path) -> None:
+    error = refusal(tmp_path, main=workflow("tool.cwl"), tool=TOOL.replace("baseCommand", "baseComand"))
+    problem = next(problem for problem in error.problems if "baseComand" in problem.message)
+    assert (problem.file, problem.line, problem.column) == ("tool.cwl", 4, 1)
+
+
+def test_a_missing_run_file_is_named(tmp_path: Path) -> None:
+    error = refusal(tmp_path, main=workflow("gone.cwl"))
+    problem = next(problem for problem in error.problems if "gone.cwl" in problem.message)
+    assert (problem.file, problem.line) == ("main.cwl", 8)
+
+
+@pytest.mark.parametrize("version", ["v0.9", "v2.0", "draft-3", "1.2"])
+def test_a_version_that_is_not_supported_says_which_are(tmp_path: Path, version: str) -> None:
+    error = refusal(tmp_path, main=TOOL.replace("v1.2", version))
+    assert isinstance(error, UnsupportedError)
+    assert "v1.0, v1.1, v1.2" in str(error)
+
+
+def test_a_requirement_that_nobody_knows_is_unsupported(tmp_path: Path) -> None:
+    text = TOOL + "$namespaces: {x: 'http://example.org/x#'}\nrequirements: [{class: 'x:FlyToTheMoon'}]\n"
+    assert "FlyToTheMoon" in "".join(map(str, refusal(tmp_path, main=text).problems))
+
+
+def test_steps_in_a_circle_are_refused(tmp_path: Path) -> None:
+    circle = """
+cwlVersion: v1.2
+class: Workflow
+inputs: {}
+outputs: {}
+steps:
+  a: {run: tool.cwl, in: {file: b/out}, out: [out]}
+  b: {run: tool.cwl, in: {file: a/out}, out: [out]}
+"""
+    tool = TOOL.replace("text: {type: string, inputBinding: {}}", "file: File")
+    assert "circular" in str(refusal(tmp_path, main=circle, tool=tool).problems)
+
+
+def test_a_workflow_that_runs_itself_is_refused(tmp_path: Path) -> None:
+    assert "itself" in str(refusal(tmp_path, main=workflow("main.cwl")))
+
+
+@pytest.mark.parametrize(
+    "run",
+    ["file:///etc/passwd", "../outside.cwl", "/etc/passwd", "http://example.org/tool.cwl", "upload/../../outside.cwl"],
+)
+def test_run_reads_nothing_outside_of_the_upload(tmp_path: Path, run: str) -> None:
+    (tmp_path / "outside.cwl").write_text(TOOL)
+    assert refusal(tmp_path, main=workflow(run), tool=TOOL).problems
+
+
+@pytest.mark.parametrize("directive", ["$include", "$import"])
+@pytest.mark.parametrize("target", ["/etc/hostname", "../secret", "link", "http://127.0.0.1:9/x"])
+def test_directives_read_nothing_outside_of_the_upload(tmp_path: Path, directive: str, target: str) -> None:
+    (tmp_path / "secret").write_text("the secret")
+    folder = upload(tmp_path / "upload", main=TOOL + f"doc: {{{directive}: {target}}}\n")
+    (folder / "link").symlink_to("/etc/hostname")
+    with pytest.raises(DocumentError) as caught:
+        compiling.compile_document(folder, "main.cwl", tmp_path / "compiled")
+    assert "the secret" not in str(caught.value) + "".join(map(str, caught.value.problems))
+
+
+def test_a_file_of_the_upload_may_be_included(tmp_path: Path) -> None:
+    folder = upload(tmp_path / "upload", main=TOOL + "doc: {$include: about.txt}\n")
+    (folder / "about.txt").write_text("Says it.")
+    assert compiling.compile_document(folder, "main.cwl", tmp_path / "compiled").doc == "Says it."

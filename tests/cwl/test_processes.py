@@ -1,0 +1,49 @@
+"""Every process of a task is found and ended, wherever it went."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from cwl_ui_plugin.cwl import processes
+
+ESCAPES = {
+    "plain": "sleep 300",
+    "own session": "exec setsid sleep 300",
+    "orphan": "(setsid sleep 300 &) ; exit 0",
+    "ignores SIGTERM": "trap '' TERM; while :; do sleep 1; done",
+    "stopped": "kill -STOP $$; sleep 300",
+}
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    name = f"test-{uuid.uuid4()}"
+    yield name
+    assert processes.end(name, 0) == []
+
+
+@pytest.mark.parametrize("kind", ESCAPES)
+def test_a_process_that_escapes_is_found_and_ended(mark: str, kind: str) -> None:
+    subprocess.Popen(["sh", "-c", ESCAPES[kind]], env={**os.environ, processes.MARK_VARIABLE: mark})
+    deadline = time.monotonic() + 10
+    while not processes.find(mark):
+        assert time.monotonic() < deadline
+
+    assert processes.end(mark, 0.3) == []
+    assert processes.find(mark) == []
+
+
+def test_processes_of_another_task_live_on(mark: str) -> None:
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        processes.end(mark, 0)
+        assert other.poll() is None
+    finally:
+        other.communicate(b"\n")
