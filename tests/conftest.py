@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["stored"]
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".build"
 HOME = Path(tempfile.mkdtemp(prefix="cwl-ui-plugin-tests-"))

@@ -59,9 +59,7 @@ def test_a_workflow_becomes_a_plan_that_can_be_read_back(tmp_path: Path) -> None
 
 
 def test_steps_stand_after_those_that_they_read_from(tmp_path: Path) -> None:
-    text = workflow("tool.cwl").replace(
-        "steps:", "steps:\n  two: {run: again.cwl, in: {file: one/out}, out: []}", 1
-    )
+    text = workflow("tool.cwl").replace("steps:", "steps:\n  two: {run: again.cwl, in: {file: one/out}, out: []}", 1)
     again = TOOL.replace("text: {type: string, inputBinding: {}}", "file: File").replace("{out: stdout}", "{}")
     plan = compiled(tmp_path, main=text, tool=TOOL, again=again)
     assert [(step.id, step.upstream) for step in plan.steps] == [("one", ()), ("two", ("one",))]

@@ -11,7 +11,11 @@ from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.jobs import FileRules, check_job, job_template, job_text, read_job
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
 
-READS = {"type": "record", "name": "reads", "fields": [{"name": "lane", "type": "int"}, {"name": "file", "type": "File"}]}
+READS = {
+    "type": "record",
+    "name": "reads",
+    "fields": [{"name": "lane", "type": "int"}, {"name": "file", "type": "File"}],
+}
 INPUTS = (
     Parameter(id="text", type="string", label="The text", doc="Anything."),
     Parameter(id="count", type="int", has_default=True, default=3),
@@ -86,7 +90,9 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
     assert read_job(text) == {"a": value}
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1", "a: 1\na: 2", "a: &x [1]\nb: *x", "1: a", "!!python/object:os.system {}"])
+@pytest.mark.parametrize(
+    "text", ["a: [", "- 1", "a: 1\na: 2", "a: &x [1]\nb: *x", "1: a", "!!python/object:os.system {}"]
+)
 def test_what_is_no_job_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(JobError) as caught:
         read_job(text)
