@@ -41,7 +41,7 @@ format: $(STAMP)  ## let ruff write it
 system-packages:
 	@sh tests/system-packages.sh $(SYSTEM_PACKAGES)
 
-conformance: $(STAMP)  ## a CWL conformance suite through one running server: SUITE=folder
+conformance: $(STAMP)  ## a CWL conformance suite through one running server, beside cwltool: SUITE=folder
 	$(BIN)/python tests/conformance.py $(SUITE)
 
 screenshots: $(STAMP)  ## make the pictures of docs/ anew

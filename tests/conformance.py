@@ -14,11 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
 
 from airflow_server import Server, standalone  # noqa: E402
 
@@ -56,10 +55,10 @@ def run_suite(
         )
     if not report.exists():
         sys.exit((folder / f"{runner.name}.log").read_text()[-4000:])
-    return {case.attrib["file"]: _ending(case) for case in ElementTree.parse(report).iter("testcase")}
+    return {case.attrib["file"]: _ending(case) for case in ET.parse(report).iter("testcase")}
 
 
-def _ending(case: ElementTree.Element) -> str:
+def _ending(case: ET.Element) -> str:
     if case.find("failure") is not None or case.find("error") is not None:
         return FAILED
     return PASSED if case.find("skipped") is None else UNSUPPORTED

@@ -60,12 +60,3 @@ def airflow_home() -> Iterator[Path]:
     shutil.copy(_template_database(), HOME / "airflow.db")
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def conformance() -> Path:
-    """The folder with the CWL conformance tests, where it is at hand."""
-    folder = Path(os.environ.get("CWL_CONFORMANCE", ROOT.parent / "shared" / "conformance"))
-    if not (folder / "conformance_tests.yaml").exists():
-        pytest.skip(f"the CWL conformance suite is not in {folder}; name its folder in CWL_CONFORMANCE")
-    return folder

@@ -136,7 +136,7 @@ def _check_ending(detail: dict[str, Any]) -> None:
     failed = [step for step in detail["steps"] if step["state"] == "failed"]
     ends = [step["stderr"] for step in failed if step.get("stderr")]
     text = "\n".join([detail.get("error") or "The run failed.", *ends])
-    if any(UNSUPPORTED in str(step.get("error") or "").lower() for step in failed):
+    if any(step.get("error_kind") == UNSUPPORTED for step in failed):
         raise UnsupportedWorkflow(text)
     raise RunFailed(text)
 

@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin.cli.client import Client
 from cwl_ui_plugin.cli.errors import UsageError
+from cwl_ui_plugin.library.closure import companions
 
-MOST_SIBLINGS = 50
 REMOTE = ("http", "https")
 
 
@@ -40,7 +40,7 @@ class Stager:
             return item
         if item["class"] == "Directory":
             return self._send_folder(item, path)
-        for sibling in _companions(path):
+        for sibling in companions(path):
             self._send(sibling, sibling.name, path.parent)
         return {**item, "location": self._send(path, path.name, path.parent)}
 
@@ -116,12 +116,3 @@ def _paths(node: Any) -> Iterator[Path]:
             yield path
         for item in node.values():
             yield from _paths(item)
-
-
-def _companions(path: Path) -> list[Path]:
-    """Return files beside ``path`` that may be its secondary files: those whose names begin as its own does."""
-    stem = path.name.split(".")[0]
-    if not stem:
-        return []
-    found = [file for file in path.parent.iterdir() if file.name.startswith(stem) and file.is_file() and file != path]
-    return found if len(found) <= MOST_SIBLINGS else []

@@ -36,6 +36,7 @@ from schema_salad.ref_resolver import Loader, file_uri, uri_file_path
 
 from cwl_ui_plugin.cwl import javascript
 from cwl_ui_plugin.cwl.errors import JobError, StepError
+from cwl_ui_plugin.cwl.links import escaping_link
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.pieces import load_tool_piece, load_workflow
 from cwl_ui_plugin.cwl.plan import END_PIECE, START_PIECE, Step, read_piece, read_plan
@@ -49,6 +50,7 @@ _REQUIREMENTS_URI = "https://w3id.org/cwl/cwl#requirements"
 _GENERATION = "http://commonwl.org/cwltool#generation"
 _DERIVED = ("path", "nameext", "nameroot", "dirname")
 _NO_CONTAINER = "none"
+_NO_CONTAINER_TEXT = "--no-container, but this CommandLineTool has DockerRequirement"  # cwltool's words
 _SCHEMA_VERSION = "v1.0"
 
 
@@ -102,6 +104,9 @@ def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, setti
         builder: Builder = process._init_job(order, _context(folder, settings, toplevel=True))
     except (SchemaSaladException, WorkflowException) as error:
         raise JobError("The job does not fit the workflow's inputs.", problems_of(error, source)) from error
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # cwltool meets some values of a wrong format or type with Python's own errors
+        raise JobError(f"The job can't be used; cwltool failed on it with {error!r}.") from error
     if isinstance(process, Workflow):
         return {item["id"]: [builder.job[shortname(item["id"])], "success"] for item in process.tool["inputs"]}
     _check_requirements(process, requirements)
@@ -132,17 +137,13 @@ def run_step(
         with recorder.listening(process):
             executor.run_jobs(process, order, cwltool_logger, _context(folder, settings, toplevel="wf" not in piece))
     except (SchemaSaladException, WorkflowException) as error:
-        kind = "unsupported" if isinstance(error, UnsupportedRequirement) else "permanentFail"
-        message = recorder.explain(str(problems_of(error, source)[0].message if problems_of(error, source) else error))
-        raise StepError(f"Step {step.id}: {message}", kind=kind, stderr=recorder.stderr_end()) from error
+        cause = next((problem.message for problem in problems_of(error, source)), str(error))
+        raise _failure(step, recorder, error, "permanentFail", cause) from error
     outputs, status = _ending(executor)
     if status not in ("success", "skipped"):
-        raise StepError(
-            f"Step {step.id}: {recorder.explain()}",
-            kind=status,
-            stderr=recorder.stderr_end(),
-            exit_code=recorder.exit_code,
-        )
+        raise _failure(step, recorder, getattr(process, "failure", None), status)
+    if (name := escaping_link(outputs, (folder, source), [value for value, _status in values.values()])) is not None:
+        raise StepError(f"Step {step.id}: its output {name} is a link to a file that is neither its own nor an input.")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     visit_class(outputs, ("File", "Directory"), lambda item: item.pop(_GENERATION, None))
     return StepResult(
@@ -180,6 +181,21 @@ def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[
         raise StepError(f"The outputs of the workflow can't be delivered: {error}") from error
     visit_class(delivered, ("File", "Directory"), _as_delivered)
     return dict(delivered)
+
+
+def _failure(step: Step, recorder: Recorder, error: Exception | None, status: str, cause: str = "") -> StepError:
+    """Return what is told of a step that ended badly."""
+    message = recorder.explain(cause)
+    if _NO_CONTAINER_TEXT in message:
+        message = (
+            f"it needs a container ({step.container}), and no container engine answers on this worker: install "
+            "docker, podman, singularity or udocker there, or see [cwl] container_engine"
+        )
+    elif not isinstance(error, UnsupportedRequirement):
+        return StepError(
+            f"Step {step.id}: {message}", kind=status, stderr=recorder.stderr_end(), exit_code=recorder.exit_code
+        )
+    return StepError(f"Step {step.id}: {message}", kind="unsupported")
 
 
 def _process_and_order(piece: dict[str, Any], values: Values) -> tuple[Process, dict[str, Any]]:

@@ -80,8 +80,10 @@ def job_text(plan: Plan, job: Mapping[str, Any] | None = None) -> str:
 def check_job(plan: Plan, job: Mapping[str, Any], files: FileRules) -> dict[str, Any]:
     """Return the job with absolute locations of its files.
 
+    What the workflow has no input for is left out, as CWL runners do; unless it looks like a misspelt input.
+
     Raises:
-        JobError: with one problem for each input that is missing, unknown or of a wrong type.
+        JobError: with one problem for each input that is missing, misspelt or of a wrong type.
 
     """
     inputs = {item.id: item for item in plan.inputs}
@@ -95,8 +97,8 @@ def check_job(plan: Plan, job: Mapping[str, Any], files: FileRules) -> dict[str,
             problems += [replace(problem, input=_input_path(name, problem.input)) for problem in found]
         elif name in FOLDERS or ":" in str(name) or str(name).startswith("$"):
             checked[name] = value
-        elif name not in _DROPPED:
-            problems.append(_unknown(str(name), list(inputs)))
+        elif name not in _DROPPED and (meant := _meant(str(name), [key for key in inputs if key not in job])):
+            problems.append(Problem(f"the workflow has no such input; did you mean {meant!r}?", input=name))
     problems += [_missing(item) for item in plan.inputs if not item.is_optional and item.id not in job]
     if problems:
         raise JobError("The job does not fit the workflow's inputs.", tuple(problems))
@@ -116,10 +118,9 @@ def _missing(item: Parameter) -> Problem:
     return Problem(f"this input is required; give it a value of type {type_text(item.type)}", input=item.id)
 
 
-def _unknown(name: str, known: list[str]) -> Problem:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known) or 'none'}"
-    return Problem(f"the workflow has no such input; {hint}", input=name)
+def _meant(name: str, missing: list[str]) -> str | None:
+    """Return the input that a name was probably meant to be."""
+    return next(iter(difflib.get_close_matches(name, missing, n=1)), None)
 
 
 def _shows_default(item: Parameter) -> bool:

@@ -22,6 +22,8 @@ class OneStep(Workflow):
     """A workflow of one step whose sources have their values already."""
 
     state: dict[str, WorkflowStateItem]
+    failure: WorkflowException | None = None
+    """Why no job could be made of the step."""
 
     def job(self, _job_order: Any, output_callbacks: Any, runtimeContext: RuntimeContext) -> Any:
         """Yield the jobs of the step; hand on its outputs and how it ended."""
@@ -42,6 +44,7 @@ class OneStep(Workflow):
             yield from job.try_make_job(step, done, runtimeContext)
         except WorkflowException as error:
             _logger.error("%s", error)
+            self.failure = error
             job.processStatus = "permanentFail"
         if job.processStatus == "permanentFail" and not job.did_callback:
             output_callbacks({}, "permanentFail")

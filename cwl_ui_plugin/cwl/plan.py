@@ -82,6 +82,8 @@ class Step:
     when: str | None = None
     container: str | None = None
     """The image of its DockerRequirement."""
+    needs_container: bool = False
+    """Whether that is a requirement, not a hint: it can't run without."""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ _DEEPEST_TYPE = 50
 def make_plan(process: Process, main: str, engine: str) -> Plan:
     """Return the plan of a loaded process; ``engine`` is the version of cwltool."""
     tool = process.tool
+    definitions = _definitions(process)
     namespaces: Any = process.metadata.get("$namespaces") or {}
     return Plan(
         kind=tool["class"],
@@ -34,19 +35,25 @@ def make_plan(process: Process, main: str, engine: str) -> Plan:
         main=main,
         label=_text(tool.get("label")),
         doc=_text(tool.get("doc")),
-        inputs=tuple(_parameter(item, process) for item in tool["inputs"]),
-        outputs=tuple(_parameter(item, process) for item in tool["outputs"]),
+        inputs=tuple(_parameter(item, definitions) for item in tool["inputs"]),
+        outputs=tuple(_parameter(item, definitions) for item in tool["outputs"]),
         steps=_steps(process) if isinstance(process, Workflow) else (_tool_step(process, main),),
         namespaces=dict(namespaces),
         engine=engine,
     )
 
 
-def _parameter(data: dict[str, Any], process: Process) -> Parameter:
+def _definitions(process: Process) -> dict[str, Any]:
+    """Return the types of a process's SchemaDefRequirement, by their full names."""
+    requirement: Any = process.get_requirement("SchemaDefRequirement")[0] or {}
+    return {declared["name"]: declared for declared in requirement.get("types", [])}
+
+
+def _parameter(data: dict[str, Any], definitions: dict[str, Any]) -> Parameter:
     has_default = "default" in data
     return Parameter(
         id=shortname(data["id"]),
-        type=_plain_type(data["type"], process.schemaDefs),
+        type=_plain_type(data["type"], definitions),
         label=_text(data.get("label")),
         doc=_text(data.get("doc")),
         has_default=has_default,
@@ -147,6 +154,7 @@ def _step(step: Any, piece: str, task_id: str, sources: tuple[str, ...], upstrea
         scatter_method=step.tool.get("scatterMethod"),
         when=step.tool.get("when"),
         container=_image(tool),
+        needs_container=_needs_container(tool),
     )
 
 
@@ -164,6 +172,7 @@ def _tool_step(process: Process, main: str) -> Step:
         sources=(*(shortname(item["id"]) for item in process.tool["inputs"]), JOB_REQUIREMENTS),
         outputs=tuple(shortname(item["id"]) for item in process.tool["outputs"]),
         container=_image(process),
+        needs_container=_needs_container(process),
     )
 
 
@@ -202,6 +211,12 @@ def _image(process: Process) -> str | None:
     if not requirement:
         return None
     return str(requirement.get("dockerPull") or requirement.get("dockerImageId") or "image made by the document")
+
+
+def _needs_container(process: Process) -> bool:
+    if isinstance(process, Workflow):
+        return any(_needs_container(step.embedded_tool) for step in process.steps)
+    return process.get_requirement("DockerRequirement")[1] is True
 
 
 def _text(value: Any) -> str | None:

@@ -19,6 +19,7 @@ from cwl_ui_plugin.cwl.errors import CwlError, StepError
 from cwl_ui_plugin.cwl.plan import Step, read_plan
 from cwl_ui_plugin.dags import names, run_folder
 from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.dags.xcom_values import packed, unpacked
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -104,9 +105,10 @@ class CwlDispatchOperator(_CwlOperator):
             )
             job = check_job(read_plan(self.document.compiled), conf.job, rules)
             with self.leased(context) as task:
-                return execution.start(
+                values = execution.start(
                     self.document.compiled, self.document.source, job, task.folder, self.run_settings(task)
                 )
+                return dict(packed(values))
 
 
 class CwlStepOperator(_CwlOperator):
@@ -140,9 +142,9 @@ class CwlStepOperator(_CwlOperator):
                 self._log_command_output(task.folder)
         ti.xcom_push(key=names.STATISTICS_KEY, value=_statistics(result))
         if result.status == "skipped":
-            ti.xcom_push(key="return_value", value=result.values)
+            ti.xcom_push(key="return_value", value=packed(result.values))
             raise AirflowSkipException(f"The condition of step {self.step.id} is false.")
-        return result.values
+        return dict(packed(result.values))
 
     def _log_command_output(self, folder: Path) -> None:
         for stream in ("stdout", "stderr"):
@@ -173,7 +175,7 @@ class CwlGatherOperator(_CwlOperator):
             with self.leased(context):
                 outputs = execution.finish(self.document.compiled, self.document.source, values, folder)
         run_folder.remove_run_tmp(run.dag_id, run.run_id)
-        return outputs
+        return dict(packed(outputs))
 
 
 def _task_try(context: Context) -> TaskTry:
@@ -190,7 +192,7 @@ def _task_try(context: Context) -> TaskTry:
 def _pull_values(ti: Any, tasks: Sequence[str]) -> Values:
     values: Values = {}
     for task_id in tasks:
-        values.update(ti.xcom_pull(task_ids=task_id) or {})
+        values.update(unpacked(ti.xcom_pull(task_ids=task_id) or {}))
     return values
 
 

@@ -16,6 +16,7 @@ import yaml
 MAX_FILES = 5000
 _DOCUMENT_KEYS = ("run", "$import", "$mixin")
 _FILE_KEYS = ("$include", "$schemas")
+MOST_COMPANIONS = 50
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -27,7 +28,8 @@ def closure(main: Path) -> list[Path]:
     """Return ``main`` and every local file that it refers to, directly or through others, sorted.
 
     Followed are ``run``, ``$import``, ``$mixin``, ``$include``, ``$schemas`` and the locations of File and Directory
-    defaults. What does not exist is left out: cwltool then says at which line it is missing.
+    defaults, these with what may be their secondary files. What does not exist is left out: cwltool then says at which
+    line it is missing.
 
     Raises:
         TooManyFiles: more than :data:`MAX_FILES`.
@@ -46,6 +48,15 @@ def closure(main: Path) -> list[Path]:
         waiting.extend(documents)
         found.update(file for other in others for file in _files(other))
     return sorted(found)
+
+
+def companions(path: Path) -> list[Path]:
+    """Return files beside ``path`` that may be its secondary files: those whose names begin as its own does."""
+    stem = path.name.split(".")[0]
+    if not stem:
+        return []
+    found = [file for file in path.parent.iterdir() if file.name.startswith(stem) and file.is_file() and file != path]
+    return found if len(found) <= MOST_COMPANIONS else []
 
 
 def common_folder(files: list[Path]) -> Path:
@@ -97,5 +108,6 @@ def _files(path: Path) -> Iterator[Path]:
     normal = Path(os.path.normpath(path))
     if normal.is_file():
         yield normal
+        yield from companions(normal)
     elif normal.is_dir():
         yield from (file for file in normal.rglob("*") if file.is_file())

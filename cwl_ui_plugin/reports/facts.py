@@ -13,6 +13,7 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import and_, or_, select
 
 from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, GATHERER, STATISTICS_KEY
+from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.reports.due import RUN_ENDS, TASK_ENDS, RunFacts, TaskFact
 from cwl_ui_plugin.reports.tables import ReportState
 
@@ -82,7 +83,7 @@ def facts_of(run: DagRun, session: Session) -> RunFacts:
         clear_number=run.clear_number or 0,
         total=len(instances),
         tasks=(*_earlier_tries(earlier, instances), *(_task(item, xcoms) for item in instances)),
-        results=results.get((GATHERER, -1, "return_value")),
+        results=unpacked(results.get((GATHERER, -1, "return_value"))),
     )
 
 

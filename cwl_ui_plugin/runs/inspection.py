@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, GATHERER, STATISTICS_KEY
+from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
 from cwl_ui_plugin.runs.models import Page, RunDetail, RunSummary, StepState, iso
@@ -75,7 +76,7 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
             steps=tuple(steps),
             error=_error(str(run.state), steps, run.note),
             job=job if isinstance(job, dict) else {},
-            outputs=xcoms.get((GATHERER, -1, "return_value")),
+            outputs=unpacked(xcoms.get((GATHERER, -1, "return_value"))),
             version=version,
             has_signature=bool(conf.get(SIGNATURE)),
             note=run.note,
@@ -169,6 +170,7 @@ def _step(task: TaskInstance, xcoms: Xcoms) -> StepState:
         ended_at=iso(task.end_date),
         seconds=task.duration,
         error=error.get("message") if has_failed else None,
+        error_kind=error.get("kind") if has_failed else None,
         stderr=(error.get("stderr") or None) if has_failed else None,
         exit_code=exit_code,
         command=tuple(map(str, command)) if isinstance(command, list) else None,

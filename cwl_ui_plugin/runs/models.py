@@ -137,7 +137,10 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class StepState:
-    """A task of a run: the last try of it. ``state`` is Airflow's, ``no_status`` before Airflow has looked at it."""
+    """A task of a run: the last try of it. ``state`` is Airflow's, ``no_status`` before Airflow has looked at it.
+
+    ``error_kind`` is ``permanentFail``, ``temporaryFail`` or ``unsupported``.
+    """
 
     task_id: str
     label: str
@@ -148,6 +151,7 @@ class StepState:
     ended_at: str | None
     seconds: float | None
     error: str | None = None
+    error_kind: str | None = None
     stderr: str | None = None
     exit_code: int | None = None
     command: tuple[str, ...] | None = None

@@ -53,7 +53,7 @@ def test_a_job_that_fits_gets_absolute_locations(rules: FileRules) -> None:
 
 
 def test_each_input_that_is_wrong_is_named_once(rules: FileRules) -> None:
-    found = problems(rules, {"count": "many", "mode": "slow", "fiel": 1})
+    found = problems(rules, {"count": "many", "mode": "slow", "fiel": 1, "of another workflow": 2})
     assert set(found) == {"text", "count", "mode", "fiel"}
     assert "'file'" in found["fiel"]
     assert "fast" in found["mode"]

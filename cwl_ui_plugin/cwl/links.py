@@ -1,0 +1,46 @@
+"""Outputs that are links: a tool may hand on its own files and its inputs, nothing else of the machine.
+
+See the CWL standard on symbolic links in output directories, and its conformance test ``illegal_symlink``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+
+def escaping_link(outputs: Any, folders: tuple[Path, ...], inputs: Any) -> str | None:
+    """Return the name of an output that leads out of ``folders`` to anything but an input, or None.
+
+    ``outputs`` and ``inputs`` hold File and Directory objects at any depth.
+    """
+    roots = [path.resolve() for path in (*folders, *_paths(inputs))]
+    for path in _paths(outputs):
+        for link in _links(path):
+            if not any(link.resolve().is_relative_to(root) for root in roots):
+                return link.name
+    return None
+
+
+def _links(path: Path) -> Iterator[Path]:
+    """Yield ``path`` if it is a link, and all links below it."""
+    if path.is_symlink():
+        yield path
+    for parent, folders, files in os.walk(path):
+        yield from (link for name in (*folders, *files) if (link := Path(parent, name)).is_symlink())
+
+
+def _paths(node: Any) -> Iterator[Path]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _paths(item)
+    elif isinstance(node, dict):
+        location = node.get("location")
+        if node.get("class") in ("File", "Directory") and isinstance(location, str):
+            yield Path(unquote(urlsplit(location).path) if location.startswith("file://") else location)
+        for key, value in node.items():
+            if key != "location":
+                yield from _paths(value)
