@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
 
-from airflow_server import Server, standalone  # noqa: E402
+from airflow_server import Server, standalone
 
 PASSED, FAILED, UNSUPPORTED = "passed", "failed", "unsupported"
 CWLTOOL = ("--no-container", "--relax-path-checks")
