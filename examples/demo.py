@@ -167,7 +167,7 @@ def show_reports(home: Path, run_id: str) -> bool:
     """Print the reports of a run; return whether each signature holds and the results have come."""
 
     def received() -> list[dict[str, Any]]:
-        entries = [json.loads(line) for line in (home / "reports.log").read_text().splitlines()[1:]]
+        entries = [json.loads(line) for line in (home / "reports.log").read_text().rpartition("\n")[0].splitlines()[1:]]
         mine = [entry for entry in entries if (entry["payload"] or {}).get("run_id") == run_id]
         return mine if any(entry["route"] == "results" for entry in mine) else []
 

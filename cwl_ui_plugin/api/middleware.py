@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.api.errors import answer
+from cwl_ui_plugin.config import bytes_text
 
 log = logging.getLogger(__name__)
 JSON_BYTES = 16 * config.MEBIBYTE
@@ -121,5 +122,9 @@ def _stated_length(scope: Scope) -> int:
 
 
 async def _refuse(limit: int, scope: Scope, receive: Receive, send: Send) -> None:
-    response = answer(413, f"The request is larger than {limit} bytes.", headers={"Connection": "close"})
+    response = answer(
+        413,
+        f"The request is larger than {bytes_text(limit)}; see max_upload_size and max_input_size in [cwl].",
+        headers={"Connection": "close"},
+    )
     await response(scope, receive, send)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse
 
 from cwl_ui_plugin.api import errors, inputs, keys, reports, runs, workflows
 from cwl_ui_plugin.api.security import same_origin
@@ -13,6 +17,7 @@ from cwl_ui_plugin.runs import health
 from cwl_ui_plugin.version import __version__
 
 PREFIX = "/api/v1"
+SWAGGER_FILES = {"swagger-ui-bundle.js": "js", "swagger-ui.css": "css/swagger"}
 DESCRIPTION = (
     "Workflows in the Common Workflow Language on Airflow. Log in with Airflow's bearer token (`POST /auth/token`) or "
     'its session cookie. Every error is `{"detail": message, "problems": [...]}`.'
@@ -27,7 +32,7 @@ def app() -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         openapi_url=f"{PREFIX}/openapi.json",
-        docs_url=None,  # FastAPI's pages load their scripts from another host
+        docs_url=None,  # FastAPI's pages load their scripts from another host; see get_docs
         redoc_url=None,
         dependencies=[same_origin],
     )
@@ -35,7 +40,31 @@ def app() -> FastAPI:
     for router in (workflows.router, runs.router, inputs.router, reports.router, keys.router):
         made.include_router(router, prefix=PREFIX)
     made.get(f"{PREFIX}/health", tags=["health"])(get_health)
+    made.get(f"{PREFIX}/docs", include_in_schema=False)(get_docs)
+    for name, folder in SWAGGER_FILES.items():
+        made.get(f"{PREFIX}/docs/{name}", include_in_schema=False)(_swagger_file(folder, name))
     return made
+
+
+def get_docs() -> HTMLResponse:
+    """Show the API as a page, with Flask-AppBuilder's copy of Swagger UI; addresses are relative to this page."""
+    return get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title="CWL",
+        swagger_js_url="docs/swagger-ui-bundle.js",
+        swagger_css_url="docs/swagger-ui.css",
+        swagger_favicon_url="",
+    )
+
+
+def _swagger_file(folder: str, name: str) -> Any:
+    spec = find_spec("flask_appbuilder")
+    static = Path(spec.origin).parent / "static" / "appbuilder" if spec and spec.origin else Path()
+
+    def get_file() -> FileResponse:
+        return FileResponse(static / folder / name, headers={"Cache-Control": "max-age=86400"})
+
+    return get_file
 
 
 def get_health() -> dict[str, Any]:

@@ -56,6 +56,12 @@ def recommended(bundles: str, storage: str) -> tuple[Setting, ...]:
             required=True,
         ),
         Setting(
+            "core",
+            "might_contain_dag_callable",
+            "cwl_ui_plugin.dags.discovery.might_contain_dag",
+            "Airflow skips Dag files without the word airflow; `from cwl_ui_plugin import CWLDAG` has none",
+        ),
+        Setting(
             "scheduler",
             "scheduler_idle_sleep_time",
             "0.1",

@@ -85,6 +85,8 @@ def _load_or_explain(source: Path, main: str, allow_network: bool, progress: Cal
 def _load(source: Path, main: str, allow_network: bool, progress: Callable[[str], None]) -> Process:
     path, hash_sign, fragment = main.partition("#")
     uri = (source / path).as_uri() + hash_sign + fragment
+    if not (source / path).read_bytes().strip():
+        raise DocumentError(f"{path} is empty; there is no CWL document in it.")
     context, document, uri = fetch_document(uri, _loading_context(source, allow_network))
     _check_version(document, path)
     progress("Validating")

@@ -41,7 +41,7 @@ def _causes(error: BaseException) -> Iterator[tuple[str, str | None, int | None,
             line, column = leaf.start if leaf.start else (None, None)
             yield leaf.message, leaf.file, line, column
     else:
-        yield f"{error}" if str(error) else type(error).__name__, None, None, None
+        yield f"cwltool can't read it: {error!r}", None, None, None
 
 
 def _problem(message: str, file: str | None, line: int | None, column: int | None, source: Path) -> Problem:

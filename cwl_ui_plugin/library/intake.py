@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.library.errors import BadUpload, UploadTooLarge
 
 CHUNK = 1024 * 1024
@@ -49,7 +50,7 @@ def unpack(files: Iterable[UploadedFile], folder: Path, limits: Limits) -> list[
     if not uploads:
         raise BadUpload("No file was sent: choose a CWL document, several files, or a zip.")
     folder.mkdir(parents=True, exist_ok=True)
-    if len(uploads) == 1 and _is_zip(uploads[0].stream):
+    if len(uploads) == 1 and _is_zip(uploads[0]):
         _unpack_zip(uploads[0], folder, limits)
     else:
         left = limits.upload_bytes
@@ -119,10 +120,10 @@ def _is_document(path: Path) -> bool:
     return bool(_CWL_VERSION.search(head)) or b'"cwlVersion"' in head
 
 
-def _is_zip(stream: BinaryIO) -> bool:
-    start = stream.read(4)
-    stream.seek(0)
-    return start in (b"PK\x03\x04", b"PK\x05\x06")
+def _is_zip(upload: UploadedFile) -> bool:
+    start = upload.stream.read(4)
+    upload.stream.seek(0)
+    return start in (b"PK\x03\x04", b"PK\x05\x06") or upload.name.lower().endswith(".zip")
 
 
 def _unpack_zip(upload: UploadedFile, folder: Path, limits: Limits) -> None:
@@ -145,7 +146,7 @@ def _extract(archive: zipfile.ZipFile, folder: Path, limits: Limits) -> None:
         raise UploadTooLarge(
             f"The zip has {len(members)} files; at most {limits.unpacked_files} are allowed ([cwl] max_unpacked_files)."
         )
-    message = f"The zip unpacks to more than {limits.unpacked_bytes} bytes ([cwl] max_unpacked_size)."
+    message = f"The zip unpacks to more than {bytes_text(limits.unpacked_bytes)} ([cwl] max_unpacked_size)."
     left = limits.unpacked_bytes
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
@@ -176,7 +177,7 @@ def _save(stream: BinaryIO, path: Path, limit: int, too_large: str) -> int:
 
 
 def _too_large(limits: Limits) -> str:
-    return f"The upload is larger than {limits.upload_bytes} bytes ([cwl] max_upload_size)."
+    return f"The upload is larger than {bytes_text(limits.upload_bytes)} ([cwl] max_upload_size)."
 
 
 def _some(names: list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.library.errors import BadUpload
 from cwl_ui_plugin.library.intake import safe_name
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, TooLarge, Unavailable
@@ -81,7 +82,7 @@ def _copy(stream: BinaryIO, file: BinaryIO) -> None:
     while chunk := stream.read(CHUNK):
         size += len(chunk)
         if size > limit:
-            raise TooLarge(f"The file is larger than {limit} bytes ([cwl] max_input_size).")
+            raise TooLarge(f"The file is larger than {bytes_text(limit)} ([cwl] max_input_size).")
         file.write(chunk)
 
 

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import PREFIX
+from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.cwl.job_types import type_text
 
 _OKLCH = re.compile(r"oklch\([0-9. %-]+\)")
@@ -29,7 +30,12 @@ def init_presenting(blueprint: Blueprint) -> None:
     def common() -> dict[str, Any]:
         return {"app_root": app_root(), "brand": brand_scale(), "may": permissions, "paged": paged}
 
-    for name, function in (("size", size), ("duration", duration), ("moment", moment), ("cwl_type", type_text)):
+    for name, function in (
+        ("size", lambda value: "" if value is None else bytes_text(value)),
+        ("duration", duration),
+        ("moment", moment),
+        ("cwl_type", type_text),
+    ):
         blueprint.add_app_template_filter(function, f"cwl_{name}" if not name.startswith("cwl_") else name)
 
     @blueprint.after_app_request
@@ -64,18 +70,6 @@ def brand_scale() -> dict[str, str]:
 def paged(offset: int) -> str:
     """Return the query of this page with another offset."""
     return urlencode({**request.args.to_dict(), "offset": max(0, offset)})
-
-
-def size(value: int | None) -> str:
-    """Return bytes as people read them."""
-    if value is None:
-        return ""
-    number = float(value)
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" or number >= 10 else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"
 
 
 def duration(seconds: float | None) -> str:

@@ -55,7 +55,7 @@ def chunks(count: int) -> Iterator[bytes]:
 def test_a_stated_length_is_refused_unread(client: Any, read: list[int]) -> None:
     answer = client.post("/cwl/api/v1/inputs", content=b"x" * 1001)
     assert answer.status_code == 413
-    assert "1000" in answer.json()["detail"]
+    assert "1.0 kB" in answer.json()["detail"]
     assert read == []
 
 

@@ -19,6 +19,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 240
+DAG_FILE_ID = "greet"
+DAG_FILE = """
+from cwl_ui_plugin import CWLDAG
+
+dag = CWLDAG(workflow="greet.cwl", dag_id="greet")
+"""
+DAG_FILE_DOCUMENT = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [echo, Hello]
+inputs: {name: {type: string, inputBinding: {}}}
+outputs: {greeting: stdout}
+stdout: greeting.txt
+"""
 STOP_SECONDS = 60
 T = TypeVar("T")
 
@@ -84,6 +98,9 @@ def standalone(home: Path, auth: str, *arguments: str) -> Iterator[Server]:
     """Start ``cwl-ui-plugin standalone`` on a free port; stop it at the end, and see that it stops."""
     ready = home.with_suffix(".ready.json")
     log = home.with_suffix(".log")
+    (home / "dags").mkdir(parents=True)
+    (home / "dags" / "greet.py").write_text(DAG_FILE)
+    (home / "dags" / "greet.cwl").write_text(DAG_FILE_DOCUMENT)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
     command = [sys.executable, "-m", "cwl_ui_plugin.cli.main", "standalone", "--port", "0", "--home", str(home)]
     command += ["--auth", auth, "--ready-file", str(ready), *arguments]

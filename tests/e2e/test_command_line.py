@@ -1,0 +1,61 @@
+"""Commands that start servers of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from airflow_server import standalone, wait_for
+
+from cwl_ui_plugin.signing import keys, tokens
+
+pytestmark = pytest.mark.e2e
+
+
+def processes_of(home: Path) -> list[int]:
+    """Return the processes whose environment names an Airflow home."""
+    marker = f"AIRFLOW_HOME={home}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and marker in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_standalone_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+    with standalone(tmp_path / "home", "simple") as server:
+        ready = tmp_path / "home.ready.json"
+        assert ready.stat().st_mode & 0o777 == 0o600
+        assert len(processes_of(server.home)) >= 4
+        os.kill(server.pid, number)
+        wait_for(lambda: not processes_of(server.home), 60, "the end of all processes")
+
+
+def test_the_report_server_says_whether_a_signature_holds(tmp_path: Path) -> None:
+    pair, other = keys.generate_key_pair("RS256"), keys.generate_key_pair("RS256")
+    (tmp_path / "key.pub").write_text(pair.public)
+    command = [sys.executable, "-m", "cwl_ui_plugin.cli.main", "report-server", "--port", "0"]
+    command += ["--public-key", str(tmp_path / "key.pub")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            port = int(process.stdout.readline().strip().rsplit(":", 1)[1])
+            url = f"http://127.0.0.1:{port}/satellite/v1/status"
+            for private, verified in ((pair.private, "yes"), (other.private, "no")):
+                payload = tokens.sign({"run_id": "r", "state": "running"}, private, "RS256")
+                assert httpx.post(url, json={"payload": payload}, trust_env=False).is_success is (verified == "yes")
+                entry = json.loads(process.stdout.readline())
+                assert entry["route"] == "status"
+                assert entry["verified"].startswith(verified)
+        finally:
+            process.terminate()
