@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -48,13 +49,22 @@ def run(arguments: argparse.Namespace) -> int:
         return status
 
     try:
-        server = ThreadingHTTPServer((arguments.host, arguments.port), _handler(take))
+        server = _Server((arguments.host, arguments.port), _handler(take))
     except OSError as error:
         raise UsageError(f"Can't listen on {arguments.host}:{arguments.port}: {error.strerror}.") from error
     print(f"Listening on http://{arguments.host}:{server.server_address[1]}", flush=True)
     with server:
         server.serve_forever()
     return 0
+
+
+class _Server(ThreadingHTTPServer):
+    """A server that takes it calmly when a sender goes away."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Show no traceback for a connection that was closed by the other side."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _verifier(arguments: argparse.Namespace) -> Callable[[Any], tuple[str, Any]]:

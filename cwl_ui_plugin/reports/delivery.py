@@ -13,6 +13,7 @@ from cwl_ui_plugin.signing.algorithms import parse_algorithms
 from cwl_ui_plugin.signing.errors import SigningError
 
 SHOWN_CHARACTERS = 300
+MOST_ANSWER_BYTES = 64 * 1024
 
 
 class Sender:
@@ -40,9 +41,9 @@ class Sender:
         body = {"payload": self._signed(payload)}
         url = self.target.url(route)
         try:
-            # Streamed, so that a huge answer is not read: only its status counts.
             with self._client.stream("POST", url, json=body) as answer:
                 status = answer.status_code
+                _read_some(answer)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             reason = str(error) or type(error).__name__
             raise NotDelivered(f"{url} can't be reached: {reason}"[:SHOWN_CHARACTERS]) from error
@@ -62,3 +63,12 @@ class Sender:
             return tokens.sign(payload, self.target.private_key, algorithm)
         except SigningError as error:
             raise NotSigned(f"Reports can't be signed: {error}") from error
+
+
+def _read_some(answer: httpx.Response) -> None:
+    """Read an answer to its end, so that its connection serves the next report; but never a huge one."""
+    read = 0
+    for chunk in answer.iter_raw():
+        read += len(chunk)
+        if read > MOST_ANSWER_BYTES:
+            return
