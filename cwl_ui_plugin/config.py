@@ -123,6 +123,23 @@ OPTIONS: tuple[Option, ...] = (
         "boolean",
         "The first task of every run verifies the signature kept in its conf, and fails without one.",
     ),
+    Option(
+        "retries",
+        "2",
+        "integer",
+        "How often a step is tried again: after a temporaryFail exit code, or when its worker died. "
+        "A permanentFail is never tried again.",
+    ),
+    Option(
+        "retry_delay", "10", "float", "Seconds before the first retry of a step; twice as long before each further."
+    ),
+    Option(
+        "scatter_max_tasks",
+        "100",
+        "integer",
+        "Most task instances of a scattered step. With more elements, each task instance runs a batch of them side "
+        "by side. Never more than [core] max_map_length.",
+    ),
     Option("report_poll_interval", "1.0", "float", "Seconds between two looks for reports and stops that are due."),
     Option("stop_grace", "5", "float", "Seconds that a command gets between SIGTERM and SIGKILL."),
 )
@@ -211,6 +228,11 @@ def input_roots() -> tuple[Path, ...]:
 def output_roots() -> tuple[Path, ...]:
     """All folders that a job may name as its ``output_folder`` or ``tmp_folder``."""
     return (outputs_folder(), tmp_folder(), *_roots("output_roots"))
+
+
+def scatter_max_tasks() -> int:
+    """Most task instances that a scattered step may have."""
+    return max(1, min(int(number("scatter_max_tasks")), _conf().getint("core", "max_map_length")))
 
 
 def container_engine() -> str:

@@ -9,6 +9,8 @@ import os
 import resource
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,28 +128,41 @@ def run_step(
 
     """
     preload()
-    os.environ[MARK_VARIABLE] = settings.mark
     piece = read_piece(compiled, step.piece, source)
     values = with_decimal_floats(values)
-    recorder = Recorder(folder)
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    try:
+    with ending_badly(step, source):
         process, order = _process_and_order(piece, values)
-        executor = _executor(step, process)
-        with recorder.listening(process):
-            executor.run_jobs(process, order, cwltool_logger, _context(folder, settings, toplevel="wf" not in piece))
-    except (SchemaSaladException, WorkflowException) as error:
-        cause = next((problem.message for problem in problems_of(error, source)), str(error))
-        raise _failure(step, recorder, error, "permanentFail", cause) from error
+    work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
+    return run_process(work, process, order, _executor(step, process), toplevel="wf" not in piece)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a task is to do: a step, in a folder of its own; ``given`` are the values that it reads."""
+
+    step: Step
+    source: Path
+    folder: Path
+    settings: RunSettings
+    given: list[Any]
+
+
+def run_process(
+    work: Work, process: Process, order: dict[str, Any], executor: JobExecutor, toplevel: bool = False
+) -> StepResult:
+    """Run a process by cwltool; raise :class:`StepError` if it ends badly."""
+    os.environ[MARK_VARIABLE] = work.settings.mark
+    recorder = Recorder(work.folder)
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    with ending_badly(work.step, work.source, recorder), recorder.listening(process):
+        executor.run_jobs(process, order, cwltool_logger, _context(work.folder, work.settings, toplevel))
     outputs, status = _ending(executor)
     if status not in ("success", "skipped"):
-        raise _failure(step, recorder, getattr(process, "failure", None), status)
-    if (name := escaping_link(outputs, (folder, source), [value for value, _status in values.values()])) is not None:
-        raise StepError(f"Step {step.id}: its output {name} is a link to a file that is neither its own nor an input.")
+        raise _failure(work.step, recorder, getattr(process, "failure", None), status)
+    check_links(work, outputs)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    visit_class(outputs, ("File", "Directory"), lambda item: item.pop(_GENERATION, None))
     return StepResult(
-        values={name: [value, status] for name, value in outputs.items()},
+        values={name: [value, status] for name, value in plain_outputs(outputs).items()},
         status=status,
         command=recorder.command,
         exit_code=recorder.exit_code,
@@ -155,6 +170,31 @@ def run_step(
         cpu_seconds=round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 3),
         peak_memory_bytes=after.ru_maxrss * 1024,
     )
+
+
+def check_links(work: Work, outputs: Any) -> None:
+    """Raise :class:`StepError` if an output is a link to something that is not the step's to hand on."""
+    name = escaping_link(outputs, (work.folder, work.source), work.given)
+    if name is not None:
+        raise StepError(
+            f"Step {work.step.id}: its output {name} is a link to a file that is neither its own nor an input."
+        )
+
+
+def plain_outputs(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Return outputs without what cwltool notes about files for itself."""
+    visit_class(outputs, ("File", "Directory"), lambda item: item.pop(_GENERATION, None))
+    return outputs
+
+
+@contextmanager
+def ending_badly(step: Step, source: Path, recorder: Recorder | None = None) -> Iterator[None]:
+    """Turn what cwltool raises while it runs a step into a :class:`StepError`."""
+    try:
+        yield
+    except (SchemaSaladException, WorkflowException) as error:
+        cause = next((problem.message for problem in problems_of(error, source)), str(error))
+        raise _failure(step, recorder or Recorder(Path()), error, "permanentFail", cause) from error
 
 
 def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[str, Any]:

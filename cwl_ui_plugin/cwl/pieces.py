@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
+from cwltool import workflow_job
 from cwltool.context import LoadingContext, RuntimeContext
 from cwltool.errors import WorkflowException
 from cwltool.loghandler import _logger
 from cwltool.process import Process
 from cwltool.update import ORIGINAL_CWLVERSION
-from cwltool.utils import WorkflowStateItem
+from cwltool.utils import WorkflowStateItem, aslist
 from cwltool.workflow import Workflow, default_make_tool
-from cwltool.workflow_job import WorkflowJob
+from cwltool.workflow_job import WorkflowJob, object_from_state
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from cwl_ui_plugin.cwl.formats import format_graph
+
+_BEST_LAST = ("permanentFail", "temporaryFail", "skipped", "success")
 
 
 class OneStep(Workflow):
@@ -27,9 +31,13 @@ class OneStep(Workflow):
 
     def job(self, _job_order: Any, output_callbacks: Any, runtimeContext: RuntimeContext) -> Any:
         """Yield the jobs of the step; hand on its outputs and how it ended."""
-        job = WorkflowJob(self, runtimeContext)
+        yield from self._attempt(dict(self.state), output_callbacks, runtimeContext)
+
+    def _attempt(self, state: dict[str, WorkflowStateItem | None], callback: Any, context: RuntimeContext) -> Any:
+        """Yield the jobs of the step for these values of its sources."""
+        job = WorkflowJob(self, context)
         job.processStatus = "success"
-        job.state = dict(self.state)
+        job.state = state
         step = job.steps[0]
         outputs = [output["id"] for output in step.tool["outputs"]]
 
@@ -38,16 +46,102 @@ class OneStep(Workflow):
             if status == "success" and first is not None:
                 status = first.success  # may be "skipped"
             values = {name: item.value for name in outputs if (item := job.state.get(name)) is not None}
-            output_callbacks(values, status)
+            callback(values, status)
 
         try:
-            yield from job.try_make_job(step, done, runtimeContext)
+            yield from job.try_make_job(step, done, context)
         except WorkflowException as error:
             _logger.error("%s", error)
             self.failure = error
             job.processStatus = "permanentFail"
         if job.processStatus == "permanentFail" and not job.did_callback:
-            output_callbacks({}, "permanentFail")
+            callback({}, "permanentFail")
+
+
+class Elements(OneStep):
+    """Some elements of a scattered step, run side by side; ``chosen`` are their inputs by index."""
+
+    chosen: dict[int, dict[str, Any]]
+    results: dict[int, tuple[dict[str, Any], str]]
+    """Outputs and status of each element that has ended."""
+
+    def job(self, _job_order: Any, output_callbacks: Any, runtimeContext: RuntimeContext) -> Any:
+        """Yield the jobs of all elements; at the end, hand on the worst status."""
+        self.results = {}
+        inputs = self._without_scatter()
+        ended = partial(self._ended, output_callbacks)
+        pending = []
+        for index, element in self.chosen.items():
+            state = {name: WorkflowStateItem({"type": "Any"}, element.get(name), "success") for name in inputs}
+            pending.append(self._attempt({**self.state, **state}, partial(ended, index), runtimeContext))
+        yield from _in_turns(pending)
+
+    def _without_scatter(self) -> list[str]:
+        """Make the step take each input as it is: its element's value, even where that is null."""
+        tool = self.steps[0].tool
+        for name in ("scatter", "scatterMethod"):
+            tool.pop(name, None)
+        for item in tool["inputs"]:
+            for name in ("default", "linkMerge", "pickValue"):
+                item.pop(name, None)
+            item.update(source=item["id"], type="Any")
+        return [item["id"] for item in tool["inputs"]]
+
+    def _ended(self, callback: Any, index: int, outputs: dict[str, Any], status: str) -> None:
+        self.results[index] = (outputs, status)
+        if len(self.results) == len(self.chosen):
+            callback({}, min((ending for _outputs, ending in self.results.values()), key=_BEST_LAST.index))
+
+
+def _in_turns(generators: list[Any]) -> Any:
+    """Yield what the generators yield, each in its turn; None when all of them wait for something."""
+    while generators:
+        found = False
+        for generator in list(generators):
+            try:
+                job = next(generator)
+            except StopIteration:
+                generators.remove(generator)
+                found = True
+                continue
+            if job is not None:
+                found = True
+                yield job
+        if generators and not found:
+            yield None
+
+
+class _Recorded:
+    """Stands for the process of a scattered step: notes the elements that it would be run with."""
+
+    def __init__(self, tool: Any) -> None:
+        self.tool = tool
+        self.calls: list[tuple[dict[str, Any], Any]] = []
+
+    def job(self, element: dict[str, Any], callback: Any, _context: Any) -> Any:
+        """Note an element, and what is to be called with its outputs."""
+        self.calls.append((element, callback))
+        return iter(())
+
+
+def expand(workflow: OneStep) -> tuple[list[tuple[dict[str, Any], Any]], list[tuple[dict[str, Any], str]]]:
+    """Return the elements of a scattered step, in order, each with what takes its outputs; and where they are gathered.
+
+    Calling each element's callback with ``(outputs, status)`` fills the second list with the step's outputs and status.
+    """
+    tool = workflow.steps[0].tool
+    recorded = _Recorded(tool)
+    gathered: list[tuple[dict[str, Any], str]] = []
+    inputs: Any = object_from_state(workflow.state, tool["inputs"], False, workflow.multi, "source")  # type: ignore
+    scatter = getattr(workflow_job, f"{tool.get('scatterMethod', 'dotproduct')}_scatter")
+    scatter(
+        recorded,
+        inputs,
+        aslist(tool["scatter"]),
+        lambda outputs, status: gathered.append((outputs, status)),
+        RuntimeContext(),
+    )
+    return recorded.calls, gathered
 
 
 def load_workflow(piece: dict[str, Any], values: dict[str, list[Any]], cls: type[Process] = OneStep) -> Any:

@@ -181,11 +181,12 @@ def _sources(step: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _task_ids(names: list[str]) -> list[str]:
-    """Return a task id for each name: Airflow's characters only, no two alike."""
+    """Return a task id for each name: Airflow's characters only, no two alike, none that a helper of a step has."""
     taken = set(RESERVED_TASK_IDS)
     made = []
     for name in names:
         base = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:200] or "step"
+        base = re.sub(r"[.-](scatter|gather)$", r"_\1", base)
         task_id, number = base, 2
         while task_id in taken:
             task_id, number = f"{base}_{number}", number + 1

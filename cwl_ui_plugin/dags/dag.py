@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, BaseOperator
+from airflow.sdk import DAG, TaskGroup
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.plan import Plan, Step
 from cwl_ui_plugin.dags import names
-from cwl_ui_plugin.dags.operators import CwlDispatchOperator, CwlGatherOperator, CwlStepOperator, Document
+from cwl_ui_plugin.dags.operators import (
+    CwlCollectOperator,
+    CwlDispatchOperator,
+    CwlElementsOperator,
+    CwlGatherOperator,
+    CwlScatterOperator,
+    CwlStepOperator,
+    Document,
+)
 from cwl_ui_plugin.library.documents import local_document
 from cwl_ui_plugin.library.store import StoredVersion
 
@@ -58,26 +69,69 @@ class CWLDAG(DAG):
         _add_tasks(self, plan, Document(compiled=found.folder, source=found.source))
 
 
+@dataclass(frozen=True)
+class _StepTasks:
+    """The tasks of one step: the first, and the last, which has the step's values."""
+
+    first: Any
+    last: Any
+
+
 def _add_tasks(dag: DAG, plan: Plan, document: Document) -> None:
-    common: dict[str, Any] = {"dag": dag, "document": document, "trigger_rule": TRIGGER_RULE}
+    common: dict[str, Any] = {"dag": dag, "document": document, "trigger_rule": TRIGGER_RULE, **_retries()}
     dispatcher = CwlDispatchOperator(task_id=names.DISPATCHER, **common)
-    tasks: dict[str, BaseOperator] = {}
+    tasks: dict[str, _StepTasks] = {}
     for step in plan.steps:
-        tasks[step.id] = CwlStepOperator(
-            task_id=step.task_id,
-            step=step,
-            sources=[names.DISPATCHER, *(tasks[upstream].task_id for upstream in step.upstream)],
-            task_display_name=step.label or step.task_id,
-            doc_md=step.doc,
-            **common,
-        )
-        tasks[step.id].set_upstream([tasks[upstream] for upstream in step.upstream] or dispatcher)
+        before = [tasks[upstream].last for upstream in step.upstream]
+        sources = [names.DISPATCHER, *(task.task_id for task in before)]
+        add = _add_scattered if step.scatter else _add_simple
+        tasks[step.id] = add(step, {**common, "step": step, "sources": sources})
+        tasks[step.id].first.set_upstream(before or dispatcher)
     gatherer = CwlGatherOperator(
         task_id=names.GATHERER,
-        sources=[names.DISPATCHER, *(task.task_id for task in tasks.values())],
+        sources=[names.DISPATCHER, *(task.last.task_id for task in tasks.values())],
         **common,
     )
-    gatherer.set_upstream([tasks[step.id] for step in _last(plan.steps)] or dispatcher)
+    gatherer.set_upstream([tasks[step.id].last for step in _last(plan.steps)] or dispatcher)
+
+
+def _retries() -> dict[str, Any]:
+    """A task is tried again where that may help: a permanentFail of CWL fails it at once."""
+    return {
+        "retries": int(config.number("retries")),
+        "retry_delay": timedelta(seconds=config.number("retry_delay")),
+        "retry_exponential_backoff": True,
+    }
+
+
+def _add_simple(step: Step, common: dict[str, Any]) -> _StepTasks:
+    task = CwlStepOperator(
+        task_id=step.task_id, task_display_name=step.label or step.task_id, doc_md=step.doc, **common
+    )
+    return _StepTasks(task, task)
+
+
+def _add_scattered(step: Step, common: dict[str, Any]) -> _StepTasks:
+    """Add a group: which elements there are, a mapped task that runs them, and what puts their outputs together."""
+    label = step.label or step.task_id
+    with TaskGroup(
+        names.group(step.task_id),
+        dag=common["dag"],
+        prefix_group_id=False,
+        group_display_name=label,
+        tooltip=step.doc or "",
+    ):
+        scatter = CwlScatterOperator(task_id=names.scatter_task(step.task_id), **common)
+        elements = CwlElementsOperator.partial(
+            task_id=step.task_id,
+            task_display_name=label,
+            doc_md=step.doc,
+            map_index_template=f"{{{{ {names.ELEMENTS_LABEL} }}}}",
+            **common,
+        ).expand(batch=scatter.output)
+        gather = CwlCollectOperator(task_id=names.gather_task(step.task_id), elements_task=step.task_id, **common)
+        gather.set_upstream([elements, scatter])
+    return _StepTasks(scatter, gather)
 
 
 def _last(steps: Iterable[Step]) -> list[Step]:

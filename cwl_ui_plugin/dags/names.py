@@ -15,3 +15,20 @@ ERROR_KEY = "cwl_error"
 """XCom key of a failed task: ``{"message", "kind", "exit_code", "stderr"}``."""
 STATISTICS_KEY = "cwl_statistics"
 """XCom key of a step: ``{"command", "exit_code", "seconds", "cpu_seconds", "peak_memory_bytes"}``."""
+ELEMENTS_LABEL = "cwl_elements"
+"""What Airflow names a mapped task instance by: the elements that it runs."""
+
+
+def scatter_task(task_id: str) -> str:
+    """Return the id of the task that says which elements a scattered step has."""
+    return f"{task_id}.scatter"
+
+
+def gather_task(task_id: str) -> str:
+    """Return the id of the task that puts the outputs of a scattered step together."""
+    return f"{task_id}.gather"
+
+
+def group(task_id: str) -> str:
+    """Return the id of the group with the tasks of a scattered step."""
+    return task_id.replace(".", "_") + "-scatter"

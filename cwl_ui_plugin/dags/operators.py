@@ -1,4 +1,4 @@
-"""The three kinds of tasks of a CWL Dag. They are thin: what CWL means is in ``cwl.execution``.
+"""The kinds of tasks of a CWL Dag. They are thin: what CWL means is in ``cwl.execution``.
 
 A worker of Airflow 3 has no database: values travel as XComs, errors too (key ``cwl_error``).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,46 +112,124 @@ class CwlDispatchOperator(_CwlOperator):
                 return dict(packed(values))
 
 
-class CwlStepOperator(_CwlOperator):
-    """One step of the workflow, run by cwltool with its own semantics."""
-
-    ui_color = "#f4f0fa"
+class _StepOperator(_CwlOperator):
+    """What the tasks of a step have in common: the step, and the tasks that its sources come from."""
 
     def __init__(self, *, step: Step, sources: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.step = step
         self.source_tasks = tuple(sources)
 
-    def execute(self, context: Context) -> Values:
-        """Return the values of the step's outputs; skip the task where the step's ``when`` is false."""
-        from cwl_ui_plugin.cwl import execution
+    def source_values(self, context: Context) -> Values:
+        """Return the values that the step reads."""
+        values = _pull_values(context["ti"], self.source_tasks)
+        return {key: values[key] for key in self.step.sources if key in values}
 
-        ti = context["ti"]
-        values = _pull_values(ti, self.source_tasks)
-        wanted = {key: values[key] for key in self.step.sources if key in values}
+    @contextmanager
+    def running(self, context: Context) -> Iterator[tuple[TaskTry, RunSettings]]:
+        """Have a folder and a lease for commands; write what they print to the task's log."""
         with self.reported(context), self.leased(context) as task:
             try:
-                result = execution.run_step(
-                    self.document.compiled,
-                    self.document.source,
-                    self.step,
-                    wanted,
-                    task.folder,
-                    self.run_settings(task, self.step.container),
-                )
+                yield task, self.run_settings(task, self.step.container)
             finally:
                 self._log_command_output(task.folder)
-        ti.xcom_push(key=names.STATISTICS_KEY, value=_statistics(result))
-        if result.status == "skipped":
-            ti.xcom_push(key="return_value", value=packed(result.values))
-            raise AirflowSkipException(f"The condition of step {self.step.id} is false.")
-        return dict(packed(result.values))
+
+    def end(self, context: Context, values: Any, is_skipped: bool) -> Any:
+        """Return the values for the tasks that follow; skip this one in Airflow, too, where its step was."""
+        if not is_skipped:
+            return packed(values)
+        context["ti"].xcom_push(key="return_value", value=packed(values))
+        raise AirflowSkipException(f"The condition of step {self.step.id} is false.")
 
     def _log_command_output(self, folder: Path) -> None:
         for stream in ("stdout", "stderr"):
             text = _tail(folder / f"{stream}.log")
             if text:
                 self.log.info("%s of the command:\n%s", stream, text)
+
+
+class CwlStepOperator(_StepOperator):
+    """One step of the workflow, run by cwltool with its own semantics."""
+
+    ui_color = "#f4f0fa"
+
+    def execute(self, context: Context) -> Values:
+        """Return the values of the step's outputs; skip the task where the step's ``when`` is false."""
+        from cwl_ui_plugin.cwl import execution
+
+        values = self.source_values(context)
+        with self.running(context) as (task, settings):
+            result = execution.run_step(
+                self.document.compiled, self.document.source, self.step, values, task.folder, settings
+            )
+        context["ti"].xcom_push(key=names.STATISTICS_KEY, value=_statistics(result))
+        return dict(self.end(context, result.values, result.status == "skipped"))
+
+
+class CwlScatterOperator(_StepOperator):
+    """Before a scattered step: which elements there are, and which task instance runs which of them."""
+
+    ui_color = "#e8f0fa"
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Return a batch for each task instance: ``{"first", "last", "label"}``, the indices of its elements."""
+        from cwl_ui_plugin.cwl import scattering
+
+        with self.reported(context):
+            labels = scattering.element_labels(
+                self.document.compiled, self.document.source, self.step, self.source_values(context)
+            )
+        return batches(labels, config.scatter_max_tasks())
+
+
+class CwlElementsOperator(_StepOperator):
+    """Some elements of a scattered step; one mapped task instance for each batch of them."""
+
+    ui_color = "#f4f0fa"
+
+    def __init__(self, *, batch: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch = batch
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return outputs and status of each element."""
+        from cwl_ui_plugin.cwl import scattering
+
+        context[names.ELEMENTS_LABEL] = self.batch["label"]  # type: ignore[literal-required]
+        values = self.source_values(context)
+        chosen = range(self.batch["first"], self.batch["last"] + 1)
+        with self.running(context) as (task, settings):
+            result = scattering.run_elements(
+                self.document.compiled, self.document.source, self.step, values, chosen, task.folder, settings
+            )
+        context["ti"].xcom_push(key=names.STATISTICS_KEY, value=_statistics(result.summary))
+        is_skipped = all(status == "skipped" for _outputs, status in result.results.values())
+        return dict(self.end(context, result.results, is_skipped))
+
+
+class CwlCollectOperator(_StepOperator):
+    """After a scattered step: the outputs of all its elements, put together as CWL says."""
+
+    ui_color = "#e8f0fa"
+
+    def __init__(self, *, elements_task: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.elements_task = elements_task
+
+    def execute(self, context: Context) -> Values:
+        """Return the values of the step's outputs."""
+        from cwl_ui_plugin.cwl import scattering
+
+        pulled = context["ti"].xcom_pull(task_ids=self.elements_task) or []
+        results: dict[str, Any] = {}
+        for batch in pulled if isinstance(pulled, list) else [pulled]:
+            results.update(unpacked(batch))
+        with self.reported(context):
+            values, _status = scattering.gather(
+                self.document.compiled, self.document.source, self.step, self.source_values(context), results
+            )
+        is_skipped = bool(results) and all(status == "skipped" for _outputs, status in results.values())
+        return dict(self.end(context, values, is_skipped))
 
 
 class CwlGatherOperator(_CwlOperator):
@@ -176,6 +255,20 @@ class CwlGatherOperator(_CwlOperator):
                 outputs = execution.finish(self.document.compiled, self.document.source, values, folder)
         run_folder.remove_run_tmp(run.dag_id, run.run_id)
         return dict(packed(outputs))
+
+
+def batches(labels: Sequence[str], most: int) -> list[dict[str, Any]]:
+    """Divide elements into at most ``most`` batches of neighbours, as even as can be."""
+    count = min(len(labels), most)
+    bounds = [len(labels) * number // count for number in range(count + 1)] if count else [0]
+    return [
+        {
+            "first": first,
+            "last": after - 1,
+            "label": labels[first] if after - first == 1 else f"{labels[first]} … {labels[after - 1]}",
+        }
+        for first, after in pairwise(bounds)
+    ]
 
 
 def _task_try(context: Context) -> TaskTry:

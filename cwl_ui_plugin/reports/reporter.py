@@ -74,6 +74,7 @@ class Reporter:
             return 0
         if target is None:
             self.last_error = None
+            _settle_unheard()
             return 0
         return self._send_all(self._sender_for(target))
 
@@ -226,16 +227,18 @@ def _test_payload() -> dict[str, Any]:
     return {"state": "test", **names, "report_id": f"test-{now}", "sequence": 0, "timestamp": now}
 
 
-def _row(run: RunFacts, session: Session) -> ReportState:
-    row = session.get(ReportState, (run.dag_id, run.run_id))
-    if row is not None and row.run_key != run.run_key:
+def _row_of(run: RunFacts, session: Session) -> ReportState:
+    return _row(run.dag_id, run.run_id, run.run_key, session)
+
+
+def _row(dag_id: str, run_id: str, run_key: int, session: Session) -> ReportState:
+    row = session.get(ReportState, (dag_id, run_id))
+    if row is not None and row.run_key != run_key:
         session.delete(row)
         session.flush()
         row = None
     if row is None:
-        row = ReportState(
-            dag_id=run.dag_id, run_id=run.run_id, run_key=run.run_key, acknowledged="{}", sequence=0, waiting=0
-        )
+        row = ReportState(dag_id=dag_id, run_id=run_id, run_key=run_key, acknowledged="{}", sequence=0, waiting=0)
         session.add(row)
     row.updated_at = datetime.now(timezone.utc)
     return row
@@ -251,7 +254,7 @@ def _state_of(run: RunFacts) -> tuple[Acknowledged, int]:
 
 def _acknowledge(run: RunFacts, report: Report, sequence: int, waiting: int) -> None:
     with create_session() as session:
-        row = _row(run, session)
+        row = _row_of(run, session)
         row.acknowledged = report.after.to_json()
         row.sequence = sequence
         row.waiting = waiting
@@ -264,12 +267,20 @@ def _settle(run: RunFacts) -> None:
     """Remember that nothing more is due of a run that has ended, so that it is not looked at again."""
     if run.state in RUN_ENDS:
         with create_session() as session:
-            _row(run, session).settled_end = run.ended
+            _row_of(run, session).settled_end = run.ended
+
+
+def _settle_unheard() -> None:
+    """Let runs that end while nobody is to be told be history: a receiver that comes later hears of later runs."""
+    with create_session() as session:
+        for run in runs_to_look_at(session):
+            if run.state in RUN_ENDS:
+                _row(run.dag_id, run.run_id, run.id, session).settled_end = run.end_date
 
 
 def _note_failure(run: RunFacts, error: str) -> None:
     known, _sequence = _state_of(run)
     with create_session() as session:
-        row = _row(run, session)
+        row = _row_of(run, session)
         row.waiting = len(due_reports(run, known))
         row.last_error = error

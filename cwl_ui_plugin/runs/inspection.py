@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, GATHERER, STATISTICS_KEY
+from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, GATHERER, STATISTICS_KEY, gather_task, scatter_task
 from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
+
+    from cwl_ui_plugin.cwl.plan import Step
 
 LONGEST_PAGE = 500
 STATES = ("queued", "running", "success", "failed")
@@ -164,6 +166,7 @@ def _step(task: TaskInstance, xcoms: Xcoms) -> StepState:
         task_id=task.task_id,
         label=task.task_display_name,
         map_index=task.map_index,
+        element=task.rendered_map_index,
         state=str(task.state or _NO_STATUS),
         try_number=task.try_number,
         started_at=iso(task.start_date),
@@ -186,13 +189,20 @@ def _mapping(value: Any) -> dict[str, Any]:
 def _in_order(steps: list[StepState], dag_id: str, digest: str | None) -> list[StepState]:
     """Sort the tasks as the workflow has them; of a Dag that is not in the store, as they began."""
     version = stored_version(dag_id, digest) if digest else None
-    planned = [step.task_id for step in version.plan.steps] if version else []
+    planned = [task_id for step in version.plan.steps for task_id in _tasks_of(step)] if version else []
     rank = {task_id: number for number, task_id in enumerate([DISPATCHER, *planned], start=-1)}
     rank[GATHERER] = len(rank)
     return sorted(
         steps,
         key=lambda step: (rank.get(step.task_id, len(planned)), step.started_at or "~", step.task_id, step.map_index),
     )
+
+
+def _tasks_of(step: Step) -> tuple[str, ...]:
+    """Return the ids of the tasks of a step, in their order."""
+    if not step.scatter:
+        return (step.task_id,)
+    return (scatter_task(step.task_id), step.task_id, gather_task(step.task_id))
 
 
 def _pinned_version(dag_id: str, bundle_version: str | None) -> str | None:

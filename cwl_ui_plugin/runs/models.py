@@ -139,7 +139,8 @@ class RunSummary:
 class StepState:
     """A task of a run: the last try of it. ``state`` is Airflow's, ``no_status`` before Airflow has looked at it.
 
-    ``error_kind`` is ``permanentFail``, ``temporaryFail`` or ``unsupported``.
+    ``element`` names what a task instance of a scattered step runs. ``error_kind`` is ``permanentFail``,
+    ``temporaryFail`` or ``unsupported``.
     """
 
     task_id: str
@@ -157,6 +158,7 @@ class StepState:
     command: tuple[str, ...] | None = None
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    element: str | None = None
 
 
 @dataclass(frozen=True)

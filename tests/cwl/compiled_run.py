@@ -8,6 +8,8 @@ from typing import Any
 
 from cwl_ui_plugin.cwl.plan import read_plan
 
+BATCH = 2
+
 
 def through_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
@@ -15,13 +17,24 @@ def through_json(value: Any) -> Any:
 
 def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Run a compiled document task by task; return the output object."""
-    from cwl_ui_plugin.cwl import execution
+    from cwl_ui_plugin.cwl import execution, scattering
 
     settings = execution.RunSettings(engine="none", mark="test/run/task/-1/1")
     plan = read_plan(compiled)
     values = through_json(execution.start(compiled, source, job, folder / "start", settings))
     for step in plan.steps:
         wanted = {key: values[key] for key in step.sources if key in values}
-        result = execution.run_step(compiled, source, step, wanted, folder / step.task_id, settings)
-        values.update(through_json(result.values))
+        if not step.scatter:
+            result = execution.run_step(compiled, source, step, wanted, folder / step.task_id, settings)
+            values.update(through_json(result.values))
+            continue
+        count = len(scattering.element_labels(compiled, source, step, wanted))
+        results: scattering.ElementResults = {}
+        for first in range(0, count, BATCH):
+            chosen = range(first, min(first + BATCH, count))
+            place = folder / step.task_id / str(first)
+            results |= through_json(
+                scattering.run_elements(compiled, source, step, wanted, chosen, place, settings).results
+            )
+        values.update(through_json(scattering.gather(compiled, source, step, wanted, results)[0]))
     return dict(through_json(execution.finish(compiled, source, values, folder / "outputs")))

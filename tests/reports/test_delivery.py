@@ -157,3 +157,11 @@ def test_a_connection_that_can_not_be_used_says_which_field(
 def test_no_connection_means_no_reports(reporter: Any, ended_run: str) -> None:
     assert reporter.round() == 0
     assert reporter.last_error is None
+
+
+def test_a_receiver_that_comes_later_hears_of_later_runs_only(connection: Any, reporter: Any, ended_run: str) -> None:
+    reporter.round()
+    with receiver() as portal:
+        connection(portal.port)
+        reporter.round()
+        assert portal.of_run(ended_run) == []

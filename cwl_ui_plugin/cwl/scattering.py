@@ -1,0 +1,109 @@
+"""A scattered step in parts: what its elements are, running some of them, and gathering all of them.
+
+cwltool's own scatter functions say what the elements are and how their outputs go together; each part does that anew
+from the step's sources, so that only the indices of elements and their outputs travel between tasks.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cwltool.executors import MultithreadedJobExecutor, SingleJobExecutor
+
+from cwl_ui_plugin.cwl.execution import (
+    RunSettings,
+    StepResult,
+    Values,
+    Work,
+    check_links,
+    ending_badly,
+    plain_outputs,
+    preload,
+    run_process,
+)
+from cwl_ui_plugin.cwl.numbers import with_decimal_floats
+from cwl_ui_plugin.cwl.pieces import Elements, expand, load_workflow
+from cwl_ui_plugin.cwl.plan import Step, read_piece
+
+LONGEST_LABEL = 80
+ElementResults = dict[str, list[Any]]
+"""``{index: [outputs by full id, status]}``; the keys are texts, as JSON wants them."""
+
+
+@dataclass(frozen=True)
+class ElementsResult:
+    """How some elements went: ``results`` of each, ``summary`` of all, without values."""
+
+    results: ElementResults
+    summary: StepResult
+
+
+def element_labels(compiled: Path, source: Path, step: Step, values: Values) -> list[str]:
+    """Return a short name for each element of a scattered step; their number is how many there are.
+
+    Raises:
+        StepError: the sources do not fit together, for instance lists of different lengths in a dotproduct.
+
+    """
+    preload()
+    with ending_badly(step, source):
+        workflow = load_workflow(read_piece(compiled, step.piece, source), with_decimal_floats(values))
+        calls, _gathered = expand(workflow)
+        keys = workflow.steps[0].tool["scatter"]
+    keys = [keys] if isinstance(keys, str) else keys
+    return [_label([element.get(key) for key in keys]) for element, _callback in calls]
+
+
+def run_elements(
+    compiled: Path, source: Path, step: Step, values: Values, chosen: range, folder: Path, settings: RunSettings
+) -> ElementsResult:
+    """Run some elements of a scattered step, side by side within the machine's cores.
+
+    Raises:
+        StepError: one of them ended badly.
+
+    """
+    preload()
+    values = with_decimal_floats(values)
+    with ending_badly(step, source):
+        workflow = load_workflow(read_piece(compiled, step.piece, source), values, Elements)
+        calls, _gathered = expand(workflow)
+    workflow.chosen = {index: calls[index][0] for index in chosen}
+    work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
+    executor = SingleJobExecutor() if len(chosen) == 1 else MultithreadedJobExecutor()
+    summary = run_process(work, workflow, {}, executor)
+    results = {}
+    for index, (outputs, status) in sorted(workflow.results.items()):
+        check_links(work, outputs)
+        results[str(index)] = [plain_outputs(outputs), status]
+    return ElementsResult(results, summary)
+
+
+def gather(compiled: Path, source: Path, step: Step, values: Values, results: ElementResults) -> tuple[Values, str]:
+    """Put the outputs of all elements together; return the step's values and status.
+
+    Raises:
+        StepError: an element is missing.
+
+    """
+    preload()
+    with ending_badly(step, source):
+        calls, gathered = expand(load_workflow(read_piece(compiled, step.piece, source), with_decimal_floats(values)))
+        for index, (_element, callback) in enumerate(calls):
+            outputs, status = results.get(str(index), ({}, "permanentFail"))
+            callback(outputs, status)
+    outputs, status = gathered[0]
+    return {name: [value, status] for name, value in outputs.items()}, status
+
+
+def _label(parts: list[Any]) -> str:
+    return ", ".join(_part_label(part) for part in parts)[:LONGEST_LABEL]
+
+
+def _part_label(value: Any) -> str:
+    if isinstance(value, dict) and value.get("class") in ("File", "Directory"):
+        return str(value.get("basename") or value.get("location") or value["class"])
+    return value if isinstance(value, str) else json.dumps(value, default=str)
