@@ -108,6 +108,9 @@ def _is_healthy(url: str) -> bool:
     airflow = _get(f"{url}/api/v2/monitor/health")
     if not ours or not airflow or not ours.get("ready"):
         return False
+    # The API that tasks call is built at its first request, which takes seconds; here instead of in the first task.
+    if not _get(f"{url}/execution/health"):
+        return False
     parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
     return all((airflow.get(part) or {}).get("status") == "healthy" for part in parts)
 
@@ -115,7 +118,7 @@ def _is_healthy(url: str) -> bool:
 def _get(url: str) -> dict[str, Any] | None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=5) as answer:
+        with opener.open(url, timeout=30) as answer:
             data = json.load(answer)
     except (OSError, ValueError, urllib.error.URLError):
         return None

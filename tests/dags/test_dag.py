@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from cwl_ui_plugin.library.store import StoredVersion
 
 Add = Callable[[str, str], StoredVersion]
@@ -44,3 +46,21 @@ def test_the_dag_can_be_triggered_at_once_and_tells_what_it_is(add: Add) -> None
     assert version.digest in (dag.doc_md or "")
     assert dag.fileloc == __file__
     assert dag.get_task("a").task_display_name == "Step a"
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "expected"),
+    [
+        (0, 3, []),
+        (2, 3, [(0, 0, "e0"), (1, 1, "e1")]),
+        (5, 2, [(0, 1, "e0 … e1"), (2, 4, "e2 … e4")]),
+        (10_000, 100, None),
+    ],
+)
+def test_elements_are_divided_into_even_batches(count: int, most: int, expected: list[tuple[int, int, str]]) -> None:
+    from cwl_ui_plugin.dags.operators import batches
+
+    made = batches([f"e{number}" for number in range(count)], most)
+    assert len(made) == min(count, most)
+    assert [index for batch in made for index in range(batch["first"], batch["last"] + 1)] == list(range(count))
+    assert expected is None or [(batch["first"], batch["last"], batch["label"]) for batch in made] == expected

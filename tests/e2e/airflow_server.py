@@ -83,6 +83,11 @@ class Server:
             pytest.fail(f"{arguments} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}")
         return result
 
+    def remove(self, client: httpx.Client, *paths: str) -> None:
+        """Delete things of Airflow; on SQLite its audit log and a running task's request may block each other."""
+        for path in paths:
+            wait_for(lambda path=path: client.delete(path).status_code in (204, 404), 60, f"the removal of {path}")
+
     def wait_for_run(self, client: httpx.Client, dag_id: str, run_id: str, seconds: float = 180) -> dict[str, Any]:
         """Return the run once it has ended."""
 

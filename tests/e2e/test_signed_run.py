@@ -93,9 +93,8 @@ def portal(server: Server, keys: tuple[str, str]) -> Iterator[Receiver]:
         for key, value in variables.items():
             client.post("/api/v2/variables", json={"key": key, "value": value}).raise_for_status()
         yield listening
-        for key in variables:
-            client.delete(f"/api/v2/variables/{key}").raise_for_status()
-        client.delete("/api/v2/connections/process_report").raise_for_status()
+        server.remove(client, *(f"/api/v2/variables/{key}" for key in variables))
+        server.remove(client, "/api/v2/connections/process_report")
 
 
 def trigger(server: Server, dag_id: str, body: dict) -> httpx.Response:  # type: ignore[type-arg]

@@ -1,0 +1,76 @@
+"""A scattered step in parts gives what cwltool gives in one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from compiled_run import run_compiled
+
+from cwl_ui_plugin.cwl import compiling, execution, scattering
+from cwl_ui_plugin.cwl.errors import StepError
+from cwl_ui_plugin.cwl.plan import read_plan
+
+SETTINGS = execution.RunSettings(engine="none", mark="test/scatter/task/-1/1")
+
+
+def compiled(folder: Path, method: str, tool: str, inputs: dict[str, str]) -> Path:
+    (folder / "source").mkdir()
+    document = {
+        "cwlVersion": "v1.2",
+        "class": "Workflow",
+        "requirements": {"ScatterFeatureRequirement": {}, "InlineJavascriptRequirement": {}},
+        "inputs": {name: f"{kind}[]" for name, kind in inputs.items()},
+        "outputs": {"all": {"type": "Any", "outputSource": "step/out"}},
+        "steps": {
+            "step": {
+                "scatter": list(inputs),
+                "scatterMethod": method,
+                "in": {name: name for name in inputs},
+                "out": ["out"],
+                "run": json.loads(tool),
+            }
+        },
+    }
+    (folder / "source/main.cwl").write_text(json.dumps(document))
+    compiling.compile_document(folder / "source", "main.cwl", folder / "compiled")
+    return folder / "compiled"
+
+
+def expression(inputs: dict[str, str], text: str) -> str:
+    return json.dumps(
+        {"class": "ExpressionTool", "inputs": inputs, "outputs": {"out": "string"}, "expression": f"$({{out: {text}}})"}
+    )
+
+
+TWO = {"a": "string", "b": "int"}
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("dotproduct", ["x1", "y2"]),
+        ("nested_crossproduct", [["x1", "x2"], ["y1", "y2"]]),
+        ("flat_crossproduct", ["x1", "x2", "y1", "y2"]),
+    ],
+)
+def test_batches_of_elements_go_together_as_the_method_says(tmp_path: Path, method: str, expected: object) -> None:
+    folder = compiled(tmp_path, method, expression(TWO, "inputs.a + inputs.b"), TWO)
+    outputs = run_compiled(folder, tmp_path / "source", {"a": ["x", "y"], "b": [1, 2]}, tmp_path / "run")
+    assert outputs == {"all": expected}
+
+
+def test_lists_of_different_lengths_are_refused(tmp_path: Path) -> None:
+    folder = compiled(tmp_path, "dotproduct", expression(TWO, "inputs.a"), TWO)
+    with pytest.raises(StepError, match=r"[Ll]ength"):
+        run_compiled(folder, tmp_path / "source", {"a": ["x", "y"], "b": [1]}, tmp_path / "run")
+
+
+def test_labels_name_the_elements(tmp_path: Path) -> None:
+    folder = compiled(tmp_path, "dotproduct", expression(TWO, "inputs.a"), TWO)
+    step = read_plan(folder).steps[0]
+    names = {key: key.rsplit("#", 1)[-1].rsplit("/", 1)[-1] for key in step.sources}
+    files = [{"class": "File", "location": f"file:///{name}", "basename": name} for name in ("one.fq", "two.fq")]
+    values = {key: [files if name == "a" else [1, 2], "success"] for key, name in names.items()}
+    assert scattering.element_labels(folder, tmp_path / "source", step, values) == ["one.fq, 1", "two.fq, 2"]

@@ -1,0 +1,132 @@
+"""A scattered step is visible, and parallel, in Airflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from airflow_server import Server
+
+pytestmark = pytest.mark.e2e
+
+WORKFLOW = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}, InlineJavascriptRequirement: {}}
+inputs: {texts: "string[]", numbers: "int[]"}
+outputs:
+  shouted: {type: "File[]", outputSource: shout/out}
+  cross: {type: {type: array, items: ["null", string]}, outputSource: cross/line}
+  counted: {type: "int[]", outputSource: count/number}
+steps:
+  shout:
+    label: Shout it
+    scatter: text
+    run:
+      class: CommandLineTool
+      baseCommand: echo
+      inputs: {text: {type: string, inputBinding: {}}}
+      outputs: {out: {type: stdout}}
+      stdout: $(inputs.text).txt
+    in: {text: texts}
+    out: [out]
+  cross:
+    scatter: [a, b]
+    scatterMethod: flat_crossproduct
+    when: $(inputs.b != 2)
+    run:
+      class: ExpressionTool
+      inputs: {a: string, b: int}
+      outputs: {line: string}
+      expression: "$({line: inputs.a + inputs.b})"
+    in: {a: texts, b: numbers}
+    out: [line]
+  count:
+    scatter: file
+    run:
+      class: ExpressionTool
+      inputs: {file: {type: File, loadContents: true}}
+      outputs: {number: int}
+      expression: "$({number: inputs.file.contents.length})"
+    in: {file: shout/out}
+    out: [number]
+"""
+
+
+@pytest.fixture(scope="module")
+def workflow(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("wf") / "scattered.cwl"
+    path.write_text(WORKFLOW)
+    server.command("upload", path)
+    return "scattered"
+
+
+def start(client: httpx.Client, dag_id: str, run_id: str, **job: object) -> None:
+    client.post(f"/cwl/api/v1/workflows/{dag_id}/runs", json={"run_id": run_id, "job": job}).raise_for_status()
+
+
+def test_each_element_is_a_task_instance_with_its_name(server: Server, client: httpx.Client, workflow: str) -> None:
+    start(client, workflow, "elements", texts=["x", "yy"], numbers=[1, 2])
+    run = server.wait_for_run(client, workflow, "elements")
+    assert run["state"] == "success", run
+    outputs = client.get(f"/cwl/api/v1/workflows/{workflow}/runs/elements/outputs").json()
+    assert [item["basename"] for item in outputs["shouted"]] == ["x.txt", "yy.txt"]
+    assert outputs["cross"] == ["x1", None, "yy1", None]
+    assert outputs["counted"] == [2, 3]
+    elements = {(step["task_id"], step["element"]): step["state"] for step in run["steps"] if step["map_index"] >= 0}
+    assert elements == {
+        ("shout", "x"): "success",
+        ("shout", "yy"): "success",
+        ("cross", "x, 1"): "success",
+        ("cross", "x, 2"): "skipped",
+        ("cross", "yy, 1"): "success",
+        ("cross", "yy, 2"): "skipped",
+        ("count", "x.txt"): "success",
+        ("count", "yy.txt"): "success",
+    }
+
+
+def test_no_elements_make_empty_outputs(server: Server, client: httpx.Client, workflow: str) -> None:
+    start(client, workflow, "empty", texts=[], numbers=[1])
+    assert server.wait_for_run(client, workflow, "empty")["state"] == "success"
+    outputs = client.get(f"/cwl/api/v1/workflows/{workflow}/runs/empty/outputs").json()
+    assert outputs == {"shouted": [], "cross": [], "counted": []}
+
+
+def test_an_element_that_fails_fails_the_run_and_says_which(
+    server: Server, client: httpx.Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "one-fails.cwl"
+    path.write_text(
+        json.dumps(
+            {
+                "cwlVersion": "v1.2",
+                "class": "Workflow",
+                "requirements": {"ScatterFeatureRequirement": {}},
+                "inputs": {"names": "string[]"},
+                "outputs": {},
+                "steps": {
+                    "look": {
+                        "scatter": "name",
+                        "run": {
+                            "class": "CommandLineTool",
+                            "baseCommand": ["ls"],
+                            "inputs": {"name": {"type": "string", "inputBinding": {}}},
+                            "outputs": {},
+                        },
+                        "in": {"name": "names"},
+                        "out": [],
+                    }
+                },
+            }
+        )
+    )
+    server.command("upload", path)
+    start(client, "one-fails", "r", names=["/", "/gone"])
+    run = server.wait_for_run(client, "one-fails", "r")
+    assert run["state"] == "failed"
+    failed = {step["element"]: step for step in run["steps"] if step["state"] == "failed"}
+    assert "/gone" in failed["/gone"]["stderr"]
+    assert "look" in run["error"]
