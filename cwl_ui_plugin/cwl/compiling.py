@@ -35,6 +35,7 @@ from cwl_ui_plugin.cwl.plan import (
     SOURCE_TOKEN,
     START_PIECE,
     Plan,
+    Step,
 )
 from cwl_ui_plugin.cwl.planning import make_plan
 from cwl_ui_plugin.cwl.problems import explain, problems_of
@@ -132,7 +133,11 @@ def _write(process: Process, source: Path, main: str, out: Path) -> Plan:
     plan = make_plan(process, main, f"cwltool {version('cwltool')}")
     (out / PIECES_FOLDER).mkdir(parents=True, exist_ok=True)
     token = _Tokenizer(source)
-    pieces = _workflow_pieces(process, plan) if isinstance(process, Workflow) else _tool_pieces(process, plan)
+    pieces = (
+        _workflow_pieces(process, plan.steps, plan.namespaces)
+        if isinstance(process, Workflow)
+        else _tool_pieces(process, plan)
+    )
     edges = format_edges(process)
     for name, piece in pieces.items():
         text = json_dumps({**piece, "formats": edges}, default=str)
@@ -160,7 +165,9 @@ def _tool_pieces(process: Process, plan: Plan) -> dict[str, Any]:
     return {START_PIECE: tool, plan.steps[0].piece: tool, END_PIECE: {}}
 
 
-def _workflow_pieces(workflow: Workflow, plan: Plan) -> dict[str, Any]:
+def _workflow_pieces(
+    workflow: Workflow, plan_steps: tuple[Step, ...], namespaces: dict[str, str], prefix: str = ""
+) -> dict[str, Any]:
     """Return the pieces of a workflow: its inputs, each step, its outputs; each a workflow with nothing else in it."""
     head = {
         **_document(workflow),
@@ -180,15 +187,23 @@ def _workflow_pieces(workflow: Workflow, plan: Plan) -> dict[str, Any]:
     document = _document(workflow)
     steps = {step["id"]: step for step in document["steps"]}
     pieces: dict[str, Any] = {
-        START_PIECE: {"wf": {**head, "inputs": document["inputs"]}, "namespaces": plan.namespaces, "sources": {}},
-        END_PIECE: {
+        prefix + START_PIECE: {
+            "wf": {**head, "inputs": document["inputs"]},
+            "namespaces": namespaces,
+            "sources": {},
+        },
+        prefix + END_PIECE: {
             "wf": {**head, "outputs": document["outputs"]},
             "sources": sources(document["outputs"], "outputSource"),
         },
     }
-    for step in plan.steps:
+    loaded_steps = {loaded.id: loaded for loaded in workflow.steps}
+    for step in plan_steps:
         raw = steps[step.full_id]
         pieces[step.piece] = {"wf": {**head, "steps": [raw]}, "sources": sources(raw["in"], "source")}
+        if step.steps:
+            inner: Any = loaded_steps[step.full_id].embedded_tool
+            pieces |= _workflow_pieces(inner, step.steps, namespaces, f"{step.piece}.")
     return pieces
 
 

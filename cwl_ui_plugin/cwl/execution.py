@@ -103,7 +103,7 @@ def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, setti
     try:
         process = load_workflow(piece, {}) if "wf" in piece else load_tool_piece(piece)
         _prepare_order(process, order, piece.get("namespaces") or {})
-        builder: Builder = process._init_job(order, _context(folder, settings, toplevel=True))
+        builder: Builder = process._init_job(order, run_context(folder, settings, toplevel=True))
     except (SchemaSaladException, WorkflowException) as error:
         raise JobError("The job does not fit the workflow's inputs.", problems_of(error, source)) from error
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -155,7 +155,7 @@ def run_process(
     recorder = Recorder(work.folder)
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     with ending_badly(work.step, work.source, recorder), recorder.listening(process):
-        executor.run_jobs(process, order, cwltool_logger, _context(work.folder, work.settings, toplevel))
+        executor.run_jobs(process, order, cwltool_logger, run_context(work.folder, work.settings, toplevel))
     outputs, status = _ending(executor)
     if status not in ("success", "skipped"):
         raise _failure(work.step, recorder, getattr(process, "failure", None), status)
@@ -278,7 +278,8 @@ def _prepare_order(process: Process, order: dict[str, Any], namespaces: dict[str
     normalizeFilesDirs(order)
 
 
-def _context(folder: Path, settings: RunSettings, toplevel: bool = False) -> RuntimeContext:
+def run_context(folder: Path, settings: RunSettings, toplevel: bool = False) -> RuntimeContext:
+    """Return cwltool's context of a task; ``toplevel`` has it look for the secondary files of inputs."""
     folder.mkdir(parents=True, exist_ok=True)
     context = RuntimeContext(
         {

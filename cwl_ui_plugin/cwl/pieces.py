@@ -111,16 +111,16 @@ def _in_turns(generators: list[Any]) -> Any:
             yield None
 
 
-class _Recorded:
-    """Stands for the process of a scattered step: notes the elements that it would be run with."""
+class Recorded:
+    """Stands for a process: notes the jobs that it would be run with."""
 
     def __init__(self, tool: Any) -> None:
         self.tool = tool
         self.calls: list[tuple[dict[str, Any], Any]] = []
 
-    def job(self, element: dict[str, Any], callback: Any, _context: Any) -> Any:
-        """Note an element, and what is to be called with its outputs."""
-        self.calls.append((element, callback))
+    def job(self, order: dict[str, Any], callback: Any, _context: Any) -> Any:
+        """Note a job, and what is to be called with its outputs."""
+        self.calls.append((order, callback))
         return iter(())
 
 
@@ -130,7 +130,7 @@ def expand(workflow: OneStep) -> tuple[list[tuple[dict[str, Any], Any]], list[tu
     Calling each element's callback with ``(outputs, status)`` fills the second list with the step's outputs and status.
     """
     tool = workflow.steps[0].tool
-    recorded = _Recorded(tool)
+    recorded = Recorded(tool)
     gathered: list[tuple[dict[str, Any], str]] = []
     inputs: Any = object_from_state(workflow.state, tool["inputs"], False, workflow.multi, "source")  # type: ignore
     scatter = getattr(workflow_job, f"{tool.get('scatterMethod', 'dotproduct')}_scatter")

@@ -6,6 +6,8 @@ A compiled workflow is a folder::
     pieces/start.json     workflow inputs: for the first task
     pieces/step-<n>.json  one step each, n as in Step.piece
     pieces/end.json       workflow outputs: for the last task
+    pieces/step-<n>.start.json, step-<n>.step-<m>.json, step-<n>.end.json
+                          the same for a subworkflow whose steps are tasks, at any depth
     packed.cwl            the resolved document as one JSON file
 
 The pieces are cwltool's own data (see ``compiling``); only the task that needs one reads it. The URIs of files of the
@@ -16,6 +18,7 @@ processes and parameters are ``cwl:<file>#<name>``: the same wherever the store 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +87,18 @@ class Step:
     """The image of its DockerRequirement."""
     needs_container: bool = False
     """Whether that is a requirement, not a hint: it can't run without."""
+    steps: tuple[Step, ...] = ()
+    """The steps of its subworkflow, where these are tasks of their own."""
+
+    @property
+    def start_piece(self) -> str:
+        """The piece with the inputs of its subworkflow."""
+        return f"{self.piece}.{START_PIECE}"
+
+    @property
+    def end_piece(self) -> str:
+        """The piece with the outputs of its subworkflow."""
+        return f"{self.piece}.{END_PIECE}"
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,10 @@ class Plan:
     engine: str = ""
     """The version of cwltool that compiled it."""
     format: int = FORMAT
+
+    def all_steps(self) -> Iterator[tuple[int, Step]]:
+        """Yield every step with its depth, a subworkflow before its steps."""
+        return _deep(self.steps, 0)
 
     @property
     def is_tool(self) -> bool:
@@ -145,5 +164,11 @@ def _parameter(data: dict[str, Any]) -> Parameter:
 
 
 def _step(data: dict[str, Any]) -> Step:
-    tuples = ("upstream", "sources", "outputs", "scatter")
-    return Step(**{**data, **{key: tuple(data[key]) for key in tuples}})
+    tuples = {key: tuple(data[key]) for key in ("upstream", "sources", "outputs", "scatter")}
+    return Step(**{**data, **tuples, "steps": tuple(_step(item) for item in data.get("steps", ()))})
+
+
+def _deep(steps: tuple[Step, ...], depth: int) -> Iterator[tuple[int, Step]]:
+    for step in steps:
+        yield depth, step
+        yield from _deep(step.steps, depth + 1)

@@ -19,9 +19,11 @@ from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
 
 JOB_REQUIREMENTS = "cwl:requirements"
 """What a job may bring for a tool besides its inputs; it travels with them."""
+LONGEST_TASK_NAME = 100
 RESERVED_TASK_IDS = ("CWLJobDispatcher", "CWLJobGatherer")
 _CWL_NAMESPACES = ("http://commonwl.org/cwltool#", "https://w3id.org/cwl/cwl#", "https://w3id.org/cwl/salad#")
 _DEEPEST_TYPE = 50
+_LOOP = "http://commonwl.org/cwltool#Loop"
 
 
 def make_plan(process: Process, main: str, engine: str) -> Plan:
@@ -110,8 +112,11 @@ def _last_name(name: str) -> str:
     return name.rsplit("#", 1)[-1].rsplit("/", 1)[-1]
 
 
-def _steps(workflow: Workflow) -> tuple[Step, ...]:
-    """Return the steps, each after those that it reads from; among equals in the order of the document."""
+def _steps(workflow: Workflow, piece: str = "", prefix: str = "") -> tuple[Step, ...]:
+    """Return the steps, each after those that it reads from; among equals in the order of the document.
+
+    ``piece`` and ``prefix`` are what the names of pieces and the ids of tasks begin with, in a subworkflow.
+    """
     made_by = {output["id"]: step.id for step in workflow.steps for output in step.tool["outputs"]}
     reads = {step["id"]: _sources(step) for step in workflow.tool["steps"]}
     upstream = {
@@ -128,10 +133,10 @@ def _steps(workflow: Workflow) -> tuple[Step, ...]:
     for name in order:
         levels[name] = 1 + max((levels[before] for before in upstream[name]), default=0)
     order.sort(key=lambda name: (levels[name], positions[name]))
-    task_ids = _task_ids([shortname(name) for name in order])
+    task_ids = _task_ids([shortname(name) for name in order], prefix)
     known = {step.id: step for step in workflow.steps}
     return tuple(
-        _step(known[name], f"step-{number}", task_ids[number], reads[name], upstream[name])
+        _step(known[name], f"{piece}step-{number}", task_ids[number], reads[name], upstream[name])
         for number, name in enumerate(order)
     )
 
@@ -155,7 +160,15 @@ def _step(step: Any, piece: str, task_id: str, sources: tuple[str, ...], upstrea
         when=step.tool.get("when"),
         container=_image(tool),
         needs_container=_needs_container(tool),
+        steps=_steps(tool, f"{piece}.", f"{task_id}.") if has_tasks_of_its_own(step) else (),
     )
+
+
+def has_tasks_of_its_own(step: Any) -> bool:
+    """Whether the steps of a step's subworkflow become tasks: not where it is run many times, or has no steps."""
+    tool = step.embedded_tool
+    is_repeated = any(step.tool.get(key) for key in ("scatter", "loop")) or step.get_requirement(_LOOP)[0] is not None
+    return isinstance(tool, Workflow) and bool(tool.steps) and not is_repeated
 
 
 def _tool_step(process: Process, main: str) -> Step:
@@ -180,18 +193,18 @@ def _sources(step: dict[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source for item in step["in"] for source in aslist(item.get("source") or [])))
 
 
-def _task_ids(names: list[str]) -> list[str]:
+def _task_ids(names: list[str], prefix: str = "") -> list[str]:
     """Return a task id for each name: Airflow's characters only, no two alike, none that a helper of a step has."""
     taken = set(RESERVED_TASK_IDS)
     made = []
     for name in names:
-        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:200] or "step"
-        base = re.sub(r"[.-](scatter|gather)$", r"_\1", base)
+        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:LONGEST_TASK_NAME] or "step"
+        base = re.sub(r"(scatter|gather|inputs|steps)$", r"\1_", base)
         task_id, number = base, 2
-        while task_id in taken:
+        while task_id.replace(".", "-") in taken:
             task_id, number = f"{base}_{number}", number + 1
-        taken.add(task_id)
-        made.append(task_id)
+        taken.add(task_id.replace(".", "-"))
+        made.append(prefix + task_id)
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,9 @@ from cwl_ui_plugin.dags.operators import (
     CwlCollectOperator,
     CwlDispatchOperator,
     CwlElementsOperator,
+    CwlEnterOperator,
     CwlGatherOperator,
+    CwlLeaveOperator,
     CwlScatterOperator,
     CwlStepOperator,
     Document,
@@ -80,19 +82,11 @@ class _StepTasks:
 def _add_tasks(dag: DAG, plan: Plan, document: Document) -> None:
     common: dict[str, Any] = {"dag": dag, "document": document, "trigger_rule": TRIGGER_RULE, **_retries()}
     dispatcher = CwlDispatchOperator(task_id=names.DISPATCHER, **common)
-    tasks: dict[str, _StepTasks] = {}
-    for step in plan.steps:
-        before = [tasks[upstream].last for upstream in step.upstream]
-        sources = [names.DISPATCHER, *(task.task_id for task in before)]
-        add = _add_scattered if step.scatter else _add_simple
-        tasks[step.id] = add(step, {**common, "step": step, "sources": sources})
-        tasks[step.id].first.set_upstream(before or dispatcher)
+    tasks = _add_steps(plan.steps, dispatcher, common)
     gatherer = CwlGatherOperator(
-        task_id=names.GATHERER,
-        sources=[names.DISPATCHER, *(task.last.task_id for task in tasks.values())],
-        **common,
+        task_id=names.GATHERER, sources=[names.DISPATCHER, *(task.task_id for task in tasks.values())], **common
     )
-    gatherer.set_upstream([tasks[step.id].last for step in _last(plan.steps)] or dispatcher)
+    gatherer.set_upstream(_last(plan.steps, tasks) or dispatcher)
 
 
 def _retries() -> dict[str, Any]:
@@ -104,27 +98,39 @@ def _retries() -> dict[str, Any]:
     }
 
 
+def _add_steps(steps: Iterable[Step], start: Any, common: dict[str, Any]) -> dict[str, Any]:
+    """Add the tasks of the steps of a (sub)workflow; return, by step, the task that has its values.
+
+    ``start`` is the task that has the values of the workflow's inputs.
+    """
+    tasks: dict[str, Any] = {}
+    for step in steps:
+        before = [tasks[upstream] for upstream in step.upstream]
+        sources = [start.task_id, *(task.task_id for task in before)]
+        added = _adder(step)(step, {**common, "step": step, "sources": sources})
+        added.first.set_upstream(before or start)
+        tasks[step.id] = added.last
+    return tasks
+
+
+def _adder(step: Step) -> Callable[[Step, dict[str, Any]], _StepTasks]:
+    if step.steps:
+        return _add_subworkflow
+    return _add_scattered if step.scatter else _add_simple
+
+
 def _add_simple(step: Step, common: dict[str, Any]) -> _StepTasks:
-    task = CwlStepOperator(
-        task_id=step.task_id, task_display_name=step.label or step.task_id, doc_md=step.doc, **common
-    )
+    task = CwlStepOperator(task_id=step.task_id, task_display_name=_label(step), doc_md=step.doc, **common)
     return _StepTasks(task, task)
 
 
 def _add_scattered(step: Step, common: dict[str, Any]) -> _StepTasks:
     """Add a group: which elements there are, a mapped task that runs them, and what puts their outputs together."""
-    label = step.label or step.task_id
-    with TaskGroup(
-        names.group(step.task_id),
-        dag=common["dag"],
-        prefix_group_id=False,
-        group_display_name=label,
-        tooltip=step.doc or "",
-    ):
+    with _group(names.scatter_group(step.task_id), step, common):
         scatter = CwlScatterOperator(task_id=names.scatter_task(step.task_id), **common)
         elements = CwlElementsOperator.partial(
             task_id=step.task_id,
-            task_display_name=label,
+            task_display_name=_label(step),
             doc_md=step.doc,
             map_index_template=f"{{{{ {names.ELEMENTS_LABEL} }}}}",
             **common,
@@ -134,11 +140,38 @@ def _add_scattered(step: Step, common: dict[str, Any]) -> _StepTasks:
     return _StepTasks(scatter, gather)
 
 
-def _last(steps: Iterable[Step]) -> list[Step]:
-    """Return the steps that no other step reads from."""
+def _add_subworkflow(step: Step, common: dict[str, Any]) -> _StepTasks:
+    """Add a group: what makes the subworkflow's inputs, its steps, and what hands on its outputs as the step's."""
+    inherited = {key: value for key, value in common.items() if key not in ("step", "sources")}
+    with _group(names.steps_group(step.task_id), step, common):
+        enter = CwlEnterOperator(task_id=names.inputs_task(step.task_id), **common)
+        tasks = _add_steps(step.steps, enter, inherited)
+        sources = [enter.task_id, *(task.task_id for task in tasks.values())]
+        leave = CwlLeaveOperator(
+            task_id=step.task_id,
+            task_display_name=_label(step),
+            doc_md=step.doc,
+            **{**common, "sources": sources},
+        )
+        leave.set_upstream(_last(step.steps, tasks) or enter)
+    return _StepTasks(enter, leave)
+
+
+def _group(group_id: str, step: Step, common: dict[str, Any]) -> TaskGroup:
+    return TaskGroup(
+        group_id, dag=common["dag"], prefix_group_id=False, group_display_name=_label(step), tooltip=step.doc or ""
+    )
+
+
+def _label(step: Step) -> str:
+    return step.label or step.task_id
+
+
+def _last(steps: Iterable[Step], tasks: dict[str, Any]) -> list[Any]:
+    """Return the tasks of the steps that no other step reads from."""
     steps = list(steps)
     read = {upstream for step in steps for upstream in step.upstream}
-    return [step for step in steps if step.id not in read]
+    return [tasks[step.id] for step in steps if step.id not in read]
 
 
 def _documentation(plan: Plan, digest: str) -> str:

@@ -15,6 +15,8 @@ ERROR_KEY = "cwl_error"
 """XCom key of a failed task: ``{"message", "kind", "exit_code", "stderr"}``."""
 STATISTICS_KEY = "cwl_statistics"
 """XCom key of a step: ``{"command", "exit_code", "seconds", "cpu_seconds", "peak_memory_bytes"}``."""
+SKIPPED = "cwl:skipped"
+"""Stands among the values of a subworkflow's inputs where its step is skipped: its steps are, too."""
 ELEMENTS_LABEL = "cwl_elements"
 """What Airflow names a mapped task instance by: the elements that it runs."""
 
@@ -29,6 +31,16 @@ def gather_task(task_id: str) -> str:
     return f"{task_id}.gather"
 
 
-def group(task_id: str) -> str:
-    """Return the id of the group with the tasks of a scattered step."""
-    return task_id.replace(".", "_") + "-scatter"
+def inputs_task(task_id: str) -> str:
+    """Return the id of the task that makes the inputs of a step's subworkflow."""
+    return f"{task_id}.inputs"
+
+
+def scatter_group(task_id: str) -> str:
+    """Return the id of the group with the tasks of a scattered step; a group's id has no dots."""
+    return task_id.replace(".", "-") + "-scatter"
+
+
+def steps_group(task_id: str) -> str:
+    """Return the id of the group with the tasks of a step's subworkflow."""
+    return task_id.replace(".", "-") + "-steps"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -121,9 +121,16 @@ class _StepOperator(_CwlOperator):
         self.source_tasks = tuple(sources)
 
     def source_values(self, context: Context) -> Values:
-        """Return the values that the step reads."""
+        """Return the values that the step reads; skip the task if it is in a subworkflow that is skipped."""
         values = _pull_values(context["ti"], self.source_tasks)
+        if names.SKIPPED in values:
+            self.skip(context, {names.SKIPPED: values[names.SKIPPED]})
         return {key: values[key] for key in self.step.sources if key in values}
+
+    def skip(self, context: Context, values: Any) -> NoReturn:
+        """Hand on values, and skip the task in Airflow."""
+        context["ti"].xcom_push(key="return_value", value=packed(values))
+        raise AirflowSkipException(f"The condition of step {self.step.id}, or of what it is in, is false.")
 
     @contextmanager
     def running(self, context: Context) -> Iterator[tuple[TaskTry, RunSettings]]:
@@ -136,10 +143,7 @@ class _StepOperator(_CwlOperator):
 
     def end(self, context: Context, values: Any, is_skipped: bool) -> Any:
         """Return the values for the tasks that follow; skip this one in Airflow, too, where its step was."""
-        if not is_skipped:
-            return packed(values)
-        context["ti"].xcom_push(key="return_value", value=packed(values))
-        raise AirflowSkipException(f"The condition of step {self.step.id} is false.")
+        return self.skip(context, values) if is_skipped else packed(values)
 
     def _log_command_output(self, folder: Path) -> None:
         for stream in ("stdout", "stderr"):
@@ -175,6 +179,8 @@ class CwlScatterOperator(_StepOperator):
         """Return a batch for each task instance: ``{"first", "last", "label"}``, the indices of its elements."""
         from cwl_ui_plugin.cwl import scattering
 
+        if names.SKIPPED in _pull_values(context["ti"], self.source_tasks):
+            return []  # a task that is skipped has no list that another could be mapped over
         with self.reported(context):
             labels = scattering.element_labels(
                 self.document.compiled, self.document.source, self.step, self.source_values(context)
@@ -230,6 +236,39 @@ class CwlCollectOperator(_StepOperator):
             )
         is_skipped = bool(results) and all(status == "skipped" for _outputs, status in results.values())
         return dict(self.end(context, values, is_skipped))
+
+
+class CwlEnterOperator(_StepOperator):
+    """Before the steps of a subworkflow: the values of its inputs."""
+
+    ui_color = "#e8f0fa"
+
+    def execute(self, context: Context) -> Values:
+        """Return the values of the subworkflow's inputs; skip the task where the step's ``when`` is false."""
+        from cwl_ui_plugin.cwl import nesting
+
+        source_values = self.source_values(context)
+        with self.running(context) as (task, settings):
+            values = nesting.enter(
+                self.document.compiled, self.document.source, self.step, source_values, task.folder, settings
+            )
+        return dict(self.end(context, values or {names.SKIPPED: [True, "skipped"]}, values is None))
+
+
+class CwlLeaveOperator(_StepOperator):
+    """After the steps of a subworkflow: the outputs of its step."""
+
+    ui_color = "#e8f0fa"
+
+    def execute(self, context: Context) -> Values:
+        """Return the values of the step's outputs; skip the task where the step was skipped."""
+        from cwl_ui_plugin.cwl import nesting
+
+        values = _pull_values(context["ti"], self.source_tasks)
+        if names.SKIPPED in values:
+            self.skip(context, nesting.skipped(self.step))
+        with self.reported(context):
+            return dict(packed(nesting.leave(self.document.compiled, self.document.source, self.step, values)))
 
 
 class CwlGatherOperator(_CwlOperator):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, GATHERER, STATISTICS_KEY, gather_task, scatter_task
+from cwl_ui_plugin.dags.names import (
+    DISPATCHER,
+    ERROR_KEY,
+    GATHERER,
+    STATISTICS_KEY,
+    gather_task,
+    inputs_task,
+    scatter_task,
+)
 from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
@@ -189,20 +197,29 @@ def _mapping(value: Any) -> dict[str, Any]:
 def _in_order(steps: list[StepState], dag_id: str, digest: str | None) -> list[StepState]:
     """Sort the tasks as the workflow has them; of a Dag that is not in the store, as they began."""
     version = stored_version(dag_id, digest) if digest else None
-    planned = [task_id for step in version.plan.steps for task_id in _tasks_of(step)] if version else []
+    planned = list(_tasks_of(version.plan.steps)) if version else []
     rank = {task_id: number for number, task_id in enumerate([DISPATCHER, *planned], start=-1)}
     rank[GATHERER] = len(rank)
-    return sorted(
-        steps,
-        key=lambda step: (rank.get(step.task_id, len(planned)), step.started_at or "~", step.task_id, step.map_index),
-    )
+    unplanned = len(rank)
+
+    def place(step: StepState) -> tuple[int, str, str, int]:
+        known = rank.get(step.task_id)
+        began = "" if known is not None else step.started_at or "~"
+        return unplanned if known is None else known, began, step.task_id, step.map_index
+
+    return sorted(steps, key=place)
 
 
-def _tasks_of(step: Step) -> tuple[str, ...]:
-    """Return the ids of the tasks of a step, in their order."""
-    if not step.scatter:
-        return (step.task_id,)
-    return (scatter_task(step.task_id), step.task_id, gather_task(step.task_id))
+def _tasks_of(steps: Iterable[Step]) -> Iterator[str]:
+    """Yield the ids of the tasks of steps, in their order."""
+    for step in steps:
+        if step.steps:
+            yield inputs_task(step.task_id)
+            yield from _tasks_of(step.steps)
+        if not step.scatter:
+            yield step.task_id
+        else:
+            yield from (scatter_task(step.task_id), step.task_id, gather_task(step.task_id))
 
 
 def _pinned_version(dag_id: str, bundle_version: str | None) -> str | None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cwl_ui_plugin.cwl.plan import read_plan
+from cwl_ui_plugin.cwl.plan import Step, read_plan
 
 BATCH = 2
 
@@ -17,19 +17,37 @@ def through_json(value: Any) -> Any:
 
 def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Run a compiled document task by task; return the output object."""
-    from cwl_ui_plugin.cwl import execution, scattering
+    from cwl_ui_plugin.cwl import execution
 
     settings = execution.RunSettings(engine="none", mark="test/run/task/-1/1")
     plan = read_plan(compiled)
     values = through_json(execution.start(compiled, source, job, folder / "start", settings))
-    for step in plan.steps:
+    run_steps(compiled, source, plan.steps, values, folder, settings)
+    return dict(through_json(execution.finish(compiled, source, values, folder / "outputs")))
+
+
+def run_steps(
+    compiled: Path, source: Path, steps: tuple[Step, ...], values: dict[str, Any], folder: Path, settings: Any
+) -> None:
+    """Run steps in their order; add what they make to ``values``."""
+    from cwl_ui_plugin.cwl import execution, nesting, scattering
+
+    for step in steps:
         wanted = {key: values[key] for key in step.sources if key in values}
+        if step.steps:
+            inner = through_json(nesting.enter(compiled, source, step, wanted, folder / step.task_id, settings))
+            if inner is None:
+                values.update(nesting.skipped(step))
+                continue
+            run_steps(compiled, source, step.steps, inner, folder, settings)
+            values.update(through_json(nesting.leave(compiled, source, step, inner)))
+            continue
         if not step.scatter:
             result = execution.run_step(compiled, source, step, wanted, folder / step.task_id, settings)
             values.update(through_json(result.values))
             continue
         count = len(scattering.element_labels(compiled, source, step, wanted))
-        results: scattering.ElementResults = {}
+        results: dict[str, Any] = {}
         for first in range(0, count, BATCH):
             chosen = range(first, min(first + BATCH, count))
             place = folder / step.task_id / str(first)
@@ -37,4 +55,3 @@ def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path
                 scattering.run_elements(compiled, source, step, wanted, chosen, place, settings).results
             )
         values.update(through_json(scattering.gather(compiled, source, step, wanted, results)[0]))
-    return dict(through_json(execution.finish(compiled, source, values, folder / "outputs")))

@@ -1,4 +1,4 @@
-"""A scattered step is visible, and parallel, in Airflow."""
+"""Scattered steps and subworkflows are visible, and parallel, in Airflow."""
 
 from __future__ import annotations
 
@@ -52,6 +52,33 @@ steps:
       expression: "$({number: inputs.file.contents.length})"
     in: {file: shout/out}
     out: [number]
+"""
+
+NESTED = """
+cwlVersion: v1.2
+$graph:
+- class: Workflow
+  id: main
+  requirements: {SubworkflowFeatureRequirement: {}, ScatterFeatureRequirement: {}, InlineJavascriptRequirement: {}}
+  inputs: {texts: "string[]", go: {type: boolean, default: true}}
+  outputs: {all: {type: "File?", outputSource: inner/joined}, n: {type: int, outputSource: after/n}}
+  steps:
+    inner: {run: "#sub", when: $(inputs.go), label: The inner one, in: {texts: texts, go: go}, out: [joined]}
+    after:
+      run: {class: ExpressionTool, inputs: {f: "File?"}, outputs: {n: int}, expression: "$({n: inputs.f ? 1 : 0})"}
+      in: {f: inner/joined}
+      out: [n]
+- class: Workflow
+  id: sub
+  inputs: {texts: "string[]", go: boolean}
+  outputs: {joined: {type: File, outputSource: join/out}}
+  steps:
+    each: {run: "#echo", scatter: text, in: {text: texts}, out: [out]}
+    join: {run: "#cat", in: {files: each/out}, out: [out]}
+- {class: CommandLineTool, id: echo, baseCommand: echo, inputs: {text: {type: string, inputBinding: {}}},
+   outputs: {out: stdout}}
+- {class: CommandLineTool, id: cat, baseCommand: cat, inputs: {files: {type: "File[]", inputBinding: {}}},
+   outputs: {out: {type: stdout}}, stdout: joined.txt}
 """
 
 
@@ -130,3 +157,45 @@ def test_an_element_that_fails_fails_the_run_and_says_which(
     failed = {step["element"]: step for step in run["steps"] if step["state"] == "failed"}
     assert "/gone" in failed["/gone"]["stderr"]
     assert "look" in run["error"]
+
+
+@pytest.fixture(scope="module")
+def nested(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("wf") / "nested.cwl"
+    path.write_text(NESTED)
+    server.command("upload", path)
+    return "nested"
+
+
+def test_the_steps_of_a_subworkflow_are_tasks_in_a_group(server: Server, client: httpx.Client, nested: str) -> None:
+    start(client, nested, "deep", texts=["x", "y"])
+    run = server.wait_for_run(client, nested, "deep")
+    assert run["state"] == "success", run
+    assert run["outputs"]["n"] == 1
+    assert Path(run["outputs"]["all"]["path"]).read_text() == "x\ny\n"
+    assert [step["task_id"] for step in run["steps"]] == [
+        "CWLJobDispatcher",
+        "inner.inputs",
+        "inner.each.scatter",
+        "inner.each",
+        "inner.each",
+        "inner.each.gather",
+        "inner.join",
+        "inner",
+        "after",
+        "CWLJobGatherer",
+    ]
+    graph = client.get("/ui/structure/structure_data", params={"dag_id": nested}).json()
+    group = next(node for node in graph["nodes"] if node["label"] == "The inner one" and node["children"])
+    assert {"inner.inputs", "inner.join", "inner"} <= {node["id"] for node in group["children"]}
+
+
+def test_a_subworkflow_that_is_skipped_is_skipped_with_its_steps(
+    server: Server, client: httpx.Client, nested: str
+) -> None:
+    start(client, nested, "skipped", texts=["x"], go=False)
+    run = server.wait_for_run(client, nested, "skipped")
+    assert run["state"] == "success", run
+    assert run["outputs"] == {"all": None, "n": 0}
+    states = {step["task_id"]: step["state"] for step in run["steps"]}
+    assert states["inner"] == states["inner.join"] == states["inner.each"] == "skipped"
