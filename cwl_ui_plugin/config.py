@@ -134,6 +134,21 @@ OPTIONS: tuple[Option, ...] = (
         "retry_delay", "10", "float", "Seconds before the first retry of a step; twice as long before each further."
     ),
     Option(
+        "reuse",
+        "False",
+        "boolean",
+        "Use the outputs of an earlier run of the same tool on the same inputs again, unless the document says no "
+        "(WorkReuse).",
+    ),
+    Option(
+        "reuse_folder",
+        "",
+        "string",
+        "Where outputs for reuse are kept; nothing is removed from there. All workers must see the same files there. "
+        "Empty: the folder cwl/reuse in the Airflow home.",
+        "/srv/cwl/reuse",
+    ),
+    Option(
         "scatter_max_tasks",
         "100",
         "integer",
@@ -214,6 +229,11 @@ def outputs_folder() -> Path:
 def tmp_folder() -> Path:
     """Where intermediate files of runs are."""
     return _folder("tmp_folder", "tmp")
+
+
+def reuse_folder() -> Path | None:
+    """Where outputs for reuse are kept, or None where reuse is switched off."""
+    return _folder("reuse_folder", "reuse") if flag("reuse") else None
 
 
 def _roots(name: str) -> tuple[Path, ...]:

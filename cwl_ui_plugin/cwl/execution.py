@@ -36,7 +36,7 @@ from cwltool.workflow_job import object_from_state
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.ref_resolver import Loader, file_uri, uri_file_path
 
-from cwl_ui_plugin.cwl import javascript
+from cwl_ui_plugin.cwl import javascript, reuse
 from cwl_ui_plugin.cwl.errors import JobError, StepError
 from cwl_ui_plugin.cwl.links import escaping_link
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
@@ -58,11 +58,15 @@ _SCHEMA_VERSION = "v1.0"
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How to run: the container engine or ``none``, the mark of this task's processes, whether to use the network."""
+    """How to run: the container engine or ``none``, the mark of this task's processes, whether to use the network.
+
+    ``reuse`` is the folder of outputs that are used again, or None.
+    """
 
     engine: str
     mark: str
     allow_network: bool = False
+    reuse: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ class StepResult:
     seconds: float
     cpu_seconds: float
     peak_memory_bytes: int
+    reused: bool = False
+    """Whether the outputs are those of an earlier run."""
 
 
 def preload() -> None:
@@ -130,10 +136,54 @@ def run_step(
     preload()
     piece = read_piece(compiled, step.piece, source)
     values = with_decimal_floats(values)
+    work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
+    kept = KeptOutputs(compiled, piece, settings)
+    found = kept.find(values)
+    if found is not None:
+        return reused_result({name: [value, "success"] for name, value in found.items()})
     with ending_badly(step, source):
         process, order = _process_and_order(piece, values)
-    work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
-    return run_process(work, process, order, _executor(step, process), toplevel="wf" not in piece)
+    result = run_process(work, process, order, _executor(step, process), toplevel="wf" not in piece)
+    if result.status == "success":
+        kept.keep(values, {name: value for name, (value, _status) in result.values.items()})
+    return result
+
+
+class KeptOutputs:
+    """The outputs of earlier runs of one piece, where reuse is switched on and the document allows it."""
+
+    def __init__(self, compiled: Path, piece: dict[str, Any], settings: RunSettings) -> None:
+        self.piece = piece
+        self.engine = settings.engine
+        self.folder = settings.reuse if settings.reuse and reuse.may_keep(compiled) else None
+
+    def find(self, values: Any) -> dict[str, Any] | None:
+        """Return the outputs that these values led to before."""
+        key = self._key(values)
+        return reuse.kept(self.folder, key) if self.folder and key else None
+
+    def keep(self, values: Any, outputs: dict[str, Any]) -> None:
+        """Store outputs for the next time."""
+        key = self._key(values)
+        if self.folder and key:
+            reuse.keep(self.folder, key, outputs)
+
+    def _key(self, values: Any) -> str | None:
+        return reuse.reuse_key(self.piece, values, self.engine) if self.folder else None
+
+
+def reused_result(values: Values) -> StepResult:
+    """Return the result of a step that was not run."""
+    return StepResult(
+        values=values,
+        status="success",
+        command=None,
+        exit_code=None,
+        seconds=0.0,
+        cpu_seconds=0.0,
+        peak_memory_bytes=0,
+        reused=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 from cwltool.executors import MultithreadedJobExecutor, SingleJobExecutor
 
 from cwl_ui_plugin.cwl.execution import (
+    KeptOutputs,
     RunSettings,
     StepResult,
     Values,
@@ -22,6 +23,7 @@ from cwl_ui_plugin.cwl.execution import (
     ending_badly,
     plain_outputs,
     preload,
+    reused_result,
     run_process,
 )
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
@@ -68,17 +70,29 @@ def run_elements(
     """
     preload()
     values = with_decimal_floats(values)
+    piece = read_piece(compiled, step.piece, source)
     with ending_badly(step, source):
-        workflow = load_workflow(read_piece(compiled, step.piece, source), values, Elements)
+        workflow = load_workflow(piece, values, Elements)
         calls, _gathered = expand(workflow)
-    workflow.chosen = {index: calls[index][0] for index in chosen}
+    kept = KeptOutputs(compiled, piece, settings)
+    results: ElementResults = {}
+    workflow.chosen = {}
+    for index in chosen:
+        found = kept.find(calls[index][0])
+        if found is None:
+            workflow.chosen[index] = calls[index][0]
+        else:
+            results[str(index)] = [found, "success"]
+    if not workflow.chosen:
+        return ElementsResult(results, reused_result({}))
     work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
-    executor = SingleJobExecutor() if len(chosen) == 1 else MultithreadedJobExecutor()
+    executor = SingleJobExecutor() if len(workflow.chosen) == 1 else MultithreadedJobExecutor()
     summary = run_process(work, workflow, {}, executor)
-    results = {}
     for index, (outputs, status) in sorted(workflow.results.items()):
         check_links(work, outputs)
         results[str(index)] = [plain_outputs(outputs), status]
+        if status == "success":
+            kept.keep(workflow.chosen[index], outputs)
     return ElementsResult(results, summary)
 
 

@@ -55,6 +55,7 @@ class _CwlOperator(BaseOperator):
             engine=detect_engine(config.container_engine()) if image else NONE,
             mark=task.mark,
             allow_network=config.flag("allow_network"),
+            reuse=config.reuse_folder(),
         )
 
     @contextmanager
@@ -351,6 +352,7 @@ def _statistics(result: StepResult) -> dict[str, Any]:
         "seconds": result.seconds,
         "cpu_seconds": result.cpu_seconds,
         "peak_memory_bytes": result.peak_memory_bytes,
+        "reused": result.reused,
     }
 
 

@@ -175,6 +175,7 @@ def _step(task: TaskInstance, xcoms: Xcoms) -> StepState:
         label=task.task_display_name,
         map_index=task.map_index,
         element=task.rendered_map_index,
+        reused=bool(statistics.get("reused")),
         state=str(task.state or _NO_STATUS),
         try_number=task.try_number,
         started_at=iso(task.start_date),

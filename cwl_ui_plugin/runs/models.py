@@ -139,7 +139,8 @@ class RunSummary:
 class StepState:
     """A task of a run: the last try of it. ``state`` is Airflow's, ``no_status`` before Airflow has looked at it.
 
-    ``element`` names what a task instance of a scattered step runs. ``error_kind`` is ``permanentFail``,
+    ``element`` names what a task instance of a scattered step runs; ``reused`` tells that its outputs are an
+    earlier run's. ``error_kind`` is ``permanentFail``,
     ``temporaryFail`` or ``unsupported``.
     """
 
@@ -159,6 +160,7 @@ class StepState:
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
     element: str | None = None
+    reused: bool = False
 
 
 @dataclass(frozen=True)
