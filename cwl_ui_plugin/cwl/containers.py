@@ -1,15 +1,22 @@
-"""Which container engine runs tools with a DockerRequirement."""
+"""Which container engine runs tools with a DockerRequirement, and ending its containers.
+
+Containers of docker and podman are no children of the task: the engine keeps them. cwltool has it write each id into a
+file of the task's folder. With singularity and udocker a container is a process like any other.
+"""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 
 from cwl_ui_plugin.cwl.errors import StepError
 
 NONE = "none"
 ASK_SECONDS = 10
+END_SECONDS = 30
+CID_PREFIX = "container"
 # In the order in which "auto" takes them; each is asked something that only a working engine answers.
 _QUESTIONS: dict[str, tuple[str, ...]] = {
     "docker": ("docker", "info", "--format", "{{.ID}}"),
@@ -50,3 +57,39 @@ def _answers(engine: str) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return answer.returncode == 0
+
+
+def end_containers(folder: Path, wanted: str) -> list[str]:
+    """End the containers that a task has started; return those that are still there.
+
+    ``folder`` is the task's, with the files of their ids; ``wanted`` is the configured engine.
+    """
+    cid_files = sorted(folder.glob(f"{CID_PREFIX}-*.cid")) if folder.is_dir() else []
+    if not cid_files:
+        return []
+    engine = detect_engine(wanted)
+    return [line for path in cid_files if (line := _end(engine, path))]
+
+
+def _end(engine: str, cid_file: Path) -> str | None:
+    container = cid_file.read_text(encoding="utf-8", errors="replace").strip()
+    if container and not _remove(engine, container):
+        return f"container {container[:12]} ({engine})"
+    cid_file.unlink(missing_ok=True)
+    return None
+
+
+def _remove(engine: str, container: str) -> bool:
+    """Remove a container, running or not; return whether it is gone."""
+    try:
+        subprocess.run([engine, "rm", "--force", container], capture_output=True, timeout=END_SECONDS, check=False)
+        listed = subprocess.run(
+            [engine, "ps", "--all", "--quiet", "--no-trunc"],
+            capture_output=True,
+            text=True,
+            timeout=ASK_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return listed.returncode == 0 and container not in listed.stdout.split()

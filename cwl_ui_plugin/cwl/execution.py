@@ -19,6 +19,7 @@ from cwltool.builder import Builder
 from cwltool.context import RuntimeContext
 from cwltool.errors import UnsupportedRequirement, WorkflowException
 from cwltool.executors import JobExecutor, MultithreadedJobExecutor, SingleJobExecutor
+from cwltool.job import ContainerCommandLineJob
 from cwltool.loghandler import _logger as cwltool_logger
 from cwltool.loghandler import defaultStreamHandler
 from cwltool.mutation import MutationManager
@@ -37,6 +38,7 @@ from schema_salad.exceptions import SchemaSaladException
 from schema_salad.ref_resolver import Loader, file_uri, uri_file_path
 
 from cwl_ui_plugin.cwl import javascript, reuse
+from cwl_ui_plugin.cwl.containers import CID_PREFIX
 from cwl_ui_plugin.cwl.errors import JobError, StepError
 from cwl_ui_plugin.cwl.links import escaping_link
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
@@ -92,6 +94,8 @@ def preload() -> None:
     if defaultStreamHandler in cwltool_logger.handlers:
         cwltool_logger.removeHandler(defaultStreamHandler)  # Airflow's task log has it already
     javascript.use_shipped_node()
+    # It only logs a container's memory, and first waits a second for each.
+    ContainerCommandLineJob.docker_monitor = lambda *_arguments: None  # type: ignore[method-assign]
 
 
 def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, settings: RunSettings) -> Values:
@@ -344,7 +348,7 @@ def run_context(folder: Path, settings: RunSettings, toplevel: bool = False) -> 
             "singularity": settings.engine == "singularity",
             "user_space_docker_cmd": "udocker" if settings.engine == "udocker" else None,
             "cidfile_dir": str(folder),
-            "cidfile_prefix": "container",
+            "cidfile_prefix": CID_PREFIX,
         }
     )
     context.workflow_eval_lock = threading.Condition(threading.RLock())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from cwltool.errors import WorkflowException
 from schema_salad.exceptions import SchemaSaladException
 
 from cwl_ui_plugin.cwl.errors import DocumentError, Problem
@@ -40,6 +41,8 @@ def _causes(error: BaseException) -> Iterator[tuple[str, str | None, int | None,
         for leaf in error.leaves():
             line, column = leaf.start if leaf.start else (None, None)
             yield leaf.message, leaf.file, line, column
+    elif isinstance(error, WorkflowException):
+        yield str(error), None, None, None
     else:
         yield f"cwltool can't read it: {error!r}", None, None, None
 

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.cwl import containers, processes
 from cwl_ui_plugin.dags.errors import LeasedError
 
 LEASES = "leases"
@@ -64,6 +64,11 @@ class Lease:
     map_index: int
     try_number: int
     path: Path
+
+
+def folder_of(dag_id: str, run_id: str, lease: Lease) -> Path:
+    """Return the folder of the try that holds a lease."""
+    return TaskTry(dag_id, run_id, lease.task_id, lease.map_index, lease.try_number).folder
 
 
 def run_mark(dag_id: str, run_id: str) -> str:
@@ -123,6 +128,9 @@ def lease(task: TaskTry, grace: float) -> Iterator[None]:
     _write_lease(task)
     try:
         yield
+    except BaseException:
+        end_containers(task.folder)
+        raise
     finally:
         give_back(task, grace)
 
@@ -133,6 +141,11 @@ def give_back(task: TaskTry, grace: float) -> None:
     if left:
         raise LeasedError(f"Processes of {task.task_id} are still there: {', '.join(map(str, left))}")
     task.lease_file.unlink(missing_ok=True)
+
+
+def end_containers(folder: Path) -> list[str]:
+    """End what a try has left in a container engine; return what is still there."""
+    return containers.end_containers(folder, config.container_engine())
 
 
 def _write_lease(task: TaskTry) -> None:

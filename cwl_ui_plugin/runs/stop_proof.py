@@ -95,6 +95,8 @@ class StopProof:
         if os.geteuid() not in (0, status.st_uid):
             # Its commands ran as somebody else, whose processes are not ours to see.
             return f"{lease.host}: {lease.task_id}, whose processes belong to another user"
+        if containers := run_folder.end_containers(run_folder.folder_of(self.dag_id, self.run_id, lease)):
+            return f"{lease.host}: {', '.join(containers)}"
         lease.path.unlink(missing_ok=True)
         return None
 
