@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin.cli.client import Client
 from cwl_ui_plugin.cli.errors import UsageError
+from cwl_ui_plugin.cwl.files import local_path, local_paths
 from cwl_ui_plugin.library.closure import companions
 
 REMOTE = ("http", "https")
@@ -27,7 +28,7 @@ class Stager:
     def stage(self, job: dict[str, Any], basedir: Path) -> dict[str, Any]:
         """Return the job with locations that the server can read; raise :class:`UsageError` for a missing file."""
         local = _mapped(job, lambda item: _located(item, basedir))
-        paths = sorted({str(path) for path in _paths(local)})
+        paths = sorted({str(path) for path in local_paths(local)})
         visible: dict[str, bool] = {}
         if paths:
             visible = self.client.post("/inputs/visible", json={"paths": paths})["visible"]
@@ -35,7 +36,7 @@ class Stager:
         return staged
 
     def _stage_item(self, item: dict[str, Any], visible: dict[str, bool]) -> dict[str, Any]:
-        path = _local_path(item)
+        path = local_path(item)
         if path is None or visible.get(str(path)):
             return item
         if item["class"] == "Directory":
@@ -97,22 +98,3 @@ def _path(location: str, basedir: Path) -> Path:
         return Path(unquote(urlsplit(location).path))
     plain = Path(os.path.normpath(basedir / location))
     return plain if plain.exists() else Path(os.path.normpath(basedir / unquote(location)))
-
-
-def _local_path(item: dict[str, Any]) -> Path | None:
-    location = item.get("location")
-    if not isinstance(location, str) or not location.startswith("file://"):
-        return None
-    return Path(unquote(urlsplit(location).path))
-
-
-def _paths(node: Any) -> Iterator[Path]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _paths(item)
-    elif isinstance(node, dict):
-        path = _local_path(node) if node.get("class") in ("File", "Directory") else None
-        if path is not None:
-            yield path
-        for item in node.values():
-            yield from _paths(item)

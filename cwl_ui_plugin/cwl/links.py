@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+
+from cwl_ui_plugin.cwl.files import local_paths
 
 
 def escaping_link(outputs: Any, folders: tuple[Path, ...], inputs: Any) -> str | None:
@@ -17,8 +18,8 @@ def escaping_link(outputs: Any, folders: tuple[Path, ...], inputs: Any) -> str |
 
     ``outputs`` and ``inputs`` hold File and Directory objects at any depth.
     """
-    roots = [path.resolve() for path in (*folders, *_paths(inputs))]
-    for path in _paths(outputs):
+    roots = [path.resolve() for path in (*folders, *local_paths(inputs))]
+    for path in local_paths(outputs):
         for link in _links(path):
             if not any(link.resolve().is_relative_to(root) for root in roots):
                 return link.name
@@ -31,16 +32,3 @@ def _links(path: Path) -> Iterator[Path]:
         yield path
     for parent, folders, files in os.walk(path):
         yield from (link for name in (*folders, *files) if (link := Path(parent, name)).is_symlink())
-
-
-def _paths(node: Any) -> Iterator[Path]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _paths(item)
-    elif isinstance(node, dict):
-        location = node.get("location")
-        if node.get("class") in ("File", "Directory") and isinstance(location, str):
-            yield Path(unquote(urlsplit(location).path) if location.startswith("file://") else location)
-        for key, value in node.items():
-            if key != "location":
-                yield from _paths(value)

@@ -20,11 +20,11 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from cwltool.process import relocateOutputs
 from cwltool.stdfsaccess import StdFsAccess
 
+from cwl_ui_plugin.cwl.files import CLASSES, local_path, local_paths
 from cwl_ui_plugin.cwl.plan import PACKED_FILE
 
 RESULT_FILE = "result.json"
@@ -55,7 +55,7 @@ def kept(folder: Path, key: str) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     outputs: dict[str, Any] = result["outputs"]
-    return outputs if all(path.exists() for path in _paths(outputs)) else None
+    return outputs if all(path.exists() for path in local_paths(outputs)) else None
 
 
 def keep(folder: Path, key: str, outputs: dict[str, Any]) -> None:
@@ -88,10 +88,10 @@ def _by_content(node: Any) -> Any:
         return [_by_content(item) for item in node]
     if not isinstance(node, dict):
         return node
-    if node.get("class") not in ("File", "Directory"):
+    if node.get("class") not in CLASSES:
         return {key: _by_content(value) for key, value in node.items()}
     compared = {key: node[key] for key in _COMPARED if key in node}
-    path = _path(node)
+    path = local_path(node)
     if path is not None:
         compared["content"] = node.get("checksum") or _digest(path)
     for key in ("secondaryFiles", "listing"):
@@ -113,21 +113,3 @@ def _digest(path: Path) -> Any:
     except OSError:
         return None
     return f"sha1${checksum.hexdigest()}"
-
-
-def _path(item: dict[str, Any]) -> Path | None:
-    location = item.get("location")
-    if not isinstance(location, str) or not location.startswith("file://"):
-        return None
-    return Path(unquote(urlsplit(location).path))
-
-
-def _paths(node: Any) -> Iterator[Path]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _paths(item)
-    elif isinstance(node, dict):
-        if node.get("class") in ("File", "Directory") and (path := _path(node)) is not None:
-            yield path
-        for value in node.values():
-            yield from _paths(value)

@@ -1,0 +1,33 @@
+"""File and Directory objects in a job, in outputs or in values: where they are on this machine. Needs no cwltool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+CLASSES = ("File", "Directory")
+SCHEME = "file://"
+
+
+def local_path(item: dict[str, Any]) -> Path | None:
+    """Return the path of a File or Directory whose location is on this machine, else None."""
+    location = item.get("location")
+    if not isinstance(location, str):
+        return None
+    if location.startswith(SCHEME):
+        return Path(unquote(urlsplit(location).path))
+    return Path(location) if location.startswith("/") else None
+
+
+def local_paths(node: Any) -> Iterator[Path]:
+    """Yield the path of every File and Directory in a JSON value, at any depth."""
+    if isinstance(node, list):
+        for item in node:
+            yield from local_paths(item)
+    elif isinstance(node, dict):
+        if node.get("class") in CLASSES and (path := local_path(node)) is not None:
+            yield path
+        for value in node.values():
+            yield from local_paths(value)
