@@ -155,6 +155,13 @@ OPTIONS: tuple[Option, ...] = (
         "Most task instances of a scattered step. With more elements, each task instance runs a batch of them side "
         "by side. Never more than [core] max_map_length.",
     ),
+    Option(
+        "allow_weak_keys",
+        "False",
+        "boolean",
+        "Accept RSA keys under 2048 bits, for old clients. Such keys can be broken.",
+    ),
+    Option("require_exp", "False", "boolean", "Refuse signed triggers whose token has no time of expiry (exp)."),
     Option("report_poll_interval", "1.0", "float", "Seconds between two looks for reports and stops that are due."),
     Option("stop_grace", "5", "float", "Seconds that a command gets between SIGTERM and SIGKILL."),
 )

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.signing.algorithms import parse_algorithms
 from cwl_ui_plugin.signing.errors import BadKey, BadSignature, SigningError
-from cwl_ui_plugin.signing.triggers import verify_trigger
+from cwl_ui_plugin.signing.triggers import TriggerPolicy, verify_trigger
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -24,14 +25,6 @@ PUBLIC_KEY = "jwt_backend_public_key"
 ALGORITHMS = ("jwt_backend_crypt_algorithm", "jwt_backend_algorithm")
 SIGNATURES = ("check_payload", "token")
 REFUSED = "Failed to verify data"
-
-
-@dataclass(frozen=True)
-class TriggerPolicy:
-    """How triggers must be signed."""
-
-    keys: str
-    algorithms: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -60,7 +53,8 @@ def trigger_policy() -> TriggerPolicy | None:
     if not keys:
         return None
     named = (Variable.get(name, default_var=None) for name in ALGORITHMS)
-    return TriggerPolicy(keys=keys, algorithms=parse_algorithms(next((text for text in named if text), None)))
+    algorithms = parse_algorithms(next((text for text in named if text), None))
+    return TriggerPolicy(keys, algorithms, config.flag("allow_weak_keys"), config.flag("require_exp"))
 
 
 def verify_body(body: Mapping[str, Any]) -> VerifiedTrigger | None:
@@ -79,7 +73,7 @@ def verify_body(body: Mapping[str, Any]) -> VerifiedTrigger | None:
     run_id, conf = body.get("run_id"), body.get("conf")
     if not isinstance(run_id, str):
         raise BadSignature("The trigger has no run_id.")
-    verify_trigger(token, run_id=run_id, conf=conf, keys=policy.keys, algorithms=policy.algorithms)
+    verify_trigger(token, policy, run_id=run_id, conf=conf)
     return VerifiedTrigger(run_id=run_id, conf=conf, token=token)
 
 

@@ -77,6 +77,8 @@ def _verify(conf: dict[str, Any], run_id: str) -> None:
     )
     signed = {key: value for key, value in conf.items() if key != SIGNATURE}
     try:
-        triggers.verify_trigger(token, run_id=run_id, conf=signed, keys=keys, algorithms=parse_algorithms(algorithm))
+        # When the run starts, its token may have expired: require_exp was for the one who took the trigger.
+        policy = triggers.TriggerPolicy(keys, parse_algorithms(algorithm), config.flag("allow_weak_keys"))
+        triggers.verify_trigger(token, policy, run_id=run_id, conf=signed)
     except SigningError as error:
         raise JobError(f"The signature of this run's conf does not hold: {error}") from error

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.reports.errors import NotDelivered, NotSigned
 from cwl_ui_plugin.reports.target import ReportTarget
 from cwl_ui_plugin.signing import tokens
@@ -60,7 +61,7 @@ class Sender:
             return payload
         try:
             algorithm = parse_algorithms(self.target.algorithm)[0]
-            return tokens.sign(payload, self.target.private_key, algorithm)
+            return tokens.sign(payload, self.target.private_key, algorithm, allow_weak=config.flag("allow_weak_keys"))
         except SigningError as error:
             raise NotSigned(f"Reports can't be signed: {error}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.runs.errors import BadRequest
 from cwl_ui_plugin.runs.models import KeySetting, ReportConnection
 from cwl_ui_plugin.signing import keys
@@ -106,7 +107,7 @@ def save_report_key(private_key: str | None, algorithm: str) -> None:
     try:
         chosen = _one_algorithm(algorithm)
         if text:
-            keys.signing_key(text, chosen)
+            keys.signing_key(text, chosen, allow_weak=config.flag("allow_weak_keys"))
     except SigningError as error:
         raise BadRequest(str(error)) from error
     _save(REPORT_KEY, private_key)
@@ -118,7 +119,9 @@ def save_trigger_key(public_keys: str | None, algorithms: str) -> None:
     text = public_keys if public_keys is not None else _variable(TRIGGER_KEY)
     try:
         chosen = parse_algorithms(algorithms)
-        if text and not any(keys.verifying_keys(text, algorithm) for algorithm in chosen):
+        if text and not any(
+            keys.verifying_keys(text, algorithm, allow_weak=config.flag("allow_weak_keys")) for algorithm in chosen
+        ):
             raise BadKey(f"None of the keys fits the algorithm {', '.join(chosen)}, or they are too short.")
     except SigningError as error:
         raise BadRequest(str(error)) from error
@@ -207,8 +210,11 @@ def _key_setting(key: str, algorithm_key: str, *, is_private: bool) -> KeySettin
 def _check(text: str, algorithm: str, is_private: bool) -> None:
     """Raise :class:`SigningError` if a key can't do what it is for."""
     if is_private:
-        keys.signing_key(text, _one_algorithm(algorithm))
-    elif not any(keys.verifying_keys(text, name) for name in parse_algorithms(algorithm)):
+        keys.signing_key(text, _one_algorithm(algorithm), allow_weak=config.flag("allow_weak_keys"))
+    elif not any(
+        keys.verifying_keys(text, name, allow_weak=config.flag("allow_weak_keys"))
+        for name in parse_algorithms(algorithm)
+    ):
         raise BadKey(f"None of the keys fits the algorithm {algorithm}.")
 
 

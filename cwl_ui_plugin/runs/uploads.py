@@ -180,7 +180,7 @@ def _check_free(task: _Task, dag_id: str) -> None:
             raise Conflict(
                 f"There is a workflow {dag_id!r} already. Choose another dag_id, or replace it with a new version."
             )
-    elif _is_other_dag(dag_id):
+    elif with_patience(lambda: _is_other_dag(dag_id), f"looking for {dag_id}"):
         raise Conflict(f"Airflow has a Dag {dag_id!r} that is not an uploaded workflow. Choose another dag_id.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cwl_ui_plugin.signing.errors import BadSignature
@@ -13,14 +13,25 @@ CLAIMS = {"run_id", "conf"}
 TIMES = {"exp", "nbf", "iat"}
 
 
+@dataclass(frozen=True)
+class TriggerPolicy:
+    """How triggers must be signed: by one of these keys, with one of these algorithms.
+
+    ``allow_weak`` accepts RSA keys under 2048 bits; ``require_exp`` refuses tokens that never expire.
+    """
+
+    keys: str
+    algorithms: tuple[str, ...]
+    allow_weak: bool = False
+    require_exp: bool = False
+
+
 def sign_trigger(run_id: str, conf: Any, key: str, algorithm: str) -> str:
     """Return the ``check_payload`` of a trigger."""
     return sign({"run_id": run_id, "conf": conf}, key, algorithm)
 
 
-def verify_trigger(
-    token: Any, *, run_id: str, conf: Any, keys: str, algorithms: Sequence[str], allow_weak: bool = False
-) -> dict[str, Any]:
+def verify_trigger(token: Any, policy: TriggerPolicy, *, run_id: str, conf: Any) -> dict[str, Any]:
     """Return the claims if they are of this run and this conf, and nothing else was signed.
 
     ``conf`` may be a JSON text or an object, here and in the token: what counts is its content.
@@ -30,7 +41,9 @@ def verify_trigger(
         BadKey: the keys can't be used.
 
     """
-    claims = verify(token, keys, algorithms, allow_weak=allow_weak)
+    claims = verify(token, policy.keys, policy.algorithms, allow_weak=policy.allow_weak)
+    if policy.require_exp and "exp" not in claims:
+        raise BadSignature("The signature never expires: sign an exp, too ([cwl] require_exp).")
     if set(claims) - TIMES != CLAIMS:
         raise BadSignature("The signature is of other fields than run_id and conf.")
     if claims["run_id"] != run_id:

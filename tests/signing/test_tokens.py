@@ -13,7 +13,7 @@ import pytest
 from cwl_ui_plugin.signing import keys, tokens
 from cwl_ui_plugin.signing.algorithms import EDWARDS, ELLIPTIC, RSA, parse_algorithms
 from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey, BadSignature
-from cwl_ui_plugin.signing.triggers import sign_trigger, verify_trigger
+from cwl_ui_plugin.signing.triggers import TriggerPolicy, sign_trigger, verify_trigger
 
 SECRET = "a shared secret that is long enough for any hash, 0123456789 0123456789"
 
@@ -126,6 +126,19 @@ def test_private_and_public_are_not_mixed_up(pair: keys.KeyPair) -> None:
         tokens.sign({}, pair.public, "RS256")
 
 
+def policy(pair: keys.KeyPair, **more: bool) -> TriggerPolicy:
+    return TriggerPolicy(pair.public, ("RS256",), **more)
+
+
+def test_an_expiry_can_be_demanded(pair: keys.KeyPair) -> None:
+    claims = {"run_id": "r", "conf": {}}
+    strict = policy(pair, require_exp=True)
+    with pytest.raises(BadSignature, match="exp"):
+        verify_trigger(tokens.sign(claims, pair.private, "RS256"), strict, run_id="r", conf={})
+    token = tokens.sign({**claims, "exp": int(time.time()) + 600}, pair.private, "RS256")
+    assert verify_trigger(token, strict, run_id="r", conf={})["run_id"] == "r"
+
+
 CONF = {"job": {"x": 1, "y": [1.5, None, "ü"]}}
 
 
@@ -133,7 +146,7 @@ CONF = {"job": {"x": 1, "y": [1.5, None, "ü"]}}
 @pytest.mark.parametrize("sent", [CONF, json.dumps(CONF), json.dumps(CONF, indent=2)])
 def test_a_trigger_is_of_a_conf_whatever_its_form(pair: keys.KeyPair, signed: Any, sent: Any) -> None:
     token = sign_trigger("r", signed, pair.private, "RS256")
-    assert verify_trigger(token, run_id="r", conf=sent, keys=pair.public, algorithms=["RS256"])["run_id"] == "r"
+    assert verify_trigger(token, policy(pair), run_id="r", conf=sent)["run_id"] == "r"
 
 
 @pytest.mark.parametrize(
@@ -151,4 +164,4 @@ def test_a_trigger_is_of_a_conf_whatever_its_form(pair: keys.KeyPair, signed: An
 def test_a_signature_of_anything_else_is_refused(pair: keys.KeyPair, claims: dict[str, Any]) -> None:
     token = tokens.sign(claims, pair.private, "RS256")
     with pytest.raises(BadSignature):
-        verify_trigger(token, run_id="r", conf=CONF, keys=pair.public, algorithms=["RS256"])
+        verify_trigger(token, policy(pair), run_id="r", conf=CONF)
