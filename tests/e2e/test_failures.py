@@ -136,3 +136,25 @@ def test_an_input_file_that_is_not_there_creates_no_run(client: httpx.Client) ->
     assert answer.json()["problems"][0]["input"] == "file"
     assert "gone.txt" in answer.json()["problems"][0]["message"]
     assert client.get("/cwl/api/v1/workflows/needs-file/runs/r").status_code == 404
+
+
+PASSING = """
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {ShellCommandRequirement: {}}
+arguments: [{shellQuote: false, valueFrom: "mkdir $(inputs.place)/first && exit 75; echo done"}]
+temporaryFailCodes: [75]
+permanentFailCodes: [1]
+inputs: {place: string}
+outputs: {out: {type: stdout}}
+stdout: out.txt
+"""
+
+
+def test_a_temporary_failure_is_tried_again(client: httpx.Client, server: Server, tmp_path: Path) -> None:
+    assert upload(client, "passing.cwl", PASSING.encode()).status_code == 201
+    run = {"run_id": "twice", "job": {"place": str(tmp_path)}}
+    client.post("/cwl/api/v1/workflows/passing/runs", json=run).raise_for_status()
+    ended = server.wait_for_run(client, "passing", "twice")
+    assert ended["state"] == "success", ended
+    assert {step["task_id"]: step["try_number"] for step in ended["steps"]}["passing"] == 2
