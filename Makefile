@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SYSTEM_PACKAGES := chromium fonts-dejavu-core bwa samtools bcftools
 PYTEST_ARGS ?=
-SUITE ?= ../shared/conformance
+SUITE ?= tests/conformance
 
 .PHONY: help demo test lint format unit conformance system-packages screenshots clean
 
