@@ -142,14 +142,15 @@ def run_step(
     values = with_decimal_floats(values)
     work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
     kept = KeptOutputs(compiled, piece, settings)
-    found = kept.find(values)
+    key = kept.key(values)
+    found = kept.find(key)
     if found is not None:
         return reused_result({name: [value, "success"] for name, value in found.items()})
     with ending_badly(step, source):
         process, order = _process_and_order(piece, values)
     result = run_process(work, process, order, _executor(step, process), toplevel="wf" not in piece)
     if result.status == "success":
-        kept.keep(values, {name: value for name, (value, _status) in result.values.items()})
+        kept.keep(key, {name: value for name, (value, _status) in result.values.items()})
     return result
 
 
@@ -161,19 +162,18 @@ class KeptOutputs:
         self.engine = settings.engine
         self.folder = settings.reuse if settings.reuse and reuse.may_keep(compiled) else None
 
-    def find(self, values: Any) -> dict[str, Any] | None:
-        """Return the outputs that these values led to before."""
-        key = self._key(values)
+    def key(self, values: Any) -> str | None:
+        """Return the key of these values, which reads their files; None where nothing is to be reused."""
+        return reuse.reuse_key(self.piece, values, self.engine) if self.folder else None
+
+    def find(self, key: str | None) -> dict[str, Any] | None:
+        """Return the outputs that the values of a key led to before."""
         return reuse.kept(self.folder, key) if self.folder and key else None
 
-    def keep(self, values: Any, outputs: dict[str, Any]) -> None:
+    def keep(self, key: str | None, outputs: dict[str, Any]) -> None:
         """Store outputs for the next time."""
-        key = self._key(values)
         if self.folder and key:
             reuse.keep(self.folder, key, outputs)
-
-    def _key(self, values: Any) -> str | None:
-        return reuse.reuse_key(self.piece, values, self.engine) if self.folder else None
 
 
 def reused_result(values: Values) -> StepResult:

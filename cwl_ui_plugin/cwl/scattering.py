@@ -77,8 +77,9 @@ def run_elements(
     kept = KeptOutputs(compiled, piece, settings)
     results: ElementResults = {}
     workflow.chosen = {}
+    keys = {index: kept.key(calls[index][0]) for index in chosen}
     for index in chosen:
-        found = kept.find(calls[index][0])
+        found = kept.find(keys[index])
         if found is None:
             workflow.chosen[index] = calls[index][0]
         else:
@@ -92,7 +93,7 @@ def run_elements(
         check_links(work, outputs)
         results[str(index)] = [plain_outputs(outputs), status]
         if status == "success":
-            kept.keep(workflow.chosen[index], outputs)
+            kept.keep(keys[index], outputs)
     return ElementsResult(results, summary)
 
 

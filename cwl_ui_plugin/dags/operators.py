@@ -82,7 +82,6 @@ class _CwlOperator(BaseOperator):
     def on_kill(self) -> None:
         """End every process of this task; Airflow kills the task's own group 5 seconds later."""
         if self._running:
-            run_folder.end_containers(self._running.folder)
             run_folder.give_back(self._running, min(config.number("stop_grace"), 3))
 
 

@@ -126,20 +126,24 @@ def lease(task: TaskTry, grace: float) -> Iterator[None]:
 
     """
     _write_lease(task)
+    ended_well = False
     try:
         yield
-    except BaseException:
-        end_containers(task.folder)
-        raise
+        ended_well = True
     finally:
-        give_back(task, grace)
+        give_back(task, grace, may_have_containers=not ended_well)
 
 
-def give_back(task: TaskTry, grace: float) -> None:
-    """End what is left of a try and remove its lease; raise :class:`LeasedError` if something outlives that."""
-    left = processes.end(task.mark, grace)
+def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) -> None:
+    """End what is left of a try and remove its lease; raise :class:`LeasedError` if something outlives that.
+
+    A try that ended well has no containers: its engine's clients have waited for them.
+    """
+    left = [str(process) for process in processes.end(task.mark, grace)]
+    if may_have_containers:
+        left += end_containers(task.folder)
     if left:
-        raise LeasedError(f"Processes of {task.task_id} are still there: {', '.join(map(str, left))}")
+        raise LeasedError(f"Processes of {task.task_id} are still there: {', '.join(left)}")
     task.lease_file.unlink(missing_ok=True)
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LONGEST_PAUSE = 60.0
+SETTLE_SECONDS = 10.0
+"""How often ended runs are looked for while there is nobody to tell."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Reporter:
         self._sender: Sender | None = None
         self._failures = 0
         self._paused_until = 0.0
+        self._settle_at = 0.0
         self.last_error: str | None = None
 
     def round(self) -> int:
@@ -74,7 +77,7 @@ class Reporter:
             return 0
         if target is None:
             self.last_error = None
-            _settle_unheard()
+            self._settle_unheard()
             return 0
         return self._send_all(self._sender_for(target))
 
@@ -86,6 +89,11 @@ class Reporter:
     def pause(self) -> float:
         """Seconds until the next try."""
         return max(0.0, self._paused_until - time.monotonic())
+
+    def _settle_unheard(self) -> None:
+        if time.monotonic() >= self._settle_at:
+            self._settle_at = time.monotonic() + SETTLE_SECONDS
+            _settle_unheard()
 
     def _send_all(self, sender: Sender) -> int:
         with create_session() as session:

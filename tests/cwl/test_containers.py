@@ -141,3 +141,12 @@ def test_a_container_that_can_not_be_ended_is_named(docker: Path, tmp_path: Path
     script = (docker / "docker").read_text()
     (docker / "docker").write_text(script.replace('rm) : > "$containers"', "rm) exit 1"))
     assert end_containers(tmp_path / "run", "docker") == ["container 0123456789ab (docker)"]
+
+
+def test_an_engine_that_went_away_hides_nothing(docker: Path, tmp_path: Path) -> None:
+    (docker / "crash").touch()
+    with pytest.raises(StepError):
+        run_tool(tmp_path, "docker")
+    (docker / "docker").unlink()
+    detect_engine.cache_clear()
+    assert end_containers(tmp_path / "run", "docker") == ["container 0123456789ab (docker)"]
