@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from cwl_ui_plugin.cli.errors import CliError
+from cwl_ui_plugin.cli.guard import STOP_SECONDS
+from cwl_ui_plugin.cwl import processes
 
-STOP_SECONDS = 15
 POLL_SECONDS = 0.1
 SHOWN_CHARACTERS = 3000
-_PR_SET_PDEATHSIG = 1
 
 
 class Components:
-    """Named child processes. They get SIGTERM when this process dies, however that happens (Linux)."""
+    """Named child processes. A guard ends them, and all that they started, if this process is killed."""
 
     def __init__(self, logs: Path, environment: dict[str, str]) -> None:
         self.logs = logs
-        self.environment = environment
+        self.mark = str(uuid.uuid4())
+        self.environment = {**environment, processes.SERVER_VARIABLE: self.mark}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._guard = subprocess.Popen(
+            [sys.executable, "-m", "cwl_ui_plugin.cli.guard", self.mark],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         """Start a component; it writes to ``<logs>/<name>.log``."""
@@ -37,7 +45,6 @@ class Components:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
             )
         self._running[name] = process
         return process
@@ -59,7 +66,7 @@ class Components:
                 raise self._ended(name, process)
 
     def stop(self) -> None:
-        """End all components: SIGTERM to each group, then SIGKILL to what is left."""
+        """End all components: SIGTERM to each group, then SIGKILL to what is left, wherever it is."""
         for process in self._running.values():
             _signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
@@ -69,6 +76,8 @@ class Components:
             _signal_group(process, signal.SIGKILL)
             process.wait()
         self._running.clear()
+        processes.end(self.mark, 0, processes.SERVER_VARIABLE)
+        self._guard.communicate()
 
     def _log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -81,8 +90,3 @@ class Components:
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-
-
-def _die_with_parent() -> None:
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

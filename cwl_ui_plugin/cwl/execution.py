@@ -45,7 +45,7 @@ from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.pieces import load_tool_piece, load_workflow
 from cwl_ui_plugin.cwl.plan import END_PIECE, START_PIECE, Step, read_piece, read_plan
 from cwl_ui_plugin.cwl.problems import problems_of
-from cwl_ui_plugin.cwl.processes import MARK_VARIABLE
+from cwl_ui_plugin.cwl.processes import MARK_VARIABLE, SERVER_VARIABLE
 from cwl_ui_plugin.cwl.recording import Recorder
 
 Values = dict[str, list[Any]]
@@ -342,7 +342,7 @@ def run_context(folder: Path, settings: RunSettings, toplevel: bool = False) -> 
             "tmp_outdir_prefix": str(folder / "out_"),
             "mutation_manager": MutationManager(),
             "toplevel": toplevel,
-            "preserve_environment": frozenset({MARK_VARIABLE}),
+            "preserve_environment": frozenset(os.environ.keys() & {MARK_VARIABLE, SERVER_VARIABLE}),
             "use_container": settings.engine != _NO_CONTAINER,
             "podman": settings.engine == "podman",
             "singularity": settings.engine == "singularity",

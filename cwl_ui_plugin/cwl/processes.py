@@ -10,11 +10,14 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 MARK_VARIABLE = "CWL_UI_PLUGIN_TASK"
+SERVER_VARIABLE = "CWL_UI_PLUGIN_SERVER"
+"""The mark of everything that belongs to one standalone server, commands of its tasks included."""
 KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _SHOWN_CHARACTERS = 200
@@ -33,27 +36,29 @@ class Process:
         return f"pid {self.pid} ({self.command})"
 
 
-def find(mark_prefix: str) -> list[Process]:
+def find(mark_prefix: str, variable: str = MARK_VARIABLE) -> list[Process]:
     """Return the living processes whose mark begins with ``mark_prefix``, this one and its ancestors left out."""
     own = set(_ancestors(os.getpid()))
-    found = (_process(int(entry.name), mark_prefix) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    found = (_process(pid, mark_prefix, variable) for pid in pids)
     return [process for process in found if process is not None and process.pid not in own]
 
 
-def end(mark_prefix: str, grace: float) -> list[Process]:
+def end(mark_prefix: str, grace: float, variable: str = MARK_VARIABLE) -> list[Process]:
     """End all processes whose mark begins with ``mark_prefix``; return those that outlive it.
 
     They get SIGTERM (and SIGCONT: a stopped process would not see it), ``grace`` seconds, then SIGKILL. A process that
     appears meanwhile is found by the next scan.
     """
-    left = _signal_until_gone(mark_prefix, signal.SIGTERM, grace)
-    return _signal_until_gone(mark_prefix, signal.SIGKILL, KILL_SECONDS) if left else left
+    look = partial(find, mark_prefix, variable)
+    left = _signal_until_gone(look, signal.SIGTERM, grace)
+    return _signal_until_gone(look, signal.SIGKILL, KILL_SECONDS) if left else left
 
 
-def _signal_until_gone(mark_prefix: str, number: signal.Signals, seconds: float) -> list[Process]:
+def _signal_until_gone(look: Callable[[], list[Process]], number: signal.Signals, seconds: float) -> list[Process]:
     deadline = time.monotonic() + seconds
     signalled: set[tuple[int, int]] = set()
-    while left := find(mark_prefix):
+    while left := look():
         for process in left:
             if (process.pid, process.start) not in signalled or number == signal.SIGKILL:
                 _send(process, number)
@@ -70,11 +75,11 @@ def _send(process: Process, number: signal.Signals) -> None:
         os.kill(process.pid, signal.SIGCONT)
 
 
-def _process(pid: int, mark_prefix: str) -> Process | None:
+def _process(pid: int, mark_prefix: str, variable: str) -> Process | None:
     """Return process ``pid`` if it lives and its mark begins so; None also for what is gone or not ours to see."""
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes()
-        mark = _mark(environment)
+        mark = _mark(environment, variable)
         if mark is None or not mark.startswith(mark_prefix):
             return None
         state, _, start = _status(pid)
@@ -86,8 +91,8 @@ def _process(pid: int, mark_prefix: str) -> Process | None:
     return Process(pid=pid, command=command[:_SHOWN_CHARACTERS], mark=mark, start=start)
 
 
-def _mark(environment: bytes) -> str | None:
-    key = f"{MARK_VARIABLE}=".encode()
+def _mark(environment: bytes, variable: str) -> str | None:
+    key = f"{variable}=".encode()
     for entry in environment.split(b"\0"):
         if entry.startswith(key):
             return entry[len(key) :].decode("utf-8", "replace")
