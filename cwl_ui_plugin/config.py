@@ -156,6 +156,14 @@ OPTIONS: tuple[Option, ...] = (
         "by side. Never more than [core] max_map_length.",
     ),
     Option(
+        "mpi_config_file",
+        "",
+        "string",
+        "How this site starts MPI programs, for tools with cwltool:MPIRequirement: a file as for cwltool's "
+        "--mpi-config-file. Empty: mpirun -n.",
+        "/etc/cwl/mpi.yml",
+    ),
+    Option(
         "allow_weak_keys",
         "False",
         "boolean",
@@ -241,6 +249,12 @@ def tmp_folder() -> Path:
 def reuse_folder() -> Path | None:
     """Where outputs for reuse are kept, or None where reuse is switched off."""
     return _folder("reuse_folder", "reuse") if flag("reuse") else None
+
+
+def mpi_config_file() -> Path | None:
+    """The file about the site's MPI, if there is one."""
+    value = text("mpi_config_file")
+    return Path(value).expanduser() if value else None
 
 
 def _roots(name: str) -> tuple[Path, ...]:

@@ -10,14 +10,16 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from cwltool.context import LoadingContext
 from cwltool.errors import UnsupportedRequirement, WorkflowException
 from cwltool.load_tool import fetch_document, make_tool, resolve_and_validate_document
-from cwltool.process import Process
+from cwltool.process import Process, use_custom_schema
 from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import aslist
 from cwltool.workflow import Workflow, default_make_tool
@@ -43,6 +45,14 @@ from cwl_ui_plugin.cwl.problems import explain, problems_of
 SUPPORTED_VERSIONS = ("v1.0", "v1.1", "v1.2")
 # cwltool meets some malformed documents with Python's own errors; an empty one with StopIteration.
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration)
+# cwltool's extensions (cwltool:Loop, cwltool:Secrets, cwltool:MPIRequirement ...), by the version that they extend.
+_EXTENSIONS = {
+    "v1.0": "extensions.yml",
+    "v1.1": "extensions-v1.1.yml",
+    "v1.2": "extensions-v1.2.yml",
+    "v1.3.0-dev1": "extensions-v1.3.yml",
+}
+_EXTENSIONS_NAMESPACE = "http://commonwl.org/cwltool"
 _PROCESS_KEYS_DROPPED = ("doc", "label")
 
 
@@ -65,9 +75,16 @@ def compile_document(
     """
     source = source.resolve()
     progress("Reading the document")
+    _know_extensions()
     process = _load_or_explain(source, main, allow_network, progress)
     progress("Compiling the plan")
     return _write(process, source, main, out)
+
+
+@cache
+def _know_extensions() -> None:
+    for cwl_version, file in _EXTENSIONS.items():
+        use_custom_schema(cwl_version, _EXTENSIONS_NAMESPACE, files("cwltool").joinpath(file).read_text("utf-8"))
 
 
 def _load_or_explain(source: Path, main: str, allow_network: bool, progress: Callable[[str], None]) -> Process:

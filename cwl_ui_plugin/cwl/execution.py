@@ -22,6 +22,7 @@ from cwltool.executors import JobExecutor, MultithreadedJobExecutor, SingleJobEx
 from cwltool.job import ContainerCommandLineJob
 from cwltool.loghandler import _logger as cwltool_logger
 from cwltool.loghandler import defaultStreamHandler
+from cwltool.mpi import MpiConfig
 from cwltool.mutation import MutationManager
 from cwltool.process import Process, add_sizes, relocateOutputs, shortname
 from cwltool.stdfsaccess import StdFsAccess
@@ -37,7 +38,7 @@ from cwltool.workflow_job import object_from_state
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.ref_resolver import Loader, file_uri, uri_file_path
 
-from cwl_ui_plugin.cwl import javascript, reuse
+from cwl_ui_plugin.cwl import javascript, reuse, secrets
 from cwl_ui_plugin.cwl.containers import CID_PREFIX
 from cwl_ui_plugin.cwl.errors import JobError, StepError
 from cwl_ui_plugin.cwl.links import escaping_link
@@ -62,13 +63,16 @@ _SCHEMA_VERSION = "v1.0"
 class RunSettings:
     """How to run: the container engine or ``none``, the mark of this task's processes, whether to use the network.
 
-    ``reuse`` is the folder of outputs that are used again, or None.
+    ``reuse`` is the folder of outputs that are used again, ``secrets`` the file with the run's secrets, ``mpi_config``
+    cwltool's file about the site's MPI; each may be None.
     """
 
     engine: str
     mark: str
     allow_network: bool = False
     reuse: Path | None = None
+    secrets: Path | None = None
+    mpi_config: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, setti
     order.pop("cwl:tool", None)
     try:
         process = load_workflow(piece, {}) if "wf" in piece else load_tool_piece(piece)
+        secrets.hide(process, order, settings.secrets)
         _prepare_order(process, order, piece.get("namespaces") or {})
         builder: Builder = process._init_job(order, run_context(folder, settings, toplevel=True))
     except (SchemaSaladException, WorkflowException) as error:
@@ -349,9 +354,12 @@ def run_context(folder: Path, settings: RunSettings, toplevel: bool = False) -> 
             "user_space_docker_cmd": "udocker" if settings.engine == "udocker" else None,
             "cidfile_dir": str(folder),
             "cidfile_prefix": CID_PREFIX,
+            "secret_store": secrets.load(settings.secrets),
         }
     )
     context.workflow_eval_lock = threading.Condition(threading.RLock())
+    if settings.mpi_config:
+        context.mpi_config = MpiConfig.load(str(settings.mpi_config))
     return context
 
 

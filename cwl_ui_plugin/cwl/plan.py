@@ -53,6 +53,8 @@ class Parameter:
     secondary_files: tuple[dict[str, Any], ...] = ()
     extras: dict[str, Any] = field(default_factory=dict)
     """Fields of other namespaces, for instance ``{"sd:preview": {...}}``."""
+    is_secret: bool = False
+    """Whether cwltool:Secrets names it: its value is not shown, nor handed from task to task."""
 
     @property
     def is_optional(self) -> bool:

@@ -16,6 +16,7 @@ from cwltool.workflow import Workflow
 
 from cwl_ui_plugin.cwl.errors import DocumentError
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
+from cwl_ui_plugin.cwl.secrets import secret_inputs
 
 JOB_REQUIREMENTS = "cwl:requirements"
 """What a job may bring for a tool besides its inputs; it travels with them."""
@@ -30,6 +31,7 @@ def make_plan(process: Process, main: str, engine: str) -> Plan:
     """Return the plan of a loaded process; ``engine`` is the version of cwltool."""
     tool = process.tool
     definitions = _definitions(process)
+    secrets = secret_inputs(process)
     namespaces: Any = process.metadata.get("$namespaces") or {}
     return Plan(
         kind=tool["class"],
@@ -37,7 +39,7 @@ def make_plan(process: Process, main: str, engine: str) -> Plan:
         main=main,
         label=_text(tool.get("label")),
         doc=_text(tool.get("doc")),
-        inputs=tuple(_parameter(item, definitions) for item in tool["inputs"]),
+        inputs=tuple(_parameter(item, definitions, shortname(item["id"]) in secrets) for item in tool["inputs"]),
         outputs=tuple(_parameter(item, definitions) for item in tool["outputs"]),
         steps=_steps(process) if isinstance(process, Workflow) else (_tool_step(process, main),),
         namespaces=dict(namespaces),
@@ -51,7 +53,7 @@ def _definitions(process: Process) -> dict[str, Any]:
     return {declared["name"]: declared for declared in requirement.get("types", [])}
 
 
-def _parameter(data: dict[str, Any], definitions: dict[str, Any]) -> Parameter:
+def _parameter(data: dict[str, Any], definitions: dict[str, Any], is_secret: bool = False) -> Parameter:
     has_default = "default" in data
     return Parameter(
         id=shortname(data["id"]),
@@ -65,6 +67,7 @@ def _parameter(data: dict[str, Any], definitions: dict[str, Any]) -> Parameter:
         extras={
             key: _plain(value) for key, value in data.items() if ":" in key and not key.startswith(_CWL_NAMESPACES)
         },
+        is_secret=is_secret,
     )
 
 

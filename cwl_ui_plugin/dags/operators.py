@@ -56,6 +56,8 @@ class _CwlOperator(BaseOperator):
             mark=task.mark,
             allow_network=config.flag("allow_network"),
             reuse=config.reuse_folder(),
+            secrets=run_folder.secrets_file(task.dag_id, task.run_id),
+            mpi_config=config.mpi_config_file(),
         )
 
     @contextmanager

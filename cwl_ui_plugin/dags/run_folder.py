@@ -81,6 +81,11 @@ def run_tmp(dag_id: str, run_id: str) -> Path:
     return config.tmp_folder() / dag_id / run_id
 
 
+def secrets_file(dag_id: str, run_id: str) -> Path:
+    """Return the file with the secrets of a run (cwltool:Secrets); most runs have none."""
+    return run_tmp(dag_id, run_id) / "secrets.json"
+
+
 def place_run_tmp(dag_id: str, run_id: str, tmp_folder: Path | None) -> None:
     """Let a run keep its intermediate files in a folder of its own choice: a link stands in the usual place."""
     link = run_tmp(dag_id, run_id)

@@ -79,18 +79,23 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
         version = _pinned_version(dag_id, run.bundle_version)
         steps = _in_order([_step(task, xcoms) for task in tasks], dag_id, version)
         conf = run.conf if isinstance(run.conf, dict) else {}
-        job = conf.get("job")
         done = sum(step.state in _DONE for step in steps)
         return RunDetail(
             summary=_summary(run, _percent(done, len(steps))),
             steps=tuple(steps),
             error=_error(str(run.state), steps, run.note),
-            job=job if isinstance(job, dict) else {},
+            job=_shown_job(conf.get("job"), version),
             outputs=unpacked(xcoms.get((GATHERER, -1, "return_value"))),
             version=version,
             has_signature=bool(conf.get(SIGNATURE)),
             note=run.note,
         )
+
+
+def _shown_job(job: Any, version: StoredVersion | None) -> dict[str, Any]:
+    """Return the job of a run without the inputs that the workflow says are secret."""
+    hidden = {item.id for item in version.plan.inputs if item.is_secret} if version else set()
+    return {name: value for name, value in job.items() if name not in hidden} if isinstance(job, dict) else {}
 
 
 def find_run(session: Session, dag_id: str, run_id: str) -> DagRun:

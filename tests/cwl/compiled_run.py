@@ -15,11 +15,11 @@ def through_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path, **more: Any) -> dict[str, Any]:
     """Run a compiled document task by task; return the output object."""
     from cwl_ui_plugin.cwl import execution
 
-    settings = execution.RunSettings(engine="none", mark="test/run/task/-1/1")
+    settings = execution.RunSettings(engine="none", mark="test/run/task/-1/1", **more)
     plan = read_plan(compiled)
     values = through_json(execution.start(compiled, source, job, folder / "start", settings))
     run_steps(compiled, source, plan.steps, values, folder, settings)

@@ -1,0 +1,45 @@
+"""The secrets of a run (cwltool:Secrets): a file that only its tasks can read, and placeholders everywhere else.
+
+cwltool puts a placeholder into the job in the place of each secret, and the secret back where a command needs it. Its
+store lives in one process; a run's tasks are many, so the store is kept in the run's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cwltool.process import Process, shortname
+from cwltool.secrets import SecretStore
+
+_SECRETS = "http://commonwl.org/cwltool#Secrets"
+
+
+def secret_inputs(process: Process) -> list[str]:
+    """Return the short names of the inputs that cwltool:Secrets names."""
+    requirement: Any = process.get_requirement(_SECRETS)[0] or {}
+    return [shortname(name) for name in requirement.get("secrets", [])]
+
+
+def hide(process: Process, order: dict[str, Any], path: Path | None) -> None:
+    """Put placeholders into a job for the secrets that a process names, and keep the secrets in ``path``."""
+    names = [name for name in secret_inputs(process) if isinstance(order.get(name), str)]
+    if not names or path is None:
+        return
+    store = load(path)
+    store.store(names, order)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}")
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
+        json.dump(store.secrets, file)
+    beside.replace(path)
+
+
+def load(path: Path | None) -> SecretStore:
+    """Return the secrets of a run: none where it keeps no file of them."""
+    store = SecretStore()
+    if path is not None and path.exists():
+        store.secrets = json.loads(path.read_text(encoding="utf-8"))
+    return store
