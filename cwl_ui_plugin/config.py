@@ -6,9 +6,10 @@ Every option is declared once, in :data:`OPTIONS`; ``airflow config list`` shows
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.configuration import AirflowConfigParser
@@ -153,7 +154,36 @@ OPTIONS: tuple[Option, ...] = (
         "100",
         "integer",
         "Most task instances of a scattered step. With more elements, each task instance runs a batch of them side "
-        "by side. Never more than [core] max_map_length.",
+        "by side, and there are twice as many batches as [core] parallelism. Never more than [core] max_map_length.",
+    ),
+    Option(
+        "pool",
+        "",
+        "string",
+        "The Airflow pool of steps; each takes as many of its slots as its ResourceRequirement asks for cores. Give it "
+        "as many slots as the workers have cores. Empty: default_pool.",
+        "cwl_cores",
+    ),
+    Option(
+        "max_pool_slots",
+        "16",
+        "integer",
+        "Most slots of the pool that a step takes: Airflow never starts a task that needs more than there are.",
+    ),
+    Option(
+        "queues",
+        "",
+        "string",
+        "Which steps go to which queue (Celery): a JSON list, the first entry counts whose minimum of cores and ram "
+        "(MiB) the step's ResourceRequirement reaches. Empty: [operators] default_queue for all.",
+        '[{"queue": "highmem", "ram": 64000}, {"queue": "large", "cores": 16}]',
+    ),
+    Option(
+        "kubernetes_resources",
+        "False",
+        "boolean",
+        "Ask Kubernetes for the cores and the memory of a step's ResourceRequirement (executor_config, pod_override). "
+        "Needs the provider apache-airflow-providers-cncf-kubernetes.",
     ),
     Option(
         "mpi_config_file",
@@ -274,6 +304,33 @@ def output_roots() -> tuple[Path, ...]:
 def scatter_max_tasks() -> int:
     """Most task instances that a scattered step may have."""
     return max(1, min(int(number("scatter_max_tasks")), _conf().getint("core", "max_map_length")))
+
+
+def parallelism() -> int:
+    """How many tasks Airflow runs at the same time."""
+    return max(1, _conf().getint("core", "parallelism"))
+
+
+def queues() -> list[dict[str, Any]]:
+    """Return the rules for queues: ``{"queue": str, "cores"?: number, "ram"?: MiB}``, in their order."""
+    value = text("queues")
+    try:
+        rules = json.loads(value) if value.strip() else []
+    except ValueError as error:
+        raise ConfigError(f"[{SECTION}] queues must be JSON: {error}.") from None
+    if not isinstance(rules, list) or not all(_is_queue_rule(rule) for rule in rules):
+        raise ConfigError(
+            f'[{SECTION}] queues must be a list such as [{{"queue": "highmem", "ram": 64000}}], not {value}.'
+        )
+    return rules
+
+
+def _is_queue_rule(rule: Any) -> bool:
+    return (
+        isinstance(rule, dict)
+        and isinstance(rule.get("queue"), str)
+        and all(isinstance(rule.get(name, 0), (int, float)) for name in ("cores", "ram"))
+    )
 
 
 def container_engine() -> str:

@@ -18,12 +18,15 @@ def escaping_link(outputs: Any, folders: tuple[Path, ...], inputs: Any) -> str |
 
     ``outputs`` and ``inputs`` hold File and Directory objects at any depth.
     """
+    links = [link for path in local_paths(outputs) for link in _links(path)]
+    if not links:
+        return None
     roots = [path.resolve() for path in (*folders, *local_paths(inputs))]
-    for path in local_paths(outputs):
-        for link in _links(path):
-            if not any(link.resolve().is_relative_to(root) for root in roots):
-                return link.name
-    return None
+    return next((link.name for link in links if not _is_within(link.resolve(), roots)), None)
+
+
+def _is_within(path: Path, roots: list[Path]) -> bool:
+    return any(path.is_relative_to(root) for root in roots)
 
 
 def _links(path: Path) -> Iterator[Path]:

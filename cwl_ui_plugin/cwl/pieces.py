@@ -11,6 +11,7 @@ from cwltool.context import LoadingContext, RuntimeContext
 from cwltool.errors import WorkflowException
 from cwltool.loghandler import _logger
 from cwltool.process import Process
+from cwltool.process import _names as job_names
 from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import WorkflowStateItem, aslist
 from cwltool.workflow import Workflow, default_make_tool
@@ -35,6 +36,7 @@ class OneStep(Workflow):
 
     def _attempt(self, state: dict[str, WorkflowStateItem | None], callback: Any, context: RuntimeContext) -> Any:
         """Yield the jobs of the step for these values of its sources."""
+        job_names.clear()  # cwltool would look for a free name for the log, longer for each element
         job = WorkflowJob(self, context)
         job.processStatus = "success"
         job.state = state

@@ -91,6 +91,10 @@ class Step:
     """Whether that is a requirement, not a hint: it can't run without."""
     steps: tuple[Step, ...] = ()
     """The steps of its subworkflow, where these are tasks of their own."""
+    resources: dict[str, Any] = field(default_factory=dict)
+    """What its ResourceRequirement asks for at least: ``{"cores", "ram"}``, each a number or an expression."""
+    resource_inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Where inputs that such an expression may name come from: ``{name: {"input": of the job, "default": value}}``."""
 
     @property
     def start_piece(self) -> str:

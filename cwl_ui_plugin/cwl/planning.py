@@ -16,6 +16,7 @@ from cwltool.workflow import Workflow
 
 from cwl_ui_plugin.cwl.errors import DocumentError
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
+from cwl_ui_plugin.cwl.requirements import needs_a_job
 from cwl_ui_plugin.cwl.secrets import secret_inputs
 
 JOB_REQUIREMENTS = "cwl:requirements"
@@ -24,6 +25,9 @@ LONGEST_TASK_NAME = 100
 RESERVED_TASK_IDS = ("CWLJobDispatcher", "CWLJobGatherer")
 _CWL_NAMESPACES = ("http://commonwl.org/cwltool#", "https://w3id.org/cwl/cwl#", "https://w3id.org/cwl/salad#")
 _DEEPEST_TYPE = 50
+_RESOURCES = ("cores", "ram")
+_FromJob = dict[str, dict[str, Any]]
+"""By the full id of an input: the name of the job's input that it is, and its default."""
 _LOOP = "http://commonwl.org/cwltool#Loop"
 
 
@@ -41,7 +45,9 @@ def make_plan(process: Process, main: str, engine: str) -> Plan:
         doc=_text(tool.get("doc")),
         inputs=tuple(_parameter(item, definitions, shortname(item["id"]) in secrets) for item in tool["inputs"]),
         outputs=tuple(_parameter(item, definitions) for item in tool["outputs"]),
-        steps=_steps(process) if isinstance(process, Workflow) else (_tool_step(process, main),),
+        steps=_steps(process, _inputs_of_job(process))
+        if isinstance(process, Workflow)
+        else (_tool_step(process, main),),
         namespaces=dict(namespaces),
         engine=engine,
     )
@@ -115,10 +121,11 @@ def _last_name(name: str) -> str:
     return name.rsplit("#", 1)[-1].rsplit("/", 1)[-1]
 
 
-def _steps(workflow: Workflow, piece: str = "", prefix: str = "") -> tuple[Step, ...]:
+def _steps(workflow: Workflow, from_job: _FromJob, piece: str = "", prefix: str = "") -> tuple[Step, ...]:
     """Return the steps, each after those that it reads from; among equals in the order of the document.
 
-    ``piece`` and ``prefix`` are what the names of pieces and the ids of tasks begin with, in a subworkflow.
+    ``from_job`` says which inputs of the workflow are inputs of the job; ``piece`` and ``prefix`` are what the names of
+    pieces and the ids of tasks begin with, in a subworkflow.
     """
     made_by = {output["id"]: step.id for step in workflow.steps for output in step.tool["outputs"]}
     reads = {step["id"]: _sources(step) for step in workflow.tool["steps"]}
@@ -139,13 +146,17 @@ def _steps(workflow: Workflow, piece: str = "", prefix: str = "") -> tuple[Step,
     task_ids = _task_ids([shortname(name) for name in order], prefix)
     known = {step.id: step for step in workflow.steps}
     return tuple(
-        _step(known[name], f"{piece}step-{number}", task_ids[number], reads[name], upstream[name])
+        _step(known[name], from_job, f"{piece}step-{number}", task_ids[number], reads[name], upstream[name])
         for number, name in enumerate(order)
     )
 
 
-def _step(step: Any, piece: str, task_id: str, sources: tuple[str, ...], upstream: tuple[str, ...]) -> Step:
+def _step(
+    step: Any, from_job: _FromJob, piece: str, task_id: str, sources: tuple[str, ...], upstream: tuple[str, ...]
+) -> Step:
     tool = step.embedded_tool
+    inputs = _step_inputs_of_job(step, from_job)
+    resources = _resources(tool)
     return Step(
         id=shortname(step.id),
         full_id=step.id,
@@ -163,7 +174,9 @@ def _step(step: Any, piece: str, task_id: str, sources: tuple[str, ...], upstrea
         when=step.tool.get("when"),
         container=_image(tool),
         needs_container=_needs_container(tool),
-        steps=_steps(tool, f"{piece}.", f"{task_id}.") if has_tasks_of_its_own(step) else (),
+        steps=_steps(tool, _passed_on(tool, inputs), f"{piece}.", f"{task_id}.") if has_tasks_of_its_own(step) else (),
+        resources=resources,
+        resource_inputs=inputs if needs_a_job(resources) else {},
     )
 
 
@@ -189,7 +202,59 @@ def _tool_step(process: Process, main: str) -> Step:
         outputs=tuple(shortname(item["id"]) for item in process.tool["outputs"]),
         container=_image(process),
         needs_container=_needs_container(process),
+        resources=(resources := _resources(process)),
+        resource_inputs=_by_short_name(_inputs_of_job(process)) if needs_a_job(resources) else {},
     )
+
+
+def _inputs_of_job(process: Process) -> _FromJob:
+    """Return the inputs of the document: all are inputs of the job."""
+    return {item["id"]: _from_job(shortname(item["id"]), item.get("default")) for item in process.tool["inputs"]}
+
+
+def _step_inputs_of_job(step: Any, from_job: _FromJob) -> dict[str, dict[str, Any]]:
+    """Return the inputs of a step that are inputs of the job, as they are: no link in between changes them."""
+    scattered = aslist(step.tool.get("scatter") or [])
+    defaults = {shortname(item["id"]): item.get("default") for item in step.embedded_tool.tool["inputs"]}
+    found = {}
+    for item in step.tool["inputs"]:
+        name, sources = shortname(item["id"]), aslist(item.get("source") or [])
+        if item["id"] in scattered or item.get("valueFrom") or len(sources) > 1:
+            continue
+        default = item.get("default", defaults.get(name))
+        if not sources:
+            found[name] = _from_job("", default)
+        elif sources[0] in from_job:
+            known = from_job[sources[0]]
+            found[name] = {**known, "default": default if known["default"] is None else known["default"]}
+    return found
+
+
+def _passed_on(workflow: Process, inputs: dict[str, dict[str, Any]]) -> _FromJob:
+    """Return which inputs of a subworkflow are inputs of the job."""
+    names = {item["id"]: shortname(item["id"]) for item in workflow.tool["inputs"]}
+    return {full_id: inputs[name] for full_id, name in names.items() if name in inputs}
+
+
+def _from_job(name: str, default: Any) -> dict[str, Any]:
+    return {"input": name, "default": default if isinstance(default, (int, float)) else None}
+
+
+def _by_short_name(from_job: _FromJob) -> dict[str, dict[str, Any]]:
+    return {shortname(name): source for name, source in from_job.items()}
+
+
+def _resources(process: Process) -> dict[str, Any]:
+    """Return what a tool asks for at least; of a workflow, the most that any of its tools asks for in numbers."""
+    if isinstance(process, Workflow):
+        inner = [_resources(step.embedded_tool) for step in process.steps]
+        numbers = {
+            name: [asked[name] for asked in inner if isinstance(asked.get(name), (int, float))] for name in _RESOURCES
+        }
+        return {name: max(found) for name, found in numbers.items() if found}
+    requirement: Any = process.get_requirement("ResourceRequirement")[0] or {}
+    asked = {name: requirement.get(f"{name}Min", requirement.get(f"{name}Max")) for name in _RESOURCES}
+    return {name: _plain(value) for name, value in asked.items() if value is not None}
 
 
 def _sources(step: dict[str, Any]) -> tuple[str, ...]:

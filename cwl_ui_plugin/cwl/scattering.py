@@ -89,8 +89,8 @@ def run_elements(
     work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
     executor = SingleJobExecutor() if len(workflow.chosen) == 1 else MultithreadedJobExecutor()
     summary = run_process(work, workflow, {}, executor)
+    check_links(work, [outputs for outputs, _status in workflow.results.values()])
     for index, (outputs, status) in sorted(workflow.results.items()):
-        check_links(work, outputs)
         results[str(index)] = [plain_outputs(outputs), status]
         if status == "success":
             kept.keep(keys[index], outputs)

@@ -25,6 +25,7 @@ from cwl_ui_plugin.dags.operators import (
     CwlStepOperator,
     Document,
 )
+from cwl_ui_plugin.dags.resources import task_arguments
 from cwl_ui_plugin.library.documents import local_document
 from cwl_ui_plugin.library.store import StoredVersion
 
@@ -120,7 +121,9 @@ def _adder(step: Step) -> Callable[[Step, dict[str, Any]], _StepTasks]:
 
 
 def _add_simple(step: Step, common: dict[str, Any]) -> _StepTasks:
-    task = CwlStepOperator(task_id=step.task_id, task_display_name=_label(step), doc_md=step.doc, **common)
+    task = CwlStepOperator(
+        task_id=step.task_id, task_display_name=_label(step), doc_md=step.doc, **task_arguments(step), **common
+    )
     return _StepTasks(task, task)
 
 
@@ -133,6 +136,7 @@ def _add_scattered(step: Step, common: dict[str, Any]) -> _StepTasks:
             task_display_name=_label(step),
             doc_md=step.doc,
             map_index_template=f"{{{{ {names.ELEMENTS_LABEL} }}}}",
+            **task_arguments(step),
             **common,
         ).expand(batch=scatter.output)
         gather = CwlCollectOperator(task_id=names.gather_task(step.task_id), elements_task=step.task_id, **common)

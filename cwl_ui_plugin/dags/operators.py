@@ -188,7 +188,7 @@ class CwlScatterOperator(_StepOperator):
             labels = scattering.element_labels(
                 self.document.compiled, self.document.source, self.step, self.source_values(context)
             )
-        return batches(labels, config.scatter_max_tasks())
+        return batches(labels, most_batches(len(labels)))
 
 
 class CwlElementsOperator(_StepOperator):
@@ -297,6 +297,16 @@ class CwlGatherOperator(_CwlOperator):
                 outputs = execution.finish(self.document.compiled, self.document.source, values, folder)
         run_folder.remove_run_tmp(run.dag_id, run.run_id)
         return dict(packed(outputs))
+
+
+def most_batches(count: int) -> int:
+    """Return how many task instances a number of elements gets: one for each, or enough to keep all workers busy.
+
+    More batches than can run at the same time would only add the cost of their tasks; twice as many even out batches
+    that take longer than others.
+    """
+    most = config.scatter_max_tasks()
+    return most if count <= most else min(most, 2 * config.parallelism())
 
 
 def batches(labels: Sequence[str], most: int) -> list[dict[str, Any]]:

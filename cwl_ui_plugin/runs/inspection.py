@@ -84,7 +84,7 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
             summary=_summary(run, _percent(done, len(steps))),
             steps=tuple(steps),
             error=_error(str(run.state), steps, run.note),
-            job=_shown_job(conf.get("job"), version),
+            job=_shown_job(conf.get("job"), dag_id, version),
             outputs=unpacked(xcoms.get((GATHERER, -1, "return_value"))),
             version=version,
             has_signature=bool(conf.get(SIGNATURE)),
@@ -92,9 +92,10 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
         )
 
 
-def _shown_job(job: Any, version: StoredVersion | None) -> dict[str, Any]:
+def _shown_job(job: Any, dag_id: str, version: str | None) -> dict[str, Any]:
     """Return the job of a run without the inputs that the workflow says are secret."""
-    hidden = {item.id for item in version.plan.inputs if item.is_secret} if version else set()
+    stored = stored_version(dag_id, version) if version else None
+    hidden = {item.id for item in stored.plan.inputs if item.is_secret} if stored else set()
     return {name: value for name, value in job.items() if name not in hidden} if isinstance(job, dict) else {}
 
 

@@ -158,3 +158,59 @@ def test_a_file_of_the_upload_may_be_included(tmp_path: Path) -> None:
     folder = upload(tmp_path / "upload", main=TOOL + "doc: {$include: about.txt}\n")
     (folder / "about.txt").write_text("Says it.")
     assert compiling.compile_document(folder, "main.cwl", tmp_path / "compiled").doc == "Says it."
+
+
+RESOURCES = """
+cwlVersion: v1.2
+$graph:
+- class: Workflow
+  id: main
+  requirements:
+    SubworkflowFeatureRequirement: {}
+    ScatterFeatureRequirement: {}
+    StepInputExpressionRequirement: {}
+  inputs: {n: {type: int, default: 4}, many: "int[]"}
+  outputs: []
+  steps:
+    direct: {run: "#tool", in: {threads: n}, out: []}
+    own: {run: "#tool", in: {threads: {default: 9}}, out: []}
+    each: {run: "#tool", scatter: threads, in: {threads: many}, out: []}
+    changed: {run: "#tool", in: {threads: {source: n, valueFrom: $(1)}}, out: []}
+    deep: {run: "#inner", in: {m: n}, out: []}
+    fixed: {run: "#fixed", in: [], out: []}
+- class: Workflow
+  id: inner
+  inputs: {m: int}
+  outputs: []
+  steps:
+    within: {run: "#tool", in: {threads: m}, out: []}
+- class: CommandLineTool
+  id: tool
+  baseCommand: "true"
+  requirements: {ResourceRequirement: {coresMin: $(inputs.threads), ramMax: 500}}
+  inputs: {threads: int}
+  outputs: []
+- class: CommandLineTool
+  id: fixed
+  baseCommand: "true"
+  hints: {ResourceRequirement: {coresMin: 2, coresMax: 4, ramMin: 1000}}
+  inputs: []
+  outputs: []
+"""
+
+
+def test_the_plan_says_what_each_step_asks_of_the_machine(tmp_path: Path) -> None:
+    plan = compiled(tmp_path, main=RESOURCES)
+    steps = {step.id: step for _depth, step in plan.all_steps()}
+    assert steps["fixed"].resources == {"cores": 2, "ram": 1000}
+    assert steps["direct"].resources == {"cores": "$(inputs.threads)", "ram": 500}
+    from_job = {"threads": {"input": "n", "default": 4}}
+    assert {name: step.resource_inputs for name, step in steps.items()} == {
+        "direct": from_job,
+        "own": {"threads": {"input": "", "default": 9}},
+        "each": {},
+        "changed": {},
+        "deep": {},
+        "within": from_job,
+        "fixed": {},
+    }

@@ -64,3 +64,25 @@ def test_elements_are_divided_into_even_batches(count: int, most: int, expected:
     assert len(made) == min(count, most)
     assert [index for batch in made for index in range(batch["first"], batch["last"] + 1)] == list(range(count))
     assert expected is None or [(batch["first"], batch["last"], batch["label"]) for batch in made] == expected
+
+
+@pytest.mark.parametrize(("count", "tasks"), [(5, 20), (20, 20), (21, 8), (10_000, 8)])
+def test_many_elements_get_as_many_batches_as_keep_the_workers_busy(
+    monkeypatch: pytest.MonkeyPatch, count: int, tasks: int
+) -> None:
+    from cwl_ui_plugin.dags.operators import most_batches
+
+    monkeypatch.setenv("AIRFLOW__CWL__SCATTER_MAX_TASKS", "20")
+    monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "4")
+    assert most_batches(count) == tasks
+
+
+def test_a_dag_that_asks_kubernetes_for_resources_can_be_stored(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from cwl_ui_plugin.dags.dag import CWLDAG
+
+    monkeypatch.setenv("AIRFLOW__CWL__KUBERNETES_RESOURCES", "True")
+    stored = DagSerialization.to_dict(CWLDAG("wf", version=add("wf", "one")))
+    task = DagSerialization.from_dict(stored).get_task("a")
+    assert task.executor_config["pod_override"].spec.containers[0].resources.requests["cpu"] == "1000m"
