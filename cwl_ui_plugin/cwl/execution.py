@@ -40,6 +40,7 @@ from schema_salad.ref_resolver import Loader, file_uri, uri_file_path
 
 from cwl_ui_plugin.cwl import javascript, reuse, secrets
 from cwl_ui_plugin.cwl.containers import CID_PREFIX
+from cwl_ui_plugin.cwl.disk import DiskTooFull
 from cwl_ui_plugin.cwl.errors import JobError, StepError
 from cwl_ui_plugin.cwl.links import escaping_link
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
@@ -253,7 +254,8 @@ def ending_badly(step: Step, source: Path, recorder: Recorder | None = None) -> 
         yield
     except (SchemaSaladException, WorkflowException) as error:
         cause = next((problem.message for problem in problems_of(error, source)), str(error))
-        raise _failure(step, recorder or Recorder(Path()), error, "permanentFail", cause) from error
+        status = "temporaryFail" if isinstance(error, DiskTooFull) else "permanentFail"
+        raise _failure(step, recorder or Recorder(Path()), error, status, cause) from error
 
 
 def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from cwltool.job import JobBase
 from cwltool.loghandler import _logger as cwltool_logger
 from cwltool.process import Process
 
+from cwl_ui_plugin.cwl.disk import check_disk
+
 SHOWN_BYTES = 4000
 MOST_COMPLAINTS = 3
 # cwltool says these of every failed step; they tell nothing.
@@ -73,6 +75,7 @@ class Recorder(logging.Handler):
         run, collect = job.run, job.collect_outputs
 
         def watched_run(context: Any, *args: Any) -> None:
+            check_disk(job, self.folder)
             context = context.copy()
             context.default_stdout = (self.folder / "stdout.log").open("ab")
             context.default_stderr = (self.folder / "stderr.log").open("ab")
