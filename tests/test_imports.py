@@ -35,6 +35,19 @@ def test_the_bundle_and_the_provider_info_load_no_cwltool() -> None:
     assert among(modules, CWLTOOL + SERVER) == set()
 
 
+def test_what_every_process_of_airflow_loads_is_light() -> None:
+    modules = loaded_by("import airflow.settings; airflow.settings.initialize()")
+    assert "cwl_ui_plugin.dags.policy" in modules
+    assert among(modules, (*CWLTOOL, *SERVER, "celery", "kubernetes")) == set()
+
+
+def test_a_celery_worker_preloads_before_it_forks() -> None:
+    code = """import sys; sys.argv = ["airflow", "celery", "worker"]
+import airflow.settings; airflow.settings.initialize()
+from celery.signals import worker_init; worker_init.send(None)"""
+    assert {"cwltool.workflow_job", "airflow.sdk.execution_time.task_runner"} <= loaded_by(code)
+
+
 def test_the_api_loads_no_cwltool() -> None:
     assert among(loaded_by("import cwl_ui_plugin.api.rest, cwl_ui_plugin.api.experimental"), CWLTOOL) == set()
 

@@ -1,6 +1,7 @@
 """A cluster policy of Airflow: a step whose needs depend on the inputs of a run gets them when the run is created.
 
-Airflow finds it by the entry point ``airflow.policy`` and calls it for every task instance, of all Dags.
+Airflow finds it by the entry point ``airflow.policy`` and calls it for every task instance, of all Dags. It is also the
+one module of the plugin that a Celery worker imports before it forks.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from airflow import policies
 
+from cwl_ui_plugin.dags.preload import preload_in_celery_worker
 from cwl_ui_plugin.dags.resources import EXECUTOR_KEY, arguments_for_job
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ def apply(task_instance: Any, dag_run: Any) -> None:
     for name, value in arguments.items():
         setattr(task_instance, name, value)
 
+
+preload_in_celery_worker()
 
 # Airflow 3.2 does not hand the run to a policy, and refuses one that asks for it.
 if "dag_run" in inspect.signature(policies.task_instance_mutation_hook).parameters:
