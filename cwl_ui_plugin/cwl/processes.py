@@ -7,6 +7,7 @@ is the environment that they inherit: each carries a *mark*, and a scan of /proc
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import time
@@ -20,6 +21,7 @@ SERVER_VARIABLE = "CWL_UI_PLUGIN_SERVER"
 """The mark of everything that belongs to one standalone server, commands of its tasks included."""
 KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_PR_SET_CHILD_SUBREAPER = 36
 _SHOWN_CHARACTERS = 200
 
 
@@ -34,6 +36,31 @@ class Process:
 
     def __str__(self) -> str:
         return f"pid {self.pid} ({self.command})"
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process below this one whose parent dies (Linux: prctl(2), PR_SET_CHILD_SUBREAPER).
+
+    Whatever a command starts is then a descendant of this process, also after it forked twice or called setsid.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def has_children() -> bool:
+    """Whether this process has a living child, after :func:`adopt_orphans`; True also where that can't be told."""
+    try:
+        lists = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+        return not lists or any(_is_living(int(pid)) for pids in lists for pid in pids.split())
+    except (OSError, ValueError):
+        return True
+
+
+def _is_living(pid: int) -> bool:
+    try:
+        return _status(pid)[0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 def find(mark_prefix: str, variable: str = MARK_VARIABLE) -> list[Process]:

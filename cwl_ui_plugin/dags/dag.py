@@ -105,13 +105,20 @@ def _add_steps(steps: Iterable[Step], start: Any, common: dict[str, Any]) -> dic
     ``start`` is the task that has the values of the workflow's inputs.
     """
     tasks: dict[str, Any] = {}
+    steps = list(steps)
+    made = {name for step in steps for name in step.outputs}
     for step in steps:
         before = [tasks[upstream] for upstream in step.upstream]
-        sources = [start.task_id, *(task.task_id for task in before)]
+        sources = [task.task_id for task in ([start] if _reads_start(step, made) else []) + before]
         added = _adder(step)(step, {**common, "step": step, "sources": sources})
         added.first.set_upstream(before or start)
         tasks[step.id] = added.last
     return tasks
+
+
+def _reads_start(step: Step, made: set[str]) -> bool:
+    """Whether a step reads inputs of its workflow, or has to hear from its start that all of it is skipped."""
+    return not step.upstream or any(source not in made for source in step.sources)
 
 
 def _adder(step: Step) -> Callable[[Step, dict[str, Any]], _StepTasks]:

@@ -130,13 +130,17 @@ def lease(task: TaskTry, grace: float) -> Iterator[None]:
         LeasedError: some processes outlived SIGKILL; the lease stays.
 
     """
+    processes.adopt_orphans()
     _write_lease(task)
-    ended_well = False
     try:
         yield
-        ended_well = True
-    finally:
-        give_back(task, grace, may_have_containers=not ended_well)
+    except BaseException:
+        give_back(task, grace)
+        raise
+    if processes.has_children():
+        give_back(task, grace, may_have_containers=False)
+    else:
+        task.lease_file.unlink(missing_ok=True)
 
 
 def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) -> None:

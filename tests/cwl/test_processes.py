@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -47,3 +49,23 @@ def test_processes_of_another_task_live_on(mark: str) -> None:
         assert other.poll() is None
     finally:
         other.communicate(b"\n")
+
+
+@pytest.mark.parametrize("kind", ["own session", "orphan"])
+def test_a_process_that_escapes_is_still_a_child_of_one_that_adopts_orphans(mark: str, kind: str) -> None:
+    def look(answer: Any) -> None:
+        processes.adopt_orphans()
+        before = processes.has_children()
+        subprocess.run(["sh", "-c", ESCAPES[kind] + " & exit 0"], env={**os.environ, processes.MARK_VARIABLE: mark})
+        while not processes.find(mark):
+            pass
+        during = processes.has_children()
+        processes.end(mark, 0.3)
+        answer.send((before, during, processes.has_children()))
+
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=look, args=(sender,))
+    process.start()
+    assert receiver.poll(30)
+    assert receiver.recv() == (False, True, False)
+    process.join(10)
