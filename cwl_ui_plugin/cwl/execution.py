@@ -19,7 +19,6 @@ from cwltool.builder import Builder
 from cwltool.context import RuntimeContext
 from cwltool.errors import UnsupportedRequirement, WorkflowException
 from cwltool.executors import JobExecutor, MultithreadedJobExecutor, SingleJobExecutor
-from cwltool.job import ContainerCommandLineJob
 from cwltool.loghandler import _logger as cwltool_logger
 from cwltool.loghandler import defaultStreamHandler
 from cwltool.mpi import MpiConfig
@@ -49,6 +48,7 @@ from cwl_ui_plugin.cwl.plan import END_PIECE, START_PIECE, Step, read_piece, rea
 from cwl_ui_plugin.cwl.problems import problems_of
 from cwl_ui_plugin.cwl.processes import MARK_VARIABLE, SERVER_VARIABLE
 from cwl_ui_plugin.cwl.recording import Recorder
+from cwl_ui_plugin.cwl.shortcuts import take_shortcuts
 
 Values = dict[str, list[Any]]
 JOB_REQUIREMENTS = "cwl:requirements"
@@ -99,8 +99,7 @@ def preload() -> None:
     if defaultStreamHandler in cwltool_logger.handlers:
         cwltool_logger.removeHandler(defaultStreamHandler)  # Airflow's task log has it already
     javascript.use_shipped_node()
-    # It only logs a container's memory, and first waits a second for each.
-    ContainerCommandLineJob.docker_monitor = lambda *_arguments: None  # type: ignore[method-assign]
+    take_shortcuts()
 
 
 def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, settings: RunSettings) -> Values:

@@ -91,6 +91,8 @@ class Step:
     """Whether that is a requirement, not a hint: it can't run without."""
     steps: tuple[Step, ...] = ()
     """The steps of its subworkflow, where these are tasks of their own."""
+    output_sources: tuple[str, ...] = ()
+    """The full ids that the outputs of that subworkflow are made from."""
     resources: dict[str, Any] = field(default_factory=dict)
     """What its ResourceRequirement asks for at least: ``{"cores", "ram"}``, each a number or an expression."""
     resource_inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -123,6 +125,8 @@ class Plan:
     inputs: tuple[Parameter, ...]
     outputs: tuple[Parameter, ...]
     steps: tuple[Step, ...]
+    output_sources: tuple[str, ...] = ()
+    """The full ids that the outputs are made from."""
     namespaces: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     engine: str = ""
@@ -149,7 +153,8 @@ class Plan:
         data["inputs"] = tuple(_parameter(item) for item in data["inputs"])
         data["outputs"] = tuple(_parameter(item) for item in data["outputs"])
         data["steps"] = tuple(_step(item) for item in data["steps"])
-        data["warnings"] = tuple(data["warnings"])
+        for name in ("warnings", "output_sources"):
+            data[name] = tuple(data[name])
         return cls(**data)
 
 
@@ -170,7 +175,7 @@ def _parameter(data: dict[str, Any]) -> Parameter:
 
 
 def _step(data: dict[str, Any]) -> Step:
-    tuples = {key: tuple(data[key]) for key in ("upstream", "sources", "outputs", "scatter")}
+    tuples = {key: tuple(data.get(key, ())) for key in ("upstream", "sources", "outputs", "scatter", "output_sources")}
     return Step(**{**data, **tuples, "steps": tuple(_step(item) for item in data.get("steps", ()))})
 
 

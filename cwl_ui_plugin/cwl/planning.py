@@ -48,6 +48,7 @@ def make_plan(process: Process, main: str, engine: str) -> Plan:
         steps=_steps(process, _inputs_of_job(process))
         if isinstance(process, Workflow)
         else (_tool_step(process, main),),
+        output_sources=_output_sources(process),
         namespaces=dict(namespaces),
         engine=engine,
     )
@@ -175,6 +176,7 @@ def _step(
         container=_image(tool),
         needs_container=_needs_container(tool),
         steps=_steps(tool, _passed_on(tool, inputs), f"{piece}.", f"{task_id}.") if has_tasks_of_its_own(step) else (),
+        output_sources=_output_sources(tool) if isinstance(tool, Workflow) else (),
         resources=resources,
         resource_inputs=inputs if needs_a_job(resources) else {},
     )
@@ -259,6 +261,14 @@ def _resources(process: Process) -> dict[str, Any]:
 
 def _sources(step: dict[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source for item in step["in"] for source in aslist(item.get("source") or [])))
+
+
+def _output_sources(process: Process) -> tuple[str, ...]:
+    """Return what the outputs of a workflow are made from; those of a tool are its own."""
+    if not isinstance(process, Workflow):
+        return tuple(shortname(item["id"]) for item in process.tool["outputs"])
+    sources = (source for item in process.tool["outputs"] for source in aslist(item.get("outputSource") or []))
+    return tuple(dict.fromkeys(sources))
 
 
 def _task_ids(names: list[str], prefix: str = "") -> list[str]:

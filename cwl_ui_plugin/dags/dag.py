@@ -85,7 +85,7 @@ def _add_tasks(dag: DAG, plan: Plan, document: Document) -> None:
     dispatcher = CwlDispatchOperator(task_id=names.DISPATCHER, **common)
     tasks = _add_steps(plan.steps, dispatcher, common)
     gatherer = CwlGatherOperator(
-        task_id=names.GATHERER, sources=[names.DISPATCHER, *(task.task_id for task in tasks.values())], **common
+        task_id=names.GATHERER, sources=_sources_of(plan.output_sources, plan.steps, tasks, dispatcher), **common
     )
     gatherer.set_upstream(_last(plan.steps, tasks) or dispatcher)
 
@@ -114,6 +114,12 @@ def _add_steps(steps: Iterable[Step], start: Any, common: dict[str, Any]) -> dic
         added.first.set_upstream(before or start)
         tasks[step.id] = added.last
     return tasks
+
+
+def _sources_of(names_read: Iterable[str], steps: Iterable[Step], tasks: dict[str, Any], start: Any) -> list[str]:
+    """Return the tasks that have the values that outputs are made from."""
+    maker = {name: tasks[step.id].task_id for step in steps for name in step.outputs}
+    return list(dict.fromkeys(maker.get(name, start.task_id) for name in names_read))
 
 
 def _reads_start(step: Step, made: set[str]) -> bool:
@@ -157,7 +163,8 @@ def _add_subworkflow(step: Step, common: dict[str, Any]) -> _StepTasks:
     with _group(names.steps_group(step.task_id), step, common):
         enter = CwlEnterOperator(task_id=names.inputs_task(step.task_id), **common)
         tasks = _add_steps(step.steps, enter, inherited)
-        sources = [enter.task_id, *(task.task_id for task in tasks.values())]
+        sources = _sources_of(step.output_sources, step.steps, tasks, enter)
+        sources = list(dict.fromkeys([enter.task_id, *sources]))  # it tells whether all of it is skipped
         leave = CwlLeaveOperator(
             task_id=step.task_id,
             task_display_name=_label(step),

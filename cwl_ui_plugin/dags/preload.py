@@ -14,14 +14,20 @@ from typing import Any
 from airflow.listeners import hookimpl
 
 log = logging.getLogger(__name__)
+_OWN_MODULES = (
+    "cwl_ui_plugin.dags.bundle",
+    "cwl_ui_plugin.dags.conf",
+    "cwl_ui_plugin.dags.stored",
+    "cwl_ui_plugin.cwl.jobs",
+    "cwl_ui_plugin.cwl.nesting",
+    "cwl_ui_plugin.cwl.scattering",
+)
 # What each task process of a Celery worker would import by itself; the LocalExecutor's processes have it already.
-_TASK_MODULES = (
+_AIRFLOWS_MODULES = (
     "airflow.sdk.execution_time.task_runner",
     "airflow.sdk.execution_time.supervisor",
     "airflow.dag_processing.dagbag",
     "airflow.dag_processing.bundles.manager",
-    "cwl_ui_plugin.dags.bundle",
-    "cwl_ui_plugin.dags.dag",
 )
 
 
@@ -42,7 +48,7 @@ def preload_in_celery_worker() -> None:
 
 
 def _on_worker_init(**_kwargs: Any) -> None:
-    _preload(*_TASK_MODULES)
+    _preload(*_AIRFLOWS_MODULES)
 
 
 def _preload(*modules: str) -> None:
@@ -52,7 +58,7 @@ def _preload(*modules: str) -> None:
     if not config.flag("preload"):
         return
     try:
-        for module in modules:
+        for module in (*modules, *_OWN_MODULES):
             import_module(module)
         from cwl_ui_plugin.cwl.execution import preload
 

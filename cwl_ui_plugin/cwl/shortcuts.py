@@ -1,0 +1,33 @@
+"""What cwltool does anew in each process, or waits for, without need; done once, or not at all."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from typing import Any
+
+from cwltool import process
+from cwltool.job import ContainerCommandLineJob
+from schema_salad.avro.schema import Names
+from schema_salad.ref_resolver import Loader
+from schema_salad.schema import make_avro_schema
+
+
+def take_shortcuts() -> None:
+    """Change cwltool's modules, in this process and in those that it forks."""
+    # It only logs a container's memory, and first waits a second for each.
+    ContainerCommandLineJob.docker_monitor = lambda *_arguments: None  # type: ignore[method-assign]
+    # Each Process asks for the same schemas of File, Directory and Any, and adds names of its own.
+    process.make_avro_schema = _base_names  # type: ignore
+
+
+def _base_names(_schemas: Any, _loader: Any) -> Names:
+    names = copy.copy(_names_of_files())
+    names.names = dict(names.names)
+    return names
+
+
+@cache
+def _names_of_files() -> Names:
+    process.get_schema("v1.0")  # sets the three schemas
+    return make_avro_schema([process.SCHEMA_FILE, process.SCHEMA_DIR, process.SCHEMA_ANY], Loader({}))
