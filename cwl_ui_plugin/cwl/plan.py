@@ -154,7 +154,7 @@ class Plan:
         data["outputs"] = tuple(_parameter(item) for item in data["outputs"])
         data["steps"] = tuple(_step(item) for item in data["steps"])
         for name in ("warnings", "output_sources"):
-            data[name] = tuple(data[name])
+            data[name] = tuple(data.get(name, ()))
         return cls(**data)
 
 
