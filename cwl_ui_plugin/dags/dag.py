@@ -25,7 +25,7 @@ from cwl_ui_plugin.dags.operators import (
     CwlStepOperator,
     Document,
 )
-from cwl_ui_plugin.dags.resources import task_arguments
+from cwl_ui_plugin.dags.resources import ExecutorRules
 from cwl_ui_plugin.library.documents import local_document
 from cwl_ui_plugin.library.store import StoredVersion
 
@@ -83,7 +83,7 @@ class _StepTasks:
 def _add_tasks(dag: DAG, plan: Plan, document: Document) -> None:
     common: dict[str, Any] = {"dag": dag, "document": document, "trigger_rule": TRIGGER_RULE, **_retries()}
     dispatcher = CwlDispatchOperator(task_id=names.DISPATCHER, **common)
-    tasks = _add_steps(plan.steps, dispatcher, common)
+    tasks = _add_steps(plan.steps, dispatcher, common, ExecutorRules.configured())
     gatherer = CwlGatherOperator(
         task_id=names.GATHERER, sources=_sources_of(plan.output_sources, plan.steps, tasks, dispatcher), **common
     )
@@ -99,7 +99,7 @@ def _retries() -> dict[str, Any]:
     }
 
 
-def _add_steps(steps: Iterable[Step], start: Any, common: dict[str, Any]) -> dict[str, Any]:
+def _add_steps(steps: Iterable[Step], start: Any, common: dict[str, Any], rules: ExecutorRules) -> dict[str, Any]:
     """Add the tasks of the steps of a (sub)workflow; return, by step, the task that has its values.
 
     ``start`` is the task that has the values of the workflow's inputs.
@@ -110,7 +110,7 @@ def _add_steps(steps: Iterable[Step], start: Any, common: dict[str, Any]) -> dic
     for step in steps:
         before = [tasks[upstream] for upstream in step.upstream]
         sources = [task.task_id for task in ([start] if _reads_start(step, made) else []) + before]
-        added = _adder(step)(step, {**common, "step": step, "sources": sources})
+        added = _adder(step)(step, {**common, "step": step, "sources": sources}, rules)
         added.first.set_upstream(before or start)
         tasks[step.id] = added.last
     return tasks
@@ -127,20 +127,20 @@ def _reads_start(step: Step, made: set[str]) -> bool:
     return not step.upstream or any(source not in made for source in step.sources)
 
 
-def _adder(step: Step) -> Callable[[Step, dict[str, Any]], _StepTasks]:
+def _adder(step: Step) -> Callable[[Step, dict[str, Any], ExecutorRules], _StepTasks]:
     if step.steps:
         return _add_subworkflow
     return _add_scattered if step.scatter else _add_simple
 
 
-def _add_simple(step: Step, common: dict[str, Any]) -> _StepTasks:
+def _add_simple(step: Step, common: dict[str, Any], rules: ExecutorRules) -> _StepTasks:
     task = CwlStepOperator(
-        task_id=step.task_id, task_display_name=_label(step), doc_md=step.doc, **task_arguments(step), **common
+        task_id=step.task_id, task_display_name=_label(step), doc_md=step.doc, **rules.task_arguments(step), **common
     )
     return _StepTasks(task, task)
 
 
-def _add_scattered(step: Step, common: dict[str, Any]) -> _StepTasks:
+def _add_scattered(step: Step, common: dict[str, Any], rules: ExecutorRules) -> _StepTasks:
     """Add a group: which elements there are, a mapped task that runs them, and what puts their outputs together."""
     with _group(names.scatter_group(step.task_id), step, common):
         scatter = CwlScatterOperator(task_id=names.scatter_task(step.task_id), **common)
@@ -149,7 +149,7 @@ def _add_scattered(step: Step, common: dict[str, Any]) -> _StepTasks:
             task_display_name=_label(step),
             doc_md=step.doc,
             map_index_template=f"{{{{ {names.ELEMENTS_LABEL} }}}}",
-            **task_arguments(step),
+            **rules.task_arguments(step),
             **common,
         ).expand(batch=scatter.output)
         gather = CwlCollectOperator(task_id=names.gather_task(step.task_id), elements_task=step.task_id, **common)
@@ -157,12 +157,12 @@ def _add_scattered(step: Step, common: dict[str, Any]) -> _StepTasks:
     return _StepTasks(scatter, gather)
 
 
-def _add_subworkflow(step: Step, common: dict[str, Any]) -> _StepTasks:
+def _add_subworkflow(step: Step, common: dict[str, Any], rules: ExecutorRules) -> _StepTasks:
     """Add a group: what makes the subworkflow's inputs, its steps, and what hands on its outputs as the step's."""
     inherited = {key: value for key, value in common.items() if key not in ("step", "sources")}
     with _group(names.steps_group(step.task_id), step, common):
         enter = CwlEnterOperator(task_id=names.inputs_task(step.task_id), **common)
-        tasks = _add_steps(step.steps, enter, inherited)
+        tasks = _add_steps(step.steps, enter, inherited, rules)
         sources = _sources_of(step.output_sources, step.steps, tasks, enter)
         sources = list(dict.fromkeys([enter.task_id, *sources]))  # it tells whether all of it is skipped
         leave = CwlLeaveOperator(

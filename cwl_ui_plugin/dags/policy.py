@@ -13,7 +13,7 @@ from typing import Any
 from airflow import policies
 
 from cwl_ui_plugin.dags.preload import preload_in_celery_worker
-from cwl_ui_plugin.dags.resources import EXECUTOR_KEY, arguments_for_job
+from cwl_ui_plugin.dags.resources import EXECUTOR_KEY, ExecutorRules
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,8 @@ def apply(task_instance: Any, dag_run: Any) -> None:
     conf = getattr(dag_run, "conf", None)
     job = conf.get("job") if isinstance(conf, dict) else None
     try:
-        arguments = arguments_for_job(executor_config, job if isinstance(job, dict) else {})
+        rules = ExecutorRules.configured()
+        arguments = rules.arguments_for_job(executor_config, job if isinstance(job, dict) else {})
     except Exception:
         log.exception("The resources of %s can't be told from the job; it gets the default.", task_instance.task_id)
         return

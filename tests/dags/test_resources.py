@@ -12,6 +12,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.plan import Step
 from cwl_ui_plugin.cwl.requirements import Resources, resolve
 from cwl_ui_plugin.dags import policy, resources
+from cwl_ui_plugin.dags.resources import ExecutorRules
 
 STEP = Step(id="align", full_id="#align", task_id="align", piece="step-0", tool="CommandLineTool", tool_name="bwa.cwl")
 BY_JOB = replace(
@@ -43,10 +44,10 @@ def test_numbers_and_references_are_known_before_a_step_runs(
 
 def test_cores_are_slots_of_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__CWL__POOL", "cwl_cores")
-    made = resources.task_arguments(replace(STEP, resources={"cores": 2.5}))
+    made = ExecutorRules.configured().task_arguments(replace(STEP, resources={"cores": 2.5}))
     assert made == {"pool_slots": 3, "pool": "cwl_cores"}
     monkeypatch.setenv("AIRFLOW__CWL__MAX_POOL_SLOTS", "2")
-    assert resources.task_arguments(replace(STEP, resources={"cores": 8}))["pool_slots"] == 2
+    assert ExecutorRules.configured().task_arguments(replace(STEP, resources={"cores": 8}))["pool_slots"] == 2
 
 
 def test_the_first_rule_that_a_step_reaches_chooses_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +55,7 @@ def test_the_first_rule_that_a_step_reaches_chooses_its_queue(monkeypatch: pytes
         "AIRFLOW__CWL__QUEUES", '[{"queue": "huge", "ram": 64000, "cores": 8}, {"queue": "many", "cores": 8}]'
     )
     queues = {
-        name: resources.executor_arguments(Resources(*needs)).get("queue")
+        name: ExecutorRules.configured().executor_arguments(Resources(*needs)).get("queue")
         for name, needs in {"huge": (8, 64000), "many": (8, 256), "none": (7, 64000)}.items()
     }
     assert queues == {"huge": "huge", "many": "many", "none": None}
@@ -69,13 +70,13 @@ def test_rules_that_are_none_are_said_to_be_wrong(monkeypatch: pytest.MonkeyPatc
 
 def test_kubernetes_is_asked_for_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__CWL__KUBERNETES_RESOURCES", "True")
-    made = resources.task_arguments(replace(STEP, resources={"cores": 2, "ram": 4096}))
+    made = ExecutorRules.configured().task_arguments(replace(STEP, resources={"cores": 2, "ram": 4096}))
     (container,) = made["executor_config"]["pod_override"].spec.containers
     assert (container.name, container.resources.requests) == ("base", {"cpu": "2000m", "memory": "4096Mi"})
 
 
 def task_instance(step: Step) -> Any:
-    return SimpleNamespace(task_id="align", queue="default", **resources.task_arguments(step))
+    return SimpleNamespace(task_id="align", queue="default", **ExecutorRules.configured().task_arguments(step))
 
 
 @pytest.mark.parametrize(("conf", "slots"), [({"job": {"n": 5}}, 5), ({"job": {}}, 2), ({}, 2), (None, 2)])
