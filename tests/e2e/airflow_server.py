@@ -99,14 +99,18 @@ class Server:
 
 
 @contextmanager
-def standalone(home: Path, auth: str, *arguments: str) -> Iterator[Server]:
-    """Start ``cwl-ui-plugin standalone`` on a free port; stop it at the end, and see that it stops."""
+def standalone(home: Path, auth: str, *arguments: str, **variables: str) -> Iterator[Server]:
+    """Start ``cwl-ui-plugin standalone`` on a free port; stop it at the end, and see that it stops.
+
+    ``variables`` go into its environment. Without them it runs no containers, whatever is installed on the machine.
+    """
     ready = home.with_suffix(".ready.json")
     log = home.with_suffix(".log")
     (home / "dags").mkdir(parents=True)
     (home / "dags" / "greet.py").write_text(DAG_FILE)
     (home / "dags" / "greet.cwl").write_text(DAG_FILE_DOCUMENT)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
+    environment |= {"AIRFLOW__CWL__CONTAINER_ENGINE": "none"} | variables
     command = [sys.executable, "-m", "cwl_ui_plugin.cli.main", "standalone", "--port", "0", "--home", str(home)]
     command += ["--auth", auth, "--ready-file", str(ready), *arguments]
     with log.open("w") as output:
