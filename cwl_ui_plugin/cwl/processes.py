@@ -7,7 +7,6 @@ is the environment that they inherit: each carries a *mark*, and a scan of /proc
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import time
@@ -43,6 +42,8 @@ def adopt_orphans() -> None:
 
     Whatever a command starts is then a descendant of this process, also after it forked twice or called setsid.
     """
+    import ctypes
+
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

@@ -26,7 +26,6 @@ from cwl_ui_plugin.dags.operators import (
     Document,
 )
 from cwl_ui_plugin.dags.resources import ExecutorRules
-from cwl_ui_plugin.library.documents import local_document
 from cwl_ui_plugin.library.store import StoredVersion
 
 # A step runs when everything before it succeeded or was skipped: the outputs of a skipped step are null (CWL).
@@ -55,7 +54,7 @@ class CWLDAG(DAG):
         **kwargs: Any,
     ) -> None:
         calling_file = _calling_file()
-        found = version or local_document(_resolve(workflow, calling_file), dag_id)
+        found = version or _document_of_file(workflow, calling_file, dag_id)
         plan = found.plan
         settings: dict[str, Any] = {
             "schedule": None,
@@ -207,7 +206,10 @@ def _calling_file() -> str:
     return frame.f_code.co_filename
 
 
-def _resolve(workflow: str | Path | None, calling_file: str) -> Path:
+def _document_of_file(workflow: str | Path | None, calling_file: str, dag_id: str) -> StoredVersion:
+    """Return the compiled document that a Dag file names."""
+    from cwl_ui_plugin.library.documents import local_document  # uploaded workflows need nothing of it
+
     if workflow is None:
         raise TypeError("CWLDAG needs the path of a CWL document: CWLDAG(workflow='x.cwl', dag_id='x').")
-    return Path(calling_file).parent / workflow
+    return local_document(Path(calling_file).parent / workflow, dag_id)
