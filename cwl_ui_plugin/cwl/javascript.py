@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from cwl_utils import sandboxjs
@@ -19,7 +21,25 @@ from cwl_ui_plugin.cwl.errors import StepError
 
 
 class ShippedNodeEngine(NodeJSEngine):
-    """cwl_utils' engine on a Node.js at a known place."""
+    """cwl_utils' engine on a Node.js at a known place: one for the process, where cwl_utils starts one per thread."""
+
+    localdata: Any = SimpleNamespace()
+    _lock = threading.RLock()
+
+    def exec_js_process(self, *args: Any, **kwargs: Any) -> tuple[int, str, str]:
+        """Evaluate an expression; the threads of the elements of a scattered step take turns."""
+        with self._lock:
+            code, stdout, stderr = super().exec_js_process(*args, **kwargs)
+            if code or not stdout:
+                self.end()  # it may have been killed for taking too long, and not be dead yet
+            return code, stdout, stderr
+
+    def end(self) -> None:
+        """End Node.js; the next expression starts another one."""
+        while self.processes_to_kill:
+            process = self.processes_to_kill.popleft()
+            process.kill()
+            process.wait()
 
     def new_js_proc(self, js_text: str, *_arguments: Any, **_options: Any) -> subprocess.Popen[str]:
         """Start Node.js with the program that evaluates expressions."""
@@ -43,10 +63,7 @@ def end_node() -> None:
     """End the Node.js of this process; the next expression starts another one."""
     engine = sandboxjs.get_js_engine()
     if isinstance(engine, ShippedNodeEngine):
-        while engine.processes_to_kill:
-            process = engine.processes_to_kill.popleft()
-            process.kill()
-            process.wait()
+        engine.end()
 
 
 def node_path() -> str:
