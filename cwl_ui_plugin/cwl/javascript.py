@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,12 +20,24 @@ from cwl_utils.sandboxjs import NodeJSEngine
 
 from cwl_ui_plugin.cwl.errors import StepError
 
+_PROGRAM = "cwlNodeEngine.js"
+"""The program of cwl_utils that evaluates expressions."""
+_OPTIONS = ("--v8-pool-size=0",)
+"""Without threads of its own it boots sooner; expressions are small."""
+
 
 class ShippedNodeEngine(NodeJSEngine):
     """cwl_utils' engine on a Node.js at a known place: one for the process, where cwl_utils starts one per thread."""
 
     localdata: Any = SimpleNamespace()
     _lock = threading.RLock()
+
+    def start(self) -> None:
+        """Start Node.js for the expressions to come, and do not wait until it is up."""
+        with self._lock:
+            running = self.localdata.__dict__.setdefault("procs", {})
+            if running.get(_PROGRAM) is None or running[_PROGRAM].poll() is not None:
+                running[_PROGRAM] = self.new_js_proc(files("cwl_utils").joinpath(_PROGRAM).read_text("utf-8"))
 
     def exec_js_process(self, *args: Any, **kwargs: Any) -> tuple[int, str, str]:
         """Evaluate an expression; the threads of the elements of a scattered step take turns."""
@@ -44,7 +57,7 @@ class ShippedNodeEngine(NodeJSEngine):
     def new_js_proc(self, js_text: str, *_arguments: Any, **_options: Any) -> subprocess.Popen[str]:
         """Start Node.js with the program that evaluates expressions."""
         process = subprocess.Popen(
-            [node_path(), "--eval", js_text],
+            [node_path(), *_OPTIONS, "--eval", js_text],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -56,7 +69,16 @@ class ShippedNodeEngine(NodeJSEngine):
 
 def use_shipped_node() -> None:
     """Let expressions be evaluated by the shipped Node.js."""
-    sandboxjs.set_js_engine(ShippedNodeEngine())
+    if not isinstance(sandboxjs.get_js_engine(), ShippedNodeEngine):
+        sandboxjs.set_js_engine(ShippedNodeEngine())
+
+
+def start_node() -> None:
+    """Let Node.js boot while something else is done; it takes longer than most steps need to get ready."""
+    use_shipped_node()
+    engine = sandboxjs.get_js_engine()
+    if isinstance(engine, ShippedNodeEngine):
+        engine.start()
 
 
 def end_node() -> None:

@@ -17,8 +17,15 @@ def take_shortcuts() -> None:
     """Change cwltool's modules, in this process and in those that it forks."""
     # It only logs a container's memory, and first waits a second for each.
     ContainerCommandLineJob.docker_monitor = lambda *_arguments: None  # type: ignore[method-assign]
-    # Each Process asks for the same schemas of File, Directory and Any, and adds names of its own.
+    # Each Process asks for the same schemas of File, Directory and Any, and adds names of its own. For that it makes a
+    # Loader, which makes an HTTP session.
     process.make_avro_schema = _base_names  # type: ignore
+    process.Loader = _no_loader  # type: ignore
+    _names_of_files()
+
+
+def _no_loader(_context: Any) -> None:
+    return None
 
 
 def _base_names(_schemas: Any, _loader: Any) -> Names:

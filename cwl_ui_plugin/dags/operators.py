@@ -5,6 +5,7 @@ A worker of Airflow 3 has no database: values travel as XComs, errors too (key `
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import CwlError, StepError
 from cwl_ui_plugin.cwl.plan import Step, read_plan
+from cwl_ui_plugin.cwl.processes import MARK_VARIABLE
 from cwl_ui_plugin.dags import names, run_folder
 from cwl_ui_plugin.dags.run_folder import TaskTry
 from cwl_ui_plugin.dags.xcom_values import packed, unpacked
@@ -58,6 +60,7 @@ class _CwlOperator(BaseOperator):
             reuse=config.reuse_folder(),
             secrets=run_folder.secrets_file(task.dag_id, task.run_id),
             mpi_config=config.mpi_config_file(),
+            images=config.images_folder(),
         )
 
     @contextmanager
@@ -76,6 +79,7 @@ class _CwlOperator(BaseOperator):
         self._running = task = _task_try(context)
         try:
             with run_folder.lease(task, config.number("stop_grace")):
+                os.environ[MARK_VARIABLE] = task.mark  # of all that this process starts
                 task.folder.mkdir(parents=True, exist_ok=True)
                 yield task
         finally:
@@ -138,7 +142,11 @@ class _StepOperator(_CwlOperator):
     @contextmanager
     def running(self, context: Context) -> Iterator[tuple[TaskTry, RunSettings]]:
         """Have a folder and a lease for commands; write what they print to the task's log."""
+        from cwl_ui_plugin.cwl import javascript
+
         with self.reported(context), self.leased(context) as task:
+            if self.step.javascript:
+                javascript.start_node()
             try:
                 yield task, self.run_settings(task, self.step.container)
             finally:
@@ -164,8 +172,8 @@ class CwlStepOperator(_StepOperator):
         """Return the values of the step's outputs; skip the task where the step's ``when`` is false."""
         from cwl_ui_plugin.cwl import execution
 
-        values = self.source_values(context)
         with self.running(context) as (task, settings):
+            values = self.source_values(context)
             result = execution.run_step(
                 self.document.compiled, self.document.source, self.step, values, task.folder, settings
             )
@@ -205,9 +213,9 @@ class CwlElementsOperator(_StepOperator):
         from cwl_ui_plugin.cwl import scattering
 
         context[names.ELEMENTS_LABEL] = self.batch["label"]  # type: ignore[literal-required]
-        values = self.source_values(context)
         chosen = range(self.batch["first"], self.batch["last"] + 1)
         with self.running(context) as (task, settings):
+            values = self.source_values(context)
             result = scattering.run_elements(
                 self.document.compiled, self.document.source, self.step, values, chosen, task.folder, settings
             )
@@ -250,8 +258,8 @@ class CwlEnterOperator(_StepOperator):
         """Return the values of the subworkflow's inputs; skip the task where the step's ``when`` is false."""
         from cwl_ui_plugin.cwl import nesting
 
-        source_values = self.source_values(context)
         with self.running(context) as (task, settings):
+            source_values = self.source_values(context)
             values = nesting.enter(
                 self.document.compiled, self.document.source, self.step, source_values, task.folder, settings
             )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from cwl_utils import sandboxjs
 
-from cwl_ui_plugin.cwl import javascript
+from cwl_ui_plugin.cwl import compiling, javascript
 
 
 @pytest.fixture
@@ -53,7 +55,42 @@ def test_after_it_was_ended_the_next_expression_starts_another(started: list[obj
     assert len(started) == 2
 
 
+def test_it_can_boot_before_the_first_expression(started: list[object]) -> None:
+    javascript.start_node()
+    javascript.start_node()
+    assert evaluate("3") == 3
+    assert len(started) == 1
+
+
 def test_an_endless_loop_is_ended(started: list[object]) -> None:
     with pytest.raises(sandboxjs.JavascriptException):
         sandboxjs.get_js_engine().eval("{while(true){}}", "", timeout=1)  # type: ignore[union-attr]
     assert evaluate("2") == 2
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_javascript"),
+    [
+        ("plain", False),
+        ("$(inputs.file.path)", False),
+        ("$(inputs.file.path)-$(inputs['a b'][0].size).txt", False),
+        ("$(inputs.file.size * 2)", True),
+        ("${return 1;}", True),
+        ("$(inputs.a)$(1 + 1)", True),
+    ],
+)
+def test_a_step_says_whether_it_will_evaluate_javascript(tmp_path: Path, expression: str, is_javascript: bool) -> None:
+    (tmp_path / "source").mkdir()
+    tool = {
+        "cwlVersion": "v1.2",
+        "class": "CommandLineTool",
+        "requirements": {"InlineJavascriptRequirement": {"expressionLib": ["function f() {return $(1 + 1);}"]}},
+        "inputs": [],
+        "outputs": [],
+        "baseCommand": "echo",
+        "arguments": [{"valueFrom": expression}],
+        "doc": "${not evaluated}",
+    }
+    (tmp_path / "source/main.cwl").write_text(json.dumps(tool))
+    plan = compiling.compile_document(tmp_path / "source", "main.cwl", tmp_path / "compiled")
+    assert plan.steps[0].javascript is is_javascript
