@@ -17,7 +17,10 @@ from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 FOLDERS = ("workflows", "inputs", "outputs", "tmp")
 
 
-def plan_of(*names: str) -> Plan:
+INPUTS = (Parameter(id="text", type="string"), Parameter(id="file", type=["null", "File"]))
+
+
+def plan_of(*names: str, inputs: tuple[Parameter, ...] = INPUTS) -> Plan:
     """A plan whose steps follow each other."""
     steps = tuple(
         Step(
@@ -33,7 +36,6 @@ def plan_of(*names: str) -> Plan:
         )
         for number, name in enumerate(names)
     )
-    inputs = (Parameter(id="text", type="string"), Parameter(id="file", type=["null", "File"]))
     return Plan(
         kind="Workflow",
         cwl_version="v1.2",
@@ -64,14 +66,19 @@ def store(folders: Path) -> WorkflowStore:
 def add(store: WorkflowStore) -> Callable[..., StoredVersion]:
     """Store a workflow without cwltool, and register it: ``add(dag_id, content)``."""
 
-    def add_workflow(dag_id: str, content: str = "one", steps: tuple[str, ...] = ("sort", "count")) -> StoredVersion:
+    def add_workflow(
+        dag_id: str,
+        content: str = "one",
+        steps: tuple[str, ...] = ("sort", "count"),
+        inputs: tuple[Parameter, ...] = INPUTS,
+    ) -> StoredVersion:
         from cwl_ui_plugin.dags.registration import register
 
         upload = store.uploads / uuid.uuid4().hex
         (upload / "source").mkdir(parents=True)
         (upload / "source/main.cwl").write_text(content)
         (upload / "compiled").mkdir()
-        (upload / "compiled/plan.json").write_text(plan_of(*steps).to_json())
+        (upload / "compiled/plan.json").write_text(plan_of(*steps, inputs=inputs).to_json())
         version = store.add(
             dag_id,
             source=upload / "source",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import anyio.from_thread
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
 from cwl_ui_plugin.api.security import GetUserDep, allow
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.runs import inputs
+from cwl_ui_plugin.runs import browsing, input_parts, inputs
 
 router = APIRouter(tags=["inputs"], dependencies=[allow(permissions.may_add_inputs)])
 
@@ -50,10 +51,51 @@ async def send_input(request: Request, user: GetUserDep, name: str, folder: str 
     """Send a file that a job will name; the body is the file. Files with one `folder`, a UUID, lie together."""
     body = _Body(request.stream())
     path = await run_in_threadpool(inputs.save_input, name, body, user=user.get_name(), folder=folder)  # type: ignore[arg-type]
-    return {"class": "File", "location": path.as_uri(), "basename": path.name, "size": path.stat().st_size}
+    return _file_json(path)
 
 
 @router.post("/inputs/visible")
 def visible_inputs(asked: Paths) -> dict[str, dict[str, bool]]:
     """Tell for each path whether a job may name it: it exists inside a folder that inputs may come from."""
     return {"visible": inputs.visible_inputs(asked.paths)}
+
+
+@router.get("/inputs/browse")
+def browse_inputs(path: str = "") -> dict[str, Any]:
+    """List a folder that inputs may come from; without a path, these folders themselves."""
+    return browsing.browse(path).as_json()
+
+
+@router.post("/inputs/parts", status_code=201)
+def start_parts(
+    user: GetUserDep, name: str, size: Annotated[int, Query(ge=0)], folder: str | None = None
+) -> dict[str, Any]:
+    """Begin to send a large file in parts of up to 16 MiB; the answer has the `id` of this upload."""
+    return _upload_json(input_parts.start(name, size, user=user.get_name(), folder=folder))
+
+
+@router.get("/inputs/parts/{upload_id}")
+def get_parts(user: GetUserDep, upload_id: str) -> dict[str, Any]:
+    """Tell how much has arrived: where to go on after a break."""
+    return _upload_json(input_parts.get(upload_id, user=user.get_name()))
+
+
+@router.put(
+    "/inputs/parts/{upload_id}",
+    openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
+)
+async def send_part(
+    request: Request, user: GetUserDep, upload_id: str, offset: Annotated[int, Query(ge=0)]
+) -> dict[str, Any]:
+    """Send the part that begins at `offset`, which must be what has arrived; with the last one comes the `file`."""
+    content = await request.body()
+    return _upload_json(await run_in_threadpool(input_parts.add, upload_id, offset, content, user=user.get_name()))
+
+
+def _upload_json(upload: input_parts.PartialUpload) -> dict[str, Any]:
+    found: dict[str, Any] = {"id": upload.id, "size": upload.size, "received": upload.received}
+    return {**found, "file": _file_json(upload.path)} if upload.path else found
+
+
+def _file_json(path: Path) -> dict[str, Any]:
+    return {"class": "File", "location": path.as_uri(), "basename": path.name, "size": path.stat().st_size}

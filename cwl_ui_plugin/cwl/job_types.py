@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin.cwl.errors import Problem
+from cwl_ui_plugin.cwl.strict_json import is_text
 
 NETWORK_SCHEMES = ("http", "https")
 _BITS = {"int": 32, "long": 64}
@@ -48,6 +49,39 @@ def type_text(declared: Any) -> str:
     return "record with " + ", ".join(f"{field['name']}: {type_text(field['type'])}" for field in declared["fields"])
 
 
+def fits(declared: Any, value: Any) -> bool:
+    """Whether a value is of a type, wherever its files are."""
+    if isinstance(declared, list):
+        return any(fits(part, value) for part in declared)
+    if isinstance(declared, dict):
+        return _compound_fits[declared["type"]](declared, value)
+    if declared == "Any":
+        return value is not None
+    if declared in ("File", "Directory"):
+        return isinstance(value, dict) and value.get("class") == declared
+    return _is_scalar(declared, value)
+
+
+def _array_fits(declared: dict[str, Any], value: Any) -> bool:
+    return isinstance(value, list) and all(fits(declared["items"], item) for item in value)
+
+
+def _enum_fits(declared: dict[str, Any], value: Any) -> bool:
+    return isinstance(value, str) and value in declared["symbols"]
+
+
+def _record_fits(declared: dict[str, Any], value: Any) -> bool:
+    kinds = {field["name"]: field["type"] for field in declared["fields"]}
+    return (
+        isinstance(value, dict)
+        and value.keys() <= kinds.keys()
+        and all(fits(kind, value.get(name)) for name, kind in kinds.items())
+    )
+
+
+_compound_fits = {"array": _array_fits, "enum": _enum_fits, "record": _record_fits}
+
+
 class Checker:
     """Checks values and makes the locations of files absolute."""
 
@@ -67,6 +101,8 @@ class Checker:
             return self._check_file(declared, value, problems)
         if not _is_scalar(declared, value):
             problems.append(_wrong(declared, value))
+        elif isinstance(value, str):
+            _check_text(value, problems)
         return value
 
     def _check_union(self, declared: list[Any], value: Any, problems: list[Problem]) -> Any:
@@ -128,6 +164,8 @@ class Checker:
             return [item if item is None else self._check_any(item, problems) for item in value]
         elif isinstance(value, float) and not math.isfinite(value):
             problems.append(_wrong("Any", value))
+        elif isinstance(value, str):
+            _check_text(value, problems)
         return value
 
     def _check_file(self, declared: str, value: Any, problems: list[Problem]) -> Any:
@@ -135,6 +173,9 @@ class Checker:
             problems.append(_wrong(declared, value))
             return value
         checked = dict(value)
+        for text in value.values():
+            if isinstance(text, str):
+                _check_text(text, problems)
         location = checked.pop("path", None) if checked.get("location") is None else checked.get("location")
         checked.pop("path", None)
         if location is not None:
@@ -207,6 +248,11 @@ def _is_scalar(declared: str, value: Any) -> bool:
         limit = 2 ** (_BITS[declared] - 1)
         return isinstance(value, int) and -limit <= value < limit
     return declared in ("float", "double") and math.isfinite(value)
+
+
+def _check_text(text: str, problems: list[Problem]) -> None:
+    if not is_text(text):
+        problems.append(Problem("the text has a null character or half of a surrogate pair in it"))
 
 
 def _is_optional(declared: Any) -> bool:

@@ -14,11 +14,22 @@ from typing import Any
 
 import yaml
 
+from cwl_ui_plugin.cwl import strict_json
 from cwl_ui_plugin.cwl.errors import JobError, Problem
+from cwl_ui_plugin.cwl.job_files import file_problems
 from cwl_ui_plugin.cwl.job_types import Checker, FileRules, type_text
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
 
-__all__ = ["FileRules", "check_job", "job_template", "job_text", "read_job", "type_text"]
+__all__ = [
+    "FileRules",
+    "check_job",
+    "check_texts",
+    "job_template",
+    "job_text",
+    "read_job",
+    "shows_default",
+    "type_text",
+]
 
 LONGEST_JOB = 4 * 1024 * 1024
 DEEPEST_JOB = 100
@@ -37,7 +48,7 @@ def read_job(text: str) -> dict[str, Any]:
     if len(text) > LONGEST_JOB:
         raise JobError(f"The job is longer than {LONGEST_JOB} characters; give large data as files.")
     try:
-        job = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, see below
+        job = _load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
@@ -51,14 +62,31 @@ def read_job(text: str) -> dict[str, Any]:
         return {}
     if not isinstance(job, dict):
         raise JobError("A job is a mapping from input names to values, for instance `message: hello`.")
-    _check_depth(job, 0)
+    check_texts(job)
     return job
+
+
+def check_texts(job: Any) -> None:
+    """Raise :class:`JobError` for a job that is too deep, is not JSON, or has texts that no database can keep."""
+    waiting: list[tuple[Any, int]] = [(job, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > DEEPEST_JOB:
+            raise JobError(f"The job is nested deeper than {DEEPEST_JOB} levels.")
+        if isinstance(node, dict):
+            waiting += [(part, depth + 1) for pair in node.items() for part in pair]
+        elif isinstance(node, list):
+            waiting += [(part, depth + 1) for part in node]
+        elif isinstance(node, str) and not strict_json.is_text(node):
+            raise JobError("The job has a text with a null character or half of a surrogate pair in it.")
+        elif not isinstance(node, (str, int, float, type(None))):
+            raise JobError(f"The job has a value that JSON does not have: {str(node)[:80]}")
 
 
 def job_template(plan: Plan) -> dict[str, Any]:
     """Return a job to start from: required inputs with an example of their type, optional ones as they default."""
     required = {item.id: _example(item.type) for item in plan.inputs if not item.is_optional}
-    optional = {item.id: item.default for item in plan.inputs if item.is_optional and _shows_default(item)}
+    optional = {item.id: item.default for item in plan.inputs if item.is_optional and shows_default(item)}
     return {**required, **optional}
 
 
@@ -70,7 +98,8 @@ def job_text(plan: Plan, job: Mapping[str, Any] | None = None) -> str:
         if item.id in shown:
             value = _dump({item.id: shown.pop(item.id)})
         else:
-            value = "".join(f"# {line}\n" for line in _dump({item.id: item.default}).splitlines())
+            example = item.default if item.is_optional else _example(item.type)
+            value = "".join(f"# {line}\n" for line in _dump({item.id: example}).splitlines())
         parts.append(_comment(item) + value)
     if shown:
         parts.append(_dump(shown))
@@ -94,6 +123,7 @@ def check_job(plan: Plan, job: Mapping[str, Any], files: FileRules) -> dict[str,
         if name in inputs:
             found: list[Problem] = []
             checked[name] = checker.check(_accepted_type(inputs[name]), value, found)
+            found += file_problems(inputs[name], checked[name])
             problems += [replace(problem, input=_input_path(name, problem.input)) for problem in found]
         elif name in FOLDERS or ":" in str(name) or str(name).startswith("$"):
             checked[name] = value
@@ -123,7 +153,7 @@ def _meant(name: str, missing: list[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, missing, n=1)), None)
 
 
-def _shows_default(item: Parameter) -> bool:
+def shows_default(item: Parameter) -> bool:
     """Whether a default can be shown for editing: files that came with the workflow can't."""
     return item.has_default and item.default is not None and "class" not in str(item.default)
 
@@ -161,15 +191,14 @@ def _dump(value: Any) -> str:
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False, width=100)
 
 
-def _check_depth(node: Any, depth: int) -> None:
-    if depth > DEEPEST_JOB:
-        raise JobError(f"The job is nested deeper than {DEEPEST_JOB} levels.")
-    if isinstance(node, dict):
-        for child in node.values():
-            _check_depth(child, depth + 1)
-    elif isinstance(node, list):
-        for child in node:
-            _check_depth(child, depth + 1)
+def _load(text: str) -> Any:
+    """Read JSON as such: YAML is slower, and has other ideas of characters written as pairs."""
+    if text.lstrip().startswith("{"):
+        try:
+            return strict_json.loads(text)
+        except ValueError:
+            pass  # YAML may write mappings so, too; and it says in which line the mistake is
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, see below
 
 
 class _Loader(yaml.SafeLoader):

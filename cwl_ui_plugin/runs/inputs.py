@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 CHUNK = 1024 * 1024
 MOST_PATHS = 10_000
 LONGEST_NAME = 255
+UPLOADS = "uploads"
+"""The folder of what users sent, in the folder for inputs."""
 _UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
 
 
@@ -33,7 +35,7 @@ def save_input(name: str, stream: BinaryIO, *, user: str, folder: str | None = N
         Unavailable: it can't be written, for instance because the disk is full.
 
     """
-    target = _target(name, folder)
+    target = target_of(name, folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
@@ -55,8 +57,9 @@ def visible_inputs(paths: Iterable[str]) -> dict[str, bool]:
     return {path: _is_visible(path, roots) for path in wanted}
 
 
-def _target(name: str, folder: str | None) -> Path:
-    if folder is not None and not _UUID.fullmatch(folder.lower()):
+def target_of(name: str, folder: str | None) -> Path:
+    """Return where a sent file will be; raise :class:`BadRequest` for a name that leads elsewhere."""
+    if folder is not None and not is_uuid(folder):
         raise BadRequest("The folder of an input must be a UUID; leave it out to get a new one.")
     try:
         relative = safe_name(name)
@@ -64,7 +67,12 @@ def _target(name: str, folder: str | None) -> Path:
         raise BadRequest(f"The name {name[:80]!r} can't be used: {error}") from error
     if any(len(part.encode("utf-8", "replace")) > LONGEST_NAME for part in relative.parts):
         raise BadRequest("The name of the file is too long.")
-    return config.inputs_folder() / "uploads" / (folder.lower() if folder else str(uuid.uuid4())) / relative
+    return config.inputs_folder() / UPLOADS / (folder.lower() if folder else str(uuid.uuid4())) / relative
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a text is a UUID, and so can be the name of a folder."""
+    return _UUID.fullmatch(text.lower()) is not None
 
 
 def _fill(file: BinaryIO, stream: BinaryIO, target: Path) -> None:

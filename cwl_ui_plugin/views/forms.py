@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from flask_wtf.file import FileField, MultipleFileField
+from flask_wtf.file import MultipleFileField
 from wtforms import BooleanField, IntegerField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp, ValidationError
 
-from cwl_ui_plugin.cwl.jobs import LONGEST_JOB
 from cwl_ui_plugin.signing.algorithms import ALGORITHMS, EDWARDS, ELLIPTIC, RSA
 
 DAG_ID = Regexp(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", message="Use letters, digits, '_', '-' and '.'.")
@@ -31,21 +30,6 @@ class UploadForm(FlaskForm):
         """Ask for at least one file."""
         if not [file for file in field.data or [] if file and file.filename]:
             raise ValidationError("Choose a CWL document, its files, or a zip.")
-
-
-class TriggerForm(FlaskForm):
-    """A run: its name and its job."""
-
-    run_id = StringField(
-        "Run ID",
-        validators=[
-            InputRequired("Give the run a name."),
-            Length(max=250),
-            Regexp(r"^[A-Za-z0-9_~:+-][A-Za-z0-9_.~:+-]*$", message="Use letters, digits and '_.~:+-'."),
-        ],
-    )
-    job = TextAreaField("Job", validators=[Length(max=LONGEST_JOB)], description="The inputs, as YAML or JSON.")
-    job_file = FileField("Import a job file")
 
 
 class ActionForm(FlaskForm):

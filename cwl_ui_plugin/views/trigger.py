@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import datetime, timezone
 from typing import Any
@@ -10,14 +11,25 @@ from flask import request, url_for
 from flask_appbuilder import expose
 
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.auth.bridge import requires
-from cwl_ui_plugin.cwl import jobs
-from cwl_ui_plugin.cwl.errors import CwlError
+from cwl_ui_plugin.auth.bridge import current_user, requires
+from cwl_ui_plugin.config import MEBIBYTE
+from cwl_ui_plugin.cwl.errors import CwlError, JobError
 from cwl_ui_plugin.cwl.plan import Plan
+from cwl_ui_plugin.dags.conf import SIGNATURE
+from cwl_ui_plugin.library.store import StoredVersion
 from cwl_ui_plugin.runs import inspection, triggering, workflows
-from cwl_ui_plugin.runs.errors import NotFound, RunsError
-from cwl_ui_plugin.views.base import CwlView, user_name
-from cwl_ui_plugin.views.forms import TriggerForm
+from cwl_ui_plugin.runs.errors import Conflict, NotFound, RunsError
+from cwl_ui_plugin.views.base import CwlView, answer_json, user_name
+from cwl_ui_plugin.views.job_form import sent
+from cwl_ui_plugin.views.job_form.drafts import FORM, TEXT, Draft, moved
+from cwl_ui_plugin.views.job_form.trigger_form import TriggerForm
+
+CHUNK_ABOVE = 100 * MEBIBYTE
+"""Larger files are uploaded in parts, so that an upload that was broken off goes on where it was."""
+REPLACED = (
+    "The workflow was replaced by a new version while this form was open. What fits the new version was kept: "
+    "look at it, and press Run again."
+)
 
 
 class TriggerView(CwlView):
@@ -29,59 +41,137 @@ class TriggerView(CwlView):
     @requires(permissions.may_trigger, "dag_id")
     def form(self, dag_id: str) -> Any:
         """Show the job to fill in; check it and start the run."""
-        plan = workflows.get_workflow(dag_id).plan
-        form = TriggerForm()
+        version = workflows.get_workflow(dag_id).version
+        form = TriggerForm(formdata=request.form if request.method == "POST" else None)
         if request.method == "GET":
             form.run_id.data = _new_run_id()
-            form.job.data = _first_job(dag_id, plan)
-            return self._show(dag_id, plan, form)
-        return self._start(dag_id, plan, form)
+            return self._show_first(dag_id, version, form)
+        if form.digest.data and form.digest.data != version.digest:
+            return self._show_replaced(dag_id, version, form)
+        return self._start(dag_id, version, form)
 
-    def _start(self, dag_id: str, plan: Plan, form: TriggerForm) -> Any:
-        if form.job_file.data:
-            form.job.data = form.job_file.data.read().decode("utf-8", "replace")
-        if not form.validate_on_submit():
-            return self._show(dag_id, plan, form, status=400)
+    @expose("/workflows/<dag_id>/run/convert", methods=["POST"])
+    @requires(permissions.may_trigger, "dag_id")
+    def convert(self, dag_id: str) -> Any:
+        """Return the job of the form as text, as fields and as conf, whichever way it was written."""
+        plan = workflows.get_workflow(dag_id, request.form.get("digest") or None).plan
+        draft = _draft(plan)
         try:
-            job = jobs.read_job(form.job.data or "")
+            job = draft.job()
+        except JobError as error:
+            return answer_json({"detail": error.message, "problems": [str(item) for item in error.problems]}, 422)
+        same = Draft.of_job(plan, job)
+        html = self.render_template("cwl_ui_plugin/job_fields_only.html", job_form=same.form)
+        public = sent.kept(job, _secrets(plan))
+        return answer_json(
+            {
+                "text": same.text,
+                "html": html,
+                "conf": json.dumps({"job": job}, ensure_ascii=False),
+                "shared": json.dumps(public, ensure_ascii=False, separators=(",", ":")),
+            }
+        )
+
+    def _start(self, dag_id: str, version: StoredVersion, form: TriggerForm) -> Any:
+        draft = Draft.of_job(version.plan, {})
+        try:
+            draft = _draft(version.plan)
+            if not form.validate_on_submit():
+                return self._show(dag_id, version, form, draft, status=400)
             run = triggering.trigger(
-                dag_id, conf={"job": job}, run_id=form.run_id.data, user=user_name(), via=triggering.VIEW
+                dag_id, conf=_conf(form, draft), run_id=form.run_id.data, user=user_name(), via=triggering.VIEW
             )
         except CwlError as error:
-            return self._show(dag_id, plan, form, status=422, problem=error)
+            return self._show(dag_id, version, form, draft, status=422, problem=error)
         except RunsError as error:
-            return self._show(dag_id, plan, form, status=error.status, problem=error)
+            return self._show(dag_id, version, form, draft, status=error.status, problem=error)
         return self.page("started.html", run=run, page=url_for("RunsView.show", dag_id=dag_id, run_id=run.run_id))
 
+    def _show_first(self, dag_id: str, version: StoredVersion, form: TriggerForm) -> Any:
+        try:
+            job = _first_job(dag_id, version.plan)
+        except JobError as error:
+            return self._show(dag_id, version, form, Draft.of_job(version.plan, {}), status=400, problem=error)
+        return self._show(dag_id, version, form, Draft.of_job(version.plan, job))
+
+    def _show_replaced(self, dag_id: str, version: StoredVersion, form: TriggerForm) -> Any:
+        """Show the form of the new version, with what was written for the old one where it fits."""
+        old = _plan_of(dag_id, form.digest.data)
+        draft = _draft(old or version.plan)
+        try:
+            job, left = moved(draft.job() if old or draft.source == TEXT else {}, old, version.plan)
+        except JobError as error:
+            job, left = {}, list(error.problems)
+        moved_draft = Draft.of_job(version.plan, job, draft.source)
+        return self._show(dag_id, version, form, moved_draft, status=409, problem=Conflict(REPLACED, tuple(left)))
+
     def _show(
-        self, dag_id: str, plan: Plan, form: TriggerForm, status: int = 200, problem: CwlError | RunsError | None = None
+        self,
+        dag_id: str,
+        version: StoredVersion,
+        form: TriggerForm,
+        draft: Draft,
+        status: int = 200,
+        problem: CwlError | RunsError | None = None,
     ) -> Any:
-        ordered = sorted(plan.inputs, key=lambda item: item.is_optional)
-        problems: dict[str, list[str]] = {}
-        for item in problem.problems if problem else ():
-            name = (item.input or "").partition(".")[0].partition("[")[0]
-            problems.setdefault(name, []).append(str(item))
+        form.digest.data = version.digest
+        form.source.data = draft.source
+        form.job.data = draft.text
+        form.conf.data = form.check_payload.data = ""  # a signature is for one conf, and that one was not taken
+        draft.form.show(problem.problems if problem else ())
         return self.page(
             "trigger.html",
             status,
             dag_id=dag_id,
-            plan=plan,
-            inputs=ordered,
+            plan=version.plan,
             form=form,
+            job_form=draft.form,
             problem=problem,
-            problems=problems,
+            chunk_above=CHUNK_ABOVE,
+            longest_link=sent.LONGEST_LINK,
         )
 
 
-def _first_job(dag_id: str, plan: Plan) -> str:
-    """Return the job to start from: that of an earlier run, or one made from the inputs."""
-    earlier = request.args.get("from_run")
-    if earlier:
+def _draft(plan: Plan) -> Draft:
+    """Return the job that was sent; without a word about how, it is the text."""
+    imported = request.files.get("job_file")
+    if imported is not None and imported.filename:
+        return Draft.of_text(plan, sent.text_of(request, "job_file"))
+    text = sent.text_of(request, "job")
+    if request.form.get("source") == FORM:
+        return Draft.of_fields(plan, sent.fields_of(request), text)
+    return Draft.of_text(plan, text)
+
+
+def _conf(form: TriggerForm, draft: Draft) -> dict[str, Any]:
+    """Return the conf of the run: the one that the browser signed, or one with the job of the form."""
+    text = sent.text_of(request, "conf")
+    conf = sent.conf_of(text) if text.strip() else {"job": draft.job()}
+    return {**conf, SIGNATURE: form.check_payload.data} if form.check_payload.data else conf
+
+
+def _first_job(dag_id: str, plan: Plan) -> dict[str, Any]:
+    """Return the job to start from: that of an earlier run or of a link, without its secrets, or an empty one."""
+    earlier, link = request.args.get("from_run"), request.args.get("job")
+    if link:
+        return sent.kept(sent.job_of_link(link), _secrets(plan))
+    if earlier and permissions.may_read(current_user(), dag_id):
         try:
-            return jobs.job_text(plan, inspection.get_run(dag_id, earlier).job)
+            return sent.kept(inspection.get_run(dag_id, earlier).job, _secrets(plan))
         except NotFound:
             pass
-    return jobs.job_text(plan)
+    return {}
+
+
+def _secrets(plan: Plan) -> list[str]:
+    return [item.id for item in plan.inputs if item.is_secret]
+
+
+def _plan_of(dag_id: str, digest: str | None) -> Plan | None:
+    try:
+        return workflows.get_workflow(dag_id, digest).plan
+    except RunsError:
+        return None
 
 
 def _new_run_id() -> str:

@@ -1,0 +1,78 @@
+"""A job on its way: what the page shows and sends, as a form or as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cwl_ui_plugin.cwl import jobs
+from cwl_ui_plugin.cwl.errors import JobError, Problem
+from cwl_ui_plugin.cwl.job_types import fits
+from cwl_ui_plugin.cwl.plan import Plan
+from cwl_ui_plugin.views.job_form.form import JobForm
+from cwl_ui_plugin.views.job_form.places import Posted
+
+FORM = "form"
+TEXT = "text"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A job as it was written: in the form, or as text (``text`` is then what counts)."""
+
+    plan: Plan
+    form: JobForm
+    source: str
+    text: str
+
+    @classmethod
+    def of_job(cls, plan: Plan, job: dict[str, Any], source: str = FORM) -> Draft:
+        """Return a draft that holds ``job``."""
+        return cls(plan, JobForm(plan, job), source, jobs.job_text(plan, job))
+
+    @classmethod
+    def of_fields(cls, plan: Plan, posted: Posted, text: str = "") -> Draft:
+        """Return a draft of a form that was filled in; ``text`` is shown on the other tab."""
+        return cls(plan, JobForm(plan, posted=posted), FORM, text)
+
+    @classmethod
+    def of_text(cls, plan: Plan, text: str) -> Draft:
+        """Return a draft of a job that was written; its form is empty where the text is no job."""
+        try:
+            form = JobForm(plan, jobs.read_job(text))
+        except JobError:
+            form = JobForm(plan)
+        return cls(plan, form, TEXT, text)
+
+    def job(self) -> dict[str, Any]:
+        """Return the job.
+
+        Raises:
+            JobError: the text is no job, or a field of the form that takes JSON has something else.
+
+        """
+        if self.source == TEXT:
+            return jobs.read_job(self.text)
+        job = self.form.job()
+        if bad := self.form.bad_texts():
+            raise JobError("Some fields can't be read.", tuple(bad))
+        jobs.check_texts(job)
+        return job
+
+
+def moved(job: dict[str, Any], old: Plan | None, new: Plan) -> tuple[dict[str, Any], list[Problem]]:
+    """Return what of a job fits another version of its workflow, and what was left out."""
+    inputs = {item.id: item for item in new.inputs}
+    former = {item.id for item in old.inputs} if old else set()
+    fitting: dict[str, Any] = {}
+    left: list[Problem] = []
+    for name, value in job.items():
+        if name in inputs and (fits(inputs[name].type, value) or (value is None and inputs[name].is_optional)):
+            fitting[name] = value
+        elif name in inputs:
+            left.append(Problem("what you gave is not of the type that the new version asks for", input=name))
+        elif name in former:
+            left.append(Problem("the new version has no such input", input=name))
+        else:
+            fitting[name] = value
+    return fitting, left

@@ -1,0 +1,42 @@
+"""Documentation of inputs as HTML: Markdown without anything that could harm the page around it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+
+LONGEST = 20_000
+# Headings would mix with those of the page; pictures would be fetched from anywhere.
+_WITHOUT = ["heading", "lheading", "image"]
+
+
+def to_html(text: str | None) -> Markup:
+    """Return Markdown as HTML; HTML in it is shown as text, and links lead to http, https and mailto only."""
+    if not text or not text.strip():
+        return Markup()
+    return Markup(_renderer().render(text[:LONGEST]))  # noqa: S704 - made by a renderer that escapes
+
+
+@cache
+def _renderer() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    renderer = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).disable(_WITHOUT)
+    renderer.validateLink = _is_harmless  # type: ignore[method-assign]
+    renderer.add_render_rule("link_open", _open_link)
+    return renderer
+
+
+def _is_harmless(url: str) -> bool:
+    return url.strip().lower().startswith(("http://", "https://", "mailto:"))
+
+
+def _open_link(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
+    tokens[index].attrSet("target", "_blank")
+    tokens[index].attrSet("rel", "noopener noreferrer nofollow")
+    return str(renderer.renderToken(tokens, index, options, env))
