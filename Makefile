@@ -7,8 +7,10 @@ STAMP := $(VENV)/.installed
 SYSTEM_PACKAGES := chromium fonts-dejavu-core bwa samtools bcftools
 PYTEST_ARGS ?=
 SUITE ?= tests/conformance
+BENCH_ARGS ?=
+BENCH_TOPICS := parsing execute chain peers scatter memory trigger
 
-.PHONY: help demo test lint format unit conformance system-packages screenshots clean
+.PHONY: help demo test lint format unit conformance bench system-packages screenshots clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -43,6 +45,9 @@ system-packages:
 
 conformance: $(STAMP)  ## a CWL conformance suite through one running server, beside cwltool: SUITE=folder
 	$(BIN)/python tests/conformance.py $(SUITE)
+
+bench: $(STAMP)  ## measure everything anew for docs/benchmarks.md: BENCH_ARGS="--repeat 1" is quicker
+	@for topic in $(BENCH_TOPICS); do $(BIN)/python bench/$$topic.py $(BENCH_ARGS) || exit 1; done
 
 screenshots: $(STAMP)  ## make the pictures of docs/ anew
 	mkdir -p docs/images

@@ -1,0 +1,107 @@
+"""A scatter of a thousand trivial elements against ``cwltool --parallel``, and one of ten thousand."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import common
+import psutil
+import servers
+import workflows
+from common import median, megabytes, say, seconds
+
+MOST = 1.5
+WATCH_SECONDS = 0.2
+LONGEST = 3600
+
+
+class Watch:
+    """The largest memory of one process among the descendants of a server's scheduler (supervisors and tasks)."""
+
+    def __init__(self, scheduler: psutil.Process) -> None:
+        self.scheduler = scheduler
+        self.most = 0
+        self._over = threading.Event()
+
+    def look(self) -> None:
+        while not self._over.wait(WATCH_SECONDS):
+            for process in self.scheduler.children(recursive=True):
+                try:
+                    self.most = max(self.most, process.memory_info().rss)
+                except psutil.Error:
+                    continue  # it has ended meanwhile
+
+    def stop(self) -> None:
+        self._over.set()
+
+
+@contextmanager
+def watched(scheduler: psutil.Process) -> Iterator[Watch]:
+    """Watch the memory of tasks meanwhile."""
+    watch = Watch(scheduler)
+    thread = threading.Thread(target=watch.look)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        watch.stop()
+        thread.join()
+
+
+def main() -> None:
+    options = common.options(
+        __doc__,
+        elements=(1000, "elements of the scatter that is compared"),
+        many=(10_000, "elements of the large one"),
+    )
+    with tempfile.TemporaryDirectory(prefix="cwl-bench-") as name, servers.airflow() as airflow:
+        folder = Path(name)
+        document, job_file = workflows.scatter(folder, options.elements)
+        job = json.loads(job_file.read_text())
+        dag_id = airflow.upload(document)
+        airflow.run(dag_id, {"texts": ["warm"]})
+        ours, peers = [], []
+        for number in range(options.repeat):
+            say(f"{options.elements} elements, {number + 1}")
+            ours.append(airflow.run(dag_id, job, LONGEST))
+            peers.append(common.timed(_cwltool, folder, document, job_file))
+        instances = _mapped(airflow, ours[-1])
+        say(f"{options.many} elements")
+        many_job = json.loads(workflows.scatter(folder, options.many)[1].read_text())
+        with watched(airflow.process("scheduler")) as watch:
+            many = airflow.run(dag_id, many_job, LONGEST)
+        many_instances = _mapped(airflow, many)
+    wall, peer = median(run.wall for run in ours), median(peers)
+    ratio = wall / peer
+    what = f"{options.elements} elements (`echo`)"
+    rows = [
+        [
+            f"{what}: the plugin, from the answer to the trigger to the end",
+            f"{seconds(wall)} in {instances} task instances",
+        ],
+        [f"{what}: `cwltool --parallel`", seconds(peer)],
+        ["ratio", f"{ratio:.2f} (target {MOST}: {common.verdict(ratio, MOST)})"],
+        [f"{options.many} elements: the plugin, once", f"{seconds(many.wall)} in {many_instances} task instances"],
+        [f"{options.many} elements: largest task process", megabytes(watch.most)],
+    ]
+    common.write_section(options.page, "scatter", common.table(["", "figure"], rows), options.repeat)
+
+
+def _cwltool(folder: Path, document: Path, job: Path) -> None:
+    program = Path(sys.executable).with_name("cwltool")
+    common.run([program, "--quiet", "--parallel", "--outdir", folder / "out", document, job])
+
+
+def _mapped(airflow: servers.Airflow, run: servers.Run) -> int:
+    """Return how many task instances the elements were divided among."""
+    return sum(task["map_index"] >= 0 for task in airflow.tasks(run.path))
+
+
+if __name__ == "__main__":
+    main()
