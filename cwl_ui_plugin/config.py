@@ -281,6 +281,11 @@ def reuse_folder() -> Path | None:
     return _folder("reuse_folder", "reuse") if flag("reuse") else None
 
 
+def images_folder() -> Path:
+    """Where singularity keeps the images that it pulls, unless CWL_SINGULARITY_CACHE says where."""
+    return tmp_folder() / ".images"
+
+
 def mpi_config_file() -> Path | None:
     """The file about the site's MPI, if there is one."""
     value = text("mpi_config_file")

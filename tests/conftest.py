@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["stored"]
+pytest_plugins = ["stored", "containers.podman"]
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".build"

@@ -1,7 +1,7 @@
 """Which container engine runs tools with a DockerRequirement, and ending its containers.
 
-Containers of docker and podman are no children of the task: the engine keeps them. cwltool has it write each id into a
-file of the task's folder. With singularity and udocker a container is a process like any other.
+Containers of docker and podman are no children of the task: the engine keeps them. Each has its id in a file of the
+task's folder, and the task's mark in a label. With singularity and udocker a container is a process like any other.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ NONE = "none"
 ASK_SECONDS = 10
 END_SECONDS = 30
 CID_PREFIX = "container"
+LABEL = "cwl-ui-plugin.task"
+ENGINE_FILE = "engine.txt"
+"""In a task's folder: the program that keeps its containers, written before the first is started."""
 # In the order in which "auto" takes them; each is asked something that only a working engine answers.
 _QUESTIONS: dict[str, tuple[str, ...]] = {
-    "docker": ("docker", "info", "--format", "{{.ID}}"),
+    "docker": ("docker", "ps", "--quiet"),
     "podman": ("podman", "info", "--format", "{{.Host.OS}}"),
     "singularity": ("singularity", "--version"),
     "udocker": ("udocker", "version"),
@@ -52,47 +55,56 @@ def _answers(engine: str) -> bool:
     program = shutil.which(question[0]) or shutil.which(_OTHER_NAMES.get(engine, question[0]))
     if program is None:
         return False
-    try:
-        answer = subprocess.run([program, *question[1:]], capture_output=True, timeout=ASK_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return answer.returncode == 0
+    answer = _ask(program, *question[1:], seconds=ASK_SECONDS)
+    return answer is not None and answer.returncode == 0
 
 
-def end_containers(folder: Path, wanted: str) -> list[str]:
-    """End the containers that a task has started; return those that are still there.
+def end_containers(folder: Path, mark: str) -> list[str]:
+    """End the containers that a task has started, and return those that are still there.
 
-    ``folder`` is the task's, with the files of their ids; ``wanted`` is the configured engine.
+    ``folder`` is the task's, with the files of their ids, ``mark`` is in their label. Nobody is asked where the task
+    has started none.
     """
-    cid_files = sorted(folder.glob(f"{CID_PREFIX}-*.cid")) if folder.is_dir() else []
-    if not cid_files:
+    try:
+        engine = (folder / ENGINE_FILE).read_text(encoding="utf-8").strip()
+    except OSError:
         return []
+    cid_files = {path: path.read_text(encoding="utf-8", errors="replace").strip() for path in _cid_files(folder)}
+    for container in {*cid_files.values(), *_labelled(engine, mark)} - {""}:
+        remove(engine, container)
+    there = _listed(engine, "ps", "--all", "--quiet", "--no-trunc")
+    for path, container in cid_files.items():
+        if there is not None and container not in there:
+            path.unlink(missing_ok=True)
+    left = {*cid_files.values()} - {""} if there is None else {*cid_files.values()} & there
+    return [f"container {container[:12]} ({engine})" for container in sorted(left | set(_labelled(engine, mark)))]
+
+
+def remove(engine: str, container: str) -> None:
+    """Kill a container and remove it; one that is gone is no error."""
+    # podman's rm gives a container 10 seconds for its SIGTERM
+    for words in (("kill", container), ("rm", "--force", container)):
+        _ask(engine, *words, seconds=END_SECONDS)
+
+
+def _cid_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{CID_PREFIX}-*.cid"))
+
+
+def _labelled(engine: str, mark: str) -> set[str]:
+    """Return the containers with a mark: also those that were killed before their id was written."""
+    return _listed(engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={mark}") or set()
+
+
+def _listed(engine: str, *words: str) -> set[str] | None:
+    """Return the ids that an engine prints, or None if it does not answer."""
+    answer = _ask(engine, *words, seconds=ASK_SECONDS)
+    return set(answer.stdout.split()) if answer is not None and answer.returncode == 0 else None
+
+
+def _ask(program: str, *words: str, seconds: float) -> subprocess.CompletedProcess[str] | None:
+    """Return the answer of an engine, or None if there is none."""
     try:
-        engine = detect_engine(wanted)
-    except StepError:
-        engine = wanted  # it does not answer now: its containers are named as left
-    return [line for path in cid_files if (line := _end(engine, path))]
-
-
-def _end(engine: str, cid_file: Path) -> str | None:
-    container = cid_file.read_text(encoding="utf-8", errors="replace").strip()
-    if container and not _remove(engine, container):
-        return f"container {container[:12]} ({engine})"
-    cid_file.unlink(missing_ok=True)
-    return None
-
-
-def _remove(engine: str, container: str) -> bool:
-    """Remove a container, running or not; return whether it is gone."""
-    try:
-        subprocess.run([engine, "rm", "--force", container], capture_output=True, timeout=END_SECONDS, check=False)
-        listed = subprocess.run(
-            [engine, "ps", "--all", "--quiet", "--no-trunc"],
-            capture_output=True,
-            text=True,
-            timeout=ASK_SECONDS,
-            check=False,
-        )
+        return subprocess.run([program, *words], capture_output=True, text=True, timeout=seconds, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return listed.returncode == 0 and container not in listed.stdout.split()
+        return None

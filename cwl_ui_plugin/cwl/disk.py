@@ -30,3 +30,12 @@ def check_disk(job: Any, folder: Path) -> None:
     free = shutil.disk_usage(folder).free // MEBIBYTE
     if free < needed:
         raise DiskTooFull(f"it needs {needed:.0f} MiB of disk space in {folder}, and {free} MiB are free there")
+
+
+def full_disk(folder: Path) -> str:
+    """Return what to tell of the disk of ``folder`` if it is full, else nothing."""
+    try:
+        free = shutil.disk_usage(folder).free // MEBIBYTE
+    except OSError:
+        return ""
+    return f"the disk is full: {free} MiB are free in {folder}" if free < SMALLEST_ROOM else ""

@@ -5,6 +5,7 @@ It runs in the task's own process, forked from one that has called :func:`preloa
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import threading
@@ -37,7 +38,8 @@ from cwltool.workflow_job import object_from_state
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.ref_resolver import Loader, file_uri, uri_file_path
 
-from cwl_ui_plugin.cwl import javascript, reuse, secrets
+from cwl_ui_plugin.cwl import complaints, javascript, reuse, secrets
+from cwl_ui_plugin.cwl.container_jobs import ImageUnavailable, prepare_engine
 from cwl_ui_plugin.cwl.containers import CID_PREFIX
 from cwl_ui_plugin.cwl.disk import DiskTooFull
 from cwl_ui_plugin.cwl.errors import JobError, StepError
@@ -58,6 +60,7 @@ _DERIVED = ("path", "nameext", "nameroot", "dirname")
 _NO_CONTAINER = "none"
 _NO_CONTAINER_TEXT = "--no-container, but this CommandLineTool has DockerRequirement"  # cwltool's words
 _SCHEMA_VERSION = "v1.0"
+_MAY_PASS = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class RunSettings:
     """How to run: the container engine or ``none``, the mark of this task's processes, whether to use the network.
 
     ``reuse`` is the folder of outputs that are used again, ``secrets`` the file with the run's secrets, ``mpi_config``
-    cwltool's file about the site's MPI; each may be None.
+    cwltool's file about the site's MPI, ``images`` where singularity keeps images; each may be None.
     """
 
     engine: str
@@ -74,6 +77,7 @@ class RunSettings:
     reuse: Path | None = None
     secrets: Path | None = None
     mpi_config: Path | None = None
+    images: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,7 @@ def run_process(
 ) -> StepResult:
     """Run a process by cwltool; raise :class:`StepError` if it ends badly."""
     os.environ[MARK_VARIABLE] = work.settings.mark
+    prepare_engine(work.settings.engine, work.folder, work.settings.images)
     recorder = Recorder(work.folder)
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
@@ -218,7 +223,8 @@ def run_process(
             executor.run_jobs(process, order, cwltool_logger, run_context(work.folder, work.settings, toplevel))
     finally:
         javascript.end_node()
-    outputs, status = _ending(executor)
+    with ending_badly(work.step, work.source, recorder):
+        outputs, status = _ending(executor)
     if status not in ("success", "skipped"):
         raise _failure(work.step, recorder, getattr(process, "failure", None), status)
     check_links(work, outputs)
@@ -252,12 +258,25 @@ def plain_outputs(outputs: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def ending_badly(step: Step, source: Path, recorder: Recorder | None = None) -> Iterator[None]:
     """Turn what cwltool raises while it runs a step into a :class:`StepError`."""
+    recorder = recorder or Recorder(Path())
     try:
         yield
     except (SchemaSaladException, WorkflowException) as error:
-        cause = next((problem.message for problem in problems_of(error, source)), str(error))
-        status = "temporaryFail" if isinstance(error, DiskTooFull) else "permanentFail"
-        raise _failure(step, recorder or Recorder(Path()), error, status, cause) from error
+        status = "temporaryFail" if isinstance(error, (DiskTooFull, ImageUnavailable)) else "permanentFail"
+        raise _failure(step, recorder, error, status, _cause(error, source)) from error
+    except OSError as error:
+        status = "temporaryFail" if error.errno in _MAY_PASS else "permanentFail"
+        raise _failure(step, recorder, error, status, str(error)) from error
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        # cwltool meets some values of a wrong type with Python's own errors
+        cause = f"cwltool failed on its values with {error!r}"
+        raise _failure(step, recorder, error, "permanentFail", cause) from error
+
+
+def _cause(error: Exception, source: Path) -> str:
+    if complaints.is_of_expression(str(error)):
+        return complaints.plain(str(error))
+    return next((problem.message for problem in problems_of(error, source)), str(error))
 
 
 def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[str, Any]:
@@ -289,6 +308,8 @@ def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[
 def _failure(step: Step, recorder: Recorder, error: Exception | None, status: str, cause: str = "") -> StepError:
     """Return what is told of a step that ended badly."""
     message = recorder.explain(cause)
+    if full := recorder.full_disk():
+        message, status = f"{message} ({full})", "temporaryFail"
     if _NO_CONTAINER_TEXT in message:
         message = (
             f"it needs a container ({step.container}), and no container engine answers on this worker: install "

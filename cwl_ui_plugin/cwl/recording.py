@@ -8,16 +8,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cwltool.errors import WorkflowException
 from cwltool.job import JobBase
 from cwltool.loghandler import _logger as cwltool_logger
 from cwltool.process import Process
 
-from cwl_ui_plugin.cwl.disk import check_disk
+from cwl_ui_plugin.cwl import complaints
+from cwl_ui_plugin.cwl.container_jobs import prepare_job
+from cwl_ui_plugin.cwl.disk import check_disk, full_disk
+from cwl_ui_plugin.cwl.time_limits import TimeLimit
 
 SHOWN_BYTES = 4000
 MOST_COMPLAINTS = 3
-# cwltool says these of every failed step; they tell nothing.
-_NOISE = ("completed permanentFail", "completed temporaryFail", "Exited normally", "Unexpected exception")
+# cwltool says these of every failed step, or of every container; they tell nothing.
+_NOISE = (
+    "completed permanentFail",
+    "completed temporaryFail",
+    "Exited normally",
+    "Unexpected exception",
+    "--preserve-e",
+    "Skipping Docker software container",
+)
 
 
 class Recorder(logging.Handler):
@@ -30,6 +41,7 @@ class Recorder(logging.Handler):
         self.exit_code: int | None = None
         self.complaints: list[str] = []
         self._failed = False
+        self._limit: TimeLimit | None = None
         self._stderr_file: Path | None = None
 
     @contextmanager
@@ -47,15 +59,20 @@ class Recorder(logging.Handler):
         """Keep what cwltool complains about."""
         message = record.getMessage().strip()
         if record.levelno >= logging.WARNING and not any(noise in message for noise in _NOISE):
-            self.complaints.append(message)
+            self.complaints.append(complaints.plain(message))
 
     def explain(self, cause: str = "") -> str:
         """Return why the step failed."""
-        if self._failed and self.exit_code is not None and self.exit_code < 0:
-            return f"the command was ended by signal {-self.exit_code}: {' '.join(self.command or [])}"
+        command = " ".join(self.command or [])
+        if self._limit:
+            return f"the command did not end within its time limit of {self._limit.seconds:g} seconds: {command}"
         if self._failed and self.exit_code:
-            return f"the command ended with exit code {self.exit_code}: {' '.join(self.command or [])}"
+            return f"the command {complaints.ending(self.exit_code)}: {command}"
         return cause or "\n".join(self.complaints[-MOST_COMPLAINTS:]) or "it ended without outputs"
+
+    def full_disk(self) -> str:
+        """Return that the disk is full, if it is, after the step has failed."""
+        return full_disk(self.folder) if self.folder != Path() else ""
 
     def stderr_end(self) -> str:
         """Return the end of what the failed command wrote to its standard error."""
@@ -73,9 +90,11 @@ class Recorder(logging.Handler):
     def _watch(self, job: Any) -> None:
         """Give each job files of its own for what it prints: cwltool closes them after the job."""
         run, collect = job.run, job.collect_outputs
+        limit = TimeLimit(job) if job.timelimit else None
 
         def watched_run(context: Any, *args: Any) -> None:
             check_disk(job, self.folder)
+            prepare_job(job, context, self.folder)
             context = context.copy()
             context.default_stdout = (self.folder / "stdout.log").open("ab")
             context.default_stderr = (self.folder / "stderr.log").open("ab")
@@ -87,6 +106,9 @@ class Recorder(logging.Handler):
                 self.command = [str(word) for word in job.command_line]
                 self.exit_code = exit_code
                 self._stderr_file = Path(job.outdir) / job.stderr if job.stderr else None
+            if limit and limit.is_exceeded():
+                self._limit = limit
+                raise WorkflowException(self.explain())
             return collect(outdir, exit_code)
 
         job.run = watched_run

@@ -148,17 +148,14 @@ def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) 
 
     A try that ended well has no containers: its engine's clients have waited for them.
     """
+    if may_have_containers:
+        containers.end_containers(task.folder, task.mark)  # their clients end with them
     left = [str(process) for process in processes.end(task.mark, grace)]
     if may_have_containers:
-        left += end_containers(task.folder)
+        left += containers.end_containers(task.folder, task.mark)
     if left:
         raise LeasedError(f"Processes of {task.task_id} are still there: {', '.join(left)}")
     task.lease_file.unlink(missing_ok=True)
-
-
-def end_containers(folder: Path) -> list[str]:
-    """End what a try has left in a container engine; return what is still there."""
-    return containers.end_containers(folder, config.container_engine())
 
 
 def _write_lease(task: TaskTry) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.cwl import containers, processes
 from cwl_ui_plugin.dags import run_folder
 from cwl_ui_plugin.dags.run_folder import Lease
 
@@ -95,8 +95,8 @@ class StopProof:
         if os.geteuid() not in (0, status.st_uid):
             # Its commands ran as somebody else, whose processes are not ours to see.
             return f"{lease.host}: {lease.task_id}, whose processes belong to another user"
-        if containers := run_folder.end_containers(run_folder.folder_of(self.dag_id, self.run_id, lease)):
-            return f"{lease.host}: {', '.join(containers)}"
+        if left := containers.end_containers(run_folder.folder_of(self.dag_id, self.run_id, lease), lease.mark):
+            return f"{lease.host}: {', '.join(left)}"
         lease.path.unlink(missing_ok=True)
         return None
 
