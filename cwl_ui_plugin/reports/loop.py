@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
@@ -19,6 +20,7 @@ from cwl_ui_plugin import config
 log = logging.getLogger(__name__)
 LEASE = "background"
 LEASE_SECONDS = 15
+RENEW_SECONDS = 5
 LOOK_SECONDS = 0.2
 _woken = threading.Event()
 
@@ -44,6 +46,7 @@ class Loop:
         self._thread: threading.Thread | None = None
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._complaints: dict[int, str] = {}
+        self._held_until = 0.0
 
     def start(self) -> None:
         """Start the thread, if it is not running."""
@@ -78,7 +81,9 @@ class Loop:
         return result
 
     def _take_lease(self) -> bool:
-        """Return whether this process is the one that does the rounds."""
+        """Return whether this process is the one that does the rounds; a fresh lease is not asked for again."""
+        if time.monotonic() < self._held_until:
+            return True
         from airflow.utils.session import create_session
 
         from cwl_ui_plugin.reports.tables import Lease
@@ -93,6 +98,7 @@ class Loop:
                 return False
             row.holder = self._holder
             row.expires_at = now + timedelta(seconds=LEASE_SECONDS)
+        self._held_until = time.monotonic() + RENEW_SECONDS
         return True
 
     def _wait(self) -> None:
