@@ -221,6 +221,7 @@ class Checker:
     def _check_path(self, declared: str, path: Path, location: str, problems: list[Problem]) -> Any:
         try:
             real = path.resolve()
+            exists = real.exists()
         except (OSError, RuntimeError, ValueError):
             problems.append(Problem(f"{location} can't be read"))
             return location
@@ -228,7 +229,7 @@ class Checker:
             problems.append(
                 Problem(f"{location} is not in a folder that inputs may come from; upload it, or ask for its folder")
             )
-        elif not real.exists():
+        elif not exists:
             problems.append(Problem(f"there is no {declared.lower()} {location}"))
         elif real.is_dir() != (declared == "Directory"):
             problems.append(Problem(f"{location} is {'a folder' if real.is_dir() else 'a file'}, not a {declared}"))

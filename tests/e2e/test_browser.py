@@ -124,11 +124,16 @@ def upload(page: Page, tmp_path: Path, name: str) -> None:
     expect(inside.get_by_role("heading", name="Say it loud")).to_be_visible(timeout=60_000)
 
 
-def start_run(page: Page, job: str) -> None:
+def write_job(page: Page, job: str) -> None:
     inside = frame(page)
-    inside.get_by_role("link", name="Run", exact=True).first.click()
-    inside.locator("textarea").first.fill(job)
-    inside.get_by_role("button", name=re.compile("^(Run|Start)")).click()
+    inside.get_by_text("YAML or JSON", exact=True).click()
+    inside.locator("#job").fill(job)
+
+
+def start_run(page: Page, job: str) -> None:
+    frame(page).get_by_role("link", name="Run", exact=True).first.click()
+    write_job(page, job)
+    frame(page).get_by_role("button", name=re.compile("^(Run|Start)")).click()
 
 
 def run_tab(page: Page) -> FrameLocator:
@@ -145,13 +150,13 @@ def test_upload_run_and_fetch_an_output(page: Page, site: Server, tmp_path: Path
 
     frame(page).get_by_role("link", name="Run", exact=True).first.click()
     picture(page, site, "trigger")
-    frame(page).locator("textarea").first.fill("text: 7\n")
+    write_job(page, "text: 7\n")
     frame(page).get_by_role("button", name=re.compile("^(Run|Start)")).click()
-    expect(frame(page).locator("dt.wrong")).to_contain_text("text", timeout=30_000)
-    expect(frame(page).locator("textarea").first).to_have_value(re.compile("text: 7"))
+    expect(frame(page).locator("#job-problems")).to_contain_text("text", timeout=30_000)
+    expect(frame(page).locator("#job")).to_have_value(re.compile("text: 7"))
     picture(page, site, "trigger-errors")
 
-    frame(page).locator("textarea").first.fill("text: hello\n")
+    frame(page).locator("#job").fill("text: hello\n")
     frame(page).get_by_role("button", name=re.compile("^(Run|Start)")).click()
     tab = run_tab(page)
     expect(tab.locator("[data-state=success]").first).to_be_visible(timeout=90_000)

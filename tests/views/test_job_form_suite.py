@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from browser_form import fields_of, html_of, through_browser
 
-from cwl_ui_plugin.cwl import compiling, execution
+from cwl_ui_plugin.cwl import compiling
 from cwl_ui_plugin.cwl.errors import CwlError
 from cwl_ui_plugin.cwl.jobs import read_job
 from cwl_ui_plugin.cwl.plan import Plan
@@ -40,15 +41,10 @@ def plan_text(tool: str) -> str | None:
 
 @pytest.fixture(scope="module")
 def plans() -> dict[str, Plan | None]:
-    """The plans of all documents; each compiled in a process of its own: cwltool keeps state between documents."""
-    from cwltool.process import get_schema
-
-    execution.preload()
-    for version in ("v1.1", "v1.2"):
-        get_schema(version)
+    """The plans of all documents, compiled in another process: cwltool keeps state."""
     tools = sorted({tool for tool, _job in PAIRS})
-    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
-        texts = pool.map(plan_text, tools, chunksize=1)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        texts = list(pool.map(plan_text, tools))
     return {tool: Plan.from_json(text) if text else None for tool, text in zip(tools, texts, strict=True)}
 
 

@@ -1,0 +1,143 @@
+"""The typed form in a real browser: filled in, run, and the run has got just that job."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from airflow_server import Server
+from playwright.sync_api import FrameLocator, Page, expect
+from test_browser import browser, frame, page, picture  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.e2e
+
+WORKFLOW = """
+cwlVersion: v1.2
+class: CommandLineTool
+label: Count what was read
+baseCommand: [cat]
+requirements:
+  SchemaDefRequirement:
+    types:
+      - name: Sample
+        type: record
+        fields:
+          lane: {type: int, label: Lane, doc: As the *sequencer* counts them.}
+          note: string?
+inputs:
+  reads: {type: File, label: Reads, doc: The **reads** of the sample., inputBinding: {}}
+  names: {type: "string[]", label: Names}
+  sample: {type: Sample, label: Sample}
+  mode: {type: {type: enum, symbols: [fast, exact]}, label: Mode}
+  threshold: {type: double?, label: Threshold}
+  limit: {type: [int, string, "null"], label: Limit}
+  threads: {type: int, default: 4, label: Threads}
+outputs: {copied: stdout}
+stdout: copied.txt
+"""
+
+
+@pytest.fixture
+def site(server: Server) -> Server:
+    return server
+
+
+@pytest.fixture
+def form(page: Page, site: Server, tmp_path: Path) -> FrameLocator:  # noqa: F811
+    """The form of a fresh workflow, in Airflow's frame; large files begin at 1 kB here."""
+    document = tmp_path / f"count_{uuid.uuid4().hex[:8]}.cwl"
+    document.write_text(WORKFLOW)
+    site.command("upload", document)
+    page.goto(f"{site.url}/plugin/cwl/workflows/{document.stem}/run")
+    inside = frame(page)
+    expect(inside.get_by_role("heading", name="Run Count what was read")).to_be_visible(timeout=30_000)
+    inside.locator("#trigger-form").evaluate("(form) => { form.dataset.chunkAbove = 1000 }")
+    return inside
+
+
+def choose_file(page: Page, form: FrameLocator, label: str, path: Path) -> None:  # noqa: F811
+    with page.expect_file_chooser() as chooser:
+        form.get_by_role("button", name=f"Upload {label} from this computer").click()
+    chooser.value.set_files(path)
+    expect(form.get_by_text(f"Uploaded: {path.name}")).to_be_visible(timeout=30_000)
+
+
+def job_of(client: httpx.Client, form: FrameLocator, run_id: str) -> Any:
+    dag_id = str(form.locator("#trigger-form").get_attribute("data-name"))
+    form.get_by_role("button", name="Run", exact=True).click()
+    expect(form.locator("#trigger-form")).to_have_count(0, timeout=30_000)
+    return client.get(f"/cwl/api/v1/workflows/{dag_id}/runs/{run_id}").json()["job"]
+
+
+def test_a_run_gets_the_job_that_was_filled_in(
+    page: Page,  # noqa: F811
+    form: FrameLocator,
+    site: Server,
+    client: httpx.Client,
+    tmp_path: Path,
+) -> None:
+    reads = tmp_path / "reads.txt"
+    reads.write_text("ACGT\n" * 1000)
+    picture(page, site, "form-empty")
+    form.get_by_role("button", name="Run", exact=True).click()
+    expect(form.locator("#in-0-err")).to_contain_text("required", timeout=30_000)
+    picture(page, site, "form-errors")
+
+    form.locator("#trigger-form").evaluate("(form) => { form.dataset.chunkAbove = 1000 }")
+    choose_file(page, form, "Reads", reads)
+    form.get_by_text("Paste many lines").click()
+    form.get_by_label("One item in each line, for Names").fill("second\nthird\nfirst\n")
+    form.get_by_role("button", name="Add these lines").click()
+    form.get_by_role("button", name="Move up: Names").nth(2).click()
+    form.get_by_role("button", name="Move up: Names").nth(1).click()
+    form.get_by_role("button", name="Add to Names").click()
+    form.get_by_role("button", name="Remove: Names").last.click()
+    form.get_by_label(re.compile("^Lane")).fill("7")
+    form.get_by_role("radio", name="exact").check()
+    form.get_by_label(re.compile("^Threshold")).fill("1e-5")
+    form.get_by_label("Type of Limit").select_option("string")
+    form.locator("#in-5-1").fill("12")
+    picture(page, site, "form-filled")
+
+    form.get_by_text("YAML or JSON", exact=True).click()
+    expect(form.locator("#job")).to_have_value(re.compile("lane: 7"), timeout=30_000)
+    picture(page, site, "form-text")
+    form.locator("#job").fill(f"{form.locator('#job').input_value()}\nthreads: 2\n")
+    form.get_by_text("Form", exact=True).click()
+    expect(form.get_by_label(re.compile("^Threads"))).to_have_value("2", timeout=30_000)
+
+    job = job_of(client, form, form.locator("#run_id").input_value())
+    location = job.pop("reads")["location"]
+    assert Path(location.removeprefix("file://")).read_text() == reads.read_text()
+    assert job == {
+        "names": ["first", "second", "third"],
+        "sample": {"lane": 7},
+        "mode": "exact",
+        "threshold": 1e-5,
+        "limit": "12",
+        "threads": 2,
+    }
+
+
+def test_a_file_of_the_server_and_a_link_to_the_job(page: Page, form: FrameLocator, site: Server) -> None:  # noqa: F811
+    folder = site.home / "cwl/inputs/samples"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "a.txt").write_text("a")
+    form.get_by_role("button", name="Browse the server for Reads").click()
+    dialog = form.get_by_role("dialog")
+    dialog.get_by_role("button", name="Inputs").click()
+    dialog.get_by_role("button", name="samples/").click()
+    expect(dialog.get_by_role("button", name="a.txt")).to_be_visible(timeout=30_000)
+    picture(page, site, "form-browse")
+    dialog.get_by_role("button", name="a.txt").click()
+    expect(form.get_by_label(re.compile("^Reads"))).to_have_value("samples/a.txt")
+    assert '"location": "samples/a.txt"' in form.locator("body").evaluate("() => window.cwlJob.confText()")
+
+    form.get_by_role("button", name="Link to this job").click()
+    expect(form.locator("#job-link-text")).to_have_value(re.compile(r"\?job="), timeout=30_000)
+    page.goto(form.locator("#job-link-text").input_value())
+    expect(page.get_by_label(re.compile("^Reads"))).to_have_value("samples/a.txt", timeout=30_000)

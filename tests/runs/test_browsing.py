@@ -1,0 +1,60 @@
+"""Looking for input files: inside the allowed folders only, and never at what others sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cwl_ui_plugin.runs import browsing
+from cwl_ui_plugin.runs.errors import NotFound
+
+
+@pytest.fixture
+def tree(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("inputs/samples/deep", "inputs/uploads/other", "genomes", "outputs/theirs", "secret"):
+        (folders / name).mkdir(parents=True)
+    (folders / "inputs/samples/b.txt").write_text("x" * 2000)
+    (folders / "inputs/uploads/other/theirs.txt").write_text("x")
+    (folders / "genomes/hg38.fa").write_text("x")
+    (folders / "secret/key").write_text("x")
+    (folders / "inputs/out").symlink_to(folders / "secret")
+    (folders / "inputs/samples/key").symlink_to(folders / "secret/key")
+    (folders / "inputs/samples/uploads").symlink_to(folders / "inputs/uploads")
+    (folders / "inputs/genomes").symlink_to(folders / "genomes")
+    monkeypatch.setenv("AIRFLOW__CWL__INPUT_ROOTS", str(folders / "genomes"))
+    return folders
+
+
+def names(path: str) -> list[str]:
+    return [entry.name for entry in browsing.browse(path).entries]
+
+
+def test_the_allowed_folders_come_first(tree: Path) -> None:
+    assert names("") == ["Inputs", str(tree / "genomes")]
+
+
+def test_a_folder_shows_what_a_job_may_name(tree: Path) -> None:
+    assert names(str(tree / "inputs")) == ["genomes", "samples"]
+    found = browsing.browse("samples")
+    assert [(entry.path, entry.kind, entry.size_text) for entry in found.entries] == [
+        ("samples/deep", "folder", ""),
+        ("samples/b.txt", "file", "2.0 kB"),
+    ]
+    assert [entry.path for entry in found.trail] == [str(tree / "inputs"), "samples"]
+    assert [entry.path for entry in browsing.browse(str(tree / "genomes")).entries] == [str(tree / "genomes/hg38.fa")]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["..", "../secret", "/etc", "out", "uploads", "samples/uploads/other", "../outputs", "gone", "a\0b", "x" * 999],
+)
+def test_no_other_folder_is_shown(tree: Path, path: str) -> None:
+    with pytest.raises(NotFound):
+        browsing.browse(path)
+
+
+def test_a_long_folder_is_cut(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsing, "MOST_ENTRIES", 1)
+    found = browsing.browse("samples")
+    assert (len(found.entries), found.truncated) == (1, True)
