@@ -201,6 +201,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("require_exp", "False", "boolean", "Refuse signed triggers whose token has no time of expiry (exp)."),
     Option("report_poll_interval", "1.0", "float", "Seconds between two looks for reports and stops that are due."),
+    Option(
+        "keep_failed_days",
+        "7",
+        "float",
+        "How many days the intermediate files of a run that failed are kept, so that its failed tasks can be cleared "
+        "and go on. Those of a run that succeeded or was stopped are removed at once.",
+    ),
     Option("stop_grace", "5", "float", "Seconds that a command gets between SIGTERM and SIGKILL."),
 )
 

@@ -61,11 +61,12 @@ class CwlUiPlugin(AirflowPlugin):
 
 
 def _background() -> Any:
-    """The loop of the API server: sends reports and stops runs that ``clean_dag_run`` asks to stop."""
+    """The loop of the API server: sends reports, stops what ``clean_dag_run`` asks to stop, cleans up after runs."""
     from cwl_ui_plugin import config
     from cwl_ui_plugin.reports import loop, reporter
-    from cwl_ui_plugin.runs import stopping
+    from cwl_ui_plugin.runs import cleaning, stopping
 
     return loop.Loop(
-        [reporter.report_round, stopping.answer_stop_requests], interval=config.number("report_poll_interval")
+        [reporter.report_round, stopping.answer_stop_requests, cleaning.CleaningRound()],
+        interval=config.number("report_poll_interval"),
     )

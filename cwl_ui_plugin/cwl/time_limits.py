@@ -46,6 +46,7 @@ class TimeLimit:
         finally:
             for timer in timers:
                 timer.cancel()
+                timer.join()  # it may be ending the container
 
     def is_exceeded(self) -> bool:
         """Whether the command, which has just ended, took longer than it may."""

@@ -15,8 +15,8 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cwl_ui_plugin import config
@@ -24,6 +24,9 @@ from cwl_ui_plugin.cwl import containers, processes
 from cwl_ui_plugin.dags.errors import LeasedError
 
 LEASES = "leases"
+FAILED = "failed"
+"""In the folder of a try: it failed, and nothing refers to its files."""
+_LOGS = ("stdout.log", "stderr.log", FAILED)
 
 
 @dataclass(frozen=True)
@@ -131,16 +134,53 @@ def lease(task: TaskTry, grace: float) -> Iterator[None]:
 
     """
     processes.adopt_orphans()
+    end_earlier_tries(task, grace)
     _write_lease(task)
     try:
         yield
     except BaseException:
+        _mark_failed(task)
         give_back(task, grace)
         raise
     if processes.has_children():
         give_back(task, grace, may_have_containers=False)
     else:
         task.lease_file.unlink(missing_ok=True)
+
+
+def end_earlier_tries(task: TaskTry, grace: float) -> None:
+    """End what killed tries of the same task have left on this machine, and empty the folders of those that failed.
+
+    Their logs stay. Raise :class:`LeasedError` if something outlives it: two tries at a time could spoil each other.
+    """
+    for number in range(1, task.try_number):
+        earlier = replace(task, try_number=number)
+        if earlier.lease_file.exists() and _host(earlier.lease_file) == this_host():
+            _mark_failed(earlier)
+            give_back(earlier, grace)
+        if (earlier.folder / FAILED).exists():
+            _empty(earlier.folder)
+
+
+def _host(lease_file: Path) -> str:
+    try:
+        return str(json.loads(lease_file.read_text(encoding="utf-8"))["host"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _mark_failed(task: TaskTry) -> None:
+    with suppress(OSError):  # a full disk is what it may have failed of
+        task.folder.mkdir(parents=True, exist_ok=True)
+        (task.folder / FAILED).touch()
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name not in _LOGS:
+            path.unlink(missing_ok=True)
 
 
 def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) -> None:

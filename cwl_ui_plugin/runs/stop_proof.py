@@ -85,7 +85,7 @@ class StopProof:
             status = lease.path.stat()
         except FileNotFoundError:
             return None
-        if _is_alive(lease.pid, status.st_mtime):
+        if is_alive(lease.pid, status.st_mtime):
             if time.monotonic() - self._began > TASK_PROCESS_SECONDS:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(lease.pid, signal.SIGKILL)
@@ -102,7 +102,7 @@ class StopProof:
 
     def _still_runs(self, task: TaskProcess) -> str | None:
         if task.host in self._hosts:
-            alive = _is_alive(task.pid, task.started_at)
+            alive = is_alive(task.pid, task.started_at)
             return f"{task.host}: pid {task.pid} (the task process of {task.task_id})" if alive else None
         if task.task_id in self._leased or time.monotonic() - self._began > _supervisor_seconds():
             return None
@@ -115,7 +115,7 @@ def _supervisor_seconds() -> float:
     return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + SUPERVISOR_MARGIN_SECONDS
 
 
-def _is_alive(pid: int, known_since: float) -> bool:
+def is_alive(pid: int, known_since: float) -> bool:
     """Whether ``pid`` is still the process that was there at ``known_since``: a later one has only its number."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()

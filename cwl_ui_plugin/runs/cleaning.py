@@ -1,0 +1,118 @@
+"""What runs leave behind: commands of tasks that were killed, and intermediate files that nobody will need.
+
+Rounds of the API server's background loop. A run that succeeded has removed its files itself; those of a failed run are
+kept for a while, so that a cleared task can go on from them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta, timezone
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags.errors import LeasedError
+from cwl_ui_plugin.runs.stop_proof import is_alive
+
+log = logging.getLogger(__name__)
+ROUND_SECONDS = 20.0
+_ASKED_AT_ONCE = 200
+Run = tuple[str, str]
+
+
+class CleaningRound:
+    """A round that cleans in a thread of its own, every :data:`ROUND_SECONDS`: the loop has to go on."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+        self._thread: threading.Thread | None = None
+
+    def __call__(self) -> None:
+        """Clean, if it is time."""
+        if time.monotonic() < self._due or (self._thread and self._thread.is_alive()):
+            return
+        self._due = time.monotonic() + ROUND_SECONDS
+        self._thread = threading.Thread(target=_clean, name="cwl-cleaning", daemon=True)
+        self._thread.start()
+
+
+def _clean() -> None:
+    try:
+        end_abandoned()
+        remove_expired(config.number("keep_failed_days"))
+    except Exception:
+        log.exception("Cleaning up after runs failed; it is tried again")
+
+
+def end_abandoned() -> int:
+    """End the commands of tasks on this machine whose own process was killed; return of how many tasks."""
+    ended = 0
+    for dag_id, run_id in _runs_with_folders():
+        for lease in run_folder.leases(dag_id, run_id):
+            if lease.host == run_folder.this_host() and not _has_holder(lease):
+                task = run_folder.TaskTry(dag_id, run_id, lease.task_id, lease.map_index, lease.try_number)
+                ended += _give_back(task)
+    return ended
+
+
+def remove_expired(days: float) -> int:
+    """Remove the files of runs that ended ``days`` ago, and of those that Airflow has forgotten; return how many."""
+    limit = datetime.now(timezone.utc) - timedelta(days=days)
+    removed = 0
+    for dag_id, run_id in _ended_before(limit, list(_runs_with_folders())):
+        if not run_folder.leases(dag_id, run_id):
+            run_folder.remove_run_tmp(dag_id, run_id)
+            removed += 1
+    return removed
+
+
+def _runs_with_folders() -> Iterator[Run]:
+    """Yield the runs that have files: a folder with leases, so that nothing else in the tmp folder is taken for one."""
+    for path in config.tmp_folder().glob(f"[!.]*/*/{run_folder.LEASES}"):
+        yield path.parent.parent.name, path.parent.name
+
+
+def _has_holder(lease: run_folder.Lease) -> bool:
+    try:
+        return is_alive(lease.pid, lease.path.stat().st_mtime)
+    except FileNotFoundError:
+        return True  # given back while we looked
+
+
+def _give_back(task: run_folder.TaskTry) -> bool:
+    try:
+        run_folder.give_back(task, config.number("stop_grace"))
+    except LeasedError as error:
+        log.warning("%s", error)
+        return False
+    log.info("The commands of %s, whose task process was killed, are ended.", task.mark)
+    return True
+
+
+def _ended_before(limit: datetime, runs: list[Run]) -> Iterable[Run]:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select, tuple_
+
+    for start in range(0, len(runs), _ASKED_AT_ONCE):
+        asked = runs[start : start + _ASKED_AT_ONCE]
+        query = select(DagRun.dag_id, DagRun.run_id, DagRun.end_date)
+        with create_session(scoped=False) as session:
+            rows = session.execute(query.where(tuple_(DagRun.dag_id, DagRun.run_id).in_(asked))).all()
+        ends = {(dag_id, run_id): end for dag_id, run_id, end in rows}
+        for run in asked:
+            end = ends[run] if run in ends else _last_change(run)
+            if end is not None and end <= limit:
+                yield run
+
+
+def _last_change(run: Run) -> datetime | None:
+    """When a task of a run began or ended last; None if its folder is gone."""
+    try:
+        seconds = (run_folder.run_tmp(*run) / run_folder.LEASES).stat().st_mtime
+    except FileNotFoundError:
+        return None
+    return datetime.fromtimestamp(seconds, timezone.utc)

@@ -1,0 +1,119 @@
+"""What runs leave behind is cleaned up: commands without a task, and files that nobody will need."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.runs import cleaning
+
+GONE_PID = 2**22 + 1
+
+
+@pytest.fixture
+def left_try(folders: Path) -> Callable[..., TaskTry]:
+    """A try with a file, and with a lease that names a task process: ``left_try(run_id, number, pid)``."""
+
+    def leave(run_id: str, number: int = 1, pid: int | None = None) -> TaskTry:
+        task = TaskTry("cleaned", run_id, "step", -1, number)
+        (task.folder / "out_1").mkdir(parents=True)
+        (task.folder / "stdout.log").write_text("printed")
+        task.lease_file.parent.mkdir(parents=True, exist_ok=True)
+        if pid:
+            data = {"pid": pid, "mark": task.mark, "task_id": "step", "map_index": -1, "try_number": number}
+            task.lease_file.write_text(json.dumps({"host": run_folder.this_host(), **data}))
+        return task
+
+    return leave
+
+
+@pytest.fixture
+def command() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Start a process with the mark of a task."""
+    started = []
+
+    def start(mark: str) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, processes.MARK_VARIABLE: mark}
+        started.append(subprocess.Popen([sys.executable, "-c", "input()"], env=environment, stdin=subprocess.PIPE))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_commands_of_a_killed_task_are_ended_those_of_a_living_one_not(
+    left_try: Callable[..., TaskTry], command: Callable[[str], subprocess.Popen[bytes]]
+) -> None:
+    killed, living = left_try("killed", pid=GONE_PID), left_try("living", pid=os.getpid())
+    orphan, working = command(killed.mark), command(living.mark)
+    assert cleaning.end_abandoned() == 1
+    assert orphan.wait(timeout=10) < 0
+    assert not killed.lease_file.exists()
+    assert working.poll() is None
+    assert living.lease_file.exists()
+
+
+def test_a_new_try_ends_what_a_killed_one_left_and_keeps_only_its_logs(
+    left_try: Callable[..., TaskTry], command: Callable[[str], subprocess.Popen[bytes]]
+) -> None:
+    first = left_try("retried", pid=GONE_PID)
+    orphan = command(first.mark)
+    second = TaskTry("cleaned", "retried", "step", -1, 2)
+    with run_folder.lease(second, grace=1):
+        assert orphan.wait(timeout=10) < 0
+        assert not (first.folder / "out_1").exists()
+        assert (first.folder / "stdout.log").exists()
+    assert run_folder.leases("cleaned", "retried") == []
+
+
+def test_a_new_try_keeps_the_files_of_one_that_succeeded(left_try: Callable[..., TaskTry]) -> None:
+    """The task was cleared: what others made of its outputs may still name its files."""
+    first = left_try("cleared")
+    with run_folder.lease(first, grace=1):
+        pass
+    with run_folder.lease(TaskTry("cleaned", "cleared", "step", -1, 2), grace=1):
+        assert (first.folder / "out_1").exists()
+
+
+@pytest.mark.parametrize(("age", "is_there"), [(timedelta(days=6), True), (timedelta(days=8), False), (None, True)])
+def test_files_of_a_failed_run_are_kept_for_some_days(
+    workflow: str, run_id: str, age: timedelta | None, is_there: bool
+) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    end = datetime.now(timezone.utc) - age if age else None
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id == run_id).values(end_date=end))
+    folder = run_folder.run_tmp(workflow, run_id)
+    (folder / run_folder.LEASES).mkdir(parents=True)
+    assert cleaning.remove_expired(days=7) == (not is_there)
+    assert folder.exists() == is_there
+
+
+def test_files_of_a_forgotten_run_go_others_in_the_folder_stay(left_try: Callable[..., TaskTry], folders: Path) -> None:
+    old, leased = left_try("old"), left_try("leased", pid=os.getpid())
+    for task in (old, leased):
+        os.utime(task.lease_file.parent, (0, 0))
+    new = left_try("new")
+    other = folders / "tmp" / "somebody" / "data"
+    other.mkdir(parents=True)
+    os.utime(other, (0, 0))
+    assert cleaning.remove_expired(days=7) == 1
+    assert not old.folder.exists()
+    assert leased.folder.exists()
+    assert new.folder.exists()
+    assert other.exists()
