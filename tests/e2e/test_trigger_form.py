@@ -52,8 +52,9 @@ def form(page: Page, site: Server, tmp_path: Path) -> FrameLocator:  # noqa: F81
     document = tmp_path / f"count_{uuid.uuid4().hex[:8]}.cwl"
     document.write_text(WORKFLOW)
     site.command("upload", document)
-    page.goto(f"{site.url}/plugin/cwl/workflows/{document.stem}/run")
     inside = frame(page)
+    address = f"{site.url}/pluginsv2/cwl/workflows/{document.stem}/run"
+    inside.locator("body").evaluate("(body, address) => { location.href = address }", address)
     expect(inside.get_by_role("heading", name="Run Count what was read")).to_be_visible(timeout=30_000)
     inside.locator("#trigger-form").evaluate("(form) => { form.dataset.chunkAbove = 1000 }")
     return inside
