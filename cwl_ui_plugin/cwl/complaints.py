@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
-_JOB = re.compile(r"^\[(?:job|step|workflow) [^\]]*\] (?:Job error:\n)?")
+_JOB = re.compile(r"^(?:\[(?:job|step|workflow) [^\]]*\] (?:Job error:\n)?|Exception while running job: )")
 _SCRIPT = re.compile(
     r"(?:Failed to evaluate expression:\n)?Expression evaluation error:\n.*?"
     r"script was:\n(?P<script>.*)\nstdout was: '?(?P<out>.*?)'?\nstderr was: '?(?P<err>.*?)'?\s*\Z",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,7 +110,10 @@ class Recorder(logging.Handler):
             if limit and limit.is_exceeded():
                 self._limit = limit
                 raise WorkflowException(self.explain())
-            return collect(outdir, exit_code)
+            try:
+                return collect(outdir, exit_code)
+            except json.JSONDecodeError as error:
+                raise WorkflowException(f"cwl.output.json, which the command wrote, is not JSON: {error}") from error
 
         job.run = watched_run
         job.collect_outputs = watched_collect

@@ -1,0 +1,180 @@
+"""Bad tools, documents and machines: the step fails, says which and why, and what may pass is told apart."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compiled_run import run_compiled
+
+from cwl_ui_plugin.cwl import compiling, complaints, disk, execution
+from cwl_ui_plugin.cwl.errors import CwlError, StepError
+
+Usage = namedtuple("Usage", "total used free")
+Run = Callable[[str], dict[str, Any]]
+TOOL = """
+cwlVersion: v1.2
+class: CommandLineTool
+requirements:
+  InlineJavascriptRequirement: {{}}
+  ShellCommandRequirement: {{}}
+  {more}
+arguments: [{{shellQuote: false, valueFrom: {script!r}}}]
+inputs: {{}}
+outputs: {outputs}
+"""
+EXPRESSION = """
+cwlVersion: v1.2
+class: ExpressionTool
+requirements: {InlineJavascriptRequirement: {}}
+inputs: {}
+outputs: {out: Any}
+expression: '${ %s }'
+"""
+WORKFLOW = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {InlineJavascriptRequirement: {}, StepInputExpressionRequirement: {}}
+inputs: {}
+outputs: {out: {type: Any, outputSource: second/out}}
+steps:
+  second:
+    run: {class: ExpressionTool, inputs: {n: Any}, outputs: {out: Any}, expression: '${ return {out: inputs.n}; }'}
+    in: {n: {default: 1, valueFrom: "%s"}}
+    when: %s
+    out: [out]
+"""
+
+
+def tool(script: str, outputs: str = "{}", more: str = "") -> str:
+    return TOOL.format(script=script, outputs=outputs, more=more)
+
+
+def collected(expression: str) -> str:
+    return tool("true", f"{{out: {{type: int, outputBinding: {{outputEval: '{expression}'}}}}}}")
+
+
+FILE = "{out: {type: File, outputBinding: {glob: %s}}}"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a document; return its output object."""
+
+    def run_document(document: str) -> dict[str, Any]:
+        (tmp_path / "source").mkdir()
+        (tmp_path / "source/main.cwl").write_text(document)
+        compiling.compile_document(tmp_path / "source", "main.cwl", tmp_path / "compiled")
+        return run_compiled(tmp_path / "compiled", tmp_path / "source", {}, tmp_path / "run")
+
+    return run_document
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        pytest.param(tool("true", FILE % "a.txt"), ["out", "Did not find", "a.txt"], id="missing"),
+        pytest.param(tool("touch 1 2", FILE % "'*'"), ["out", "Multiple matches"], id="too many"),
+        pytest.param(tool("true", FILE % "/etc/passwd"), ["out", "must not start with '/'"], id="elsewhere"),
+        pytest.param(collected('$("text")'), ["out", "text", "is not int"], id="type"),
+        pytest.param(tool("echo [1] > cwl.output.json", "{out: int}"), ["not a dict"], id="cwl.output.json"),
+        pytest.param(
+            tool("echo '{' > cwl.output.json", "{out: int}"), ["cwl.output.json"], id="broken cwl.output.json"
+        ),
+        pytest.param(collected('${ throw new Error("no luck"); }'), ["out", "Error: no luck", "throw"], id="throws"),
+        pytest.param(collected("${ return (1; }"), ["out", "SyntaxError", "return (1;"], id="syntax"),
+        pytest.param(tool("echo $(inputs.a.b)"), ["undefined (reading", "inputs.a.b"], id="undefined"),
+        pytest.param(EXPRESSION % "throw 1", ["JavaScript expression failed: 1"], id="expression tool"),
+        pytest.param(EXPRESSION % "return 3", ["not iterable"], id="no object"),
+        pytest.param(WORKFLOW % ("${ throw new Error(1); }", "$(true)"), ["Step second", "Error: 1"], id="valueFrom"),
+        pytest.param(WORKFLOW % ("$(1)", "$(3)"), ["Step second", "true' or 'false"], id="when"),
+        pytest.param(tool("kill -9 $$"), ["signal 9, SIGKILL, perhaps because memory ran out"], id="killed"),
+        pytest.param(tool("kill -SEGV $$"), ["signal 11, SIGSEGV"], id="crashed"),
+        pytest.param(tool("sh -c 'kill -9 $$'; exit $?"), ["exit code 137", "SIGKILL"], id="child killed"),
+        pytest.param(tool("true").replace("arguments", "hints: []\nbaseCommand: no-such-program\n#"), ["no-such-pro"]),
+        pytest.param(
+            tool("true").replace("  ShellCommandRequirement: {}\n", "").replace("arguments", "#"),
+            ["empty command line"],
+            id="no command",
+        ),
+    ],
+)
+def test_a_step_that_fails_says_which_and_why(run: Run, document: str, words: list[str]) -> None:
+    with pytest.raises(StepError) as caught:
+        run(document)
+    message = str(caught.value)
+    assert caught.value.kind == "permanentFail"
+    assert message.startswith("Step ")
+    assert all(word in message for word in words), message
+    assert not any(noise in message for noise in ("script was", "Traceback", "[job ", "evalmachine")), message
+
+
+def test_a_glob_that_matches_nothing_is_an_empty_list_where_the_type_allows_it(run: Run) -> None:
+    outputs = "{some: {type: 'File[]', outputBinding: {glob: '*.x'}}, one: {type: File?, outputBinding: {glob: y}}}"
+    assert run(tool("true", outputs)) == {"some": [], "one": None}
+
+
+@pytest.mark.parametrize("script", ["sleep 600", "trap '' TERM; sleep 600", "trap 'exit 0' TERM; sleep 600 & wait"])
+def test_a_command_has_failed_when_it_did_not_keep_its_time_limit(run: Run, script: str) -> None:
+    with pytest.raises(StepError, match="time limit of 1 seconds") as caught:
+        run(tool(script, more="ToolTimeLimit: {timelimit: 1}"))
+    assert caught.value.kind == "permanentFail"
+
+
+def test_an_expression_that_never_ends_is_ended(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = execution.run_context
+
+    def impatient(*arguments: Any, **more: Any) -> Any:
+        context = make(*arguments, **more)
+        context.eval_timeout = 1
+        return context
+
+    monkeypatch.setattr(execution, "run_context", impatient)
+    with pytest.raises(StepError, match=r"did not end within its time: .*while"):
+        run(collected("${ while (true) {} }"))
+
+
+def test_a_failure_on_a_full_disk_may_pass(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = iter([100, 3])
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _path: Usage(9**12, 0, next(free) * disk.MEBIBYTE))
+    with pytest.raises(StepError, match=r"exit code 1.*the disk is full: 3 MiB") as caught:
+        run(tool("echo 'No space left on device' >&2; exit 1"))
+    assert caught.value.kind == "temporaryFail"
+    assert caught.value.stderr == "No space left on device"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a small file system")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.mark.parametrize("outputs", ["{}", FILE % "copy"])
+def test_a_disk_that_gets_full_is_told_whether_command_or_cwltool_fills_it(small_disk: Path, outputs: str) -> None:
+    source = small_disk / "source"
+    source.mkdir()
+    (source / "main.cwl").write_text(tool("head -c 30000000 /dev/zero > copy", outputs))
+    compiling.compile_document(source, "main.cwl", small_disk / "compiled")
+    with pytest.raises(CwlError, match="disk is full") as caught:
+        run_compiled(small_disk / "compiled", source, {}, small_disk / "run")
+    assert caught.value.kind == "temporaryFail"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [(1, "exit code 1"), (-15, "signal 15, SIGTERM"), (255, "exit code 255"), (-99, "signal 99"), (200, "code 200")],
+)
+def test_an_ending_is_told_for_every_code(exit_code: int, words: str) -> None:
+    assert complaints.ending(exit_code).endswith(words)
