@@ -9,9 +9,12 @@ from cwl_ui_plugin.cwl import jobs
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.dags.conf import SIGNATURE, read_conf
-from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified
+from cwl_ui_plugin.dags.errors import RegistrationError
+from cwl_ui_plugin.dags.registration import register
+from cwl_ui_plugin.runs.database import with_patience
+from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
 from cwl_ui_plugin.runs.models import RunSummary, iso
-from cwl_ui_plugin.runs.workflows import is_cwl_dag, stored_version
+from cwl_ui_plugin.runs.workflows import is_cwl_dag, open_store, stored_version
 
 LONGEST_RUN_ID = 250
 VIEW = "view"
@@ -60,13 +63,28 @@ def _check_run_id(run_id: str | None) -> None:
 
 
 def _check_dag(dag_id: str) -> None:
+    """Raise :class:`NotFound` if Airflow has no such Dag.
+
+    The Dag processor takes a Dag that was stored between its list of the files and its look at the database for deleted,
+    until it comes round again; a workflow in the store is made known anew.
+    """
+    if _is_known(dag_id):
+        return
+    if dag_id not in open_store():
+        raise NotFound(f"There is no Dag {dag_id!r}.")
+    try:
+        with_patience(lambda: register(dag_id), f"the registration of {dag_id}")
+    except RegistrationError as error:
+        raise Unavailable(f"Airflow does not know the workflow {dag_id!r}: {error}") from error
+
+
+def _is_known(dag_id: str) -> bool:
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
 
     with create_session(scoped=False) as session:
         dag = session.get(DagModel, dag_id)
-        if dag is None or dag.is_stale:
-            raise NotFound(f"There is no Dag {dag_id!r}.")
+        return dag is not None and not dag.is_stale
 
 
 def _check_conf(dag_id: str, conf: dict[str, Any], run_id: str) -> None:

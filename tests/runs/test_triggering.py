@@ -124,3 +124,23 @@ def test_a_checked_job_has_absolute_locations(workflow: str, folders: Path) -> N
     (folders / "inputs/a.txt").write_text("a")
     job = triggering.check_job(workflow, {"text": "x", "file": {"class": "File", "location": "a.txt"}})
     assert job["file"]["location"] == (folders / "inputs/a.txt").as_uri()
+
+
+def test_a_workflow_that_airflow_takes_for_deleted_can_be_run_all_the_same(workflow: str) -> None:
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    from cwl_ui_plugin.dags.registration import unregister
+
+    unregister(workflow)
+    assert trigger(workflow).dag_id == workflow
+    with create_session() as session:
+        assert session.get(DagModel, workflow).is_stale is False
+
+
+def test_a_deleted_workflow_can_not_be_run(workflow: str) -> None:
+    from cwl_ui_plugin.runs import workflows
+
+    workflows.delete_workflow(workflow)
+    with pytest.raises(NotFound):
+        trigger(workflow)
