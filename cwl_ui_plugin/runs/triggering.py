@@ -65,8 +65,8 @@ def _check_run_id(run_id: str | None) -> None:
 def _check_dag(dag_id: str) -> None:
     """Raise :class:`NotFound` if Airflow has no such Dag.
 
-    The Dag processor takes a Dag that was stored between its list of the files and its look at the database for deleted,
-    until it comes round again; a workflow in the store is made known anew.
+    The Dag processor takes a Dag for deleted that was stored after it listed the files and before it looked at the
+    database, until it comes round again; a workflow in the store is made known anew.
     """
     if _is_known(dag_id):
         return
