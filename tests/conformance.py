@@ -1,15 +1,17 @@
 """A CWL conformance suite through one running server, beside plain cwltool on the same machine.
 
-    python tests/conformance.py SUITE [-j 2] [--only ID,ID] [--no-peer]
+    python tests/conformance.py SUITE [-j 2] [--only ID,ID] [--no-peer] [--containers]
 
 SUITE is a folder with ``conformance_tests.yaml``, or such a file. It prints every test that the two runners answer
-differently, and ends with 1 when there is one that only cwltool passes.
+differently, and ends with 1 when there is one that only cwltool passes. With ``--containers`` both run tools in podman
+(as root; needs podman, runc, busybox-static and debootstrap), in images made from Debian's packages.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,12 +19,16 @@ import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE / "e2e"))
 
 from airflow_server import Server, standalone
+from containers.debian import add_debian, images_of
+from containers.podman import NoPodman, Podman, make_podman
 
 PASSED, FAILED, UNSUPPORTED = "passed", "failed", "unsupported"
-CWLTOOL = ("--no-container", "--relax-path-checks")
+DEBIAN = HERE.parent / ".build" / "debian.tar"
 
 
 def write_runner(path: Path, *command: str | Path) -> Path:
@@ -36,6 +42,27 @@ def write_runner(path: Path, *command: str | Path) -> Path:
 def own_runner(folder: Path) -> Path:
     """The runner ``cwl-ui-plugin run``; its server is named in the environment."""
     return write_runner(folder / "cwl-ui-plugin", sys.executable, "-m", "cwl_ui_plugin.cli.main", "run")
+
+
+def peer_runner(folder: Path, podman: Podman | None) -> Path:
+    """Plain cwltool; its own --podman does not work as root, so it has podman under the name of docker."""
+    cwltool: list[str | Path] = [Path(sys.executable).with_name("cwltool"), "--relax-path-checks"]
+    if podman is None:
+        return write_runner(folder / "cwltool", *cwltool, "--no-container")
+    (folder / "bin").mkdir()
+    write_runner(folder / "bin" / "docker", "podman")
+    variables = {**podman.variables, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    return write_runner(folder / "cwltool", "env", *(f"{name}={value}" for name, value in variables.items()), *cwltool)
+
+
+def podman_for(suite: Path) -> Podman:
+    """A podman with the images that a suite asks for; ends the program where there is none."""
+    try:
+        podman = make_podman(Path(tempfile.mkdtemp(prefix="cwl-podman-")), driver="overlay")
+        add_debian(podman, images_of(suite), DEBIAN)
+    except (NoPodman, subprocess.SubprocessError) as error:
+        sys.exit(f"No containers: {error}")
+    return podman
 
 
 def run_suite(
@@ -76,11 +103,14 @@ def main() -> int:
     parser.add_argument("-j", type=int, default=os.cpu_count() or 1, help="tests at the same time")
     parser.add_argument("--only", help="names of tests, separated by commas")
     parser.add_argument("--no-peer", action="store_true", help="leave plain cwltool out")
+    parser.add_argument("--containers", action="store_true", help="run tools in podman")
     arguments = parser.parse_args()
     tests = arguments.suite / "conformance_tests.yaml" if arguments.suite.is_dir() else arguments.suite
     folder = Path(tempfile.mkdtemp(prefix="cwl-conformance-"))
     print(f"Logs are in {folder}", flush=True)
-    with standalone(folder / "home", "simple") as server:
+    podman = podman_for(tests.parent) if arguments.containers else None
+    variables = {"AIRFLOW__CWL__CONTAINER_ENGINE": "podman", **podman.variables} if podman else {}
+    with standalone(folder / "home", "simple", **variables) as server:
         began = time.monotonic()
         ours = run_suite(
             tests.resolve(), own_runner(folder), folder, jobs=arguments.j, only=arguments.only, server=server
@@ -89,12 +119,14 @@ def main() -> int:
     theirs: dict[str, str] = {}
     if not arguments.no_peer:
         began = time.monotonic()
-        cwltool = write_runner(folder / "cwltool", Path(sys.executable).with_name("cwltool"), *CWLTOOL)
+        cwltool = peer_runner(folder, podman)
         theirs = run_suite(tests.resolve(), cwltool, folder, jobs=arguments.j, only=arguments.only)
         print(f"cwltool:       {_counted(theirs, time.monotonic() - began)}", flush=True)
     for name, ending in ours.items():
         if ending != theirs.get(name, PASSED):
             print(f"  {name}: {ending}" + (f", with cwltool {theirs[name]}" if theirs else ""))
+    if podman:
+        shutil.rmtree(podman.folder, ignore_errors=True)
     worse = [name for name, ending in ours.items() if ending != PASSED and theirs.get(name, PASSED) == PASSED]
     return 1 if worse else 0
 

@@ -26,7 +26,7 @@ MOST_FILES = 20_000
 MOST_PROCESSES = 4096
 PODMAN_SECONDS = 60
 # As root without CAP_SYS_RESOURCE limits can't be raised; crun refuses hybrid cgroups, runc takes them; vfs needs no
-# rights to mount; without a network of its own a container needs no plugins for it.
+# rights to mount, but copies the image; without a network of its own a container needs no plugins for it.
 CONTAINERS_CONF = """
 [containers]
 default_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]
@@ -39,7 +39,7 @@ tmp_dir = "{folder}/tmp"
 """
 STORAGE_CONF = """
 [storage]
-driver = "vfs"
+driver = "{driver}"
 graphroot = "{folder}/storage"
 runroot = "{folder}/run"
 """
@@ -86,7 +86,7 @@ def podman() -> Iterator[Podman]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_podman(folder: Path) -> Podman:
+def make_podman(folder: Path, driver: str = "vfs") -> Podman:
     """Configure podman in a folder, make the image, and see that a container runs; raise :class:`NoPodman`."""
     if os.geteuid() != 0:
         raise NoPodman("containers are tested as root only", is_expected=True)
@@ -95,7 +95,7 @@ def make_podman(folder: Path) -> Podman:
         raise NoPodman(f"not installed: {', '.join(missing)} (see tests/system-packages.sh)", is_expected=True)
     if _fails("unshare", "--mount", "--pid", "--net", "--fork", "true"):
         raise NoPodman("this machine lets processes have no namespaces", is_expected=True)
-    made = Podman(folder, _configure(folder))
+    made = Podman(folder, _configure(folder, driver))
     try:
         make_image(made)
         made.run("run", "--rm", "--net=none", IMAGE, "true")
@@ -119,13 +119,13 @@ def make_image(podman: Podman) -> None:
     podman.run("import", "--quiet", archive, IMAGE)
 
 
-def _configure(folder: Path) -> dict[str, str]:
+def _configure(folder: Path, driver: str) -> dict[str, str]:
     limits = {"files": MOST_FILES, "processes": MOST_PROCESSES}
     for name, number in (("files", resource.RLIMIT_NOFILE), ("processes", resource.RLIMIT_NPROC)):
         most = resource.getrlimit(number)[1]
         limits[name] = limits[name] if most == resource.RLIM_INFINITY else min(limits[name], most)
     (folder / "containers.conf").write_text(CONTAINERS_CONF.format(folder=folder, **limits))
-    (folder / "storage.conf").write_text(STORAGE_CONF.format(folder=folder))
+    (folder / "storage.conf").write_text(STORAGE_CONF.format(folder=folder, driver=driver))
     return {
         "CONTAINERS_CONF": str(folder / "containers.conf"),
         "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
