@@ -29,13 +29,13 @@ requirements:
           lane: {type: int, label: Lane, doc: As the *sequencer* counts them.}
           note: string?
 inputs:
-  reads: {type: File, label: Reads, doc: The **reads** of the sample., inputBinding: {}}
-  names: {type: "string[]", label: Names}
-  sample: {type: Sample, label: Sample}
-  mode: {type: {type: enum, symbols: [fast, exact]}, label: Mode}
-  threshold: {type: double?, label: Threshold}
-  limit: {type: [int, string, "null"], label: Limit}
-  threads: {type: int, default: 4, label: Threads}
+  - {id: reads, type: File, label: Reads, doc: The **reads** of the sample., inputBinding: {}}
+  - {id: names, type: "string[]", label: Names}
+  - {id: sample, type: Sample, label: Sample}
+  - {id: mode, type: {type: enum, symbols: [fast, exact]}, label: Mode}
+  - {id: threshold, type: double?, label: Threshold}
+  - {id: limit, type: [int, string, "null"], label: Limit}
+  - {id: threads, type: int, default: 4, label: Threads}
 outputs: {copied: stdout}
 stdout: copied.txt
 """
