@@ -19,16 +19,15 @@ import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-sys.path.insert(0, str(HERE / "e2e"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
 
 from airflow_server import Server, standalone
 from containers.debian import add_debian, images_of
 from containers.podman import NoPodman, Podman, make_podman
 
 PASSED, FAILED, UNSUPPORTED = "passed", "failed", "unsupported"
-DEBIAN = HERE.parent / ".build" / "debian.tar"
+DEBIAN = Path(__file__).resolve().parents[1] / ".build" / "debian.tar"
 
 
 def write_runner(path: Path, *command: str | Path) -> Path:
