@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from cwl_ui_plugin.cli.errors import ServerError, UnsupportedWorkflow
 
 if TYPE_CHECKING:
-    import httpx
+    from http.client import HTTPResponse
+    from urllib.request import OpenerDirector
 
 API = "/cwl/api/v1"
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_SECONDS = 120.0
+CHUNK_BYTES = 1 << 20
+UNAUTHORIZED = 401
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +35,28 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", help="Airflow's bearer token (CWL_UI_TOKEN)")
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered, with success or not."""
+
+    status: int
+    reason: str
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON; None where it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
 class Client:
-    """A server and a login."""
+    """A server and a login. It uses Python's own HTTP, since a command must start at once."""
 
     def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
-        import httpx
-
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, headers=headers or {}, timeout=TIMEOUT_SECONDS)
+        self._headers = {"Accept": "application/json", **(headers or {})}
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> Client:
@@ -43,27 +66,22 @@ class Client:
         if token is None and arguments.user:
             token = client.log_in(arguments.user, arguments.password or os.environ.get("CWL_UI_PASSWORD", ""))
         if token:
-            client._http.headers["Authorization"] = f"Bearer {token}"
+            client._use_token(token)
         return client
 
     def log_in(self, user: str, password: str) -> str:
         """Return a bearer token of Airflow, and use it from now on."""
-        answer = self.request("POST", "/auth/token", json={"username": user, "password": password})
-        token = str(answer.json()["access_token"])
-        self._http.headers["Authorization"] = f"Bearer {token}"
+        answer = self.request("POST", "/auth/token", json={"username": user, "password": password}).json()
+        if not isinstance(answer, dict) or "access_token" not in answer:
+            raise ServerError(f"{self.url} gave no token; is it an Airflow server?")
+        token = str(answer["access_token"])
+        self._use_token(token)
         return token
 
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Send a request; raise :class:`ServerError` for any answer that is no success."""
-        import httpx
-
-        try:
-            answer = self._http.request(method, path, **options)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ServerError(f"The server {self.url} can't be reached: {error}") from error
-        if answer.status_code >= 400:
-            raise _refusal(answer)
-        return answer
+    def request(self, method: str, path: str, **options: Any) -> Answer:
+        """Send a request (see :meth:`_opened`); raise :class:`ServerError` for any answer that is no success."""
+        with self._opened(method, path, **options) as answer:
+            return Answer(answer.status, answer.reason, answer.read())
 
     def get(self, path: str, **options: Any) -> Any:
         """Return the JSON of a path of the plugin's API."""
@@ -75,18 +93,71 @@ class Client:
 
     def download(self, path: str, target: Path) -> None:
         """Save what a path of the plugin's API answers."""
-        import httpx
-
         target.parent.mkdir(parents=True, exist_ok=True)
+        with self._opened("GET", API + path) as answer, target.open("wb") as file:
+            shutil.copyfileobj(answer, file, CHUNK_BYTES)
+            if answer.length:
+                raise ServerError(f"The download of {path} broke off; {answer.length} bytes are missing.")
+
+    @contextlib.contextmanager
+    def _opened(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, str] | None = None,
+        content: Iterable[bytes] | None = None,
+        form: Mapping[str, Any] | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> Iterator[HTTPResponse]:
+        """Yield the answer to a request with a JSON body, a stream, or a form (``{name: text or (file, bytes)}``)."""
+        import urllib.error
+        import urllib.request
+
+        url = f"{self.url}{path}" + (f"?{urlencode(params)}" if params else "")
+        data, headers = _body(json, content, form)
         try:
-            with self._http.stream("GET", API + path) as answer, target.open("wb") as file:
-                if answer.status_code >= 400:
-                    answer.read()
-                    raise _refusal(answer)
-                for chunk in answer.iter_bytes():
-                    file.write(chunk)
-        except httpx.HTTPError as error:
-            raise ServerError(f"{path} can't be fetched from {self.url}: {error}") from error
+            request = urllib.request.Request(url, data, {**self._headers, **headers}, method=method)  # noqa: S310
+            opened: HTTPResponse = _opener().open(request, timeout=timeout)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refusal(Answer(error.code, error.reason, error.read())) from error
+        except (OSError, ValueError, HTTPException) as error:
+            raise ServerError(f"The server {self.url} can't be reached: {getattr(error, 'reason', error)}") from error
+        try:
+            with opened as answer:
+                yield answer
+        except (ConnectionError, TimeoutError, HTTPException) as error:
+            raise ServerError(f"The answer of {self.url} broke off: {error!r}") from error
+
+    def _use_token(self, token: str) -> None:
+        self._headers["Authorization"] = f"Bearer {token}"
+
+
+def _opener() -> OpenerDirector:
+    """Return what opens URLs. It follows no redirects: the login would go with them, to wherever they lead."""
+    import urllib.request
+
+    class NoRedirects(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_arguments: Any) -> None:
+            return None
+
+    return urllib.request.build_opener(NoRedirects)
+
+
+def _body(data: Any, content: Any, form: Mapping[str, Any] | None) -> tuple[Any, dict[str, str]]:
+    """Return the body of a request, and the headers that go with it."""
+    if form is not None:
+        from urllib3.filepost import encode_multipart_formdata
+
+        encoded, kind = encode_multipart_formdata(form)
+        return encoded, {"Content-Type": kind}
+    if content is not None:
+        return content, {"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"}
+    if data is not None:
+        return json.dumps(data).encode(), {"Content-Type": "application/json"}
+    return None, {}
 
 
 def path_of(*parts: str) -> str:
@@ -103,21 +174,14 @@ def problem_lines(data: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _refusal(answer: httpx.Response) -> Exception:
-    data = _json(answer)
-    detail = data.get("detail") or answer.reason_phrase
+def _refusal(answer: Answer) -> Exception:
+    data = answer.json()
+    data = data if isinstance(data, dict) else {}
+    detail = data.get("detail") or answer.reason
     text = detail if isinstance(detail, str) else str(detail)
-    if answer.status_code == 401:
+    if answer.status == UNAUTHORIZED:
         text = "Not logged in, or the login has expired: give --user and --password, --token, or CWL_UI_TOKEN."
-    lines = [f"{text} (HTTP {answer.status_code})", *(f"  {line}" for line in problem_lines(data))]
+    lines = [f"{text} (HTTP {answer.status})", *(f"  {line}" for line in problem_lines(data))]
     if data.get("unsupported"):
         return UnsupportedWorkflow("\n".join(lines))
-    return ServerError("\n".join(lines), answer.status_code)
-
-
-def _json(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        data = answer.json()
-    except ValueError:
-        return {}
-    return data if isinstance(data, dict) else {}
+    return ServerError("\n".join(lines), answer.status)

@@ -69,8 +69,7 @@ def upload(
     answer = client.post(
         "/workflows",
         params={"wait": "false"},
-        data={key: value for key, value in fields.items() if value},
-        files={"files": (name, content)},
+        form={**{key: value for key, value in fields.items() if value}, "files": (name, content)},
     )
     return _wait(client, answer, path, progress)
 
