@@ -199,6 +199,14 @@ OPTIONS: tuple[Option, ...] = (
         "boolean",
         "Accept RSA keys under 2048 bits, for old clients. Such keys can be broken.",
     ),
+    Option(
+        "jwt_backend_user",
+        "",
+        "string",
+        "The Airflow user that signed triggers act as: it must exist, be active, and may trigger the Dag. Empty: a "
+        'valid signature alone is enough, for every Dag; the run is of whoever is logged in, or of "signed trigger".',
+        "portal",
+    ),
     Option("require_exp", "False", "boolean", "Refuse signed triggers whose token has no time of expiry (exp)."),
     Option("report_poll_interval", "1.0", "float", "Seconds between two looks for reports and stops that are due."),
     Option(

@@ -10,11 +10,11 @@ import json
 from functools import cache
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from cwl_ui_plugin.api import errors
-from cwl_ui_plugin.api.security import allow_dag, check_same_origin, optional_user, require
+from cwl_ui_plugin.api.security import OptionalUser, allow_dag, check_same_origin, logged_in, name_of, require
 from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
@@ -24,8 +24,6 @@ from cwl_ui_plugin.runs.models import RunSummary
 from cwl_ui_plugin.signing.errors import SigningError
 from cwl_ui_plugin.version import __version__
 
-SIGNED = "signed trigger"
-"""The name of whoever triggers with a signature and without a login."""
 router = APIRouter(tags=["experimental"])
 
 
@@ -48,7 +46,7 @@ def test() -> dict[str, str]:
 def trigger(
     dag_id: str,
     request: Request,
-    user: Annotated[Any, Depends(optional_user)],
+    user: OptionalUser,
     body: Annotated[dict[str, Any], Depends(json_object)],
 ) -> Response:
     """Start a run: `{"run_id", "conf", "check_payload"?}`, `conf` as JSON text or as an object."""
@@ -60,9 +58,15 @@ def trigger(
         _check_user(request, user, dag_id)
     conf = _conf(body.get("conf"))
     if verified is not None:
-        conf[SIGNATURE] = verified.token
-    name = SIGNED if isinstance(user, HTTPException) else user.get_name()
-    run = triggering.trigger(dag_id, conf=conf, run_id=_run_id(body), user=name, via=triggering.EXPERIMENTAL)
+        conf = with_signature(conf, verified.token)
+    run = triggering.trigger(
+        dag_id,
+        conf=conf,
+        run_id=_run_id(body),
+        user=name_of(user) or "" if verified is None else jwt_backend.acting_user(dag_id, name_of(user)),
+        via=triggering.EXPERIMENTAL,
+        signature=verified.signature if verified else None,
+    )
     return JSONResponse(_answer(run))
 
 
@@ -84,10 +88,16 @@ def list_runs(dag_id: str, state: str | None = None) -> list[dict[str, Any]]:
 
 def _check_user(request: Request, user: Any, dag_id: str) -> None:
     """Raise 401 or 403 if there is no user who may trigger, or if it is not the user who does it."""
-    if isinstance(user, HTTPException):
-        raise user
+    known = logged_in(user)
     check_same_origin(request)
-    require(permissions.may_trigger(user, dag_id))
+    require(permissions.may_trigger(known, dag_id))
+
+
+def with_signature(conf: dict[str, Any], token: str) -> dict[str, Any]:
+    """Return the conf of a signed run: what was signed, and the signature."""
+    if SIGNATURE in conf:
+        raise BadRequest(f"The conf that is signed must not have a field {SIGNATURE}: the signature is kept there.")
+    return {**conf, SIGNATURE: token}
 
 
 def _conf(conf: Any) -> dict[str, Any]:

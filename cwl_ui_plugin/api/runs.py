@@ -9,13 +9,15 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
 
-from cwl_ui_plugin.api.security import GetUserDep, allow_dag, require
+from cwl_ui_plugin.api.experimental import with_signature
+from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, logged_in, name_of, require
 from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
 from cwl_ui_plugin.api.workflows import UNTRUSTED
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.runs import inspection, outputs, stopping, triggering
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound, NotVerified
+from cwl_ui_plugin.runs.signing import reason
 from cwl_ui_plugin.signing.errors import SigningError
 
 router = APIRouter(tags=["runs"])
@@ -63,17 +65,23 @@ def list_runs(
     return {"runs": [run.as_json() for run in page.items], "total": page.total}
 
 
-@router.post(
-    "/workflows/{dag_id}/runs",
-    status_code=201,
-    dependencies=[allow_dag(permissions.may_trigger)],
-    openapi_extra=_TRIGGER_SCHEMA,
-)
-def trigger(dag_id: str, user: GetUserDep, body: Annotated[dict[str, Any], Depends(json_object)]) -> dict[str, Any]:
-    """Start a run."""
-    run_id = _run_id(body)
-    conf = _conf(body, run_id)
-    return triggering.trigger(dag_id, conf=conf, run_id=run_id, user=user.get_name(), via=triggering.REST).as_json()
+@router.post("/workflows/{dag_id}/runs", status_code=201, openapi_extra=_TRIGGER_SCHEMA)
+def trigger(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Depends(json_object)]) -> dict[str, Any]:
+    """Start a run. With a signature that holds no login is needed, where the server has keys to verify it."""
+    verified = _verified(body)
+    if verified is None:
+        require(permissions.may_trigger(logged_in(user), dag_id))
+        name = logged_in(user).get_name()
+    else:
+        name = jwt_backend.acting_user(dag_id, name_of(user))
+    return triggering.trigger(
+        dag_id,
+        conf=_conf(body),
+        run_id=_run_id(body),
+        user=name,
+        via=triggering.REST,
+        signature=verified.signature if verified else None,
+    ).as_json()
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}", dependencies=_READERS)
@@ -114,6 +122,17 @@ def stop(dag_id: str, run_id: str, user: GetUserDep, how: Stop | None = None) ->
     return stopping.stop_run(dag_id, run_id, user=user.get_name(), remove=remove).as_json()
 
 
+def _verified(body: dict[str, Any]) -> jwt_backend.VerifiedTrigger | None:
+    """Return what was signed; None where nothing was, or no key is set. A signature that is sent must hold."""
+    token = jwt_backend.sent_signature(body)
+    if token is None:
+        return None
+    try:
+        return jwt_backend.verify_body({"run_id": body.get("run_id"), "conf": _sent_conf(body), SIGNATURE: token})
+    except SigningError as error:
+        raise NotVerified(reason(error)) from error
+
+
 def _run_id(body: dict[str, Any]) -> str | None:
     unknown = sorted(set(body) - {*_FIELDS, *jwt_backend.SIGNATURES})
     if unknown:
@@ -124,19 +143,17 @@ def _run_id(body: dict[str, Any]) -> str | None:
     return run_id
 
 
-def _conf(body: dict[str, Any], run_id: str | None) -> dict[str, Any]:
-    """Return the conf of the new run; a signature that is sent must hold, and is kept in it."""
+def _conf(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the conf of the new run, with the signature that was sent."""
+    sent = _sent_conf(body)
+    conf = parse_object(sent, "conf") if isinstance(sent, str) else check_object(sent, "conf")
+    token = jwt_backend.sent_signature(body)
+    return conf if token is None else with_signature(conf, token)
+
+
+def _sent_conf(body: dict[str, Any]) -> Any:
     if body.get("job") is not None and body.get("conf") is not None:
         raise BadRequest("Send either job or conf, not both.")
-    token = next((body[name] for name in jwt_backend.SIGNATURES if body.get(name)), None)
-    sent = body.get("conf")
-    if sent is None:
-        sent = {"job": body["job"] if body.get("job") is not None else {}}
-    conf = parse_object(sent, "conf") if isinstance(sent, str) else check_object(sent, "conf")
-    if token is None:
-        return conf
-    try:
-        jwt_backend.verify_body({"run_id": run_id, "conf": sent, SIGNATURE: token})
-    except SigningError as error:
-        raise NotVerified(f"{jwt_backend.REFUSED}: {error}") from error
-    return {**conf, SIGNATURE: token}
+    if body.get("conf") is not None:
+        return body["conf"]
+    return {"job": body["job"] if body.get("job") is not None else {}}

@@ -13,7 +13,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep, bearer_scheme, get
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials
 
-__all__ = ["GetUserDep", "allow", "allow_dag", "check_same_origin", "optional_user", "require", "same_origin"]
+__all__ = ["GetUserDep", "OptionalUser", "allow", "allow_dag", "check_same_origin", "require", "same_origin"]
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 DENIED = "You do not have the permission for this. An administrator of this Airflow can grant it."
@@ -61,6 +61,21 @@ async def optional_user(
         return await get_user(request, None, credentials)
     except HTTPException as error:
         return error
+
+
+OptionalUser = Annotated[Any, Depends(optional_user)]
+
+
+def name_of(user: Any) -> str | None:
+    """Return the name of an :data:`OptionalUser`, or None where nobody is logged in."""
+    return None if isinstance(user, HTTPException) else str(user.get_name())
+
+
+def logged_in(user: Any) -> Any:
+    """Return an :data:`OptionalUser` that must be there; raise what says why there is none."""
+    if isinstance(user, HTTPException):
+        raise user
+    return user
 
 
 def _has_own_token(request: Request) -> bool:

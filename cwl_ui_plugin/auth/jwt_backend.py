@@ -1,7 +1,7 @@
-"""The JWT auth backend of signed triggers, as a module for ``[fab] auth_backends`` and as functions for our endpoint.
+"""The JWT auth backend of signed triggers, as a module for ``[fab] auth_backends`` and as functions for our endpoints.
 
 Airflow 3 asks such a module about none of its own routes, so it protects the routes that use it: the endpoint of the
-predecessors calls :func:`verify_body`; a Flask view may use :func:`requires_authentication`.
+predecessors and the REST API call :func:`verify_body`; a Flask view may use :func:`requires_authentication`.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.signing.algorithms import parse_algorithms
-from cwl_ui_plugin.signing.errors import BadKey, BadSignature, SigningError
-from cwl_ui_plugin.signing.triggers import TriggerPolicy, verify_trigger
+from cwl_ui_plugin.runs.errors import NotAllowed
+from cwl_ui_plugin.runs.models import RunSignature
+from cwl_ui_plugin.runs.signing import reason, trigger_policy, verify
+from cwl_ui_plugin.signing.errors import BadSignature, SigningError
 
 if TYPE_CHECKING:
     from flask import Flask
 
 CLIENT_AUTH: tuple[str, str] | None = None
-PUBLIC_KEY = "jwt_backend_public_key"
-ALGORITHMS = ("jwt_backend_crypt_algorithm", "jwt_backend_algorithm")
 SIGNATURES = ("check_payload", "token")
-REFUSED = "Failed to verify data"
+SIGNED = "signed trigger"
+"""The name of whoever triggers with a signature, where no user is named and nobody is logged in."""
 
 
 @dataclass(frozen=True)
@@ -34,27 +34,16 @@ class VerifiedTrigger:
     run_id: str
     conf: Any
     token: str
+    signature: RunSignature
 
 
 def init_app(_app: Flask) -> None:
     """Do nothing: what is protected says so itself."""
 
 
-def trigger_policy() -> TriggerPolicy | None:
-    """Return how triggers must be signed, or None where no key is set.
-
-    Raises:
-        BadAlgorithm: the Variable with the algorithms can't be used.
-
-    """
-    from airflow.models.variable import Variable
-
-    keys = Variable.get(PUBLIC_KEY, default_var=None)
-    if not keys:
-        return None
-    named = (Variable.get(name, default_var=None) for name in ALGORITHMS)
-    algorithms = parse_algorithms(next((text for text in named if text), None))
-    return TriggerPolicy(keys, algorithms, config.flag("allow_weak_keys"), config.flag("require_exp"))
+def sent_signature(body: Mapping[str, Any]) -> Any:
+    """Return the signature in a body, under its name or the old one, or None."""
+    return next((body[name] for name in SIGNATURES if body.get(name)), None)
 
 
 def verify_body(body: Mapping[str, Any]) -> VerifiedTrigger | None:
@@ -67,14 +56,40 @@ def verify_body(body: Mapping[str, Any]) -> VerifiedTrigger | None:
     policy = trigger_policy()
     if policy is None:
         return None
-    token = next((body[name] for name in SIGNATURES if body.get(name)), None)
+    token = sent_signature(body)
     if token is None:
         raise BadSignature("The trigger has no signature: sign {run_id, conf} and send the token as check_payload.")
     run_id, conf = body.get("run_id"), body.get("conf")
-    if not isinstance(run_id, str):
+    if not isinstance(run_id, str) or not run_id:
         raise BadSignature("The trigger has no run_id.")
-    verify_trigger(token, policy, run_id=run_id, conf=conf)
-    return VerifiedTrigger(run_id=run_id, conf=conf, token=token)
+    signature = verify(token, policy, run_id=run_id, conf=conf)
+    return VerifiedTrigger(run_id=run_id, conf=conf, token=token, signature=signature)
+
+
+def acting_user(dag_id: str, caller: str | None) -> str:
+    """Return the name of the user that a signed trigger acts as; ``caller`` is the one who is logged in, if anybody is.
+
+    Raises:
+        NotAllowed: the user of ``[cwl] jwt_backend_user`` is not there, or may not trigger that Dag.
+
+    """
+    from cwl_ui_plugin.auth import permissions
+
+    name = config.text("jwt_backend_user").strip()
+    if not name:
+        return caller or SIGNED
+    user = permissions.find_user(name)
+    if user is None:
+        raise NotAllowed(
+            f"The signature holds, but the user {name!r} that signed triggers act as ([cwl] jwt_backend_user) does not "
+            "exist or is not active; tell the administrator of this Airflow."
+        )
+    if not permissions.may_trigger(user, dag_id):
+        raise NotAllowed(
+            f"The signature holds, but the user {name!r} that signed triggers act as ([cwl] jwt_backend_user) may not "
+            f"trigger {dag_id!r}."
+        )
+    return name
 
 
 def requires_authentication(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,6 +110,5 @@ def requires_authentication(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refusal(error: SigningError) -> str:
-    """Return the answer to a trigger that is refused; what is wrong with the server's key is not for the caller."""
-    reason = "the server's key can't be used; tell its administrator" if isinstance(error, BadKey) else str(error)
-    return json.dumps({"detail": f"{REFUSED}: {reason}", "problems": []})
+    """Return the answer to a trigger that is refused."""
+    return json.dumps({"detail": reason(error), "problems": []})

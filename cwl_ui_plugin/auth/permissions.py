@@ -24,6 +24,20 @@ WORKFLOWS = "CWL Workflows"
 REPORT_CONNECTION = "process_report"
 
 
+def find_user(name: str) -> Any | None:
+    """Return an Airflow user by name; None for one that is not there or not active.
+
+    The simple auth manager has its users in the configuration, FAB in the database; of other auth managers no user can
+    be found by name.
+    """
+    manager = get_auth_manager()
+    if _has_own_permissions(manager):
+        return _fab_user(manager, name)
+    if _is_a(manager, "SimpleAuthManager"):
+        return next((user for user in manager.get_users() if user.username == name), None)  # type: ignore[attr-defined]
+    return None
+
+
 def may_read(user: Any, dag_id: str) -> bool:
     """Whether the user may see a workflow, its runs and their outputs."""
     return _dag(user, "GET", dag_id)
@@ -123,4 +137,22 @@ def _workflows(user: Any, method: ResourceMethod) -> bool:
 
 def _has_own_permissions(manager: Any) -> bool:
     """Whether the auth manager keeps permissions of plugins: FAB does; the simple one says yes to every viewer."""
-    return any(kind.__name__ == "FabAuthManager" for kind in type(manager).__mro__)
+    return _is_a(manager, "FabAuthManager")
+
+
+def _is_a(manager: Any, kind: str) -> bool:
+    return any(base.__name__ == kind for base in type(manager).__mro__)
+
+
+def _fab_user(manager: Any, name: str) -> Any | None:
+    """Return the user as Airflow does for a token: it looks whether the account is active, and loads its roles."""
+    from airflow.providers.fab.auth_manager.models import User
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session(scoped=False) as session:
+        user_id = session.scalar(select(User.id).where(User.username == name))
+    try:
+        return manager.deserialize_user({"sub": str(user_id)}) if user_id is not None else None
+    except ValueError:
+        return None

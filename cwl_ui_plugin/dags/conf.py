@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.signing import triggers
-from cwl_ui_plugin.signing.algorithms import parse_algorithms
 from cwl_ui_plugin.signing.errors import SigningError
+from cwl_ui_plugin.signing.triggers import TriggerPolicy
 
+log = logging.getLogger(__name__)
 SIGNATURE = "check_payload"
 OUTPUT_FOLDER = ("output_folder", "outputs_folder")
 TMP_FOLDER = "tmp_folder"
@@ -26,8 +29,12 @@ class RunConf:
     tmp_folder: Path | None
 
 
-def read_conf(conf: dict[str, Any] | None, *, run_id: str, verify: bool = True) -> RunConf:
+def read_conf(
+    conf: dict[str, Any] | None, *, run_id: str, verify: bool = True, created: datetime | None = None
+) -> RunConf:
     """Read the conf of a run; with ``[cwl] require_signed_conf``, verify its signature first.
+
+    ``created`` is when the run was: its signature must have been valid then, however long it had to wait.
 
     Raises:
         JobError: no job in it, a signature that is missing or wrong, or a folder that is not allowed.
@@ -35,7 +42,7 @@ def read_conf(conf: dict[str, Any] | None, *, run_id: str, verify: bool = True) 
     """
     conf = conf or {}
     if verify and config.flag("require_signed_conf"):
-        _verify(conf, run_id)
+        _verify(conf, run_id, created)
     job = conf.get("job", {})
     if not isinstance(job, dict):
         raise JobError('The conf must be {"job": {...}}, with the inputs of the workflow in "job".')
@@ -60,25 +67,34 @@ def _allowed(name: str, folder: Any, base: Path) -> Path | None:
     return path
 
 
-def _verify(conf: dict[str, Any], run_id: str) -> None:
+def _verify(conf: dict[str, Any], run_id: str, created: datetime | None) -> None:
+    token = conf.get(SIGNATURE)
+    if not token:
+        raise JobError("Only signed runs are allowed ([cwl] require_signed_conf), and this conf has no signature.")
+    signed = {key: value for key, value in conf.items() if key != SIGNATURE}
+    moment = created.timestamp() if created else None
+    try:
+        verified = triggers.verify_trigger(token, _policy(), run_id=run_id, conf=signed, at=moment)
+    except SigningError as error:
+        raise JobError(f"The signature of this run's conf does not hold: {error}") from error
+    log.info("The conf is signed by %s (%s).", verified.fingerprint, verified.algorithm)
+    if verified.is_weak:
+        log.warning("That is a weak RSA key, which [cwl] allow_weak_keys accepts: it can be broken.")
+
+
+def _policy() -> TriggerPolicy:
     from airflow.sdk import Variable
 
-    token = conf.get(SIGNATURE)
-    keys = Variable.get("jwt_backend_public_key", default=None)
-    if not keys:
+    def variable(name: str) -> str | None:
+        value = Variable.get(name, default=None)
+        return None if value is None else str(value)
+
+    policy = triggers.read_policy(
+        variable, allow_weak=config.flag("allow_weak_keys"), require_exp=config.flag("require_exp")
+    )
+    if policy is None:
         raise JobError(
             "Only signed runs are allowed ([cwl] require_signed_conf), "
             "but the Variable jwt_backend_public_key is not set."
         )
-    if not token:
-        raise JobError("Only signed runs are allowed ([cwl] require_signed_conf), and this conf has no signature.")
-    algorithm = Variable.get("jwt_backend_crypt_algorithm", default=None) or Variable.get(
-        "jwt_backend_algorithm", default="RS256"
-    )
-    signed = {key: value for key, value in conf.items() if key != SIGNATURE}
-    try:
-        # When the run starts, its token may have expired: require_exp was for the one who took the trigger.
-        policy = triggers.TriggerPolicy(keys, parse_algorithms(algorithm), config.flag("allow_weak_keys"))
-        triggers.verify_trigger(token, policy, run_id=run_id, conf=signed)
-    except SigningError as error:
-        raise JobError(f"The signature of this run's conf does not hold: {error}") from error
+    return policy

@@ -104,7 +104,7 @@ class CwlDispatchOperator(_CwlOperator):
 
         with self.reported(context):
             run = context["dag_run"]
-            conf = read_conf(run.conf, run_id=run.run_id)
+            conf = read_conf(run.conf, run_id=run.run_id, created=run.run_after)
             run_folder.place_run_tmp(run.dag_id, run.run_id, conf.tmp_folder)
             rules = FileRules(
                 base=config.inputs_folder(),

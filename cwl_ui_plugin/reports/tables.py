@@ -1,6 +1,7 @@
 """The plugin's tables, beside Airflow's in its database; ``airflow db migrate`` makes them.
 
-What is true of a run stands in Airflow's own tables. Ours keep only what the receiver has acknowledged.
+What is true of a run stands in Airflow's own tables. Ours keep what the receiver has acknowledged, and which signed
+triggers were taken.
 """
 
 from __future__ import annotations
@@ -41,6 +42,19 @@ class ReportState(Base):
     last_error: Mapped[str | None] = mapped_column(Text, nullable=True)
     settled_end: Mapped[datetime | None] = mapped_column(UtcDateTime, nullable=True)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+
+class SignedTrigger(Base):
+    """A signed trigger that was taken. It stays when its run is deleted, so that nobody can use the token again."""
+
+    __tablename__ = "cwl_signed_trigger"
+
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    run_key: Mapped[int] = mapped_column(Integer, nullable=False)
+    algorithm: Mapped[str] = mapped_column(String(20), nullable=False)
+    fingerprint: Mapped[str] = mapped_column(String(100), nullable=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
 
 
 class Lease(Base):

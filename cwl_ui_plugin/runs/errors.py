@@ -3,6 +3,7 @@
 RunsError
 ├── BadRequest        400  a value that can't be meant
 ├── NotVerified       403  a signature is missing or wrong
+├── NotAllowed        403  somebody may not do this
 ├── NotFound          404  no such workflow, run, file or upload
 ├── Conflict          409  it exists already
 ├── TooLarge          413  more bytes than allowed
@@ -38,6 +39,12 @@ class BadRequest(RunsError):
 
 class NotVerified(RunsError):
     """A signature is missing or wrong."""
+
+    status = 403
+
+
+class NotAllowed(RunsError):
+    """Somebody may not do this."""
 
     status = 403
 

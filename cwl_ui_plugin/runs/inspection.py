@@ -19,6 +19,7 @@ from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
 from cwl_ui_plugin.runs.models import Page, RunDetail, RunSummary, StepState, iso
+from cwl_ui_plugin.runs.signing import signature_of
 from cwl_ui_plugin.runs.workflows import cwl_dag_ids, open_store, stored_version
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
             outputs=unpacked(xcoms.get((GATHERER, -1, "return_value"))),
             version=version,
             has_signature=bool(conf.get(SIGNATURE)),
+            signature=signature_of(session, run),
             note=run.note,
         )
 

@@ -164,6 +164,14 @@ class StepState:
 
 
 @dataclass(frozen=True)
+class RunSignature:
+    """The key that signed a run, verified when the run was created; a shared secret has no fingerprint."""
+
+    fingerprint: str
+    algorithm: str
+
+
+@dataclass(frozen=True)
 class RunDetail:
     """Everything about a run. ``job`` is as it was sent; ``outputs`` is the CWL output object once it is there."""
 
@@ -176,6 +184,8 @@ class RunDetail:
     """The digest of the workflow's version that the run uses; None for a Dag that is not from the store."""
     has_signature: bool
     """Whether the conf carries a signature; only ``[cwl] require_signed_conf`` has the first task verify it."""
+    signature: RunSignature | None
+    """The key whose signature was verified when the run was created; None for a run that was created elsewhere."""
     note: str | None
 
     @property
@@ -193,6 +203,7 @@ class RunDetail:
             "outputs": self.outputs,
             "version": self.version,
             "has_signature": self.has_signature,
+            "signature": asdict(self.signature) if self.signature else None,
             "note": self.note,
         }
 

@@ -8,19 +8,24 @@ from typing import Any
 from cwl_ui_plugin import config
 from cwl_ui_plugin.runs.errors import BadRequest
 from cwl_ui_plugin.runs.models import KeySetting, ReportConnection
-from cwl_ui_plugin.signing import keys
+from cwl_ui_plugin.runs.signing import SIGNING_KEY, algorithm_of
+from cwl_ui_plugin.signing import keys, triggers
 from cwl_ui_plugin.signing.algorithms import DEFAULT, parse_algorithms
-from cwl_ui_plugin.signing.errors import BadKey, SigningError
+from cwl_ui_plugin.signing.errors import SigningError
 from cwl_ui_plugin.signing.keys import KeyPair
 
 CONNECTION = "process_report"
 REPORT_KEY = "process_report_private_key"
 REPORT_ALGORITHM = "process_report_crypt_algorithm"
-TRIGGER_KEY = "jwt_backend_public_key"
-TRIGGER_ALGORITHM = "jwt_backend_crypt_algorithm"
-VARIABLES = (REPORT_KEY, REPORT_ALGORITHM, TRIGGER_KEY, TRIGGER_ALGORITHM)
+TRIGGER_KEY = triggers.PUBLIC_KEY
+TRIGGER_ALGORITHM = triggers.ALGORITHM
+VARIABLES = (REPORT_KEY, REPORT_ALGORITHM, TRIGGER_KEY, TRIGGER_ALGORITHM, SIGNING_KEY)
 MASK = "***"
-_OLD_NAMES = {REPORT_ALGORITHM: "process_report_algorithm", TRIGGER_ALGORITHM: "jwt_backend_algorithm"}
+_OLD_NAMES = {REPORT_ALGORITHM: "process_report_algorithm", TRIGGER_ALGORITHM: triggers.OLD_ALGORITHM}
+UNTRUSTED = (
+    "Triggers that it signs are refused: its public key is not among the keys that verify triggers. Add the public key "
+    "below to them."
+)
 _SCHEMAS = ("http", "https")
 _LARGEST_PORT = 65535
 _SHOWN_EXTRAS = ("verify", "timeout", "routes", "retry_for")
@@ -101,6 +106,32 @@ def trigger_key() -> KeySetting:
     return _key_setting(TRIGGER_KEY, TRIGGER_ALGORITHM, is_private=False)
 
 
+def signing_key() -> KeySetting:
+    """Return what is known of the key that signs the triggers of the trigger page."""
+    text = _variable(SIGNING_KEY)
+    if not text:
+        return KeySetting(key=SIGNING_KEY, is_set=False)
+    try:
+        algorithm = algorithm_of(text)
+        public = keys.public_of(text) if keys.is_pem(text) else None
+        problem = None if _is_trusted(text, public) else UNTRUSTED
+    except SigningError as error:
+        return KeySetting(key=SIGNING_KEY, is_set=True, problem=str(error))
+    named = keys.fingerprint(public) if public else keys.SHARED_SECRET
+    return KeySetting(SIGNING_KEY, True, named, algorithm, public, problem)
+
+
+def save_signing_key(private_key: str) -> None:
+    """Set the key that signs the triggers of the trigger page; nothing keeps it. Raise :class:`BadRequest`."""
+    if not private_key:
+        return
+    try:
+        algorithm_of(private_key)
+    except SigningError as error:
+        raise BadRequest(str(error)) from error
+    _save(SIGNING_KEY, private_key)
+
+
 def save_report_key(private_key: str | None, algorithm: str) -> None:
     """Set the key that signs reports (None keeps it) and its algorithm; raise :class:`BadRequest` if they don't fit."""
     text = private_key if private_key is not None else _variable(REPORT_KEY)
@@ -119,10 +150,8 @@ def save_trigger_key(public_keys: str | None, algorithms: str) -> None:
     text = public_keys if public_keys is not None else _variable(TRIGGER_KEY)
     try:
         chosen = parse_algorithms(algorithms)
-        if text and not any(
-            keys.verifying_keys(text, algorithm, allow_weak=config.flag("allow_weak_keys")) for algorithm in chosen
-        ):
-            raise BadKey(f"None of the keys fits the algorithm {', '.join(chosen)}, or they are too short.")
+        if text:
+            keys.verifiers(text, chosen, allow_weak=config.flag("allow_weak_keys"))
     except SigningError as error:
         raise BadRequest(str(error)) from error
     _save(TRIGGER_KEY, public_keys)
@@ -172,6 +201,16 @@ def _merged(kept: dict[str, Any], extra: dict[str, Any] | None) -> dict[str, Any
     return {key: kept.get(key, value) if value == MASK else value for key, value in extra.items()}
 
 
+def _is_trusted(private: str, public: str | None) -> bool:
+    """Whether signatures of a key will verify: where no key is set, nothing is verified."""
+    trusted = _variable(TRIGGER_KEY)
+    if not trusted:
+        return True
+    if public is None or not keys.is_pem(trusted):
+        return private.strip() == trusted.strip()
+    return keys.fingerprint(public) in keys.fingerprints(trusted)
+
+
 def _variable(key: str) -> str:
     from airflow.models.variable import Variable
 
@@ -211,11 +250,8 @@ def _check(text: str, algorithm: str, is_private: bool) -> None:
     """Raise :class:`SigningError` if a key can't do what it is for."""
     if is_private:
         keys.signing_key(text, _one_algorithm(algorithm), allow_weak=config.flag("allow_weak_keys"))
-    elif not any(
-        keys.verifying_keys(text, name, allow_weak=config.flag("allow_weak_keys"))
-        for name in parse_algorithms(algorithm)
-    ):
-        raise BadKey(f"None of the keys fits the algorithm {algorithm}.")
+    else:
+        keys.verifiers(text, parse_algorithms(algorithm), allow_weak=config.flag("allow_weak_keys"))
 
 
 def _one_algorithm(text: str) -> str:

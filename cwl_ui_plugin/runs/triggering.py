@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl import jobs
@@ -11,10 +12,15 @@ from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.dags.conf import SIGNATURE, read_conf
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.registration import register
+from cwl_ui_plugin.runs import signing
 from cwl_ui_plugin.runs.database import with_patience
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
-from cwl_ui_plugin.runs.models import RunSummary, iso
+from cwl_ui_plugin.runs.models import RunSignature, RunSummary, iso
 from cwl_ui_plugin.runs.workflows import is_cwl_dag, open_store, stored_version
+from cwl_ui_plugin.signing.errors import SigningError
+
+if TYPE_CHECKING:
+    from airflow.utils.types import DagRunTriggeredByType
 
 LONGEST_RUN_ID = 250
 VIEW = "view"
@@ -22,25 +28,36 @@ REST = "rest"
 EXPERIMENTAL = "experimental"
 
 
-def trigger(dag_id: str, *, conf: dict[str, Any], run_id: str | None = None, user: str, via: str) -> RunSummary:
+def trigger(
+    dag_id: str,
+    *,
+    conf: dict[str, Any],
+    run_id: str | None = None,
+    user: str,
+    via: str,
+    signature: RunSignature | None = None,
+) -> RunSummary:
     """Create a run of a Dag and return it; Airflow starts it at once.
 
-    ``conf`` is ``{"job": {...}}``, and ``check_payload`` where it is signed; it is kept as it is. Dags that are not CWL
-    get it unchecked.
+    ``conf`` is ``{"job": {...}}``, and ``check_payload`` where it is signed; it is kept as it is. A signature in it is
+    verified, unless ``signature`` tells that it was. The job of a Dag that is not CWL is not checked.
 
     Raises:
         NotFound: no such Dag, or a deleted one.
         InvalidJob: with one problem for each input.
-        NotVerified: only signed runs are allowed, and this one is not.
-        Conflict: the run_id is taken.
+        NotVerified: the signature does not hold; or only signed runs are allowed, and this one is not.
+        Conflict: the run_id is taken, or was taken by a signed run before.
         BadRequest: a run_id or conf that Airflow does not accept.
 
     """
     _check_run_id(run_id)
     _check_dag(dag_id)
+    signature = signature or _verified(conf, run_id or "")
     if is_cwl_dag(dag_id):
+        _check_signed(signature)
         _check_conf(dag_id, conf, run_id or "")
-    return _create(dag_id, conf, run_id or None, user, via)
+    create = partial(_create, dag_id, conf, run_id or None, user, via, signature)
+    return with_patience(create, f"the run {run_id} of {dag_id}")
 
 
 def check_job(dag_id: str, job: dict[str, Any]) -> dict[str, Any]:
@@ -87,9 +104,28 @@ def _is_known(dag_id: str) -> bool:
         return dag is not None and not dag.is_stale
 
 
+def _verified(conf: dict[str, Any], run_id: str) -> RunSignature | None:
+    """Return who signed the conf; None where it is not signed, or there is no key to verify it with."""
+    token = conf.get(SIGNATURE)
+    if not token:
+        return None
+    signed = {name: value for name, value in conf.items() if name != SIGNATURE}
+    try:
+        policy = signing.trigger_policy()
+        return signing.verify(token, policy, run_id=run_id, conf=signed) if policy else None
+    except SigningError as error:
+        raise NotVerified(signing.reason(error)) from error
+
+
+def _check_signed(signature: RunSignature | None) -> None:
+    if signature is None and config.flag("require_signed_conf"):
+        raise NotVerified(
+            "Only signed runs are allowed here ([cwl] require_signed_conf), and this conf has no signature, or there "
+            "is no key to verify it with (Variable jwt_backend_public_key)."
+        )
+
+
 def _check_conf(dag_id: str, conf: dict[str, Any], run_id: str) -> None:
-    if config.flag("require_signed_conf") and not conf.get(SIGNATURE):
-        raise NotVerified("Only signed runs are allowed here ([cwl] require_signed_conf); this conf has no signature.")
     try:
         read = read_conf(conf, run_id=run_id, verify=False)
     except JobError as error:
@@ -111,40 +147,54 @@ def _checked(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
         raise InvalidJob("The job is nested too deeply.") from None
 
 
-def _create(dag_id: str, conf: dict[str, Any], run_id: str | None, user: str, via: str) -> RunSummary:
-    from airflow.api.common.trigger_dag import trigger_dag
+def _create(
+    dag_id: str, conf: dict[str, Any], run_id: str | None, user: str, via: str, signature: RunSignature | None
+) -> RunSummary:
     from airflow.exceptions import DagNotFound, DagRunAlreadyExists, ParamValidationError
-    from airflow.utils.session import create_session
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy.exc import IntegrityError
 
     source = DagRunTriggeredByType.UI if via == VIEW else DagRunTriggeredByType.REST_API
     try:
-        with create_session(scoped=False) as session:
-            run = trigger_dag(
-                dag_id,
-                triggered_by=source,
-                triggering_user_name=user,
-                run_id=run_id,
-                conf=conf,
-                session=session,
-            )
-            assert run is not None  # noqa: S101 - it raises rather than return None
-            session.flush()
-            return RunSummary(
-                dag_id=dag_id,
-                run_id=run.run_id,
-                state=str(run.state),
-                progress=0,
-                user=user,
-                queued_at=iso(run.queued_at),
-                started_at=None,
-                ended_at=None,
-                logical_date=iso(run.logical_date),
-            )
+        return _insert(dag_id, conf, run_id, user, source, signature)
     except (DagRunAlreadyExists, IntegrityError) as error:
         raise Conflict(f"The Dag {dag_id!r} has a run {run_id!r} already; choose another run_id.") from error
     except DagNotFound as error:
         raise NotFound(f"There is no Dag {dag_id!r}.") from error
     except (ValueError, ParamValidationError) as error:
         raise BadRequest(f"Airflow does not accept this run: {error}") from error
+
+
+def _insert(
+    dag_id: str,
+    conf: dict[str, Any],
+    run_id: str | None,
+    user: str,
+    source: DagRunTriggeredByType,
+    signature: RunSignature | None,
+) -> RunSummary:
+    """Create the run, and with it, in one transaction, the record of its signature."""
+    from airflow.api.common.trigger_dag import trigger_dag
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        if signature and signing.was_used(session, dag_id, run_id or ""):
+            raise Conflict(f"The signed run {run_id!r} of {dag_id!r} was started before; sign another run_id.")
+        run = trigger_dag(
+            dag_id, triggered_by=source, triggering_user_name=user, run_id=run_id, conf=conf, session=session
+        )
+        assert run is not None  # noqa: S101 - it raises rather than return None
+        session.flush()
+        if signature:
+            signing.keep(session, run, signature, user)
+        return RunSummary(
+            dag_id=dag_id,
+            run_id=run.run_id,
+            state=str(run.state),
+            progress=0,
+            user=user,
+            queued_at=iso(run.queued_at),
+            started_at=None,
+            ended_at=None,
+            logical_date=iso(run.logical_date),
+        )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -18,6 +20,7 @@ from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey
 SMALLEST_RSA = 2048
 NEW_RSA = 3072
 SMALLEST_SECRET = 16
+SHARED_SECRET = "shared secret"  # noqa: S105 - what is shown instead of a fingerprint
 _CURVES: dict[str, type[ec.EllipticCurve]] = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _HINT = "paste the whole PEM text, from -----BEGIN to -----END."
@@ -62,17 +65,60 @@ def signing_key(text: str, algorithm: str, *, allow_weak: bool = False) -> Any:
     return _fitting(_load_private(text), algorithm, allow_weak)
 
 
-def verifying_keys(text: str, algorithm: str, *, allow_weak: bool = False) -> list[Any]:
-    """Return the public keys of a text that fit an algorithm: several may stand one after the other, for rotation.
+@dataclass(frozen=True)
+class Verifier:
+    """A public key, or a shared secret, with an algorithm that it may be used with."""
+
+    algorithm: str
+    key: Any
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this key from others. A shared secret has none: it could be guessed from it."""
+        return SHARED_SECRET if self.algorithm in HMAC else _fingerprint(self.key)
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether it is an RSA key that can be broken."""
+        return _is_weak(self.key)
+
+
+def verifiers(text: str, algorithms: Sequence[str], *, allow_weak: bool = False) -> list[Verifier]:
+    """Return the public keys of a text with the algorithms that each fits; several may stand there, for rotation.
+
+    A text without PEM is a shared secret, if one of the algorithms takes such.
 
     Raises:
-        BadKey: no key, or a broken one. Keys for other algorithms are left out.
+        BadKey: no key, a broken one, or none that fits.
 
     """
-    if algorithm in HMAC:
-        return [] if is_pem(text) else [_secret(text, algorithm)]
-    keys = _load_public(text)
-    return [key for key in keys if _fits(key, algorithm) and _strong(key, allow_weak)]
+    shared = [algorithm for algorithm in algorithms if algorithm in HMAC]
+    if shared and not is_pem(text):
+        return [Verifier(algorithm, _secret(text, algorithm)) for algorithm in shared]
+    pairs = [Verifier(algorithm, key) for algorithm in algorithms for key in _load_public(text)]
+    fitting = [pair for pair in pairs if _fits(pair.key, pair.algorithm) and (allow_weak or not pair.is_weak)]
+    if not fitting:
+        raise BadKey(f"None of the keys fits the algorithm {', '.join(algorithms)}, or they are too short.")
+    return fitting
+
+
+def fitting_algorithm(private: str, algorithms: Sequence[str], *, allow_weak: bool = False) -> str:
+    """Return the first of the algorithms that a private key or shared secret can sign with.
+
+    Raises:
+        BadKey: the key can't be used.
+        BadAlgorithm: it fits none of them.
+
+    """
+    for algorithm in algorithms:
+        if (algorithm in HMAC) == is_pem(private):
+            continue
+        try:
+            signing_key(private, algorithm, allow_weak=allow_weak)
+        except BadAlgorithm:
+            continue
+        return algorithm
+    raise BadAlgorithm(f"The key fits none of the algorithms {', '.join(algorithms)}.")
 
 
 def public_of(private: str) -> str:
@@ -82,7 +128,16 @@ def public_of(private: str) -> str:
 
 def fingerprint(text: str) -> str:
     """Return ``SHA256:...`` of the public part of a key, as ``ssh-keygen -l`` does; the same for both of a pair."""
-    key = _load_private(text).public_key() if "PRIVATE KEY" in text else _load_public(text)[0]
+    return fingerprints(text)[0]
+
+
+def fingerprints(text: str) -> list[str]:
+    """Return the fingerprint of a private key, or of each of several public ones."""
+    found = [_load_private(text).public_key()] if "PRIVATE KEY" in text else _load_public(text)
+    return [_fingerprint(key) for key in found]
+
+
+def _fingerprint(key: Any) -> str:
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode().rstrip("=")
 
@@ -98,6 +153,7 @@ def _load_private(text: str) -> Any:
         raise BadKey(f"The private key can't be read; {_HINT}") from None
 
 
+@lru_cache(maxsize=16)
 def _load_public(text: str) -> list[Any]:
     if "PRIVATE KEY" in text:
         raise BadKey("This is a private key; only public keys are needed to verify. Keep the private one secret.")
@@ -113,7 +169,7 @@ def _load_public(text: str) -> list[Any]:
 def _fitting(key: Any, algorithm: str, allow_weak: bool) -> Any:
     if not _fits(key.public_key(), algorithm):
         raise BadAlgorithm(f"The key does not fit the algorithm {algorithm}.")
-    if not _strong(key.public_key(), allow_weak):
+    if _is_weak(key.public_key()) and not allow_weak:
         raise BadKey(f"The RSA key has {key.key_size} bits; at least {SMALLEST_RSA} are needed.")
     return key
 
@@ -123,20 +179,32 @@ def _fits(key: Any, algorithm: str) -> bool:
         return isinstance(key, rsa.RSAPublicKey)
     if algorithm in ELLIPTIC:
         return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES[algorithm])
-    return isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey))
+    return algorithm in EDWARDS and isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey))
 
 
-def _strong(key: Any, allow_weak: bool) -> bool:
-    return allow_weak or not isinstance(key, rsa.RSAPublicKey) or key.key_size >= SMALLEST_RSA
+def _is_weak(key: Any) -> bool:
+    return isinstance(key, rsa.RSAPublicKey) and key.key_size < SMALLEST_RSA
 
 
 def _secret(text: str, algorithm: str) -> str:
-    """A PEM text is never a shared secret: whoever has the public key could sign."""
-    if is_pem(text):
-        raise BadAlgorithm(f"{algorithm} needs a shared secret, but the key is a PEM text.")
-    if len(text.strip()) < SMALLEST_SECRET:
+    """A public key is never a shared secret: whoever has it could sign."""
+    secret = text.strip()
+    if is_pem(secret) or _is_public_key(secret):
+        raise BadAlgorithm(f"{algorithm} needs a shared secret, but this is the text of a key.")
+    if len(secret) < SMALLEST_SECRET:
         raise BadKey(f"The shared secret has fewer than {SMALLEST_SECRET} characters.")
-    return text.strip()
+    return secret
+
+
+def _is_public_key(text: str) -> bool:
+    """Whether a text is a public key in another form than PEM: OpenSSH's, JWK, bare DER."""
+    if text.startswith(("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-", "{")):
+        return True
+    try:
+        serialization.load_der_public_key(base64.b64decode(text, validate=True))
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def _public_pem(key: Any) -> str:

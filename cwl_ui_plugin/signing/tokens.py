@@ -1,16 +1,42 @@
-"""Signing and verifying JWTs. Algorithms come from the caller's configuration, never from the token."""
+"""Signing and verifying JWTs. Algorithms come from the caller's configuration, never from the token.
+
+What a token says of itself is not believed: keys and addresses of keys in its header are not looked at, extensions
+(``crit``) are refused, and so is every way of writing the same token in another way.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
 
-from cwl_ui_plugin.signing.errors import BadKey, BadSignature
-from cwl_ui_plugin.signing.keys import signing_key, verifying_keys
+from cwl_ui_plugin import strict_json
+from cwl_ui_plugin.signing.errors import BadSignature
+from cwl_ui_plugin.signing.keys import Verifier, signing_key, verifiers
 
 LONGEST_TOKEN = 16 * 1024 * 1024
+LONGEST_HEADER = 8 * 1024
+CLOCK_SKEW = 5
+"""Seconds that the clock of whoever signs may be ahead of ours; an expiry gets none."""
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_NO_TOKEN = "The signature is no token."  # noqa: S105 - a message
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The claims of a token, and which key has signed them with which algorithm."""
+
+    claims: dict[str, Any]
+    algorithm: str
+    fingerprint: str
+    is_weak: bool
+    """Whether it was an RSA key that can be broken."""
 
 
 def sign(payload: Mapping[str, Any], private_key: str, algorithm: str, *, allow_weak: bool = False) -> str:
@@ -20,35 +46,80 @@ def sign(payload: Mapping[str, Any], private_key: str, algorithm: str, *, allow_
 
 
 def verify(token: Any, keys: str, algorithms: Sequence[str], *, allow_weak: bool = False) -> dict[str, Any]:
-    """Return the claims of a token that one of the keys has signed with one of the algorithms.
+    """Return the claims of a token, as :func:`check` does."""
+    return check(token, keys, algorithms, allow_weak=allow_weak).claims
+
+
+def check(
+    token: Any, keys: str, algorithms: Sequence[str], *, allow_weak: bool = False, at: float | None = None
+) -> Verified:
+    """Return what a token says that one of the keys has signed with one of the algorithms.
+
+    ``at`` is the moment (seconds since 1970) at which it must be valid, if that is not now.
 
     Raises:
         BadSignature: it does not verify, or is expired or not valid yet.
         BadKey: no key that fits any of the algorithms.
 
     """
-    if not isinstance(token, str) or len(token) > LONGEST_TOKEN:
-        raise BadSignature("The signature is no token.")
-    candidates = [
-        (key, algorithm) for algorithm in algorithms for key in verifying_keys(keys, algorithm, allow_weak=allow_weak)
-    ]
-    if not candidates:
-        raise BadKey(f"None of the keys fits the algorithm {', '.join(algorithms)}, or they are too short.")
-    reason: Exception | None = None
-    for key, algorithm in candidates:
-        try:
-            return _decode(token, key, algorithm)
-        except jwt.ExpiredSignatureError as error:
-            raise BadSignature("The signature has expired.") from error
-        except jwt.ImmatureSignatureError as error:
-            raise BadSignature("The signature is not valid yet.") from error
-        except (jwt.PyJWTError, ValueError, RecursionError) as error:
-            reason = error
-    raise BadSignature("The signature does not hold.") from reason
+    candidates = verifiers(keys, algorithms, allow_weak=allow_weak)
+    _check_form(token)
+    for verifier in candidates:
+        payload = _signed_payload(token, verifier)
+        if payload is not None:
+            claims = _object(payload)
+            _check_times(claims, time.time() if at is None else at)
+            return Verified(claims, verifier.algorithm, verifier.fingerprint, verifier.is_weak)
+    raise BadSignature("The signature does not hold.")
 
 
-def _decode(token: str, key: Any, algorithm: str) -> dict[str, Any]:
-    """Decode with one key and one algorithm: what the header names besides is not looked at."""
-    options: Any = {"require": [], "verify_aud": False, "verify_iss": False, "verify_sub": False, "verify_jti": False}
-    claims = jwt.decode(token, key, algorithms=[algorithm], options=options)
-    return dict(claims)
+def _check_form(token: Any) -> None:
+    """Raise :class:`BadSignature` for what no library writes: padding, stray bits, extensions."""
+    if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not _FORM.fullmatch(token):
+        raise BadSignature(_NO_TOKEN)
+    header = token.partition(".")[0]
+    if len(header) > LONGEST_HEADER or not all(_is_canonical(part) for part in token.split(".")):
+        raise BadSignature(_NO_TOKEN)
+    if "crit" in _object(_decoded(header)):
+        raise BadSignature("The signature needs an extension (crit) that is not known here.")
+
+
+def _decoded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _is_canonical(part: str) -> bool:
+    """Whether a part is the one way of writing its bytes: nobody changes a token without changing what it says."""
+    try:
+        return base64.urlsafe_b64encode(_decoded(part)).decode().rstrip("=") == part
+    except binascii.Error:
+        return False
+
+
+def _signed_payload(token: str, verifier: Verifier) -> bytes | None:
+    try:
+        payload: bytes = jwt.PyJWS().decode(token, verifier.key, algorithms=[verifier.algorithm])
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return None
+    return payload
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    """Return a JSON object, each key of which is there once."""
+    try:
+        found = strict_json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise BadSignature(_NO_TOKEN)
+    return found
+
+
+def _check_times(claims: Mapping[str, Any], now: float) -> None:
+    times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
+    if not all(isinstance(moment, (int, float)) and not isinstance(moment, bool) for moment in times.values()):
+        raise BadSignature("The signature's exp, nbf and iat must be numbers.")
+    if times.get("exp", now + 1) <= now:
+        raise BadSignature("The signature has expired.")
+    if max(times.get("nbf", now), times.get("iat", now)) > now + CLOCK_SKEW:
+        raise BadSignature("The signature is not valid yet.")

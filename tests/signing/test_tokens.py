@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import string
 import time
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from cwl_ui_plugin.signing import keys, tokens
 from cwl_ui_plugin.signing.algorithms import EDWARDS, ELLIPTIC, RSA, parse_algorithms
@@ -136,7 +141,7 @@ def test_an_expiry_can_be_demanded(pair: keys.KeyPair) -> None:
     with pytest.raises(BadSignature, match="exp"):
         verify_trigger(tokens.sign(claims, pair.private, "RS256"), strict, run_id="r", conf={})
     token = tokens.sign({**claims, "exp": int(time.time()) + 600}, pair.private, "RS256")
-    assert verify_trigger(token, strict, run_id="r", conf={})["run_id"] == "r"
+    assert verify_trigger(token, strict, run_id="r", conf={}).claims["run_id"] == "r"
 
 
 CONF = {"job": {"x": 1, "y": [1.5, None, "ü"]}}
@@ -146,7 +151,7 @@ CONF = {"job": {"x": 1, "y": [1.5, None, "ü"]}}
 @pytest.mark.parametrize("sent", [CONF, json.dumps(CONF), json.dumps(CONF, indent=2)])
 def test_a_trigger_is_of_a_conf_whatever_its_form(pair: keys.KeyPair, signed: Any, sent: Any) -> None:
     token = sign_trigger("r", signed, pair.private, "RS256")
-    assert verify_trigger(token, policy(pair), run_id="r", conf=sent)["run_id"] == "r"
+    assert verify_trigger(token, policy(pair), run_id="r", conf=sent).claims["run_id"] == "r"
 
 
 @pytest.mark.parametrize(
@@ -165,3 +170,299 @@ def test_a_signature_of_anything_else_is_refused(pair: keys.KeyPair, claims: dic
     token = tokens.sign(claims, pair.private, "RS256")
     with pytest.raises(BadSignature):
         verify_trigger(token, policy(pair), run_id="r", conf=CONF)
+
+
+def changed(token: str, part: int, how: Any) -> str:
+    parts = token.split(".")
+    parts[part] = how(parts[part])
+    return ".".join(parts)
+
+
+def flip_unused_bits(part: str) -> str:
+    """Another last character that decodes to the same bytes."""
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    return part[:-1] + alphabet[alphabet.index(part[-1]) ^ 1]
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda part: part + "=" * (-len(part) % 4 or 4),
+        lambda part: part + "\n",
+        lambda part: part[:3] + "!" + part[3:],
+        lambda part: part[:-1],
+        lambda part: part[:-4],
+        lambda _part: "",
+        flip_unused_bits,
+    ],
+    ids=["padded", "newline", "junk", "cut by one", "cut by a group", "empty", "unused bits"],
+)
+def test_a_token_can_be_written_in_one_way_only(pair: keys.KeyPair, part: int, how: Any) -> None:
+    # lengths that leave unused bits in each part, so that each change is one that lenient readers overlook
+    token = jwt.encode({"a": 1}, pair.private, algorithm="RS256", headers={"x": "1"})
+    assert tokens.verify(token, pair.public, ["RS256"]) == {"a": 1}
+    with pytest.raises(BadSignature):
+        tokens.verify(changed(token, part, how), pair.public, ["RS256"])
+
+
+def test_base64_of_another_alphabet_is_refused(pair: keys.KeyPair) -> None:
+    token = tokens.sign({"a": "~~~???"}, pair.private, "RS256")
+    other = token.replace("-", "+").replace("_", "/")
+    assert other != token
+    with pytest.raises(BadSignature):
+        tokens.verify(other, pair.public, ["RS256"])
+
+
+def signed_text(pair: keys.KeyPair, payload: bytes, headers: dict[str, Any] | None = None) -> str:
+    """A token that really is signed, of any bytes."""
+    return jwt.PyJWS().encode(payload, pair.private, algorithm="RS256", headers=headers)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"run_id": "r", "conf": {}, "run_id": "r2"}',
+        b'{"conf": {"job": {"x": 1, "x": 2}}}',
+        b'{"exp": 4102444800, "exp": 1}',
+        b'{"a": NaN}',
+        b'{"a": 1e999}',
+        b"[1]",
+        b"null",
+        b'"text"',
+        b"\xff\xfe",
+        b"",
+        b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"a": ' + b"9" * 5000 + b"}",
+    ],
+)
+def test_a_signed_payload_that_is_no_plain_object_is_refused(pair: keys.KeyPair, payload: bytes) -> None:
+    with pytest.raises(BadSignature):
+        tokens.verify(signed_text(pair, payload), pair.public, ["RS256"])
+
+
+def test_a_token_in_a_token_is_refused(pair: keys.KeyPair) -> None:
+    inner = tokens.sign({"a": 1}, pair.private, "RS256")
+    with pytest.raises(BadSignature):
+        tokens.verify(signed_text(pair, inner.encode(), {"cty": "JWT"}), pair.public, ["RS256"])
+
+
+@pytest.mark.parametrize("header", [{"crit": ["exp"]}, {"crit": []}, {"crit": "b64"}, {"crit": None}])
+def test_extensions_are_refused(pair: keys.KeyPair, header: dict[str, Any]) -> None:
+    def part(data: Any) -> str:
+        return base64.urlsafe_b64encode(json.dumps(data).encode()).decode().rstrip("=")
+
+    text = f"{part({'alg': 'RS256', **header})}.{part({'a': 1})}"
+    key = keys.signing_key(pair.private, "RS256")
+    signature = key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+    token = f"{text}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+    with pytest.raises(BadSignature, match="crit"):
+        tokens.verify(token, pair.public, ["RS256"])
+
+
+@pytest.mark.parametrize(
+    "header", [b'{"alg":"RS256","alg":"none"}', b"[]", b"1", b'{"alg":["RS256"]}', b'{"alg":null}']
+)
+def test_a_header_that_is_ambiguous_is_refused(pair: keys.KeyPair, header: bytes) -> None:
+    _first, rest = tokens.sign({"a": 1}, pair.private, "RS256").split(".", 1)
+    token = f"{base64.urlsafe_b64encode(header).decode().rstrip('=')}.{rest}"
+    with pytest.raises(BadSignature):
+        tokens.verify(token, pair.public, ["RS256"])
+
+
+@pytest.mark.parametrize("name", ["jwk", "jku", "kid", "x5u", "x5c", "x5t"])
+def test_a_key_that_a_token_brings_is_not_used(pair: keys.KeyPair, name: str) -> None:
+    mine = keys.generate_key_pair("ES256")
+    public = keys.signing_key(mine.private, "ES256").public_key()
+    brought = {
+        "jwk": json.loads(jwt.algorithms.ECAlgorithm.to_jwk(public)),
+        "x5c": [mine.public],
+    }.get(name, "http://127.0.0.1:9/key")
+    token = jwt.encode({"a": 1}, mine.private, algorithm="ES256", headers={name: brought})
+    with pytest.raises(BadSignature):
+        tokens.verify(token, pair.public, ["RS256", "ES256"])
+    real = jwt.encode({"a": 1}, pair.private, algorithm="RS256", headers={name: brought})
+    assert tokens.verify(real, pair.public, ["RS256", "ES256"]) == {"a": 1}  # it is not looked at, either way
+
+
+@pytest.mark.parametrize("how", ["pem", "pem without end", "der", "jwk", "ssh"])
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_no_form_of_a_public_key_is_a_shared_secret(pair: keys.KeyPair, how: str, algorithm: str) -> None:
+    public = keys.signing_key(pair.private, "RS256").public_key()
+    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    ssh = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    text = {
+        "pem": pair.public,
+        "pem without end": pair.public.partition("-----END")[0],
+        "der": base64.b64encode(der).decode(),
+        "jwk": json.dumps(jwt.algorithms.RSAAlgorithm.to_jwk(public, as_dict=True)),
+        "ssh": ssh.decode(),
+    }[how]
+    token = forged(pair, {"alg": "HS256"}, {"a": 1}, key=text)
+    with pytest.raises((BadSignature, BadKey, BadAlgorithm)):
+        tokens.verify(token, text, [algorithm, "RS256"])
+
+
+def test_a_shared_secret_and_key_pairs_may_be_allowed_side_by_side(pair: keys.KeyPair) -> None:
+    both = ["RS256", "HS256"]
+    assert tokens.verify(tokens.sign({"a": 1}, SECRET, "HS256"), SECRET, both) == {"a": 1}
+    assert tokens.verify(tokens.sign({"a": 1}, pair.private, "RS256"), pair.public, both) == {"a": 1}
+    checked = tokens.check(tokens.sign({}, SECRET, "HS256"), SECRET, both)
+    assert (checked.algorithm, checked.fingerprint) == ("HS256", "shared secret")
+
+
+def test_the_key_that_signed_is_named(pair: keys.KeyPair) -> None:
+    other = keys.generate_key_pair("ES256")
+    both = f"{other.public}\n{pair.public}"
+    for private, algorithm in ((pair.private, "RS256"), (other.private, "ES256")):
+        checked = tokens.check(tokens.sign({"a": 1}, private, algorithm), both, ["RS256", "ES256"])
+        assert (checked.fingerprint, checked.algorithm) == (keys.fingerprint(private), algorithm)
+        assert keys.fitting_algorithm(private, ["RS256", "ES256"]) == algorithm
+    assert keys.fingerprints(both) == [keys.fingerprint(other.public), keys.fingerprint(pair.public)]
+    with pytest.raises(BadAlgorithm):
+        keys.fitting_algorithm(pair.private, ["ES256", "HS256"])
+
+
+@pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
+@pytest.mark.parametrize("value", ["4102444800", None, True, [1], {}, "soon"])
+def test_times_must_be_numbers(pair: keys.KeyPair, name: str, value: Any) -> None:
+    with pytest.raises(BadSignature):
+        tokens.verify(signed_text(pair, json.dumps({name: value}).encode()), pair.public, ["RS256"])
+
+
+def test_a_token_counts_at_the_moment_that_is_asked_about(pair: keys.KeyPair) -> None:
+    token = tokens.sign({"exp": 1000, "iat": 900.5}, pair.private, "RS256")
+    assert tokens.check(token, pair.public, ["RS256"], at=999).claims["exp"] == 1000
+    for moment in (1000, 1001, 890):
+        with pytest.raises(BadSignature):
+            tokens.check(token, pair.public, ["RS256"], at=moment)
+
+
+def test_a_huge_token_is_refused_unread(pair: keys.KeyPair) -> None:
+    token = tokens.sign({"a": "x" * tokens.LONGEST_TOKEN}, pair.private, "RS256")
+    with pytest.raises(BadSignature):
+        tokens.verify(token, pair.public, ["RS256"])
+    with pytest.raises(BadSignature):
+        tokens.verify(signed_text(pair, b"{}", {"x": "x" * tokens.LONGEST_HEADER}), pair.public, ["RS256"])
+
+
+@pytest.mark.parametrize(
+    ("signed", "sent"),
+    [
+        (1, True),
+        (0, False),
+        (1.0, True),
+        ("1", 1),
+        (None, False),
+        ([], {}),
+        ([1], [1, 1]),
+        ({"a": 1}, {"a": 1, "b": 1}),
+    ],
+)
+def test_values_that_python_takes_for_the_same_are_not(pair: keys.KeyPair, signed: Any, sent: Any) -> None:
+    token = sign_trigger("r", {"job": {"x": signed}}, pair.private, "RS256")
+    with pytest.raises(BadSignature, match="another conf"):
+        verify_trigger(token, policy(pair), run_id="r", conf={"job": {"x": sent}})
+
+
+@pytest.mark.parametrize(("signed", "kept"), [(1e23, 10**23), (1.0, 1), (-0.0, 0), (1e308, 10**308)])
+def test_numbers_that_a_database_writes_in_another_way_are_the_same(
+    pair: keys.KeyPair, signed: float, kept: int
+) -> None:
+    token = sign_trigger("r", {"job": {"x": signed}}, pair.private, "RS256")
+    verify_trigger(token, policy(pair), run_id="r", conf={"job": {"x": kept}})
+
+
+def test_integers_beyond_floats_are_compared_exactly(pair: keys.KeyPair) -> None:
+    token = sign_trigger("r", {"job": {"x": 2**53}}, pair.private, "RS256")
+    with pytest.raises(BadSignature):
+        verify_trigger(token, policy(pair), run_id="r", conf={"job": {"x": 2**53 + 1}})
+
+
+def test_a_signature_without_a_run_id_is_of_no_run(pair: keys.KeyPair) -> None:
+    """Airflow makes a run_id where none is sent: such a token could be used again and again."""
+    token = sign_trigger("", CONF, pair.private, "RS256")
+    with pytest.raises(BadSignature):
+        verify_trigger(token, policy(pair), run_id="", conf=CONF)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+CONFS = st.dictionaries(st.text(), JSON, max_size=4)
+bounded = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+@pytest.fixture(scope="module")
+def quick() -> keys.KeyPair:
+    return keys.generate_key_pair("EdDSA")
+
+
+@bounded
+@given(conf=CONFS, as_text=st.booleans(), run_id=st.text(min_size=1))
+def test_whatever_is_signed_verifies(quick: keys.KeyPair, conf: dict[str, Any], as_text: bool, run_id: str) -> None:
+    signed = json.dumps(conf) if as_text else conf
+    token = sign_trigger(run_id, signed, quick.private, "EdDSA")
+    rules = TriggerPolicy(quick.public, ("EdDSA",))
+    verify_trigger(token, rules, run_id=run_id, conf=json.loads(json.dumps(conf)))
+
+
+@settings(bounded, max_examples=25)
+@given(one=CONFS, other=CONFS)
+def test_no_other_conf_verifies(quick: keys.KeyPair, one: dict[str, Any], other: dict[str, Any]) -> None:
+    assume(json.dumps(one, sort_keys=True) != json.dumps(other, sort_keys=True))
+    assume(not any(isinstance(value, float) for value in _scalars([one, other])))
+    token = sign_trigger("r", one, quick.private, "EdDSA")
+    with pytest.raises(BadSignature):
+        verify_trigger(token, TriggerPolicy(quick.public, ("EdDSA",)), run_id="r", conf=other)
+
+
+def _scalars(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [scalar for item in value.values() for scalar in _scalars(item)]
+    return [scalar for item in value for scalar in _scalars(item)] if isinstance(value, list) else [value]
+
+
+@bounded
+@given(place=st.integers(min_value=0), character=st.characters())
+def test_no_changed_token_verifies(quick: keys.KeyPair, place: int, character: str) -> None:
+    token = sign_trigger("r", CONF, quick.private, "EdDSA")
+    place %= len(token)
+    assume(token[place] != character)
+    with pytest.raises(BadSignature):
+        tokens.verify(token[:place] + character + token[place + 1 :], quick.public, ["EdDSA"])
+
+
+@bounded
+@given(header=CONFS, claims=JSON, signature=st.binary(max_size=80))
+def test_a_made_up_token_is_refused_and_never_an_error(
+    quick: keys.KeyPair, header: dict[str, Any], claims: Any, signature: bytes
+) -> None:
+    def part(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+    for algorithm in ("EdDSA", "none", "HS256"):
+        named = {"alg": algorithm, **header}
+        token = f"{part(json.dumps(named).encode())}.{part(json.dumps(claims).encode())}.{part(signature)}"
+        with pytest.raises(BadSignature):
+            tokens.verify(token, quick.public, ["EdDSA", "HS256"])
+
+
+@bounded
+@given(token=st.one_of(st.text(), st.binary(), JSON))
+def test_anything_else_is_refused_and_never_an_error(quick: keys.KeyPair, token: Any) -> None:
+    with pytest.raises(BadSignature):
+        tokens.verify(token, quick.public, ["EdDSA"])
+
+
+@bounded
+@given(claims=st.dictionaries(st.sampled_from(["run_id", "conf", "exp", "nbf", "iat", "sub"]), JSON))
+def test_signed_claims_of_any_type_are_no_error(quick: keys.KeyPair, claims: dict[str, Any]) -> None:
+    token = jwt.PyJWS().encode(json.dumps(claims).encode(), quick.private, algorithm="EdDSA")
+    try:
+        verified = verify_trigger(token, TriggerPolicy(quick.public, ("EdDSA",)), run_id="r", conf={})
+    except BadSignature:
+        return
+    assert verified.claims["run_id"] == "r"
