@@ -87,9 +87,19 @@
     else if (template) shown.innerHTML = template.innerHTML;
   }
 
+  // What was wrong is being changed: the message beside it is about what was.
+  function forgetProblems(element) {
+    for (let wrong = element.closest("[aria-invalid]"); wrong; wrong = wrong.parentElement.closest("[aria-invalid]")) {
+      wrong.removeAttribute("aria-invalid");
+      document.getElementById(`${wrong.id}-err`)?.remove();
+    }
+  }
+
+  fields.addEventListener("input", (event) => forgetProblems(event.target));
   fields.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
+    forgetProblems(button);
     const list = button.closest("[data-list]");
     const item = button.closest("li");
     if (button.matches("[data-add]")) firstField(addItem(list))?.focus();
@@ -100,6 +110,7 @@
     else if (button.matches("[data-use-default]")) useDefault(button);
   });
   fields.addEventListener("change", (event) => {
+    forgetProblems(event.target);
     const union = event.target.closest("[data-union]");
     if (union && event.target.name === `${union.dataset.union}-choice`) choose(union, event.target.value);
   });
