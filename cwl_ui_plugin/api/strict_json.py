@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request
 
-from cwl_ui_plugin.cwl import strict_json
+from cwl_ui_plugin import strict_json
 from cwl_ui_plugin.runs.errors import BadRequest
 
 DEEPEST = 100

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin.cwl.errors import Problem
-from cwl_ui_plugin.cwl.strict_json import is_text
+from cwl_ui_plugin.strict_json import is_text
 
 NETWORK_SCHEMES = ("http", "https")
 _BITS = {"int": 32, "long": 64}

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from cwl_ui_plugin.cwl import strict_json
+from cwl_ui_plugin import strict_json
 from cwl_ui_plugin.cwl.errors import JobError, Problem
 from cwl_ui_plugin.cwl.job_files import file_problems
 from cwl_ui_plugin.cwl.job_types import Checker, FileRules, type_text

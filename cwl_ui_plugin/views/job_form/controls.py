@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from markupsafe import Markup
 from wtforms import Field, HiddenField, PasswordField, RadioField, SelectField, StringField, TextAreaField
 
-from cwl_ui_plugin.cwl import strict_json
+from cwl_ui_plugin import strict_json
 from cwl_ui_plugin.cwl.job_files import formats
 from cwl_ui_plugin.cwl.plan import SOURCE_TOKEN
 from cwl_ui_plugin.views.job_form.markdown import to_html

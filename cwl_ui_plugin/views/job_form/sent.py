@@ -9,7 +9,8 @@ from typing import Any
 
 from flask import Request
 
-from cwl_ui_plugin.cwl import jobs, strict_json
+from cwl_ui_plugin import strict_json
+from cwl_ui_plugin.cwl import jobs
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.jobs import LONGEST_JOB
 from cwl_ui_plugin.runs.errors import BadRequest, TooLarge

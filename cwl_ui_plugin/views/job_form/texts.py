@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-from cwl_ui_plugin.cwl import strict_json
+from cwl_ui_plugin import strict_json
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
