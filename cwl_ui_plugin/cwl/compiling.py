@@ -44,6 +44,8 @@ from cwl_ui_plugin.cwl.problems import explain, problems_of
 
 SUPPORTED_VERSIONS = ("v1.0", "v1.1", "v1.2")
 # cwltool meets some malformed documents with Python's own errors; an empty one with StopIteration.
+# A requirement of another vocabulary: right CWL, which nobody here knows how to satisfy.
+_FOREIGN_CLASS = re.compile(r"Field 'class' contains undefined reference to 'https?://(?!w3id\.org/cwl/)")
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration)
 # cwltool's extensions (cwltool:Loop, cwltool:Secrets, cwltool:MPIRequirement ...), by the version that they extend.
 _EXTENSIONS = {
@@ -77,6 +79,7 @@ def compile_document(
     progress("Reading the document")
     _know_extensions()
     process = _load_or_explain(source, main, allow_network, progress)
+    _refuse_operations(process, main)
     progress("Compiling the plan")
     return _write(process, source, main, out)
 
@@ -97,7 +100,24 @@ def _load_or_explain(source: Path, main: str, allow_network: bool, progress: Cal
     except RecursionError as error:
         raise DocumentError(f"{main} runs itself, directly or through another document.") from error
     except (SchemaSaladException, WorkflowException, *_MALFORMED) as error:
-        raise explain(error, source, main) from error
+        explained = explain(error, source, main)
+        if all(_FOREIGN_CLASS.search(problem.message) for problem in explained.problems):
+            raise UnsupportedError(f"{main} needs what is not supported.", explained.problems) from error
+        raise explained from error
+
+
+def _refuse_operations(process: Process, main: str) -> None:
+    """Raise :class:`UnsupportedError` for a document with an Operation: a place that nothing was written for yet."""
+    found: list[str] = []
+
+    def look(tool: Any) -> None:
+        if tool.get("class") == "Operation":
+            found.append(str(tool["id"]).rpartition("/")[2].partition("#")[0])
+
+    process.visit(look)
+    if found:
+        named = ", ".join(name for name in found if not name.startswith("_:"))  # one within a step has no name
+        raise UnsupportedError(f"{main} can't be run: it has an abstract Operation{named and f' ({named})'}.")
 
 
 def _load(source: Path, main: str, allow_network: bool, progress: Callable[[str], None]) -> Process:

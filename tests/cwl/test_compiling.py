@@ -113,7 +113,18 @@ def test_a_version_that_is_not_supported_says_which_are(tmp_path: Path, version:
 
 def test_a_requirement_that_nobody_knows_is_unsupported(tmp_path: Path) -> None:
     text = TOOL + "$namespaces: {x: 'http://example.org/x#'}\nrequirements: [{class: 'x:FlyToTheMoon'}]\n"
-    assert "FlyToTheMoon" in "".join(map(str, refusal(tmp_path, main=text).problems))
+    error = refusal(tmp_path, main=text)
+    assert isinstance(error, UnsupportedError)
+    assert "FlyToTheMoon" in "".join(map(str, error.problems))
+
+
+@pytest.mark.parametrize("is_step", [False, True])
+def test_an_operation_is_unsupported(tmp_path: Path, is_step: bool) -> None:
+    operation = "cwlVersion: v1.2\nclass: Operation\ninputs: {text: string}\noutputs: {out: File}\n"
+    main, more = (workflow("tool.cwl"), {"tool": operation}) if is_step else (operation, {})
+    error = refusal(tmp_path, main=main, **more)
+    assert isinstance(error, UnsupportedError)
+    assert "Operation" in str(error)
 
 
 def test_steps_in_a_circle_are_refused(tmp_path: Path) -> None:
