@@ -148,6 +148,15 @@ def test_a_form_has_a_bound_for_what_it_shows() -> None:
     assert len(html_of(JobForm(plan, job))) < 3_000_000
 
 
+def test_a_posted_form_has_a_bound_too() -> None:
+    kind: Any = "string"
+    for _level in range(5):
+        kind = {"type": "record", "name": "r", "fields": [{"name": f"f{index}", "type": kind} for index in range(50)]}
+    form = JobForm(plan_with(Parameter(id="a", type=kind)), posted=Posted([("in-0-3-2-0-1-4", "x")]))
+    assert form.job() == {"a": {"f3": {"f2": {"f0": {"f1": {"f4": "x"}}}}}}
+    assert len(html_of(form)) < 3_000_000
+
+
 @pytest.mark.parametrize("namespace", ["sd:", "https://scidap.com/"])
 def test_the_hints_of_scidap_are_honoured(namespace: str) -> None:
     plan = plan_with(

@@ -64,11 +64,12 @@ class Posted:
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         self._values: dict[str, list[str]] = {}
         self._items: dict[str, dict[str, None]] = {}
+        self._places: set[str] = set()
         for name, value in pairs:
             if len(name) > LONGEST_NAME:
                 continue
             self._values.setdefault(name, []).append(value)
-            self._note_items(name)
+            self._note_places(name)
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
@@ -81,12 +82,17 @@ class Posted:
         """Return the numbers of the items of a list in the order of the page."""
         return list(self._items.get(name, ()))
 
-    def _note_items(self, name: str) -> None:
+    def has_within(self, name: str) -> bool:
+        """Whether there is a field of a control, or of one within it."""
+        return name in self._places
+
+    def _note_places(self, name: str) -> None:
         before, *parts = name.split("-")
         for part in parts:
             if part.isascii() and part.isdigit():
                 self._items.setdefault(before, {})[part] = None
             before = f"{before}-{part}"
+            self._places.add(before)
 
 
 def without_null(declared: Any) -> Any:
