@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
+from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
 
 CONF = json.dumps({"job": {"text": "x"}})
 
@@ -154,3 +157,224 @@ def test_runs_are_listed_as_the_predecessors_did(client: Callable[..., Any], wor
 def test_a_body_that_is_too_large_is_refused(client: Callable[..., Any], workflow: str) -> None:
     content = b'{"conf": "' + b"x" * (17 * 1024 * 1024) + b'"}'
     assert client("user").post(url(workflow), content=content).status_code == 413
+
+
+@pytest.mark.usefixtures("signed")
+def test_a_signed_run_id_is_used_once_even_if_its_run_was_deleted(
+    client: Callable[..., Any], workflow: str, pair: KeyPair
+) -> None:
+    body = body_of(pair)
+    assert client().post(url(workflow), json=body).status_code == 200
+    stop = f"/cwl/api/v1/workflows/{workflow}/runs/{body['run_id']}/stop"
+    assert client("admin").post(stop, json={"remove": True}).json()["removed"] is True
+    again = client().post(url(workflow), json=body)
+    assert again.status_code == 409
+    assert "before" in again.json()["detail"]
+    assert not exists(client, workflow, body["run_id"])
+
+
+@pytest.mark.usefixtures("signed")
+def test_a_trigger_that_creates_no_run_uses_up_nothing(
+    client: Callable[..., Any], workflow: str, pair: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cwl_ui_plugin.runs import signing
+
+    body = body_of(pair)
+    keep = signing.keep
+
+    def fail(*arguments: Any) -> None:
+        keep(*arguments)
+        raise RuntimeError("the database went away")
+
+    monkeypatch.setattr(signing, "keep", fail)
+    assert client().post(url(workflow), json=body).status_code == 500
+    assert not exists(client, workflow, body["run_id"])
+    monkeypatch.setattr(signing, "keep", keep)
+    assert client().post(url(workflow), json=body).status_code == 200
+
+
+@pytest.mark.usefixtures("signed")
+def test_the_run_and_the_audit_log_name_the_key(client: Callable[..., Any], workflow: str, pair: KeyPair) -> None:
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    body = body_of(pair)
+    client().post(url(workflow), json=body)
+    key = {"fingerprint": fingerprint(pair.public), "algorithm": "RS256"}
+    run = client("viewer").get(f"/cwl/api/v1/workflows/{workflow}/runs/{body['run_id']}").json()
+    assert (run["signature"], run["user"]) == (key, "signed trigger")
+    with create_session() as session:
+        entry = session.scalar(select(Log).where(Log.run_id == body["run_id"]))
+        assert (entry.event, entry.dag_id, entry.owner) == ("cwl_signed_trigger", workflow, "signed trigger")
+        assert json.loads(entry.extra) == key
+
+
+@pytest.mark.usefixtures("signed")
+@pytest.mark.parametrize(
+    ("name", "status"), [("user", 200), ("admin", 200), ("viewer", 403), ("nobody", 403), (" op ", 200)]
+)
+@pytest.mark.parametrize("role", [None, "admin"])
+def test_a_signed_trigger_acts_as_a_user_of_airflow(
+    client: Callable[..., Any],
+    workflow: str,
+    pair: KeyPair,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    status: int,
+    role: str | None,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__JWT_BACKEND_USER", name)
+    body = body_of(pair)
+    answer = client(role).post(url(workflow), json=body)
+    assert answer.status_code == status, answer.text
+    assert exists(client, workflow, body["run_id"]) is (status == 200)
+    if status == 200:
+        run = client("admin").get(f"/cwl/api/v1/workflows/{workflow}/runs/{body['run_id']}").json()
+        assert run["user"] == name.strip()
+    else:
+        assert "jwt_backend_user" in answer.json()["detail"]
+
+
+@pytest.mark.usefixtures("signed")
+def test_a_signed_trigger_needs_a_run_id(client: Callable[..., Any], workflow: str, pair: KeyPair) -> None:
+    """Airflow makes a run_id where none is sent: such a token could be used again and again."""
+    for run_id in ("", None):
+        token = jwt.encode({"run_id": run_id, "conf": CONF}, pair.private, algorithm="RS256")
+        body = {"run_id": run_id, "conf": CONF, "check_payload": token}
+        assert client().post(url(workflow), json=body).status_code == 403
+
+
+@pytest.mark.usefixtures("signed")
+def test_a_conf_with_a_signature_in_it_can_not_be_signed(
+    client: Callable[..., Any], workflow: str, pair: KeyPair
+) -> None:
+    body = body_of(pair, {"job": {"text": "x"}, "check_payload": "a.b.c"})
+    assert client().post(url(workflow), json=body).status_code == 400
+
+
+@pytest.mark.usefixtures("signed")
+def test_algorithms_come_from_the_variable(client: Callable[..., Any], workflow: str, pair: KeyPair) -> None:
+    from airflow.models.variable import Variable
+
+    other = generate_key_pair("EdDSA")
+    Variable.set("jwt_backend_public_key", f"{pair.public}\n{other.public}")
+    for name in ("jwt_backend_crypt_algorithm", "jwt_backend_algorithm"):
+        Variable.set(name, "eddsa, PS512")
+        try:
+            for algorithm, private, status in (
+                ("EdDSA", other.private, 200),
+                ("PS512", pair.private, 200),
+                ("RS256", pair.private, 403),
+            ):
+                claims = {"run_id": f"r-{uuid.uuid4()}", "conf": CONF}
+                token = jwt.encode(claims, private, algorithm=algorithm)
+                assert client().post(url(workflow), json={**claims, "token": token}).status_code == status
+        finally:
+            Variable.delete(name)
+
+
+@pytest.mark.parametrize("setting", ["none", "RS256,none", "HS256"])
+def test_a_setting_that_would_weaken_it_lets_nobody_through(
+    client: Callable[..., Any], workflow: str, pair: KeyPair, signed: None, setting: str
+) -> None:
+    from airflow.models.variable import Variable
+
+    Variable.set("jwt_backend_crypt_algorithm", setting)
+    try:
+        claims = {"run_id": "r", "conf": CONF}
+        forged = jwt.encode(claims, None, algorithm="none")
+        for body in (claims, {**claims, "check_payload": forged}, body_of(pair)):
+            answer = client().post(url(workflow), json=body)
+            assert answer.status_code == 403
+            assert "Failed to verify data" in answer.json()["detail"]
+    finally:
+        Variable.delete("jwt_backend_crypt_algorithm")
+
+
+def test_weak_keys_are_for_old_clients_and_are_complained_about(
+    client: Callable[..., Any],
+    workflow: str,
+    signed: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from airflow.models.variable import Variable
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    Variable.set("jwt_backend_public_key", public)
+    body = body_of(KeyPair(private, public))
+    assert client().post(url(workflow), json=body).status_code == 403
+    monkeypatch.setenv("AIRFLOW__CWL__ALLOW_WEAK_KEYS", "True")
+    with caplog.at_level("WARNING", logger="cwl_ui_plugin.runs.signing"):
+        assert client().post(url(workflow), json=body).status_code == 200
+    assert any("weak" in record.getMessage() and "SHA256:" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.usefixtures("signed")
+def test_an_expiry_can_be_demanded(
+    client: Callable[..., Any], workflow: str, pair: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__REQUIRE_EXP", "True")
+    answer = client().post(url(workflow), json=body_of(pair))
+    assert answer.status_code == 403
+    assert "require_exp" in answer.json()["detail"]
+    assert client().post(url(workflow), json=body_of(pair, exp=time.time() + 60)).status_code == 200
+
+
+@pytest.mark.parametrize("key", ["no", "a"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"1",
+        b'"x"',
+        b"{'run_id': 1}",
+        b'{"run_id": "r", "conf": {"a": NaN}}',
+        b'{"run_id": "r", "conf": {"a": 1e999}}',
+        b'{"run_id": "r", "run_id": "s", "conf": {}}',
+        b'{"run_id": "\\ud800", "conf": {}}',
+        b'{"run_id": "\\u0000", "conf": {}}',
+        b'{"run_id": "r", "conf": ' + b'{"a":' * 200 + b"1" + b"}" * 201,
+        b'{"run_id": "r", "conf": ' + b"[" * 100_000,
+        b'{"run_id": "r", "conf": "{\\"a\\": 1, \\"a\\": 2}"}',
+        b'{"run_id": "r", "conf": "{\\"a\\": NaN}"}',
+        b'{"run_id": "r", "conf": "{\\"a\\": \\"\\\\ud800\\"}"}',
+        b'{"run_id": "r", "conf": "' + b"[" * 100_000 + b'"}',
+        b'{"run_id": "r", "conf": "null"}',
+        b'{"run_id": "r", "conf": true}',
+        b'{"run_id": "r", "conf": 7}',
+        b'{"run_id": ["r"], "conf": {}}',
+        b'{"run_id": "../r", "conf": {"job": {"text": "x"}}}',
+    ],
+)
+def test_no_body_is_an_error_of_the_server(
+    client: Callable[..., Any], workflow: str, pair: KeyPair, content: bytes, key: str
+) -> None:
+    from airflow.models.variable import Variable
+
+    if key == "a":
+        Variable.set("jwt_backend_public_key", pair.public)
+    try:
+        answer = client("user").post(url(workflow), content=content, headers={"Content-Type": "application/json"})
+    finally:
+        Variable.delete("jwt_backend_public_key")
+    allowed = {400, 403} if key == "a" else {400, 422} if content in (b"",) else {400}
+    assert answer.status_code in allowed, answer.text
+    assert set(answer.json()) >= {"detail", "problems"}
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.usefixtures("signed")
+@pytest.mark.parametrize("token", [1, True, ["a.b.c"], {"a": 1}, "", "a.b.c", "x" * 1_000_000, "\u00e9.b.c", None])
+@pytest.mark.parametrize("field", ["check_payload", "token"])
+def test_no_signature_of_another_type_verifies(
+    client: Callable[..., Any], workflow: str, token: Any, field: str
+) -> None:
+    answer = client().post(url(workflow), json={"run_id": "r", "conf": CONF, field: token})
+    assert answer.status_code == 403
+    assert "Failed to verify data" in answer.json()["detail"]
