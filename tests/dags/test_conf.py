@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin.dags import conf as conf_module
 from cwl_ui_plugin.dags.conf import read_conf
 from cwl_ui_plugin.signing import tokens
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
@@ -39,11 +40,11 @@ def signed(pair: KeyPair, conf: Any = CONF, run_id: str = "r", **times: float) -
 
 @pytest.mark.usefixtures("required")
 @pytest.mark.parametrize("conf", [CONF, json.dumps(CONF)])
-def test_a_signed_conf_is_read_and_its_key_is_named(pair: KeyPair, conf: Any, caplog: pytest.LogCaptureFixture) -> None:
-    read_conf(signed(pair, conf), run_id="r")  # Airflow sets up its logging when the first Variable is read
-    with caplog.at_level("INFO", logger="cwl_ui_plugin.dags.conf"):
-        assert read_conf(signed(pair, conf), run_id="r").job == CONF["job"]
-    assert fingerprint(pair.public) in caplog.text
+def test_a_signed_conf_is_read_and_its_key_is_named(pair: KeyPair, conf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(conf_module.log, "info", lambda text, *values: said.append(text % values))
+    assert read_conf(signed(pair, conf), run_id="r").job == CONF["job"]
+    assert fingerprint(pair.public) in said[0]
 
 
 @pytest.mark.usefixtures("required")
