@@ -36,5 +36,7 @@ def _base_names(_schemas: Any, _loader: Any) -> Names:
 
 @cache
 def _names_of_files() -> Names:
-    process.get_schema("v1.0")  # sets the three schemas
-    return make_avro_schema([process.SCHEMA_FILE, process.SCHEMA_DIR, process.SCHEMA_ANY], Loader({}))
+    process.get_schema("v1.0")  # the first Process sets the three schemas from it, and there may be none yet
+    index: Any = process.SCHEMA_CACHE["v1.0"][3].idx
+    names = ("cwl#File", "cwl#Directory", "salad#Any")
+    return make_avro_schema([index[f"https://w3id.org/cwl/{name}"] for name in names], Loader({}))
