@@ -86,7 +86,8 @@ def run(command: Sequence[str | Path], **kwargs: object) -> str:
     """Run a command; return what it prints; raise with its complaints if it fails."""
     result = subprocess.run([str(word) for word in command], capture_output=True, text=True, **kwargs)  # type: ignore
     if result.returncode:
-        raise RuntimeError(f"{command} ended with {result.returncode}:\n{(result.stdout + result.stderr)[-3000:]}")
+        name = " ".join(str(word) for word in command[:3])  # the rest may have a token
+        raise RuntimeError(f"{name} … ended with {result.returncode}:\n{(result.stdout + result.stderr)[-3000:]}")
     return str(result.stdout)
 
 

@@ -44,9 +44,9 @@ stdout: memory.txt
 
 def main() -> None:
     options = common.options(__doc__)
-    with tempfile.TemporaryDirectory(prefix="cwl-bench-") as name:
-        with servers.airflow(dags={"empty.py": EMPTY_DAG}) as airflow:
-            rows = _measure(airflow, Path(name), options.repeat)
+    dags = {"empty.py": EMPTY_DAG}
+    with tempfile.TemporaryDirectory(prefix="cwl-bench-") as name, servers.airflow(dags=dags) as airflow:
+        rows = _measure(airflow, Path(name), options.repeat)
     text = (
         "Peak of the resident memory of a process, and what of it is not shared with the process that it was forked "
         "from. The Dag processor with 1,000 workflows is in the first table.\n\n"

@@ -24,6 +24,7 @@ import postgresql
 import psutil
 from airflow_server import Server, wait_for
 
+LOG_CHARACTERS = 3000
 SETTINGS = "BENCH_SETTINGS"
 DATABASES = ("SQLite", "PostgreSQL")
 EMPTY_DAG = '''"""As many empty tasks, one after the other, as Airflow runs for a workflow."""
@@ -79,7 +80,7 @@ class Airflow:
 
         data = wait_for(ended, seconds, f"the end of {dag_id} {run_id}")
         if data["state"] == "failed":
-            raise RuntimeError(f"{dag_id} {run_id} failed: {self.tasks(path)}")
+            raise RuntimeError(f"{dag_id} {run_id} failed: {self._complaints(path)}")
         return Run(path, answered, moment(data["start_date"]), moment(data["end_date"]))
 
     def tasks(self, path: str) -> list[dict[str, Any]]:
@@ -88,6 +89,14 @@ class Airflow:
             "task_instances"
         ]
         return found
+
+    def _complaints(self, path: str) -> str:
+        """Return what the failed tasks of a run wrote last into their logs."""
+        failed = [task for task in self.tasks(path) if task["state"] == "failed"]
+        logs = [
+            self.client.get(f"{path}/taskInstances/{task['task_id']}/logs/{task['try_number']}").text for task in failed
+        ]
+        return "\n".join(log[-LOG_CHARACTERS:] for log in logs)
 
     def process(self, component: str) -> psutil.Process:
         """Return the process of a component (``scheduler``, ``dag-processor``, ``api-server``)."""

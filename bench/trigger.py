@@ -71,7 +71,8 @@ def _commands(airflow: servers.Airflow, repeat: int) -> list[list[str]]:
             common.run(command, env=_environment_of(airflow))
 
         def control_trigger() -> None:
-            command = [control, "dags", "trigger", PAUSED, "--conf", CONF, "--dag-run-id", _run_id()]
+            # No conf: it takes none from the command line ("invalid dict value", for any JSON).
+            command = [control, "dags", "trigger", PAUSED, "--dag-run-id", _run_id()]
             common.run([*command, "--api-token", token], env=ctl)
 
         actions = {
