@@ -62,6 +62,16 @@ class ReportKeyForm(FlaskForm):
     algorithm = SelectField("Algorithm", choices=list(ALGORITHMS))
 
 
+class SigningKeyForm(FlaskForm):
+    """The key that signs what is started on the page of a workflow."""
+
+    private_key = TextAreaField(
+        "Private key",
+        validators=[InputRequired("Paste the private key."), Length(max=20_000)],
+        description="PEM. It is stored encrypted and never shown again. Its public key must be among those above.",
+    )
+
+
 class TriggerKeyForm(FlaskForm):
     """The keys that verify triggers."""
 

@@ -11,10 +11,17 @@ from werkzeug.exceptions import Forbidden, NotFound
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user
-from cwl_ui_plugin.runs import reporting, settings
+from cwl_ui_plugin.runs import reporting, settings, signing
 from cwl_ui_plugin.runs.errors import RunsError
 from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
-from cwl_ui_plugin.views.forms import ActionForm, ConnectionForm, KeyPairForm, ReportKeyForm, TriggerKeyForm
+from cwl_ui_plugin.views.forms import (
+    ActionForm,
+    ConnectionForm,
+    KeyPairForm,
+    ReportKeyForm,
+    SigningKeyForm,
+    TriggerKeyForm,
+)
 
 
 class SettingsView(CwlView):
@@ -54,6 +61,15 @@ class SettingsView(CwlView):
             form,
             lambda: settings.save_trigger_key(form.public_keys.data or None, form.algorithms.data),
             trigger_form=form,
+        )
+
+    @expose("/settings/signing-key", methods=["POST"])
+    def signing_key(self) -> Any:
+        """Save the key that signs what is started on the page of a workflow."""
+        _require_variable(signing.SIGNING_KEY)
+        form = SigningKeyForm()
+        return self._save(
+            form, lambda: settings.save_signing_key((form.private_key.data or "").strip()), signing_form=form
         )
 
     @expose("/settings/remove/<name>", methods=["POST"])
@@ -114,12 +130,14 @@ class SettingsView(CwlView):
             "connection": connection,
             "report_key": report_key,
             "trigger_key": trigger_key,
+            "signing_key": settings.signing_key() if sees_keys else None,
             "delivery": reporting.delivery_state() if sees_connection else None,
             "may_edit_connection": permissions.may_edit_connection(user),
             "may_edit_keys": permissions.may_edit_variable(user, settings.REPORT_KEY),
             "connection_form": ConnectionForm(formdata=None, obj=connection),
             "report_form": ReportKeyForm(formdata=None, algorithm=report_key.algorithm if report_key else None),
             "trigger_form": TriggerKeyForm(formdata=None, algorithms=trigger_key.algorithm if trigger_key else None),
+            "signing_form": SigningKeyForm(formdata=None),
             "pair_form": KeyPairForm(formdata=None),
             "action": ActionForm(),
             "saved": "saved" in request.args,

@@ -15,7 +15,6 @@ from cwl_ui_plugin.auth.bridge import current_user, requires
 from cwl_ui_plugin.config import MEBIBYTE
 from cwl_ui_plugin.cwl.errors import CwlError, JobError
 from cwl_ui_plugin.cwl.plan import Plan
-from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.library.store import StoredVersion
 from cwl_ui_plugin.runs import inspection, triggering, workflows
 from cwl_ui_plugin.runs.errors import Conflict, NotFound, RunsError
@@ -23,6 +22,7 @@ from cwl_ui_plugin.views.base import CwlView, answer_json, user_name
 from cwl_ui_plugin.views.job_form import sent
 from cwl_ui_plugin.views.job_form.drafts import FORM, TEXT, Draft, moved
 from cwl_ui_plugin.views.job_form.trigger_form import TriggerForm
+from cwl_ui_plugin.views.signing import FIELD, signed_conf, signing_choice
 
 CHUNK_ABOVE = 100 * MEBIBYTE
 """Larger files are uploaded in parts, so that an upload that was broken off goes on where it was."""
@@ -129,6 +129,7 @@ class TriggerView(CwlView):
             problem=problem,
             chunk_above=CHUNK_ABOVE,
             longest_link=sent.LONGEST_LINK,
+            signing=signing_choice(request.form.get(FIELD)),
         )
 
 
@@ -147,7 +148,9 @@ def _conf(form: TriggerForm, draft: Draft) -> dict[str, Any]:
     """Return the conf of the run: the one that the browser signed, or one with the job of the form."""
     text = sent.text_of(request, "conf")
     conf = sent.conf_of(text) if text.strip() else {"job": draft.job()}
-    return {**conf, SIGNATURE: form.check_payload.data} if form.check_payload.data else conf
+    return signed_conf(
+        conf, run_id=form.run_id.data or "", sign_with=request.form.get(FIELD), token=form.check_payload.data
+    )
 
 
 def _first_job(dag_id: str, plan: Plan) -> dict[str, Any]:
