@@ -10,6 +10,7 @@
   const LONG = 100_000; // browsers may send any file, but servers bound other fields
   let shown = form.elements.source.value;
   let lastConf = null; // what the text says, as long as nobody edits it
+  let switching = null; // the way from one tab to the other, while the server is asked
 
   function tell(problem) {
     message.hidden = !problem;
@@ -62,23 +63,33 @@
     }
   }
 
+  // What somebody types while the server is asked is newer than its answer.
   async function toText() {
+    const before = text.value;
     const same = await convert("form");
-    if (same.conf !== lastConf) text.value = same.text;
-    lastConf = same.conf;
+    const isNewer = text.value !== before;
+    if (!isNewer && same.conf !== lastConf) text.value = same.text;
+    lastConf = isNewer ? null : same.conf;
   }
 
   async function toForm() {
-    const same = await convert("text");
-    fields.innerHTML = same.html;
-    lastConf = same.conf;
+    fields.inert = true;
+    try {
+      const same = await convert("text");
+      fields.innerHTML = same.html;
+      lastConf = same.conf;
+    } finally {
+      fields.inert = false;
+    }
   }
 
   form.addEventListener("change", async (event) => {
     if (event.target.name !== "source" || event.target.value === shown) return;
     const before = shown;
     shown = event.target.value;
-    if (!(await attempt(shown === "text" ? toText : toForm))) choose(before);
+    switching = attempt(shown === "text" ? toText : toForm);
+    if (!(await switching)) choose(before);
+    switching = null;
   });
 
   const imported = form.elements.job_file;
@@ -113,6 +124,11 @@
   }));
 
   form.addEventListener("submit", (event) => {
+    if (switching) {
+      event.preventDefault();
+      switching.then((isDone) => { if (isDone) setTimeout(() => form.requestSubmit()); });
+      return;
+    }
     if (!form.querySelector("[data-progress]:not([hidden])[data-busy]")) return;
     event.preventDefault();
     tell("An upload is still on its way. Wait for it, or cancel it.");
@@ -121,5 +137,10 @@
   document.getElementById("job-problems")?.focus();
 
   // The exact text of the conf that is to be run, for the script that signs it; rejects where the job can't be read.
-  window.cwlJob = { confText: async () => (await convert(shown)).conf };
+  window.cwlJob = {
+    confText: async () => {
+      await switching;
+      return (await convert(shown)).conf;
+    },
+  };
 })();
