@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SYSTEM_PACKAGES := chromium fonts-dejavu-core bwa samtools bcftools
+SYSTEM_PACKAGES := chromium fonts-dejavu-core bwa samtools bcftools postgresql redis-server
 # For tests in real containers; where there are none, those are left out.
 CONTAINER_PACKAGES := podman runc busybox-static
 PYTEST_ARGS ?=

@@ -28,5 +28,6 @@ fi
 [ -z "$missing$missing_optional" ] && exit 0
 echo "Not installed, and not to be installed here:$missing$missing_optional" >&2
 [ -n "$missing" ] && [ "$CI" = true ] && exit 1
-echo "Tests that need them are left out: tests/e2e/test_browser.py needs chromium; those marked" >&2
+echo "Tests that need them are left out: those with a browser need chromium; test_scale_out.py needs postgresql and" >&2
+echo "redis-server; those marked" >&2
 echo "bioinformatics need bwa, samtools and bcftools; those in containers need podman, runc and busybox-static." >&2

@@ -63,5 +63,6 @@ def _preload(*modules: str) -> None:
         from cwl_ui_plugin.cwl.execution import preload
 
         preload()
+        log.info("cwltool is preloaded")
     except Exception:
         log.exception("cwltool could not be preloaded; each step will import it by itself")

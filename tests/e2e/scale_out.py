@@ -1,0 +1,134 @@
+"""Airflow as it scales out: PostgreSQL, Redis, and Celery workers, all started here on free ports."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from airflow_server import START_SECONDS, Server, wait_for
+
+from cwl_ui_plugin.cli.components import Components
+from cwl_ui_plugin.cli.home import Home
+
+POSTGRES_USER = "postgres"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def program(name: str) -> str:
+    """Return the path of a program of PostgreSQL or Redis; Debian keeps the former out of the PATH."""
+    found = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))]
+    path = found[-1] if found else shutil.which(name)
+    if path is None and os.environ.get("CI") != "true":
+        pytest.skip(f"there is no {name}; see tests/system-packages.sh")
+    assert path, f"{name} is not installed"
+    return path
+
+
+@contextmanager
+def running(*command: str | Path, **kwargs: Any) -> Iterator[None]:
+    """Have a server run; end it at the end."""
+    server = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, **kwargs)
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """Start PostgreSQL; yield the address of an empty database."""
+    folder.mkdir()
+    port, options = free_port(), {}
+    if os.geteuid() == 0:  # PostgreSQL does not run as root
+        user = pwd.getpwnam(POSTGRES_USER)
+        options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        for parent in (folder, *folder.parents[: len(folder.parents) - 2]):
+            parent.chmod(parent.stat().st_mode | 0o011)
+        shutil.chown(folder, POSTGRES_USER, POSTGRES_USER)
+    initdb = [program("initdb"), "--auth=trust", "--username=airflow", "-D", str(folder / "data")]
+    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **options)
+    command = [program("postgres"), "-D", folder / "data", "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
+    with (folder / "log").open("w") as log, running(*command, stderr=log, cwd=folder, **options):
+        ready = [program("pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
+        wait_for(lambda: subprocess.run(ready, capture_output=True).returncode == 0, 60, "PostgreSQL")
+        create = [program("createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "airflow", "airflow"]
+        subprocess.run(create, check=True, capture_output=True)
+        yield f"airflow@127.0.0.1:{port}/airflow"
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[str]:
+    """Start Redis; yield its address."""
+    folder.mkdir()
+    port = free_port()
+    with running(program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""):
+        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, 60, "Redis")
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def celery_cluster(folder: Path, workers: tuple[str, ...]) -> Iterator[Server]:
+    """Start Airflow on PostgreSQL and Redis with a Celery worker of each name; yield it once a run can be triggered."""
+    home = Home(folder / "home", "simple")
+    with postgresql(folder / "postgresql") as database, redis(folder / "redis") as broker:
+        port = free_port()
+        environment = {
+            **home.prepare("127.0.0.1", port, []),
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
+            "AIRFLOW__CELERY__BROKER_URL": broker,
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{database}",
+            "AIRFLOW__CWL__CONTAINER_ENGINE": "none",
+        }
+        components = Components(home.logs, environment)
+        try:
+            start_airflow(components, port, workers)
+            server = Server(f"http://127.0.0.1:{port}", home.user, home.password, os.getpid(), home.folder, "simple")
+            wait_for(lambda: is_ready(components, server, len(workers)), START_SECONDS, f"the cluster in {folder}")
+            yield server
+        finally:
+            components.stop()
+
+
+def start_airflow(components: Components, port: int, workers: tuple[str, ...]) -> None:
+    migrate = [sys.executable, "-m", "cwl_ui_plugin.cli.migrate", "simple"]
+    components.finish("migrate", migrate, lambda: False)
+    airflow = str(Path(sys.executable).with_name("airflow"))
+    components.start("api-server", [airflow, "api-server", "--host", "127.0.0.1", "--port", str(port)])
+    for name in ("scheduler", "dag-processor"):
+        components.start(name, [airflow, name])
+    options = ["--concurrency", "2", "--skip-serve-logs", "--without-mingle", "--without-gossip"]
+    for name in workers:
+        pidfile = str(components.logs / f"{name}.pid")
+        command = [airflow, "celery", "worker", "--celery-hostname", name, "--pid", pidfile, *options]
+        components.start(name, command)
+
+
+def is_ready(components: Components, server: Server, workers: int) -> bool:
+    components.check()
+    try:
+        ours = httpx.get(f"{server.url}/cwl/api/v1/health", trust_env=False).json()
+        health = httpx.get(f"{server.url}/api/v2/monitor/health", trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        time.sleep(0.2)
+        return False
+    up = sum("ready." in path.read_text(errors="replace") for path in components.logs.glob("worker*.log"))
+    parts = (health[name]["status"] == "healthy" for name in ("scheduler", "dag_processor"))
+    return bool(ours.get("ready")) and all(parts) and up == workers
