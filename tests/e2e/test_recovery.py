@@ -1,0 +1,116 @@
+"""A task whose process dies, or its supervisor, is tried again; a failed run goes on when its task is cleared."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from airflow_server import Server, wait_for
+
+from cwl_ui_plugin.cwl import processes
+
+pytestmark = pytest.mark.e2e
+
+# The first try never ends by itself; a later one does.
+HANGING = """
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {ShellCommandRequirement: {}}
+arguments:
+  - shellQuote: false
+    valueFrom: "mkdir $(inputs.place)/first && setsid sleep 600; echo done"
+inputs: {place: string}
+outputs: {out: {type: stdout}}
+stdout: out.txt
+"""
+RESUMED = """
+cwlVersion: v1.2
+class: Workflow
+inputs: {repaired: string}
+outputs: {out: {type: File, outputSource: third/out}}
+steps:
+  first:
+    run: {class: CommandLineTool, baseCommand: [echo, kept], inputs: {}, outputs: {out: stdout}}
+    in: {}
+    out: [out]
+  second:
+    run:
+      class: CommandLineTool
+      baseCommand: [cat]
+      inputs: {path: {type: string, inputBinding: {}}, file: {type: File, inputBinding: {}}}
+      outputs: {out: stdout}
+    in: {path: repaired, file: first/out}
+    out: [out]
+  third:
+    run:
+      class: CommandLineTool
+      baseCommand: cat
+      inputs: {file: {type: File, inputBinding: {}}}
+      outputs: {out: stdout}
+    in: {file: second/out}
+    out: [out]
+"""
+
+
+@pytest.fixture
+def client(impatient: Server) -> Iterator[httpx.Client]:
+    with impatient.client() as open_client:
+        yield open_client
+
+
+def start(client: httpx.Client, name: str, document: str, job: dict[str, Any]) -> str:
+    """Upload a document and run it; return the run_id."""
+    fields = {"replace": "true"}
+    answer = client.post("/cwl/api/v1/workflows", files={"files": (f"{name}.cwl", document.encode())}, data=fields)
+    assert answer.status_code in (200, 201), answer.text
+    run_id = f"{name}-{uuid.uuid4()}"
+    client.post(f"/cwl/api/v1/workflows/{name}/runs", json={"run_id": run_id, "job": job}).raise_for_status()
+    return run_id
+
+
+@pytest.mark.parametrize("victim", ["task", "supervisor"])
+def test_a_step_whose_process_is_killed_is_tried_again(
+    client: httpx.Client, impatient: Server, tmp_path: Path, victim: str
+) -> None:
+    name = f"hanging-{victim}"
+    run_id = start(client, name, HANGING, {"place": str(tmp_path)})
+    mark = f"{name}/{run_id}/{name}/"
+    wait_for(lambda: any(process.command.startswith("sleep") for process in processes.find(f"{mark}-1/1")), 90)
+    leases = impatient.home / "cwl" / "tmp" / name / run_id / "leases"
+    pid = json.loads((leases / f"{name}.-1.1.json").read_text())["pid"]
+    os.kill(pid if victim == "task" else psutil.Process(pid).ppid(), signal.SIGKILL)
+
+    ended = impatient.wait_for_run(client, name, run_id)
+    assert ended["state"] == "success", ended
+    assert {step["task_id"]: step["try_number"] for step in ended["steps"]}[name] == 2
+    assert processes.find(mark) == []
+    assert not leases.parent.exists()
+
+
+def test_a_failed_run_goes_on_after_its_failed_task_is_cleared(
+    client: httpx.Client, impatient: Server, tmp_path: Path
+) -> None:
+    repaired = tmp_path / "repaired.txt"
+    run_id = start(client, "resumed", RESUMED, {"repaired": str(repaired)})
+    failed = impatient.wait_for_run(client, "resumed", run_id)
+    assert failed["state"] == "failed"
+    assert failed["error"].startswith("second: Step second: ")
+    assert "repaired.txt" in failed["error"]
+
+    repaired.write_text("repaired\n")
+    body = {"dag_run_id": run_id, "task_ids": ["second"], "include_downstream": True, "dry_run": False}
+    client.post("/api/v2/dags/resumed/clearTaskInstances", json=body).raise_for_status()
+    ended = impatient.wait_for_run(client, "resumed", run_id)
+    assert ended["state"] == "success", ended
+    tries = {step["task_id"]: step["try_number"] for step in ended["steps"]}
+    assert (tries["first"], tries["second"]) == (1, 2)
+    assert Path(ended["outputs"]["out"]["path"]).read_text() == "kept\nrepaired\n"
+    assert not (impatient.home / "cwl" / "tmp" / "resumed" / run_id).exists()
