@@ -13,6 +13,7 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,10 @@ def _child(task: Any, instance: FakeTask, write: int) -> None:
     code = 1
     try:
         run = types.SimpleNamespace(
-            dag_id=instance.dag_id, run_id=instance.run_id, conf={"job": analysis.job(Path(os.environ["AIRFLOW_HOME"]))}
+            dag_id=instance.dag_id,
+            run_id=instance.run_id,
+            run_after=datetime.now(timezone.utc),
+            conf={"job": analysis.job(Path(os.environ["AIRFLOW_HOME"]))},
         )
         execute = _as_in_a_task(task)
         _STARTS.clear()
