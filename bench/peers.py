@@ -71,10 +71,10 @@ def _command_lines(folder: Path, documents: Documents, repeat: int) -> dict[str,
         runners: dict[str, Callable[[Path, Path], object]] = {
             "cwl-ui-plugin run": lambda document, job: common.run([*ours, document, job]),
             "cwltool": lambda document, job: common.run(
-                [binaries / "cwltool", "--quiet", "--outdir", folder / "out", document, job]
+                [binaries / "cwltool", "--quiet", "--no-container", "--outdir", folder / "out", document, job]
             ),
             f"toil-cwl-runner {TOIL.rpartition('=')[2]}": lambda document, job: common.run(
-                [toil, "--quiet", "--outdir", folder / "out", document, job], cwd=folder
+                [toil, "--quiet", "--no-container", "--outdir", folder / "out", document, job], cwd=folder
             ),
         }
         times: dict[str, Times] = {name: {key: [] for key in DOCUMENTS} for name in [*runners, "alone"]}
