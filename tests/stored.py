@@ -151,12 +151,14 @@ def set_run(dag_id: str, run_id: str, state: str) -> None:
 
 
 def push(dag_id: str, run_id: str, task_id: str, key: str, value: Any) -> None:
-    """Push an XCom."""
+    """Push an XCom, as tasks do through their API: it is JSON already."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        XComModel.set(key=key, value=value, dag_id=dag_id, task_id=task_id, run_id=run_id, session=session)
+        XComModel.set(
+            key=key, value=value, dag_id=dag_id, task_id=task_id, run_id=run_id, session=session, serialize=False
+        )
 
 
 @pytest.fixture

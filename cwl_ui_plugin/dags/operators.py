@@ -136,7 +136,7 @@ class _StepOperator(_CwlOperator):
 
     def skip(self, context: Context, values: Any) -> NoReturn:
         """Hand on values, and skip the task in Airflow."""
-        context["ti"].xcom_push(key="return_value", value=packed(values))
+        context["ti"].xcom_push(key=names.RETURN_KEY, value=packed(values))
         raise AirflowSkipException(f"The condition of step {self.step.id}, or of what it is in, is false.")
 
     @contextmanager
@@ -177,8 +177,8 @@ class CwlStepOperator(_StepOperator):
             result = execution.run_step(
                 self.document.compiled, self.document.source, self.step, values, task.folder, settings
             )
-        context["ti"].xcom_push(key=names.STATISTICS_KEY, value=_statistics(result))
-        return dict(self.end(context, result.values, result.status == "skipped"))
+        handed_on = {**result.values, names.STATISTICS_KEY: _statistics(result)}
+        return dict(self.end(context, handed_on, result.status == "skipped"))
 
 
 class CwlScatterOperator(_StepOperator):
@@ -219,9 +219,9 @@ class CwlElementsOperator(_StepOperator):
             result = scattering.run_elements(
                 self.document.compiled, self.document.source, self.step, values, chosen, task.folder, settings
             )
-        context["ti"].xcom_push(key=names.STATISTICS_KEY, value=_statistics(result.summary))
         is_skipped = all(status == "skipped" for _outputs, status in result.results.values())
-        return dict(self.end(context, result.results, is_skipped))
+        handed_on = {**result.results, names.STATISTICS_KEY: _statistics(result.summary)}
+        return dict(self.end(context, handed_on, is_skipped))
 
 
 class CwlCollectOperator(_StepOperator):
@@ -240,7 +240,7 @@ class CwlCollectOperator(_StepOperator):
         pulled = context["ti"].xcom_pull(task_ids=self.elements_task) or []
         results: dict[str, Any] = {}
         for batch in pulled if isinstance(pulled, list) else [pulled]:
-            results.update(unpacked(batch))
+            results.update(_handed_on(batch))
         with self.reported(context):
             values, _status = scattering.gather(
                 self.document.compiled, self.document.source, self.step, self.source_values(context), results
@@ -345,8 +345,13 @@ def _task_try(context: Context) -> TaskTry:
 def _pull_values(ti: Any, tasks: Sequence[str]) -> Values:
     values: Values = {}
     for task_id in tasks:
-        values.update(unpacked(ti.xcom_pull(task_ids=task_id) or {}))
+        values.update(_handed_on(ti.xcom_pull(task_ids=task_id) or {}))
     return values
+
+
+def _handed_on(value: dict[str, Any]) -> dict[str, Any]:
+    """Return what another task handed on, without how it went there."""
+    return {key: unpacked(item) for key, item in value.items() if key != names.STATISTICS_KEY}
 
 
 def _push_error(context: Context, error: CwlError) -> None:

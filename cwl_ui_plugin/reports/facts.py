@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancehistory import TaskInstanceHistory
-from airflow.models.xcom import XComModel
 from sqlalchemy import and_, or_, select
 
-from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, GATHERER, STATISTICS_KEY
-from cwl_ui_plugin.dags.xcom_values import unpacked
+from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, STATISTICS_KEY
+from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.reports.due import RUN_ENDS, TASK_ENDS, RunFacts, TaskFact
 from cwl_ui_plugin.reports.tables import ReportState
 
@@ -71,8 +70,7 @@ def facts_of(run: DagRun, session: Session) -> RunFacts:
         )
     )
     has_ended = run.state in RUN_ENDS
-    xcoms = _xcoms(run, [ERROR_KEY, STATISTICS_KEY], session) if has_ended else {}
-    results = _xcoms(run, ["return_value"], session, task_id=GATHERER) if run.state == "success" else {}
+    xcoms = read_xcoms(session, run.dag_id, run.run_id) if has_ended else {}
     return RunFacts(
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -83,11 +81,11 @@ def facts_of(run: DagRun, session: Session) -> RunFacts:
         clear_number=run.clear_number or 0,
         total=len(instances),
         tasks=(*_earlier_tries(earlier, instances), *(_task(item, xcoms) for item in instances)),
-        results=unpacked(results.get((GATHERER, -1, "return_value"))),
+        results=output_object(xcoms) if run.state == "success" else None,
     )
 
 
-def _task(instance: Any, xcoms: dict[tuple[str, int, str], Any]) -> TaskFact:
+def _task(instance: Any, xcoms: Xcoms) -> TaskFact:
     where = (instance.task_id, instance.map_index)
     failed = instance.state == "failed"
     return TaskFact(
@@ -117,14 +115,3 @@ def _earlier_tries(earlier: Iterable[Any], instances: Iterable[Any]) -> list[Tas
         for item in earlier
         if item.try_number < current.get((item.task_id, item.map_index), 0)
     ]
-
-
-def _xcoms(
-    run: DagRun, keys: list[str], session: Session, task_id: str | None = None
-) -> dict[tuple[str, int, str], Any]:
-    query = select(XComModel).where(
-        XComModel.dag_id == run.dag_id, XComModel.run_id == run.run_id, XComModel.key.in_(keys)
-    )
-    if task_id:
-        query = query.where(XComModel.task_id == task_id)
-    return {(row.task_id, row.map_index, row.key): XComModel.deserialize_value(row) for row in session.scalars(query)}

@@ -15,7 +15,7 @@ from cwl_ui_plugin.dags.names import (
     inputs_task,
     scatter_task,
 )
-from cwl_ui_plugin.dags.xcom_values import unpacked
+from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
 from cwl_ui_plugin.runs.models import Page, RunDetail, RunSummary, StepState, iso
@@ -33,7 +33,6 @@ LONGEST_PAGE = 500
 STATES = ("queued", "running", "success", "failed")
 _DONE = ("success", "skipped")
 _NO_STATUS = "no_status"
-Xcoms = dict[tuple[str, int, str], Any]
 
 
 def list_runs(
@@ -76,7 +75,7 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
     with create_session(scoped=False) as session:
         run = find_run(session, dag_id, run_id)
         tasks = _tasks(session, dag_id, run_id)
-        xcoms = _xcoms(session, dag_id, run_id)
+        xcoms = read_xcoms(session, dag_id, run_id)
         version = _pinned_version(dag_id, run.bundle_version)
         steps = _in_order([_step(task, xcoms) for task in tasks], dag_id, version)
         conf = run.conf if isinstance(run.conf, dict) else {}
@@ -86,7 +85,7 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
             steps=tuple(steps),
             error=_error(str(run.state), steps, run.note),
             job=_shown_job(conf.get("job"), dag_id, version),
-            outputs=unpacked(xcoms.get((GATHERER, -1, "return_value"))),
+            outputs=output_object(xcoms),
             version=version,
             has_signature=bool(conf.get(SIGNATURE)),
             signature=signature_of(session, run),
@@ -153,23 +152,6 @@ def _tasks(session: Session, dag_id: str, run_id: str) -> Sequence[TaskInstance]
 
     query = select(TaskInstance).where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
     return session.scalars(query.options(noload("*"))).all()
-
-
-def _xcoms(session: Session, dag_id: str, run_id: str) -> Xcoms:
-    """Return errors, statistics and the output object of a run; the values that tasks hand on may be large."""
-    from airflow.models.xcom import XComModel
-    from sqlalchemy import and_, or_, select
-
-    wanted = or_(
-        XComModel.key.in_((ERROR_KEY, STATISTICS_KEY)),
-        and_(XComModel.key == "return_value", XComModel.task_id == GATHERER),
-    )
-    query = select(XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value).where(
-        XComModel.dag_id == dag_id, XComModel.run_id == run_id, wanted
-    )
-    return {
-        (row.task_id, row.map_index, row.key): XComModel.deserialize_value(row) for row in session.execute(query).all()
-    }
 
 
 def _step(task: TaskInstance, xcoms: Xcoms) -> StepState:

@@ -44,7 +44,7 @@ def test_a_run_that_succeeded_has_outputs_and_statistics(workflow: str, run_id: 
         airflow.set_task(workflow, run_id, task, state="success")
     airflow.set_task(workflow, run_id, "count", state="skipped")
     statistics = {"command": ["sort", "x"], "exit_code": 0, "seconds": 1.5, "cpu_seconds": 1.0, "peak_memory_bytes": 9}
-    airflow.push(workflow, run_id, "sort", "cwl_statistics", statistics)
+    airflow.push(workflow, run_id, "sort", "return_value", {"cwl:main#sort/out": [1], "cwl:statistics": statistics})
     airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", {"lines": 3})
     assert inspection.get_run(workflow, run_id).progress == 99  # the run has not ended yet
     airflow.set_run(workflow, run_id, "success")

@@ -1,0 +1,48 @@
+"""What the tasks of a run left in Airflow's database, as the API server reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cwl_ui_plugin.dags.names import ERROR_KEY, GATHERER, RETURN_KEY, STATISTICS_KEY
+from cwl_ui_plugin.dags.xcom_values import unpacked
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+Xcoms = dict[tuple[str, int, str], Any]
+"""By task, map index and key: errors, statistics, and the output object as the gatherer's return value."""
+
+
+def read_xcoms(session: Session, dag_id: str, run_id: str) -> Xcoms:
+    """Return errors, statistics and the output object of a run, with one query.
+
+    Statistics are a part of what a step hands on; the rest of that may be large and is left in the database.
+    """
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import case, or_, select
+
+    is_wanted = or_(XComModel.key == ERROR_KEY, XComModel.task_id == GATHERER)
+    query = select(
+        XComModel.task_id,
+        XComModel.map_index,
+        XComModel.key,
+        case((is_wanted, XComModel.value)).label("value"),
+        XComModel.value[STATISTICS_KEY].label("statistics"),
+    ).where(
+        XComModel.dag_id == dag_id,
+        XComModel.run_id == run_id,
+        XComModel.key.in_((ERROR_KEY, RETURN_KEY)),
+    )
+    found: Xcoms = {}
+    for row in session.execute(query):
+        if row.value is not None:
+            found[row.task_id, row.map_index, row.key] = XComModel.deserialize_value(row)
+        if row.statistics is not None:
+            found[row.task_id, row.map_index, STATISTICS_KEY] = row.statistics
+    return found
+
+
+def output_object(xcoms: Xcoms) -> Any:
+    """Return the CWL output object of a run, or None while there is none."""
+    return unpacked(xcoms.get((GATHERER, -1, RETURN_KEY)))
