@@ -56,6 +56,14 @@ def recommended(bundles: str, storage: str) -> tuple[Setting, ...]:
             required=True,
         ),
         Setting(
+            "dag_processor",
+            "min_file_process_interval",
+            "300",
+            "Airflow reads every Dag file again twice a minute, changed or not; with 1,000 workflows that keeps a core busy",
+            "a Dag file that reads something else, such as a CWL document, follows its changes within 5 minutes "
+            "(a change of the file itself is seen as before)",
+        ),
+        Setting(
             "core",
             "might_contain_dag_callable",
             "cwl_ui_plugin.dags.discovery.might_contain_dag",
