@@ -14,7 +14,16 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from cwl_ui_plugin.api import errors
-from cwl_ui_plugin.api.security import OptionalUser, allow_dag, check_same_origin, logged_in, name_of, require
+from cwl_ui_plugin.api.schemas import ANY, OldRun, StartedRun, answers, failing
+from cwl_ui_plugin.api.security import (
+    OptionalUser,
+    allow_dag,
+    check_same_origin,
+    clean_address,
+    logged_in,
+    name_of,
+    require,
+)
 from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
@@ -25,24 +34,50 @@ from cwl_ui_plugin.signing.errors import SigningError
 from cwl_ui_plugin.version import __version__
 
 router = APIRouter(tags=["experimental"])
+_TRIGGER_SCHEMA = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "run_id": {"type": ["string", "null"], "maxLength": triggering.LONGEST_RUN_ID},
+                        "conf": {"description": '`{"job": {...}}`, as JSON text or as an object'},
+                        **{
+                            name: {"description": "A JWT over exactly run_id and conf"}
+                            for name in jwt_backend.SIGNATURES
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
 
 
 @cache
 def app() -> FastAPI:
     """Return the app."""
-    made = FastAPI(title="CWL triggers", version=__version__, docs_url=None, redoc_url=None)
+    made = FastAPI(
+        title="CWL triggers", version=__version__, docs_url=None, redoc_url=None, dependencies=[clean_address]
+    )
     errors.install(made)
     made.include_router(router)
     return made
 
 
-@router.get("/test")
+@router.get("/test", responses=failing(400, 500))
 def test() -> dict[str, str]:
     """Tell that the endpoint is there."""
     return {"status": "OK"}
 
 
-@router.post("/dags/{dag_id}/dag_runs")
+@router.post(
+    "/dags/{dag_id}/dag_runs",
+    responses=answers(StartedRun, 404, 409, 413, 503) | ANY,
+    openapi_extra=_TRIGGER_SCHEMA,
+)
 def trigger(
     dag_id: str,
     request: Request,
@@ -70,8 +105,12 @@ def trigger(
     return JSONResponse(_answer(run))
 
 
-@router.get("/dags/{dag_id}/dag_runs", dependencies=[allow_dag(permissions.may_read)])
-def list_runs(dag_id: str, state: str | None = None) -> list[dict[str, Any]]:
+@router.get(
+    "/dags/{dag_id}/dag_runs",
+    responses=answers(list[OldRun]) | ANY,
+    dependencies=[allow_dag(permissions.may_read)],
+)
+def list_runs(dag_id: str, state: str | None = None) -> Any:
     """List the newest runs of a Dag, as the predecessors did."""
     page = inspection.list_runs([dag_id], state=state, limit=inspection.LONGEST_PAGE)
     return [

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from cwl_ui_plugin.api.schemas import KeyPair, answers
 from cwl_ui_plugin.api.security import GetUserDep, require
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.runs import settings
@@ -21,8 +22,8 @@ class KeyRequest(BaseModel):
     algorithm: str = "RS256"
 
 
-@router.post("/keys")
-def generate_keys(user: GetUserDep, wanted: KeyRequest | None = None) -> dict[str, Any]:
+@router.post("/keys", responses=answers(KeyPair))
+def generate_keys(user: GetUserDep, wanted: KeyRequest | None = None) -> Any:
     """Make a key pair. Nothing of it is kept: whoever asked has the only copy."""
     require(permissions.may_edit_variable(user, settings.REPORT_KEY))
     algorithm = (wanted or KeyRequest()).algorithm

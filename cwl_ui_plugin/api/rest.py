@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse
 
-from cwl_ui_plugin.api import errors, inputs, keys, reports, runs, workflows
-from cwl_ui_plugin.api.security import same_origin
+from cwl_ui_plugin.api import errors, inputs, keys, reports, runs, schemas, workflows
+from cwl_ui_plugin.api.security import clean_address, same_origin
 from cwl_ui_plugin.runs import health
 from cwl_ui_plugin.version import __version__
 
@@ -34,12 +34,13 @@ def app() -> FastAPI:
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,  # FastAPI's pages load their scripts from another host; see get_docs
         redoc_url=None,
-        dependencies=[same_origin],
+        dependencies=[same_origin, clean_address],
     )
     errors.install(made)
-    for router in (workflows.router, runs.router, inputs.router, reports.router, keys.router):
-        made.include_router(router, prefix=PREFIX)
-    made.get(f"{PREFIX}/health", tags=["health"])(get_health)
+    for router in (workflows.router, runs.router, reports.router, keys.router):
+        made.include_router(router, prefix=PREFIX, responses=schemas.ANY)
+    made.include_router(inputs.router, prefix=PREFIX, responses=schemas.ANY | schemas.failing(404, 409, 413, 503))
+    made.get(f"{PREFIX}/health", tags=["health"], responses=schemas.answers(schemas.Health, 400, 500))(get_health)
     made.get(f"{PREFIX}/docs", include_in_schema=False)(get_docs)
     for name, folder in SWAGGER_FILES.items():
         made.get(f"{PREFIX}/docs/{name}", include_in_schema=False)(_swagger_file(folder, name))
@@ -67,6 +68,6 @@ def _swagger_file(folder: str, name: str) -> Any:
     return get_file
 
 
-def get_health() -> dict[str, Any]:
+def get_health() -> Any:
     """Tell the version, and whether workflows can be uploaded and run; needs no login."""
     return {"version": __version__, "ready": health.is_ready()}

@@ -10,19 +10,28 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel
 
 from cwl_ui_plugin.api.experimental import with_signature
+from cwl_ui_plugin.api.schemas import Responses, Run, RunList, answers, failing, failing_file
 from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, logged_in, name_of, require
 from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
-from cwl_ui_plugin.api.workflows import UNTRUSTED
+from cwl_ui_plugin.api.workflows import LARGEST_OFFSET, UNTRUSTED
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.runs import inspection, outputs, stopping, triggering
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound, NotVerified
+from cwl_ui_plugin.runs.models import OutputFile, RunSummary, StopReport
 from cwl_ui_plugin.runs.signing import reason
 from cwl_ui_plugin.signing.errors import SigningError
 
 router = APIRouter(tags=["runs"])
 _READERS = [allow_dag(permissions.may_read)]
 _FIELDS = ("run_id", "job", "conf", SIGNATURE)
+_BINARY: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+_FILE: Responses = {
+    200: {"description": "The file", **_BINARY},
+    206: {"description": "The range that was asked for", **_BINARY},
+    **failing_file(404),
+    416: {"description": "There is no such range"},
+}
 _TRIGGER_SCHEMA = {
     "requestBody": {
         "required": True,
@@ -30,11 +39,23 @@ _TRIGGER_SCHEMA = {
             "application/json": {
                 "schema": {
                     "type": "object",
+                    "additionalProperties": False,
                     "properties": {
-                        "run_id": {"type": "string", "description": "Default: one that Airflow makes"},
-                        "job": {"type": "object", "description": "The CWL input object"},
-                        "conf": {"description": 'Instead of job: {"job": {...}}, as an object or as JSON text'},
-                        SIGNATURE: {"type": "string", "description": "A JWT over exactly run_id and conf"},
+                        "run_id": {
+                            "type": ["string", "null"],
+                            "maxLength": triggering.LONGEST_RUN_ID,
+                            "description": "Default: one that Airflow makes",
+                        },
+                        "job": {"type": ["object", "null"], "description": "The CWL input object"},
+                        "conf": {
+                            "type": ["object", "string", "null"],
+                            "description": 'Instead of job: {"job": {...}}, as an object or as JSON text',
+                        },
+                        SIGNATURE: {
+                            "type": ["string", "null"],
+                            "description": "A JWT over exactly run_id and conf; with job, conf is an object with it",
+                        },
+                        "token": {"type": ["string", "null"], "description": f"The older name of {SIGNATURE}"},
                     },
                 }
             }
@@ -49,14 +70,14 @@ class Stop(BaseModel):
     remove: bool = False
 
 
-@router.get("/runs")
+@router.get("/runs", responses=answers(RunList, 404))
 def list_runs(
     user: GetUserDep,
     dag_id: str | None = None,
     state: str | None = None,
     limit: Annotated[int, Query(ge=0, le=inspection.LONGEST_PAGE)] = 50,
-    offset: Annotated[int, Query(ge=0)] = 0,
-) -> dict[str, Any]:
+    offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
+) -> Any:
     """List runs of the CWL Dags that the user may see, newest first."""
     if dag_id is not None:
         require(permissions.may_read(user, dag_id))
@@ -65,8 +86,13 @@ def list_runs(
     return {"runs": [run.as_json() for run in page.items], "total": page.total}
 
 
-@router.post("/workflows/{dag_id}/runs", status_code=201, openapi_extra=_TRIGGER_SCHEMA)
-def trigger(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Depends(json_object)]) -> dict[str, Any]:
+@router.post(
+    "/workflows/{dag_id}/runs",
+    status_code=201,
+    responses=answers(RunSummary, 404, 409, 413, 503, status=201, description="The run"),
+    openapi_extra=_TRIGGER_SCHEMA,
+)
+def trigger(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
     """Start a run. With a signature that holds no login is needed, where the server has keys to verify it."""
     verified = _verified(body)
     if verified is None:
@@ -84,13 +110,13 @@ def trigger(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Dep
     ).as_json()
 
 
-@router.get("/workflows/{dag_id}/runs/{run_id}", dependencies=_READERS)
-def get_run(dag_id: str, run_id: str) -> dict[str, Any]:
+@router.get("/workflows/{dag_id}/runs/{run_id}", responses=answers(Run, 404), dependencies=_READERS)
+def get_run(dag_id: str, run_id: str) -> Any:
     """Show a run with its steps."""
     return inspection.get_run(dag_id, run_id).as_json()
 
 
-@router.get("/workflows/{dag_id}/runs/{run_id}/outputs", dependencies=_READERS)
+@router.get("/workflows/{dag_id}/runs/{run_id}/outputs", responses=failing(404), dependencies=_READERS)
 def get_outputs(dag_id: str, run_id: str) -> dict[str, Any]:
     """Return the CWL output object of a run that has succeeded."""
     found = outputs.output_object(dag_id, run_id)
@@ -99,14 +125,19 @@ def get_outputs(dag_id: str, run_id: str) -> dict[str, Any]:
     return found
 
 
-@router.get("/workflows/{dag_id}/runs/{run_id}/files", dependencies=_READERS)
-def list_files(dag_id: str, run_id: str) -> list[dict[str, Any]]:
+@router.get("/workflows/{dag_id}/runs/{run_id}/files", responses=answers(list[OutputFile], 404), dependencies=_READERS)
+def list_files(dag_id: str, run_id: str) -> Any:
     """List the output files of a run."""
     return [asdict(file) for file in outputs.output_tree(dag_id, run_id)]
 
 
 @router.head("/workflows/{dag_id}/runs/{run_id}/files/{path:path}", include_in_schema=False, dependencies=_READERS)
-@router.get("/workflows/{dag_id}/runs/{run_id}/files/{path:path}", response_class=FileResponse, dependencies=_READERS)
+@router.get(
+    "/workflows/{dag_id}/runs/{run_id}/files/{path:path}",
+    response_class=FileResponse,
+    responses=_FILE,
+    dependencies=_READERS,
+)
 def get_file(dag_id: str, run_id: str, path: str) -> FileResponse:
     """Download an output file, or a range of it."""
     found = outputs.output_path(dag_id, run_id, path)
@@ -114,8 +145,12 @@ def get_file(dag_id: str, run_id: str, path: str) -> FileResponse:
     return FileResponse(found, filename=name, content_disposition_type="attachment", headers=UNTRUSTED)
 
 
-@router.post("/workflows/{dag_id}/runs/{run_id}/stop", dependencies=[allow_dag(permissions.may_stop)])
-def stop(dag_id: str, run_id: str, user: GetUserDep, how: Stop | None = None) -> dict[str, Any]:
+@router.post(
+    "/workflows/{dag_id}/runs/{run_id}/stop",
+    responses=answers(StopReport, 503, 504),
+    dependencies=[allow_dag(permissions.may_stop)],
+)
+def stop(dag_id: str, run_id: str, user: GetUserDep, how: Stop | None = None) -> Any:
     """Stop a run, and answer when none of its processes is left; with `remove`, delete the run, too."""
     remove = how is not None and how.remove
     require(not remove or permissions.may_remove(user, dag_id))

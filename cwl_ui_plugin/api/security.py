@@ -63,6 +63,17 @@ async def optional_user(
         return error
 
 
+def check_address(request: Request) -> None:
+    """Refuse null characters, which no database takes: nothing has such a name."""
+    if "\0" in request.scope["path"]:
+        raise HTTPException(404, "Nothing has a null character in its name.")
+    if any("\0" in value for value in request.query_params.values()):
+        raise HTTPException(400, "A null character can't be meant.")
+
+
+clean_address = Depends(check_address)
+
+
 OptionalUser = Annotated[Any, Depends(optional_user)]
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from cwl_ui_plugin.api.schemas import Workflow, WorkflowList, answers, failing, failing_file
 from cwl_ui_plugin.api.security import GetUserDep, allow, allow_dag, require
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.runs import uploads, workflows
@@ -16,6 +17,8 @@ from cwl_ui_plugin.runs.models import Upload
 
 router = APIRouter(tags=["workflows"])
 LONGEST_PAGE = 500
+LARGEST_OFFSET = 2**31 - 1
+"""What any database takes."""
 _POLL_SECONDS = 0.1
 UNTRUSTED = {
     "X-Content-Type-Options": "nosniff",
@@ -25,13 +28,13 @@ UNTRUSTED = {
 """Headers for what users sent and runs made: a browser must not take it for a page of Airflow."""
 
 
-@router.get("/workflows")
+@router.get("/workflows", responses=answers(WorkflowList))
 def list_workflows(
     user: GetUserDep,
     search: str = "",
     limit: Annotated[int, Query(ge=0, le=LONGEST_PAGE)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
-) -> dict[str, Any]:
+    offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
+) -> Any:
     """List the workflows that the user may see, by name; `search` looks into names and labels."""
     found = workflows.list_workflows(permissions.readable_dag_ids(user), search)
     page = found[offset : offset + limit]
@@ -42,7 +45,8 @@ def list_workflows(
     "/workflows",
     status_code=201,
     dependencies=[allow(permissions.may_upload)],
-    responses={202: {"description": "The upload, which goes on (`wait=false`)"}},
+    responses=answers(Workflow, 409, 413, 503, status=201, description="The workflow")
+    | {202: {"model": Upload, "description": "The upload, which goes on (`wait=false`)"}},
 )
 async def upload(
     request: Request,
@@ -65,16 +69,16 @@ async def upload(
     return JSONResponse(detail.as_json(), status_code=201)
 
 
-@router.get("/uploads/{upload_id}", tags=["uploads"])
-def get_upload(upload_id: str, user: GetUserDep) -> dict[str, Any]:
+@router.get("/uploads/{upload_id}", tags=["uploads"], responses=answers(Upload, 404))
+def get_upload(upload_id: str, user: GetUserDep) -> Any:
     """Show an upload on its way."""
     found = uploads.get_upload(upload_id)
     require(found.user == user.get_name() or permissions.may_upload(user))
     return found.as_json()
 
 
-@router.get("/workflows/{dag_id}", dependencies=[allow_dag(permissions.may_read)])
-def get_workflow(dag_id: str, version: str | None = None) -> dict[str, Any]:
+@router.get("/workflows/{dag_id}", responses=answers(Workflow, 404), dependencies=[allow_dag(permissions.may_read)])
+def get_workflow(dag_id: str, version: str | None = None) -> Any:
     """Show a workflow: inputs, outputs, steps, versions. `version` is a digest; default: the current one."""
     return workflows.get_workflow(dag_id, version).as_json()
 
@@ -82,6 +86,7 @@ def get_workflow(dag_id: str, version: str | None = None) -> dict[str, Any]:
 @router.get(
     "/workflows/{dag_id}/source",
     response_class=PlainTextResponse,
+    responses=failing_file(404),
     dependencies=[allow_dag(permissions.may_read)],
 )
 def get_source(dag_id: str, path: str | None = None, version: str | None = None) -> PlainTextResponse:
@@ -94,6 +99,7 @@ def get_source(dag_id: str, path: str | None = None, version: str | None = None)
 @router.delete(
     "/workflows/{dag_id}",
     status_code=204,
+    responses=failing(404, 409, 503),
     dependencies=[allow(permissions.may_delete), allow_dag(permissions.may_read)],
 )
 def delete_workflow(dag_id: str) -> None:

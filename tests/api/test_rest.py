@@ -174,10 +174,10 @@ def test_a_run_id_is_used_once(admin: Any, workflow: str, run_id: str) -> None:
     assert admin.post(f"{API}/workflows/{workflow}/runs", json=body).status_code == 409
 
 
-def test_a_signature_that_is_sent_must_hold(admin: Any, workflow: str) -> None:
+def test_a_signature_that_is_sent_must_hold(admin: Any, client: Callable[..., Any], workflow: str) -> None:
     from airflow.models.variable import Variable
 
-    from cwl_ui_plugin.signing.keys import generate_key_pair
+    from cwl_ui_plugin.signing.keys import fingerprint, generate_key_pair
 
     pair = generate_key_pair("ES256")
     Variable.set("jwt_backend_public_key", pair.public)
@@ -190,10 +190,34 @@ def test_a_signature_that_is_sent_must_hold(admin: Any, workflow: str) -> None:
         assert forged.status_code == 403
         assert "Failed to verify data" in forged.json()["detail"]
         assert admin.post(f"{API}/workflows/{workflow}/runs", json=body).status_code == 201
-        assert admin.get(f"{API}/workflows/{workflow}/runs/signed").json()["has_signature"] is True
+        run = admin.get(f"{API}/workflows/{workflow}/runs/signed").json()
+        assert (run["has_signature"], run["user"]) == (True, "the-admin")
+        assert run["signature"] == {"algorithm": "ES256", "fingerprint": fingerprint(pair.public)}
+
+        url = f"{API}/workflows/{workflow}/runs"
+        assert client().post(url, json={"run_id": "unsigned", "conf": conf}).status_code == 401
+        for field in ("check_payload", "token"):
+            claims = {"run_id": f"signed-by-{field}", "conf": json.dumps(conf)}
+            signed = {**claims, field: jwt.encode(claims, pair.private, algorithm="ES256")}
+            assert client().post(url, json={**signed, "conf": {"job": {"text": "y"}}}).status_code == 403
+            assert client().post(url, json=signed).status_code == 201  # needs no login
+            assert client().post(url, json=signed).status_code == 409
+        assert admin.post(url, json={"run_id": "unsigned", "conf": conf}).status_code == 201
     finally:
         Variable.delete("jwt_backend_public_key")
         Variable.delete("jwt_backend_crypt_algorithm")
+
+
+def test_numbers_that_no_database_takes_are_refused(admin: Any) -> None:
+    for path in ("/runs", "/workflows"):
+        for offset in (2**31, 10**30, -1):
+            assert admin.get(f"{API}{path}", params={"offset": offset}).status_code == 422
+
+
+def test_null_characters_name_nothing(admin: Any, client: Callable[..., Any]) -> None:
+    assert admin.get(f"{API}/workflows/a%00b").status_code == 404
+    assert admin.get(f"{API}/runs", params={"dag_id": "a\0b"}).status_code == 400
+    assert client("user").post("/api/experimental/dags/a%00b/dag_runs", json={}).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,172 @@
+"""What the routes answer, for the OpenAPI document; the answers themselves are the services' ``as_json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cwl_ui_plugin.cwl.errors import Problem
+from cwl_ui_plugin.runs import models
+
+Responses = dict[int | str, dict[str, Any]]
+_REASONS = {
+    400: "A value that can't be meant, or no valid JSON",
+    401: "Not logged in",
+    403: "Not allowed, or the signature does not hold",
+    404: "Not found",
+    409: "It exists already",
+    413: "Too large",
+    422: "It does not fit: one problem for each input or field",
+    500: "An error in the server",
+    503: "Not now; try again",
+    504: "Processes of the run are left",
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why something was not done; ``unsupported`` marks valid CWL that can't be run."""
+
+    detail: str
+    problems: list[Problem]
+    unsupported: bool = False
+
+
+@dataclass(frozen=True)
+class Health:
+    """The state of the plugin."""
+
+    version: str
+    ready: bool
+
+
+@dataclass(frozen=True)
+class WorkflowList:
+    """A part of all workflows that the user may see."""
+
+    workflows: list[models.WorkflowSummary]
+    total: int
+
+
+@dataclass(frozen=True)
+class WorkflowParameter:
+    """An input or output of a workflow; ``default`` is there if there is one."""
+
+    id: str
+    type: Any
+    label: str | None
+    doc: str | None
+    format: Any
+    required: bool
+    secondary_files: list[Any]
+    extras: dict[str, Any]
+    default: Any = None
+
+
+@dataclass(frozen=True)
+class WorkflowStep:
+    """A step of a workflow."""
+
+    id: str
+    task_id: str
+    label: str | None
+    doc: str | None
+    tool: str
+    tool_name: str
+    scatter: Any
+    scatter_method: str | None
+    when: str | None
+    container: str | None
+    upstream: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workflow(models.WorkflowSummary):
+    """Everything about one version of a workflow."""
+
+    main: str
+    doc: str | None
+    inputs: list[WorkflowParameter]
+    outputs: list[WorkflowParameter]
+    steps: list[WorkflowStep]  # type: ignore[assignment]  # a summary only counts them
+    warnings: list[str]
+    sources: list[str]
+    versions: list[models.VersionSummary]
+
+
+@dataclass(frozen=True)
+class RunList:
+    """A part of all runs that the user may see."""
+
+    runs: list[models.RunSummary]
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(models.RunSummary):
+    """Everything about a run."""
+
+    error: str | None
+    steps: list[models.StepState]
+    job: dict[str, Any]
+    outputs: dict[str, Any] | None
+    version: str | None
+    has_signature: bool
+    signature: models.RunSignature | None
+    note: str | None
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A new key pair; the server keeps nothing of it."""
+
+    algorithm: str
+    private: str
+    public: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """The answer to a trigger, as the predecessors' clients read it."""
+
+    message: str
+    dag_id: str
+    run_id: str
+    dag_run_id: str
+    state: str
+    logical_date: str | None
+    execution_date: str | None
+
+
+@dataclass(frozen=True)
+class OldRun:
+    """A run in the predecessors' list."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    execution_date: str | None
+    start_date: str | None
+
+
+def answers(model: Any, *failures: int, status: int = 200, description: str = "Successful Response") -> Responses:
+    """Return what a route answers: ``model``, or one of the failures."""
+    good: Responses = {status: {"model": model, "description": description}}
+    return good | failing(*failures)
+
+
+def failing(*failures: int) -> Responses:
+    """Return the failures of a route."""
+    return {status: {"model": Failure, "description": _REASONS[status]} for status in failures}
+
+
+def failing_file(*failures: int) -> Responses:
+    """Return the failures of a route that answers with a file: they are JSON all the same."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}
+    statuses = sorted({*failures, *ANY})
+    return {status: {"description": _REASONS[int(status)], "content": content} for status in statuses}
+
+
+ANY = failing(400, 401, 403, 422, 500)
+"""What every route may answer."""

@@ -1,0 +1,103 @@
+"""The OpenAPI documents say what the API does: schemathesis calls every operation, with data that fits and data that
+does not, and finds no error of the server and no answer that the document does not have."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+CHECKS = [
+    ignored_auth,
+    negative_data_rejection,
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+bounded = settings(
+    max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+
+
+@pytest.fixture
+def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No upload here is CWL: it need not take seconds to say so."""
+    from cwl_ui_plugin.cwl.errors import DocumentError
+    from cwl_ui_plugin.runs import uploads
+
+    def refuse(*_arguments: Any, **_options: Any) -> None:
+        raise DocumentError("That is no CWL.")
+
+    monkeypatch.setattr(uploads, "compile_in_process", refuse)
+
+
+@pytest.fixture
+def rest_document(site: Any, folders: Path, quick_compiler: None) -> Any:
+    return schemathesis.openapi.from_asgi("/cwl/api/v1/openapi.json", site)
+
+
+@pytest.fixture
+def old_document(site: Any, folders: Path) -> Any:
+    return schemathesis.openapi.from_asgi("/api/experimental/openapi.json", site)
+
+
+def cases(document: Any) -> Iterator[Any]:
+    """Strategies for each operation: requests that fit the document, and requests that do not."""
+    for found in document.get_all_operations():
+        for mode in GenerationMode:
+            yield found.ok().as_strategy(generation_mode=mode)
+
+
+def test_the_rest_api_is_what_its_document_says(
+    rest_document: Any, token: Callable[[str], str], workflow: str, run_id: str, output: Path
+) -> None:
+    known = {"dag_id": workflow, "run_id": run_id, "path": output.name}
+    check_all(rest_document, token("admin"), known, least=40)
+
+
+def test_the_endpoint_of_the_predecessors_is_what_its_document_says(
+    old_document: Any, token: Callable[[str], str], workflow: str, run_id: str
+) -> None:
+    check_all(old_document, token("user"), {"dag_id": workflow, "run_id": run_id}, least=5)
+
+
+def check_all(document: Any, token: str, known: dict[str, str], *, least: int) -> None:
+    strategies = list(cases(document))
+    assert len(strategies) >= least
+    for strategy in strategies:
+
+        @bounded
+        @given(case=strategy)
+        def check(case: Any) -> None:
+            call(case, token, {})
+            call(case, token, known)
+
+        with contextlib.suppress(Unsatisfiable):  # nothing that such an operation takes can be wrong
+            check()
+
+
+def call(case: Any, token: str, known: dict[str, str]) -> None:
+    """Call the operation and check the answer; ``known`` are names of what is there."""
+    parameters = case.path_parameters or {}
+    if known and not set(parameters) & set(known):
+        return
+    parameters.update({name: value for name, value in known.items() if name in parameters})
+    case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {token}"})
