@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of
@@ -17,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-c", "--conf", required=True, help='JSON, as {"job": {...}}; @FILE reads it from a file')
     parser.add_argument("-k", "--key", type=Path, help="file with the private key to sign with")
     parser.add_argument("-a", "--algorithm", default="RS256", help="algorithm of the signature (default: RS256)")
+    parser.add_argument(
+        "--expires", metavar="SECONDS", type=float, help="let the signature expire (default: it does not)"
+    )
     add_server_arguments(parser)
 
 
@@ -46,14 +50,23 @@ def _conf(text: str) -> str:
 
 
 def _signature(arguments: argparse.Namespace, conf: str) -> str:
-    from cwl_ui_plugin.signing.algorithms import parse_algorithms
-    from cwl_ui_plugin.signing.errors import SigningError
-    from cwl_ui_plugin.signing.triggers import sign_trigger
+    from cwl_ui_plugin.signing.errors import SigningError, WeakKey
 
     try:
         key = arguments.key.read_text(encoding="ascii")
-        return sign_trigger(arguments.run_id, conf, key, parse_algorithms(arguments.algorithm)[0])
+        return _signed(arguments, conf, key)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The key {arguments.key} can't be read: {error}.") from error
+    except WeakKey as error:
+        print(f"Warning: {error} The server takes it only with [cwl] allow_weak_keys.", file=sys.stderr)
+        return _signed(arguments, conf, key, allow_weak=True)
     except SigningError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"{error} Name the key's algorithm with -a.") from error
+
+
+def _signed(arguments: argparse.Namespace, conf: str, key: str, *, allow_weak: bool = False) -> str:
+    from cwl_ui_plugin.signing.algorithms import parse_algorithms
+    from cwl_ui_plugin.signing.triggers import sign_trigger
+
+    algorithm = parse_algorithms(arguments.algorithm)[0]
+    return sign_trigger(arguments.run_id, conf, key, algorithm, lifetime=arguments.expires, allow_weak=allow_weak)

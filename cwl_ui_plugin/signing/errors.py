@@ -2,7 +2,8 @@
 
 SigningError
 ├── BadAlgorithm    unknown, forbidden, or not fitting the key
-├── BadKey          no key, broken, encrypted, too weak
+├── BadKey          no key, broken, encrypted
+│   └── WeakKey     an RSA key that can be broken
 └── BadSignature    a token that does not verify, or verifies something else
 """
 
@@ -19,6 +20,10 @@ class BadAlgorithm(SigningError):
 
 class BadKey(SigningError):
     """A key that can't be used."""
+
+
+class WeakKey(BadKey):
+    """An RSA key that can be broken; it is used only where that is allowed explicitly."""
 
 
 class BadSignature(SigningError):

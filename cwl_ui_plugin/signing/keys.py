@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from cwl_ui_plugin.signing.algorithms import EDWARDS, ELLIPTIC, HMAC, RSA
-from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey
+from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey, WeakKey
 
 SMALLEST_RSA = 2048
 NEW_RSA = 3072
@@ -170,7 +170,7 @@ def _fitting(key: Any, algorithm: str, allow_weak: bool) -> Any:
     if not _fits(key.public_key(), algorithm):
         raise BadAlgorithm(f"The key does not fit the algorithm {algorithm}.")
     if _is_weak(key.public_key()) and not allow_weak:
-        raise BadKey(f"The RSA key has {key.key_size} bits; at least {SMALLEST_RSA} are needed.")
+        raise WeakKey(f"The RSA key has {key.key_size} bits; at least {SMALLEST_RSA} are needed.")
     return key
 
 
