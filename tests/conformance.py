@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
 
 from airflow_server import Server, standalone
 from containers.debian import add_debian, images_of
-from containers.podman import NoPodman, Podman, make_podman
+from containers.podman import NoPodman, Podman, clear, make_podman
 
 PASSED, FAILED, UNSUPPORTED = "passed", "failed", "unsupported"
 DEBIAN = Path(__file__).resolve().parents[1] / ".build" / "debian.tar"
@@ -125,7 +124,7 @@ def main() -> int:
         if ending != theirs.get(name, PASSED):
             print(f"  {name}: {ending}" + (f", with cwltool {theirs[name]}" if theirs else ""))
     if podman:
-        shutil.rmtree(podman.folder, ignore_errors=True)
+        clear(podman.folder)
     worse = [name for name, ending in ours.items() if ending != PASSED and theirs.get(name, PASSED) == PASSED]
     return 1 if worse else 0
 

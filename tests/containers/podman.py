@@ -6,6 +6,7 @@ error if podman is installed and the machine lets processes have namespaces, and
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -83,7 +84,15 @@ def podman() -> Iterator[Podman]:
             pytest.fail(str(reason))
         pytest.skip(str(reason))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        clear(folder)
+
+
+def clear(folder: Path) -> None:
+    """Remove a podman of the tests, with the containers that a failed test has left."""
+    if (folder / "containers.conf").exists():
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            Podman(folder, _variables(folder)).run("rm", "--all", "--force", "--time", "0")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_podman(folder: Path, driver: str = "vfs") -> Podman:
@@ -126,6 +135,10 @@ def _configure(folder: Path, driver: str) -> dict[str, str]:
         limits[name] = limits[name] if most == resource.RLIM_INFINITY else min(limits[name], most)
     (folder / "containers.conf").write_text(CONTAINERS_CONF.format(folder=folder, **limits))
     (folder / "storage.conf").write_text(STORAGE_CONF.format(folder=folder, driver=driver))
+    return _variables(folder)
+
+
+def _variables(folder: Path) -> dict[str, str]:
     return {
         "CONTAINERS_CONF": str(folder / "containers.conf"),
         "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
