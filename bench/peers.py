@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -74,7 +75,9 @@ def _command_lines(folder: Path, documents: Documents, repeat: int) -> dict[str,
                 [binaries / "cwltool", "--quiet", "--no-container", "--outdir", folder / "out", document, job]
             ),
             f"toil-cwl-runner {TOIL.rpartition('=')[2]}": lambda document, job: common.run(
-                [toil, "--quiet", "--no-container", "--outdir", folder / "out", document, job], cwd=folder
+                [toil, "--quiet", "--no-container", "--outdir", folder / "out", document, job],
+                cwd=folder,
+                env={**os.environ, "PATH": f"{toil.parent}:{os.environ['PATH']}"},  # it starts programs of its own
             ),
         }
         times: dict[str, Times] = {name: {key: [] for key in DOCUMENTS} for name in [*runners, "alone"]}
