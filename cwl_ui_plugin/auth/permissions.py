@@ -151,7 +151,7 @@ def _fab_user(manager: Any, name: str) -> Any | None:
     from sqlalchemy import select
 
     with create_session(scoped=False) as session:
-        user_id = session.scalar(select(User.id).where(User.username == name))
+        user_id = session.scalar(select(User.id).where(User.username == name, User.active.is_(True)))
     try:
         return manager.deserialize_user({"sub": str(user_id)}) if user_id is not None else None
     except ValueError:
