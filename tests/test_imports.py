@@ -48,6 +48,15 @@ from celery.signals import worker_init; worker_init.send(None)"""
     assert {"cwltool.workflow_job", "airflow.sdk.execution_time.task_runner"} <= loaded_by(code)
 
 
+def test_a_dag_processor_imports_what_all_its_dag_files_need() -> None:
+    modules = loaded_by(
+        "import sys; sys.argv = ['airflow', 'dag-processor']\n"
+        "import cwl_ui_plugin.dags.preload as preload; preload.on_starting(None)"
+    )
+    assert "cwl_ui_plugin.dags.operators" in modules
+    assert among(modules, CWLTOOL) == set()
+
+
 def test_the_api_loads_no_cwltool() -> None:
     assert among(loaded_by("import cwl_ui_plugin.api.rest, cwl_ui_plugin.api.experimental"), CWLTOOL) == set()
 

@@ -14,10 +14,11 @@ from typing import Any
 from airflow.listeners import hookimpl
 
 log = logging.getLogger(__name__)
+_DAG_FILES_MODULE = "cwl_ui_plugin.dags.stored"
 _OWN_MODULES = (
     "cwl_ui_plugin.dags.bundle",
     "cwl_ui_plugin.dags.conf",
-    "cwl_ui_plugin.dags.stored",
+    _DAG_FILES_MODULE,
     "cwl_ui_plugin.cwl.jobs",
     "cwl_ui_plugin.cwl.nesting",
     "cwl_ui_plugin.cwl.scattering",
@@ -33,9 +34,11 @@ _AIRFLOWS_MODULES = (
 
 @hookimpl
 def on_starting(component: Any) -> None:
-    """Preload when a scheduler starts; a component does not know yet what kind of job it is when it says so."""
+    """Preload when a scheduler or a Dag processor starts; a component does not know yet what it is when it says so."""
     if "scheduler" in sys.argv:
         _preload()
+    elif "dag-processor" in sys.argv:
+        import_module(_DAG_FILES_MODULE)  # each Dag file is read in a process of its own
 
 
 def preload_in_celery_worker() -> None:
