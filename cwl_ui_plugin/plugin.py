@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from cwl_ui_plugin.dags import preload
+from cwl_ui_plugin.dags import starting
 from cwl_ui_plugin.reports import listeners as report_listeners
 
 
@@ -19,7 +19,7 @@ class CwlUiPlugin(AirflowPlugin):
     """CWL workflows in Airflow: pages, REST API, listeners."""
 
     name = "cwl_ui_plugin"
-    listeners = [preload, report_listeners]
+    listeners = [starting, report_listeners]
 
     @cached_property
     def flask_blueprints(self) -> list[Any]:  # type: ignore[override]

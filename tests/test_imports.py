@@ -51,7 +51,7 @@ from celery.signals import worker_init; worker_init.send(None)"""
 def test_a_dag_processor_imports_what_all_its_dag_files_need() -> None:
     modules = loaded_by(
         "import sys; sys.argv = ['airflow', 'dag-processor']\n"
-        "import cwl_ui_plugin.dags.preload as preload; preload.on_starting(None)"
+        "from cwl_ui_plugin.dags.starting import on_starting; on_starting(None)"
     )
     assert "cwl_ui_plugin.dags.operators" in modules
     assert among(modules, CWLTOOL) == set()

@@ -1,7 +1,10 @@
 """Importing cwltool in the processes that fork task processes: a step then starts in milliseconds instead of seconds.
 
-With the LocalExecutor that is the scheduler, which tells its listeners that it starts. A Celery worker loads the
-cluster policies (see ``policy``) but no plugins, and has a signal of its own. ``[cwl] preload`` switches it off.
+With the LocalExecutor that is the scheduler, which tells its listeners that it starts (see ``starting``). A Celery
+worker loads the cluster policies (see ``policy``) but no plugins, and has a signal of its own. ``[cwl] preload``
+switches it off.
+
+Nothing of Airflow is imported here: Airflow imports this module while it is being imported itself.
 """
 
 from __future__ import annotations
@@ -10,8 +13,6 @@ import logging
 import sys
 from importlib import import_module
 from typing import Any
-
-from airflow.listeners import hookimpl
 
 log = logging.getLogger(__name__)
 _DAG_FILES_MODULE = "cwl_ui_plugin.dags.stored"
@@ -32,13 +33,12 @@ _AIRFLOWS_MODULES = (
 )
 
 
-@hookimpl
-def on_starting(component: Any) -> None:
-    """Preload when a scheduler or a Dag processor starts; a component does not know yet what it is when it says so."""
+def preload_in_component() -> None:
+    """Preload in a scheduler or a Dag processor, which fork a process for each task or Dag file."""
     if "scheduler" in sys.argv:
         _preload()
     elif "dag-processor" in sys.argv:
-        import_module(_DAG_FILES_MODULE)  # each Dag file is read in a process of its own
+        import_module(_DAG_FILES_MODULE)
 
 
 def preload_in_celery_worker() -> None:
