@@ -6,6 +6,7 @@ import argparse
 import os
 import platform
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 def options(description: str | None, **numbers: tuple[int, str]) -> argparse.Namespace:
     """Return the command line's options: ``--repeat``, ``--page``, and ``numbers``, each with its default and help."""
+    signal.signal(signal.SIGTERM, lambda *_arguments: sys.exit(1))  # stops what was started, as Ctrl-C does
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--repeat", type=int, default=5, help="how often each thing is measured; medians are shown")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page whose section is written")

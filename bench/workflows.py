@@ -35,6 +35,16 @@ steps:
 """
 
 
+WC_STEP = """\
+cwlVersion: v1.2
+class: Workflow
+inputs: {file: File}
+outputs: {count: {type: File, outputSource: count/count}}
+steps:
+  count: {run: wc.cwl, in: {file: file}, out: [count]}
+"""
+
+
 def write(folder: Path, name: str, content: str | dict[str, Any]) -> Path:
     """Write a document or a job; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,6 +58,12 @@ def wc(folder: Path) -> tuple[Path, Path]:
     write(folder, "text.txt", "one\ntwo\n")
     job = {"file": {"class": "File", "path": "text.txt"}}
     return write(folder, "wc.cwl", WC), write(folder, "wc-job.json", job)
+
+
+def wc_workflow(folder: Path) -> tuple[Path, Path]:
+    """Write the same tool as a workflow of one step, and its job."""
+    _document, job = wc(folder)
+    return write(folder, "wc-step.cwl", WC_STEP), job
 
 
 def chain(folder: Path, steps: int) -> tuple[Path, Path]:
