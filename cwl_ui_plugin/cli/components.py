@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cwl_ui_plugin.cli.errors import CliError
-from cwl_ui_plugin.cli.guard import STOP_SECONDS
+from cwl_ui_plugin.cli.guard import STOP_SECONDS, signal_group
 from cwl_ui_plugin.cwl import processes
 
 POLL_SECONDS = 0.1
@@ -33,6 +32,7 @@ class Components:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
+            text=True,
         )
 
     def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
@@ -47,6 +47,7 @@ class Components:
                 start_new_session=True,
             )
         self._running[name] = process
+        self._tell_guard(process.pid)
         return process
 
     def finish(self, name: str, command: list[str], is_cancelled: Callable[[], bool]) -> None:
@@ -58,6 +59,7 @@ class Components:
             raise self._ended(name, process)
         if process.returncode == 0:
             del self._running[name]
+            self._tell_guard(-process.pid)
 
     def check(self) -> None:
         """Raise :class:`CliError` if a component has ended, with the end of its log."""
@@ -68,16 +70,24 @@ class Components:
     def stop(self) -> None:
         """End all components: SIGTERM to each group, then SIGKILL to what is left, wherever it is."""
         for process in self._running.values():
-            _signal_group(process, signal.SIGTERM)
+            signal_group(process.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         while any(process.poll() is None for process in self._running.values()) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         for process in self._running.values():
-            _signal_group(process, signal.SIGKILL)
+            signal_group(process.pid, signal.SIGKILL)
             process.wait()
+            self._tell_guard(-process.pid)
         self._running.clear()
         processes.end(self.mark, 0, processes.SERVER_VARIABLE)
         self._guard.communicate()
+
+    def _tell_guard(self, number: int) -> None:
+        """Say which process to end if this one is killed, or with a minus, not to end any more."""
+        with contextlib.suppress(OSError):  # the guard is gone: somebody has killed it
+            if self._guard.stdin:
+                self._guard.stdin.write(f"{number}\n")
+                self._guard.stdin.flush()
 
     def _log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -85,8 +95,3 @@ class Components:
     def _ended(self, name: str, process: subprocess.Popen[bytes]) -> CliError:
         end = self._log(name).read_text(encoding="utf-8", errors="replace")[-SHOWN_CHARACTERS:]
         return CliError(f"{name} ended with {process.returncode}; the end of {self._log(name)}:\n{end}")
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)

@@ -18,17 +18,32 @@ from cwl_ui_plugin.signing import keys, tokens
 pytestmark = pytest.mark.e2e
 
 
-def processes_of(home: Path) -> list[int]:
-    """Return the processes whose environment names an Airflow home."""
-    marker = f"AIRFLOW_HOME={home}".encode()
-    found = []
+def family(pid: int) -> set[tuple[int, str]]:
+    """Return the living descendants of a process, with their starts, which tell reused pids apart."""
+    parents = {}
     for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and marker in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
+        if entry.name.isdigit() and (fields := status(int(entry.name))):
+            parents[int(entry.name)] = (int(fields[1]), fields[19])
+    found: set[tuple[int, str]] = set()
+    wanted = {pid}
+    while wanted:
+        children = {(child, start) for child, (parent, start) in parents.items() if parent in wanted}
+        found |= children
+        wanted = {child for child, _start in children}
     return found
+
+
+def status(pid: int) -> list[str]:
+    """Return the fields of /proc/[pid]/stat from the state on; nothing for a process that is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+    return [] if fields[0] in "ZX" else fields
+
+
+def living(processes: set[tuple[int, str]]) -> list[int]:
+    return [pid for pid, start in processes if (fields := status(pid)) and fields[19] == start]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -36,9 +51,10 @@ def test_standalone_leaves_no_process(tmp_path: Path, number: signal.Signals) ->
     with standalone(tmp_path / "home", "simple") as server:
         ready = tmp_path / "home.ready.json"
         assert ready.stat().st_mode & 0o777 == 0o600
-        assert len(processes_of(server.home)) >= 4
+        processes = family(server.pid)
+        assert len(processes) >= 5
         os.kill(server.pid, number)
-        wait_for(lambda: not processes_of(server.home), 60, "the end of all processes")
+        wait_for(lambda: not living(processes), 90, "the end of all processes")
 
 
 def test_the_report_server_says_whether_a_signature_holds(tmp_path: Path) -> None:
