@@ -42,8 +42,8 @@ def main() -> None:
     text = (
         "The plugin runs on a server that is there (SQLite, LocalExecutor, settings of `cwl-ui-plugin standalone`). "
         "`cwl-ui-plugin run` uploads the workflow, runs it, and fetches its outputs; the run alone is Airflow's "
-        "part. The others start, run, and end. CWL-Airflow has its defaults: SQLite, SequentialExecutor; its one tool is "
-        "the step of a workflow.\n\n"
+        "part. The others start, run, and end. CWL-Airflow has its defaults: SQLite, SequentialExecutor; its one tool "
+        "is the step of a workflow.\n\n"
         + common.table(header, [[name, *_cells(times)] for name, times in rows.items()])
         + "\n\n"
         + _conclusion(rows)
