@@ -1,0 +1,96 @@
+"""Where only signed runs are allowed, no way of creating a run gets another one executed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from airflow_server import DAG_FILE_ID, Server, standalone
+
+from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
+
+pytestmark = pytest.mark.e2e
+
+CONF = {"job": {"name": "Ada"}}
+
+
+@pytest.fixture(scope="module")
+def pair() -> KeyPair:
+    return generate_key_pair("EdDSA")
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory, pair: KeyPair) -> Iterator[Server]:
+    """A server that runs only what is signed."""
+    variables = {"AIRFLOW__CWL__REQUIRE_SIGNED_CONF": "True", "AIRFLOW__CWL__JWT_BACKEND_USER": "admin"}
+    with standalone(tmp_path_factory.mktemp("strict") / "home", "simple", **variables) as running:
+        with running.client() as client:
+            for key, value in (
+                ("jwt_backend_public_key", pair.public),
+                ("jwt_backend_crypt_algorithm", "EdDSA"),
+            ):
+                client.post("/api/v2/variables", json={"key": key, "value": value}).raise_for_status()
+        yield running
+
+
+def signed(pair: KeyPair, run_id: str, conf: Any = CONF) -> dict[str, Any]:
+    return {**CONF, "check_payload": jwt.encode({"run_id": run_id, "conf": conf}, pair.private, algorithm="EdDSA")}
+
+
+def by_airflow_rest(server: Server, run_id: str, conf: dict[str, Any]) -> None:
+    body = {"dag_run_id": run_id, "conf": conf, "logical_date": None}
+    with server.client() as client:
+        client.post(f"/api/v2/dags/{DAG_FILE_ID}/dagRuns", json=body).raise_for_status()
+
+
+def by_airflow_command(server: Server, run_id: str, conf: dict[str, Any]) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
+    airflow = Path(sys.executable).with_name("airflow")
+    subprocess.run(
+        [airflow, "dags", "trigger", DAG_FILE_ID, "--run-id", run_id, "--conf", json.dumps(conf)],
+        env={**environment, "AIRFLOW_HOME": str(server.home)},
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.mark.parametrize("create", [by_airflow_rest, by_airflow_command])
+def test_only_what_is_signed_is_executed(strict: Server, pair: KeyPair, create: Any) -> None:
+    unsigned, changed, good = (f"{kind}-{uuid.uuid4()}" for kind in ("unsigned", "changed", "good"))
+    create(strict, unsigned, CONF)
+    create(strict, changed, {**signed(pair, changed), "job": {"name": "Eve"}})
+    create(strict, good, signed(pair, good))
+    with strict.client() as client:
+        for run_id, reason in ((unsigned, "no signature"), (changed, "another conf")):
+            run = strict.wait_for_run(client, DAG_FILE_ID, run_id)
+            assert run["state"] == "failed"
+            assert reason in run["error"]
+            states = {step["task_id"]: step["state"] for step in run["steps"]}
+            assert states.pop("CWLJobDispatcher") == "failed"
+            assert set(states.values()) == {"upstream_failed"}
+        assert strict.wait_for_run(client, DAG_FILE_ID, good)["state"] == "success"
+
+
+def test_a_signed_trigger_runs_as_the_user_that_is_named(strict: Server, pair: KeyPair) -> None:
+    run_id = f"signed-{uuid.uuid4()}"
+    conf = json.dumps(CONF)
+    token = jwt.encode({"run_id": run_id, "conf": conf}, pair.private, algorithm="EdDSA")
+    url = f"{strict.url}/api/experimental/dags/{DAG_FILE_ID}/dag_runs"
+    answer = httpx.post(url, json={"run_id": run_id, "conf": conf, "check_payload": token}, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    with strict.client() as client:
+        run = strict.wait_for_run(client, DAG_FILE_ID, run_id)
+        assert (run["state"], run["user"]) == ("success", "admin")
+        assert run["signature"] == {"algorithm": "EdDSA", "fingerprint": fingerprint(pair.public)}
+        log = client.get("/api/v2/eventLogs", params={"event": "cwl_signed_trigger"}).json()["event_logs"]
+        assert [(entry["run_id"], entry["owner"]) for entry in log] == [(run_id, "admin")]
+        assert fingerprint(pair.public) in log[0]["extra"]
