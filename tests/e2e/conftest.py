@@ -22,9 +22,12 @@ def client(server: Server) -> Iterator[httpx.Client]:
         yield open_client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def impatient(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that notices within seconds that a task is dead; it runs containers where podman runs."""
+    """A server that notices within seconds that a task is dead; it runs containers where podman runs.
+
+    It ends with its module: an idle server slows those of other tests.
+    """
     variables = {
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
