@@ -22,6 +22,8 @@ LEASE = "background"
 LEASE_SECONDS = 15
 RENEW_SECONDS = 5
 LOOK_SECONDS = 0.2
+LEAST_SECONDS = 0.4
+"""Between two rounds: each costs the API server some time that tasks wait for."""
 _woken = threading.Event()
 
 
@@ -102,9 +104,10 @@ class Loop:
         return True
 
     def _wait(self) -> None:
-        """Wait for the interval, or until somebody wakes the loop."""
+        """Wait for the interval, or until somebody wakes the loop; a little in any case, as events come in bursts."""
         before = _wake_time()
-        waited = 0.0
+        self._stopping.wait(LEAST_SECONDS)
+        waited = LEAST_SECONDS
         while waited < self.interval and not self._stopping.is_set():
             if _woken.wait(LOOK_SECONDS) or _wake_time() != before:
                 break
