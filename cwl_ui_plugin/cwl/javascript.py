@@ -40,12 +40,17 @@ class ShippedNodeEngine(NodeJSEngine):
                 running[_PROGRAM] = self.new_js_proc(files("cwl_utils").joinpath(_PROGRAM).read_text("utf-8"))
 
     def exec_js_process(self, *args: Any, **kwargs: Any) -> tuple[int, str, str]:
-        """Evaluate an expression; the threads of the elements of a scattered step take turns."""
+        """Evaluate an expression; the threads of the elements of a scattered step take turns.
+
+        The exit code is always 0: cwl_utils words a failure after it, and whether it sees the code of a Node.js that
+        it has just killed is a race. Without an output the expression has failed.
+        """
         with self._lock:
             code, stdout, stderr = super().exec_js_process(*args, **kwargs)
             if code or not stdout:
-                self.end()  # it may have been killed for taking too long, and not be dead yet
-            return code, stdout, stderr
+                self.end()
+                return 0, "", stderr
+            return 0, stdout, stderr
 
     def end(self) -> None:
         """End Node.js; the next expression starts another one."""

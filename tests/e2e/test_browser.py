@@ -65,8 +65,9 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
+    """A browser for one test: Playwright ends one that hangs, while closing a hanging context has no time limit."""
     if not CHROMIUM.exists() and os.environ.get("CI") != "true":
         pytest.skip(f"there is no {CHROMIUM}; see tests/system-packages.sh")
     with sync_playwright() as playwright:
@@ -90,7 +91,6 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
     # From here on only: the login page of FabAuthManager has a script error of its own.
     opened.on("pageerror", lambda error: errors.append(f"{opened.url}: {error.stack}"))
     yield opened
-    context.close()
     assert errors == []
 
 

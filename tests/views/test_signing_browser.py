@@ -82,7 +82,6 @@ def page(
         return made
 
     yield opened
-    context.close()
 
 
 def choose(page: Page, pem: str) -> Any:
