@@ -29,7 +29,7 @@
   // An optional list without items is left out of the job; one that is required is then empty.
   function noteLength(list) {
     const mark = list.querySelector(`:scope > input[name="${list.dataset.list}-list"]`);
-    mark.value = itemsOf(list).children.length || list.hasAttribute("aria-required") ? "1" : "";
+    mark.value = itemsOf(list).children.length || list.hasAttribute("data-required") ? "1" : "";
   }
 
   function firstField(item) { return item.querySelector("input:not([type=hidden]), select, textarea"); }
@@ -89,8 +89,10 @@
 
   // What was wrong is being changed: the message beside it is about what was.
   function forgetProblems(element) {
-    for (let wrong = element.closest("[aria-invalid]"); wrong; wrong = wrong.parentElement.closest("[aria-invalid]")) {
+    const marked = "[aria-invalid], [data-invalid]";
+    for (let wrong = element.closest(marked); wrong; wrong = wrong.parentElement.closest(marked)) {
       wrong.removeAttribute("aria-invalid");
+      wrong.removeAttribute("data-invalid");
       document.getElementById(`${wrong.id}-err`)?.remove();
     }
   }

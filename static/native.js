@@ -5,7 +5,7 @@
   const host = hostWindow();
   const NAMES = {
     bg: "bg", "bg-subtle": "bg-subtle", "bg-muted": "bg-muted", "bg-panel": "bg-panel", fg: "fg", "fg-muted": "fg-muted",
-    "fg-error": "fg-error", link: "fg-info", border: "border", "border-emphasized": "border-emphasized",
+    link: "fg-info", border: "border", "border-emphasized": "border-emphasized",
     "border-error": "border-error", "brand-solid": "brand-solid", "brand-contrast": "brand-contrast",
     "brand-fg": "brand-fg", "brand-subtle": "brand-subtle", "brand-focus": "brand-focus-ring",
   };

@@ -142,7 +142,9 @@ def _fingerprint(key: Any) -> str:
     return "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode().rstrip("=")
 
 
+@lru_cache(maxsize=4)
 def _load_private(text: str) -> Any:
+    """Return the private key; kept, since the checks of an RSA key cost far more than a signature."""
     if "ENCRYPTED" in text:
         raise BadKey("The private key is encrypted; store it without a passphrase (Airflow encrypts Variables).")
     if "PUBLIC KEY" in text:

@@ -149,16 +149,21 @@ class Control:
         """Whether there is something to say about this place."""
         return bool(self.place.doc or self.default or (self.place.depth == 0 and (self.formats or self.patterns)))
 
-    def attributes(self, *, is_bare: bool = False, **more: str) -> dict[str, str]:
-        """Return what assistive technology needs to know of a field; a bare one has no label of its own."""
+    def attributes(self, *, is_bare: bool = False, is_group: bool = False, **more: str) -> dict[str, str]:
+        """Return what assistive technology needs to know of a field; a bare one has no label of its own.
+
+        WAI-ARIA lets only fields be required or invalid: of a group its legend and its messages say so, and two
+        attributes for our own scripts and styles.
+        """
+        prefix = "data" if is_group else "aria"
         name = self.place.name
         described = [f"{name}-help"] * self.has_help + [f"{name}-err"] * bool(self.problems)
         found = {
             "id": name,
             "aria-label": self.place.title if is_bare else "",
             "aria-describedby": " ".join(described),
-            "aria-invalid": "true" if self.problems else "",
-            "aria-required": "true" if self.is_required and not self.place.must_exist else "",
+            f"{prefix}-invalid": "true" if self.problems else "",
+            f"{prefix}-required": "true" if self.is_required and not self.place.must_exist else "",
             **more,
         }
         return {key: value for key, value in found.items() if value}

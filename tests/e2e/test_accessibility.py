@@ -1,0 +1,101 @@
+"""What axe-core finds on each page, in light and dark: nothing that keeps anyone from using it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow_server import Server, wait_for
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+from test_browser import browser, page, write_job  # noqa: F401 - fixtures
+from test_trigger_form import WORKFLOW
+
+pytestmark = pytest.mark.e2e
+
+BARRIERS = {"serious", "critical"}
+SCHEMES = ("light", "dark")
+
+
+@pytest.fixture
+def site(server: Server) -> Server:
+    return server
+
+
+@pytest.fixture(scope="module")
+def ended_run(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """The ids of a workflow whose form has each kind of field, and of a run of it that has ended."""
+    document = tmp_path_factory.mktemp("accessible") / "accessible.cwl"
+    document.write_text(WORKFLOW)
+    server.command("upload", document)
+    with server.client() as client:
+        started = client.post(
+            "/cwl/api/v1/workflows/accessible/runs",
+            json={"run_id": "accessible-1", "conf": {"job": JOB}},
+        )
+        assert started.status_code < 300, started.text
+        ended = wait_for(lambda: _ended(client), what="the end of the run")
+    assert ended == "success"
+    return "accessible", "accessible-1"
+
+
+JOB = {
+    "reads": {"class": "File", "basename": "reads.txt", "contents": "ACGT\n"},
+    "names": ["a", "b"],
+    "sample": {"lane": 1},
+    "mode": "fast",
+}
+
+
+def _ended(client: Any) -> str | None:
+    state = client.get("/cwl/api/v1/workflows/accessible/runs/accessible-1").json()["state"]
+    return str(state) if state in ("success", "failed") else None
+
+
+def barriers(page: Page) -> list[str]:  # noqa: F811
+    """Return what axe finds in light and in dark: the rule, and the elements that break it."""
+    found = []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.evaluate("() => Promise.all(document.getAnimations().map((animation) => animation.finished))")
+        for violation in Axe().run(page).response["violations"]:
+            if violation["impact"] in BARRIERS:
+                nodes = [f"{node['html'][:120]} ({node['failureSummary']})" for node in violation["nodes"]]
+                found.append(f"{scheme}: {violation['id']}: {nodes}")
+    return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/workflows/{dag_id}",
+        "/workflows/{dag_id}/run",
+        "/runs",
+        "/run?dag_id={dag_id}&run_id={run_id}",
+        "/settings",
+    ],
+)
+def test_a_page_has_no_barrier(page: Page, site: Server, ended_run: tuple[str, str], path: str) -> None:  # noqa: F811
+    dag_id, run_id = ended_run
+    page.goto(f"{site.url}/pluginsv2/cwl{path.format(dag_id=dag_id, run_id=run_id)}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=30_000)
+    assert barriers(page) == []
+
+
+def test_a_form_with_errors_has_no_barrier(
+    page: Page,  # noqa: F811
+    site: Server,
+    ended_run: tuple[str, str],
+) -> None:
+    page.goto(f"{site.url}/pluginsv2/cwl/workflows/{ended_run[0]}/run")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator("#in-0-err")).to_contain_text("required", timeout=30_000)
+    assert barriers(page) == []
+    page.get_by_text("YAML or JSON", exact=True).click()
+    expect(page.locator("#job")).to_be_visible()
+    assert barriers(page) == []
+    page.get_by_text("Form", exact=True).click()
+    page.get_by_role("button", name="Browse the server for Reads").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert barriers(page) == []
