@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
+from cwl_ui_plugin.api.schemas import InputFile, PartialInput, VisibleInputs, answers
 from cwl_ui_plugin.api.security import GetUserDep, allow
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.runs import browsing, input_parts, inputs
@@ -45,6 +46,7 @@ class _Body(io.RawIOBase):
 @router.post(
     "/inputs",
     status_code=201,
+    responses=answers(InputFile, 413, status=201, description="The file"),
     openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
 )
 async def send_input(request: Request, user: GetUserDep, name: str, folder: str | None = None) -> dict[str, Any]:
@@ -54,19 +56,23 @@ async def send_input(request: Request, user: GetUserDep, name: str, folder: str 
     return _file_json(path)
 
 
-@router.post("/inputs/visible")
+@router.post("/inputs/visible", responses=answers(VisibleInputs))
 def visible_inputs(asked: Paths) -> dict[str, dict[str, bool]]:
     """Tell for each path whether a job may name it: it exists inside a folder that inputs may come from."""
     return {"visible": inputs.visible_inputs(asked.paths)}
 
 
-@router.get("/inputs/browse")
+@router.get("/inputs/browse", responses=answers(browsing.Folder, 404))
 def browse_inputs(path: str = "") -> dict[str, Any]:
     """List a folder that inputs may come from; without a path, these folders themselves."""
     return browsing.browse(path).as_json()
 
 
-@router.post("/inputs/parts", status_code=201)
+@router.post(
+    "/inputs/parts",
+    status_code=201,
+    responses=answers(PartialInput, 413, status=201, description="The upload"),
+)
 def start_parts(
     user: GetUserDep, name: str, size: Annotated[int, Query(ge=0)], folder: str | None = None
 ) -> dict[str, Any]:
@@ -74,7 +80,7 @@ def start_parts(
     return _upload_json(input_parts.start(name, size, user=user.get_name(), folder=folder))
 
 
-@router.get("/inputs/parts/{upload_id}")
+@router.get("/inputs/parts/{upload_id}", responses=answers(PartialInput, 404))
 def get_parts(user: GetUserDep, upload_id: str) -> dict[str, Any]:
     """Tell how much has arrived: where to go on after a break."""
     return _upload_json(input_parts.get(upload_id, user=user.get_name()))
@@ -82,6 +88,7 @@ def get_parts(user: GetUserDep, upload_id: str) -> dict[str, Any]:
 
 @router.put(
     "/inputs/parts/{upload_id}",
+    responses=answers(PartialInput, 404, 409, 413),
     openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
 )
 async def send_part(

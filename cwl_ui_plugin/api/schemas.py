@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.runs import models
@@ -148,6 +150,27 @@ class OldRun:
     state: str
     execution_date: str | None
     start_date: str | None
+
+
+InputFile = TypedDict("InputFile", {"class": Literal["File"], "location": str, "basename": str, "size": int})
+InputFile.__doc__ = "A File object of CWL, as a job names it; the size is in bytes."
+
+
+@dataclass(frozen=True)
+class VisibleInputs:
+    """For each path whether a job may name it."""
+
+    visible: dict[str, bool]
+
+
+@dataclass(frozen=True)
+class PartialInput:
+    """A file that is sent in parts, in bytes; ``file`` is there when all have arrived."""
+
+    id: str
+    size: int
+    received: int
+    file: InputFile | None = None
 
 
 def answers(model: Any, *failures: int, status: int = 200, description: str = "Successful Response") -> Responses:

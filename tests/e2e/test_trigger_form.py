@@ -7,11 +7,10 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from airflow_server import Server
 from playwright.sync_api import FrameLocator, Page, expect
-from test_browser import browser, frame, page, picture  # noqa: F401 - fixtures
+from test_browser import browser, frame, page, picture, site  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.e2e
 
@@ -42,11 +41,6 @@ stdout: copied.txt
 
 
 @pytest.fixture
-def site(server: Server) -> Server:
-    return server
-
-
-@pytest.fixture
 def form(page: Page, site: Server, tmp_path: Path) -> FrameLocator:  # noqa: F811
     """The form of a fresh workflow, in Airflow's frame; large files begin at 1 kB here."""
     document = tmp_path / f"count_{uuid.uuid4().hex[:8]}.cwl"
@@ -67,18 +61,18 @@ def choose_file(page: Page, form: FrameLocator, label: str, path: Path) -> None:
     expect(form.get_by_text(f"Uploaded: {path.name}")).to_be_visible(timeout=30_000)
 
 
-def job_of(client: httpx.Client, form: FrameLocator, run_id: str) -> Any:
+def job_of(site: Server, form: FrameLocator, run_id: str) -> Any:  # noqa: F811
     dag_id = str(form.locator("#trigger-form").get_attribute("data-name"))
     form.get_by_role("button", name="Run", exact=True).click()
     expect(form.locator("#trigger-form")).to_have_count(0, timeout=30_000)
-    return client.get(f"/cwl/api/v1/workflows/{dag_id}/runs/{run_id}").json()["job"]
+    with site.client() as client:
+        return client.get(f"/cwl/api/v1/workflows/{dag_id}/runs/{run_id}").json()["job"]
 
 
 def test_a_run_gets_the_job_that_was_filled_in(
     page: Page,  # noqa: F811
     form: FrameLocator,
-    site: Server,
-    client: httpx.Client,
+    site: Server,  # noqa: F811
     tmp_path: Path,
 ) -> None:
     reads = tmp_path / "reads.txt"
@@ -111,7 +105,7 @@ def test_a_run_gets_the_job_that_was_filled_in(
     form.get_by_text("Form", exact=True).click()
     expect(form.get_by_label(re.compile("^Threads"))).to_have_value("2", timeout=30_000)
 
-    job = job_of(client, form, form.locator("#run_id").input_value())
+    job = job_of(site, form, form.locator("#run_id").input_value())
     location = job.pop("reads")["location"]
     assert Path(location.removeprefix("file://")).read_text() == reads.read_text()
     assert job == {
