@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +21,8 @@ DOCUMENT_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
 MAIN_NAMES = ("main.cwl", "workflow.cwl", "packed.cwl")
 _CWL_VERSION = re.compile(rb"""^\s*["']?cwlVersion["']?\s*:""", re.MULTILINE)
 _SCANNED_BYTES = 256 * 1024
+_BAD_ZIP = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
+"""What zipfile raises for a zip that is broken, encrypted (RuntimeError) or packed in a way it does not know."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def _unpack_zip(upload: UploadedFile, folder: Path, limits: Limits) -> None:
         _save(upload.stream, packed, limits.upload_bytes, _too_large(limits))
         with zipfile.ZipFile(packed) as archive:
             _extract(archive, folder, limits)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except _BAD_ZIP as error:
         raise BadUpload(f"{upload.name!r} can't be unpacked: {error}") from error
     finally:
         packed.unlink(missing_ok=True)

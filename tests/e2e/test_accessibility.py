@@ -8,13 +8,19 @@ import pytest
 from airflow_server import Server, wait_for
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
-from test_browser import browser, page, write_job  # noqa: F401 - fixtures
+from test_browser import browser, page  # noqa: F401 - fixtures
 from test_trigger_form import WORKFLOW
 
 pytestmark = pytest.mark.e2e
 
 BARRIERS = {"serious", "critical"}
 SCHEMES = ("light", "dark")
+JOB = {
+    "reads": {"class": "File", "basename": "reads.txt", "contents": "ACGT\n"},
+    "names": ["a", "b"],
+    "sample": {"lane": 1},
+    "mode": "fast",
+}
 
 
 @pytest.fixture
@@ -37,14 +43,6 @@ def ended_run(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple
         ended = wait_for(lambda: _ended(client), what="the end of the run")
     assert ended == "success"
     return "accessible", "accessible-1"
-
-
-JOB = {
-    "reads": {"class": "File", "basename": "reads.txt", "contents": "ACGT\n"},
-    "names": ["a", "b"],
-    "sample": {"lane": 1},
-    "mode": "fast",
-}
 
 
 def _ended(client: Any) -> str | None:

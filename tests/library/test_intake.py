@@ -105,6 +105,18 @@ def test_a_broken_zip_says_so(tmp_path: Path) -> None:
         unpack([packed()], tmp_path / "v", LIMITS)
 
 
+@pytest.mark.parametrize(("method", "header"), [(zipfile.ZIP_DEFLATED, 0), (zipfile.ZIP_LZMA, 9)])
+def test_a_zip_whose_content_is_damaged_says_so(tmp_path: Path, method: int, header: int) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("a.cwl", TOOL * 20)
+    content = bytearray(buffer.getvalue())
+    start = len("a.cwl") + 30  # of the local header
+    content[start + header : start + header + 11] = b"\xff" * 11
+    with pytest.raises(BadUpload, match="can't be unpacked"):
+        unpack([file("a.zip", bytes(content))], tmp_path / "u", LIMITS)
+
+
 def test_no_file_at_all_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadUpload, match="No file was sent"):
         unpack([], tmp_path / "u", LIMITS)
