@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
@@ -48,6 +49,22 @@ def plan_of(*names: str, inputs: tuple[Parameter, ...] = INPUTS) -> Plan:
     )
 
 
+def packed_of(plan: Plan) -> dict[str, Any]:
+    """The packed document that goes with :func:`plan_of`."""
+    tool = {"class": "CommandLineTool", "baseCommand": "sort", "inputs": [], "outputs": []}
+    steps = [
+        {
+            "id": step.full_id,
+            "in": [{"id": f"{step.full_id}/in", "source": [f"#{name}/out" for name in step.upstream] or "#text"}],
+            "out": list(step.outputs),
+            "run": tool,
+        }
+        for step in plan.steps
+    ]
+    inputs = [{"id": f"#{item.id}", "type": item.type} for item in plan.inputs]
+    return {"class": plan.kind, "inputs": inputs, "outputs": [], "steps": steps}
+
+
 @pytest.fixture
 def folders(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder with the folders of [cwl] and the bundle's."""
@@ -78,7 +95,9 @@ def add(store: WorkflowStore) -> Callable[..., StoredVersion]:
         (upload / "source").mkdir(parents=True)
         (upload / "source/main.cwl").write_text(content)
         (upload / "compiled").mkdir()
-        (upload / "compiled/plan.json").write_text(plan_of(*steps, inputs=inputs).to_json())
+        plan = plan_of(*steps, inputs=inputs)
+        (upload / "compiled/plan.json").write_text(plan.to_json())
+        (upload / "compiled/packed.cwl").write_text(json.dumps(packed_of(plan)))
         version = store.add(
             dag_id,
             source=upload / "source",

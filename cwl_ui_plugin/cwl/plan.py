@@ -165,6 +165,12 @@ def read_plan(folder: Path) -> Plan:
     return Plan.from_json((folder / PLAN_FILE).read_text(encoding="utf-8"))
 
 
+def read_packed(folder: Path) -> dict[str, Any]:
+    """Read the packed document of a compiled workflow's folder."""
+    document: dict[str, Any] = json.loads((folder / PACKED_FILE).read_text(encoding="utf-8"))
+    return document
+
+
 def read_piece(folder: Path, name: str, source: Path) -> dict[str, Any]:
     """Read one piece, with the files of the upload at ``source``."""
     text = (folder / PIECES_FOLDER / f"{name}.json").read_text(encoding="utf-8")

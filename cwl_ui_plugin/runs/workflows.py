@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl.plan import Plan, read_plan
+from cwl_ui_plugin.cwl.graph import graph_of
+from cwl_ui_plugin.cwl.plan import Plan, read_packed, read_plan
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, TAG
 from cwl_ui_plugin.library.errors import BadDagId, UnknownWorkflow
@@ -61,6 +63,14 @@ def get_workflow(dag_id: str, digest: str | None = None) -> WorkflowDetail:
         versions=tuple(_version_summary(item, current) for item in versions),
         sources=tuple(_source_names(version.source)),
     )
+
+
+def workflow_graph(dag_id: str, digest: str | None = None) -> dict[str, Any]:
+    """Return the graph of one version of a workflow (see :mod:`cwl_ui_plugin.cwl.graph`); raise :class:`NotFound`."""
+    with library_errors():
+        store = open_store()
+        version = store.current(dag_id) if digest is None else store.version(dag_id, digest)
+    return graph_of(version.plan, read_packed(version.folder))
 
 
 def source_text(dag_id: str, path: str, digest: str | None = None) -> str:

@@ -70,6 +70,16 @@ class WorkflowsView(CwlView):
             action=ActionForm(),
         )
 
+    @expose("/workflows/<dag_id>/graph")
+    @requires(permissions.may_read, "dag_id")
+    def graph(self, dag_id: str) -> Response:
+        """Answer the graph of a workflow; ``version`` chooses an earlier one."""
+        version = request.args.get("version") or None
+        answer = answer_json(workflows.workflow_graph(dag_id, version))
+        if version is not None:  # which never changes
+            answer.headers["Cache-Control"] = "private, max-age=86400"
+        return answer
+
     @expose("/workflows/<dag_id>/delete", methods=["POST"])
     @requires(permissions.may_read, "dag_id")
     def delete(self, dag_id: str) -> BaseResponse:

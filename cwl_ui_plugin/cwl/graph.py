@@ -1,0 +1,255 @@
+"""The graph of a workflow for people to look at: plain JSON made from its plan and its packed document.
+
+A graph is ``{"nodes": [...], "edges": [{"from": id, "to": id, "links": [text]}]}``. A node has ``id``, ``kind``
+(``input``, ``step`` or ``output``), ``name``, ``label``, ``doc``. The id of a step that is a task is its task id, so
+states of tasks are states of nodes; ``tasks`` names all tasks of the step. ``graph`` of a step is the graph of its
+subworkflow, or None. Ids are unique in the whole of it; those of steps that are no tasks (in a scattered subworkflow),
+of inputs and of outputs hold a ``/``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from cwl_ui_plugin.cwl.plan import Plan, Step
+
+LONGEST_TEXT = 2000
+_Json = dict[str, Any]
+
+
+def graph_of(plan: Plan, packed: _Json) -> _Json:
+    """Return the graph of a compiled workflow; ``packed`` is its packed document."""
+    if plan.is_tool:
+        return _tool_graph(plan, packed)
+    return _workflow_graph(packed, plan.steps, "", ())
+
+
+def _workflow_graph(document: _Json, steps: Iterable[Step], prefix: str, inherited: tuple[_Json, ...]) -> _Json:
+    """Return the graph of a (sub)workflow; ``steps`` are those of its steps that are tasks."""
+    inherited = _merged(document, inherited)
+    planned = {step.full_id: step for step in steps}
+    # Steps that are tasks come in the order of the plan, in which each follows those that it reads from.
+    positions = {full_id: number for number, full_id in enumerate(planned)}
+    raw = sorted(document["steps"], key=lambda item: positions.get(item["id"], len(positions)))
+    given = {item["id"] for item in document["inputs"]}
+    nodes = [_parameter_node(item, "input", prefix) for item in document["inputs"]]
+    made_by = {item["id"]: node["id"] for item, node in zip(document["inputs"], nodes, strict=True)}
+    for item in raw:
+        node = _step_node(item, planned.get(item["id"]), prefix, inherited, given)
+        nodes.append(node)
+        made_by.update({_id_of(output): node["id"] for output in item["out"]})
+    edges = _Edges(made_by)
+    for item, node in zip(raw, nodes[len(document["inputs"]) :], strict=True):
+        for port in item["in"]:
+            edges.add(port.get("source"), node["id"], short_name(port["id"]))
+    for item in document["outputs"]:
+        node = _parameter_node(item, "output", prefix)
+        nodes.append(node)
+        edges.add(item.get("outputSource"), node["id"], node["name"])
+    return {"nodes": nodes, "edges": edges.as_json()}
+
+
+def _tool_graph(plan: Plan, document: _Json) -> _Json:
+    step = plan.steps[0]
+    inputs = [_parameter_node(item, "input", "") for item in document["inputs"]]
+    outputs = [_parameter_node(item, "output", "") for item in document["outputs"]]
+    node = {
+        **_planned(step),
+        **_tool(document, ()),
+        "inputs": [{"name": item["name"], "type": item["type"], "from": [item["name"]]} for item in inputs],
+    }
+    edges = [{"from": item["id"], "to": node["id"], "links": [item["name"]]} for item in inputs]
+    edges += [{"from": node["id"], "to": item["id"], "links": [item["name"]]} for item in outputs]
+    return {"nodes": [*inputs, node, *outputs], "edges": edges}
+
+
+class _Edges:
+    """The links of a workflow, those between the same two nodes together."""
+
+    def __init__(self, made_by: dict[str, str]) -> None:
+        self._made_by = made_by
+        self._links: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, sources: Any, target: str, port: str) -> None:
+        for source in _list(sources):
+            if maker := self._made_by.get(source):
+                name = short_name(source)
+                self._links.setdefault((maker, target), []).append(name if name == port else f"{name} → {port}")
+
+    def as_json(self) -> list[_Json]:
+        return [{"from": maker, "to": target, "links": links} for (maker, target), links in self._links.items()]
+
+
+def _parameter_node(item: _Json, kind: str, prefix: str) -> _Json:
+    name = short_name(item["id"])
+    return {
+        "id": f"{prefix}{kind}s/{name}",
+        "kind": kind,
+        "name": name,
+        "label": _text(item.get("label")),
+        "doc": _text(item.get("doc")),
+        "type": _type(item.get("type")),
+    }
+
+
+def _step_node(item: _Json, step: Step | None, prefix: str, inherited: tuple[_Json, ...], given: set[str]) -> _Json:
+    run = item["run"]
+    name = short_name(item["id"])
+    scatter = {short_name(port) for port in _list(item.get("scatter"))}
+    inherited = _merged(item, inherited)
+    node = {
+        "id": f"{prefix}steps/{name}",
+        "kind": "step",
+        "name": name,
+        "label": _text(item.get("label")),
+        "doc": _text(item.get("doc")),
+        "scatter": sorted(scatter),
+        "scatter_method": item.get("scatterMethod"),
+        "when": _text(item.get("when")),
+        "tasks": [],
+        **_tool(run, inherited),
+        "inputs": _step_inputs(item, scatter, given),
+    }
+    if step is not None:
+        node |= _planned(step)
+    if run["class"] == "Workflow":
+        inner = step.steps if step is not None else ()
+        node["graph"] = _workflow_graph(run, inner, f"{node['id']}/", inherited)
+    return node
+
+
+def _planned(step: Step) -> _Json:
+    """Return what the plan knows of a step."""
+    tasks = [step.task_id]
+    if step.steps:
+        tasks = [f"{step.task_id}.inputs", step.task_id]
+    elif step.scatter:
+        tasks = [f"{step.task_id}.scatter", step.task_id, f"{step.task_id}.gather"]
+    return {
+        "id": step.task_id,
+        "kind": "step",
+        "name": step.id,
+        "label": step.label,
+        "doc": _text(step.doc),
+        "tool_name": step.tool_name,
+        "scatter": list(step.scatter),
+        "scatter_method": step.scatter_method,
+        "when": _text(step.when),
+        "tasks": tasks,
+        "container": step.container,
+        "needs_container": step.needs_container,
+    }
+
+
+def _tool(document: _Json, inherited: tuple[_Json, ...]) -> _Json:
+    """Return what the process of a step is."""
+    requirements = _merged(document, inherited)
+    docker = next((item for item in requirements if item["class"] == "DockerRequirement"), {})
+    return {
+        "tool": document["class"],
+        "container": docker.get("dockerPull") or docker.get("dockerImageId"),
+        "needs_container": bool(docker) and not docker.get("is_hint"),
+        "command": _command(document),
+        "requirements": [_requirement(item) for item in requirements],
+        "outputs": [{"name": short_name(item["id"]), "type": _type(item.get("type"))} for item in document["outputs"]],
+        "graph": None,
+    }
+
+
+def _step_inputs(item: _Json, scatter: set[str], given: set[str]) -> list[_Json]:
+    types = {short_name(port["id"]): _type(port.get("type")) for port in item["run"]["inputs"]}
+    found = []
+    for port in item["in"]:
+        name = short_name(port["id"])
+        shown: _Json = {
+            "name": name,
+            "type": types.get(name),
+            "from": [_source_name(source, given) for source in _list(port.get("source"))],
+        }
+        if name in scatter:
+            shown["scattered"] = True
+        for key, label in (("valueFrom", "value_from"), ("linkMerge", "link_merge"), ("pickValue", "pick_value")):
+            if port.get(key):
+                shown[label] = _text(port[key])
+        if "default" in port:
+            shown["default"] = _text(json.dumps(port["default"], ensure_ascii=False, default=str))
+        found.append(shown)
+    return found
+
+
+def _merged(document: _Json, inherited: tuple[_Json, ...]) -> tuple[_Json, ...]:
+    """Return the requirements and hints in force: the nearest of each class, a requirement before a hint."""
+    own = [dict(item) for item in _list(document.get("requirements"))]
+    hints = [{**item, "is_hint": True} for item in _list(document.get("hints")) if isinstance(item, dict)]
+    found: dict[str, _Json] = {}
+    for item in (*own, *(item for item in inherited if not item.get("is_hint")), *hints, *inherited):
+        found.setdefault(str(item.get("class")), {"class": "", **item})
+    return tuple(found.values())
+
+
+def _requirement(item: _Json) -> _Json:
+    fields = {key: value for key, value in item.items() if key not in ("class", "is_hint")}
+    text = ", ".join(f"{key}: {_value(value)}" for key, value in fields.items())
+    return {"class": _fragment(item["class"]), "hint": bool(item.get("is_hint")), "text": _text(text)}
+
+
+def _command(document: _Json) -> str | None:
+    if document["class"] == "ExpressionTool":
+        return _text(document.get("expression"))
+    parts = [str(part) for part in _list(document.get("baseCommand"))]
+    for argument in _list(document.get("arguments")):
+        parts.append(str(argument.get("valueFrom", "")) if isinstance(argument, dict) else str(argument))
+    return _text(" ".join(parts)) if parts else None
+
+
+def short_name(full_id: str) -> str:
+    """Return the last part of an id."""
+    return _fragment(full_id).rsplit("/", 1)[-1]
+
+
+def _source_name(source: str, given: set[str]) -> str:
+    """Return ``step/output``, or the name of an input of the workflow; ``given`` are the ids of its inputs."""
+    return short_name(source) if source in given else "/".join(_fragment(source).split("/")[-2:])
+
+
+def _fragment(name: str) -> str:
+    return str(name).rsplit("#", 1)[-1]
+
+
+def _id_of(output: Any) -> str:
+    return str(output["id"] if isinstance(output, dict) else output)
+
+
+def _type(declared: Any) -> str:
+    """Return a type as people write it."""
+    if isinstance(declared, list):
+        names = [_type(part) for part in declared if part != "null"]
+        text = " or ".join(names) or "null"
+        return text if "null" not in declared or not names else f"{text}?" if len(names) == 1 else f"{text} or null"
+    if isinstance(declared, dict):
+        kind = declared.get("type")
+        if kind == "array":
+            inner = _type(declared.get("items"))
+            return f"({inner})[]" if " " in inner else f"{inner}[]"
+        if kind == "enum":
+            return _text("one of " + ", ".join(short_name(symbol) for symbol in declared["symbols"])) or ""
+        return "record" if kind == "record" else _type(kind)
+    return short_name(str(declared))
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _text(value: Any) -> str | None:
+    """Return a text of bounded length: a document may hold lines of megabytes."""
+    if value is None:
+        return None
+    text = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"

@@ -1,0 +1,59 @@
+"""The plugin's pages served to a real browser, without the rest of Airflow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+from test_browser import browser as chromium  # noqa: F401 - a fixture
+from werkzeug.serving import make_server
+
+
+@pytest.fixture(scope="module")
+def address(flask_app: Any) -> Iterator[str]:
+    """The address of the pages."""
+    server = make_server("localhost", 0, flask_app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://localhost:{server.port}"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def open_page(
+    chromium: Browser,  # noqa: F811
+    address: str,
+    folders: Any,
+) -> Iterator[Callable[..., Page]]:
+    """Open a page as a user of a role: ``open_page(path, role="admin", **context)``.
+
+    At the end of the test: nothing on the console, nothing asked of another host.
+    """
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    contexts = []
+    complaints: list[str] = []
+
+    def opened(path: str, role: str = "admin", **options: Any) -> Page:
+        token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=f"the-{role}", role=role))
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        context.add_cookies([{"name": "_token", "value": token, "url": address}])
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request", lambda sent: None if sent.url.startswith((address, "data:")) else complaints.append(sent.url)
+        )
+        page.goto(address + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []

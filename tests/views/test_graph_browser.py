@@ -1,0 +1,116 @@
+"""The graph on the page of a workflow, in a real browser: by mouse, by keyboard, with states, with hostile names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from served import address, chromium, open_page  # noqa: F401 - fixtures
+
+from cwl_ui_plugin.library.store import StoredVersion
+
+pytestmark = pytest.mark.e2e
+HOSTILE = '</title><img src=x onerror="alert(1)">\u202e\u2066right to left'
+INNER = {
+    "class": "Workflow",
+    "inputs": [{"id": "#inside/text", "type": "string"}],
+    "outputs": [],
+    "steps": [
+        {
+            "id": "#inside/say",
+            "in": [{"id": "#inside/say/text", "source": "#inside/text"}],
+            "out": [],
+            "run": {"class": "CommandLineTool", "baseCommand": "echo", "inputs": [], "outputs": []},
+        }
+    ],
+}
+
+
+def change(version: StoredVersion, **files: Callable[[dict], None]) -> None:  # type: ignore[type-arg]
+    """Change the stored plan or packed document, as an upload of another document would have made it."""
+    for name, edit in files.items():
+        path: Path = version.folder / {"plan": "plan.json", "packed": "packed.cwl"}[name]
+        data = json.loads(path.read_text())
+        edit(data)
+        path.write_text(json.dumps(data))
+
+
+def test_the_keyboard_walks_through_the_graph_and_opens_details(
+    open_page: Callable[..., Page],  # noqa: F811
+    workflow: str,
+) -> None:
+    page = open_page(f"/cwl/workflows/{workflow}", viewport={"width": 400, "height": 800}, color_scheme="dark")
+    node_of = lambda name: page.locator(f'#graph [data-node="{name}"]')  # noqa: E731
+    expect(node_of("count")).to_be_visible()
+    node_of("inputs/text").focus()
+    page.keyboard.press("ArrowDown")
+    expect(node_of("sort")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(node_of("count")).to_be_focused()
+    page.keyboard.press("Enter")
+    details = page.get_by_role("region", name="Details of the chosen node")
+    expect(details).to_contain_text("count.cwl")
+    expect(details).to_contain_text("from sort/out")
+    page.keyboard.press("Escape")
+    expect(details).to_be_hidden()
+    before = page.locator("#graph svg > g").get_attribute("transform")
+    page.keyboard.press("+")
+    assert page.locator("#graph svg > g").get_attribute("transform") != before
+    page.keyboard.press("0")
+    assert page.locator("#graph svg > g").get_attribute("transform") == before
+
+
+def test_a_subworkflow_opens_and_takes_its_state_from_its_steps(
+    open_page: Callable[..., Page],  # noqa: F811
+    add: Callable[..., StoredVersion],
+) -> None:
+    version = add("nested-graph")
+
+    def nest(plan: dict) -> None:  # type: ignore[type-arg]
+        inner = {**plan["steps"][0], "id": "say", "full_id": "#inside/say", "task_id": "sort.say", "label": "Say"}
+        plan["steps"][0]["steps"] = [inner]
+
+    change(version, plan=nest, packed=lambda packed: packed["steps"][0].update(run=INNER))
+    page = open_page("/cwl/workflows/nested-graph")
+    outer = page.locator('#graph [data-node="sort"]')
+    expect(outer).to_have_attribute("aria-expanded", "false")
+    outer.focus()
+    page.keyboard.press("Space")
+    expect(outer).to_have_attribute("aria-expanded", "true")
+    inner = page.locator('#graph [data-node="sort.say"]')
+    expect(inner).to_be_visible()
+    mount = """(states) => fetch(document.getElementById("graph").dataset.graph).then((answer) => answer.json())
+        .then((graph) => window.cwlGraph.mount(document.getElementById("graph"), graph).setStates(states))"""
+    page.evaluate(mount, {"sort.inputs": "success", "sort.say": {"state": "running", "text": "3 of 10"}})
+    expect(outer).to_have_attribute("data-state", "running")
+    expect(outer).to_have_accessible_name("step Step sort, subworkflow, running")
+    page.evaluate(mount, {"sort.inputs": "success", "sort.say": "failed", "sort": "upstream_failed"})
+    expect(outer).to_have_attribute("data-state", "failed")
+    page.evaluate(mount, {"sort.inputs": "success", "sort.say": "success", "sort": "success"})
+    expect(outer).to_have_attribute("data-state", "success")
+    outer.locator(".toggle").click()
+    expect(inner).to_be_visible()
+
+
+def test_names_and_texts_of_a_document_are_only_text(
+    open_page: Callable[..., Page],  # noqa: F811
+    add: Callable[..., StoredVersion],
+) -> None:
+    version = add("hostile-graph")
+
+    def name(plan: dict) -> None:  # type: ignore[type-arg]
+        plan.update(label=HOSTILE, doc=HOSTILE)
+        plan["steps"][0].update(label=HOSTILE, doc=HOSTILE, tool_name=HOSTILE, container=HOSTILE, when=HOSTILE)
+        plan["inputs"][0].update(label=HOSTILE, doc=HOSTILE)
+
+    change(version, plan=name, packed=lambda packed: packed["inputs"][0].update(label="x" * 10_000_000, doc=HOSTILE))
+    page = open_page("/cwl/workflows/hostile-graph")
+    step = page.locator('#graph [data-node="sort"]')
+    step.click()
+    details = page.get_by_role("region", name="Details of the chosen node")
+    expect(details).to_contain_text(HOSTILE)
+    assert page.locator("#graph img, main img").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
