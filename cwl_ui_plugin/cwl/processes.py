@@ -10,9 +10,8 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 MARK_VARIABLE = "CWL_UI_PLUGIN_TASK"
@@ -20,6 +19,7 @@ SERVER_VARIABLE = "CWL_UI_PLUGIN_SERVER"
 """The mark of everything that belongs to one standalone server, commands of its tasks included."""
 KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _SHOWN_CHARACTERS = 200
 
@@ -42,10 +42,19 @@ def adopt_orphans() -> None:
 
     Whatever a command starts is then a descendant of this process, also after it forked twice or called setsid.
     """
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent() -> None:
+    """Have this process get SIGTERM when the one that forked it dies (Linux: prctl(2), PR_SET_PDEATHSIG)."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _prctl(option: int, value: int) -> None:
     import ctypes
 
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def has_children() -> bool:
@@ -64,33 +73,46 @@ def _is_living(pid: int) -> bool:
         return False
 
 
-def find(mark_prefix: str, variable: str = MARK_VARIABLE) -> list[Process]:
-    """Return the living processes whose mark begins with ``mark_prefix``, this one and its ancestors left out."""
-    own = set(_ancestors(os.getpid()))
-    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    found = (_process(pid, mark_prefix, variable) for pid in pids)
-    return [process for process in found if process is not None and process.pid not in own]
+def find(mark_prefix: str, variable: str = MARK_VARIABLE, *, below: Iterable[int] = ()) -> list[Process]:
+    """Return the living processes whose mark begins with ``mark_prefix``, this one and its ancestors left out.
 
-
-def end(mark_prefix: str, grace: float, variable: str = MARK_VARIABLE) -> list[Process]:
-    """End all processes whose mark begins with ``mark_prefix``; return those that outlive it.
-
-    They get SIGTERM (and SIGCONT: a stopped process would not see it), ``grace`` seconds, then SIGKILL. A process that
-    appears meanwhile is found by the next scan.
+    Their descendants are among them, and those of the processes ``below``, also without a mark: a command can start
+    others with an environment of their own.
     """
-    look = partial(find, mark_prefix, variable)
-    left = _signal_until_gone(look, signal.SIGTERM, grace)
-    return _signal_until_gone(look, signal.SIGKILL, KILL_SECONDS) if left else left
+    own = set(_ancestors(os.getpid()))
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    marked = [process for pid in pids if (process := _process(pid, mark_prefix, variable)) is not None]
+    known = {process.pid for process in marked}
+    under = _descendants(pids, known | set(below)) - known
+    unmarked = [process for pid in under if (process := _described(pid, f"{mark_prefix}?")) is not None]
+    return [process for process in (*marked, *unmarked) if process.pid not in own]
 
 
-def _signal_until_gone(look: Callable[[], list[Process]], number: signal.Signals, seconds: float) -> list[Process]:
-    deadline = time.monotonic() + seconds
-    signalled: set[tuple[int, int]] = set()
-    while left := look():
-        for process in left:
-            if (process.pid, process.start) not in signalled or number == signal.SIGKILL:
-                _send(process, number)
-                signalled.add((process.pid, process.start))
+class Ender:
+    """Ends processes: each gets SIGTERM when it is first seen, and SIGKILL once ``grace`` seconds are over.
+
+    SIGCONT comes with it: a stopped process would not see SIGTERM.
+    """
+
+    def __init__(self, grace: float) -> None:
+        self._kill_at = time.monotonic() + grace
+        self._told: set[tuple[int, int]] = set()
+
+    def signal(self, found: Iterable[Process]) -> None:
+        """Signal the processes that are there now; call it again with those that are there later."""
+        kill = time.monotonic() >= self._kill_at
+        for process in found:
+            if kill or (process.pid, process.start) not in self._told:
+                _send(process, signal.SIGKILL if kill else signal.SIGTERM)
+                self._told.add((process.pid, process.start))
+
+
+def end(mark_prefix: str, grace: float, variable: str = MARK_VARIABLE, *, below: Iterable[int] = ()) -> list[Process]:
+    """End what :func:`find` finds; return those that outlive it. What appears meanwhile is found by the next scan."""
+    ender, deadline = Ender(grace), time.monotonic() + grace + KILL_SECONDS
+    below = tuple(below)
+    while left := find(mark_prefix, variable, below=below):
+        ender.signal(left)
         if time.monotonic() > deadline:
             return left
         time.sleep(_POLL_SECONDS)
@@ -106,17 +128,36 @@ def _send(process: Process, number: signal.Signals) -> None:
 def _process(pid: int, mark_prefix: str, variable: str) -> Process | None:
     """Return process ``pid`` if it lives and its mark begins so; None also for what is gone or not ours to see."""
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-        mark = _mark(environment, variable)
-        if mark is None or not mark.startswith(mark_prefix):
-            return None
-        state, _, start = _status(pid)
-        if state in "ZX":
-            return None
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
-    except (OSError, ValueError):
+        mark = _mark(Path(f"/proc/{pid}/environ").read_bytes(), variable)
+    except OSError:
         return None
-    return Process(pid=pid, command=command[:_SHOWN_CHARACTERS], mark=mark, start=start)
+    return _described(pid, mark) if mark is not None and mark.startswith(mark_prefix) else None
+
+
+def _described(pid: int, mark: str) -> Process | None:
+    try:
+        state, _, start = _status(pid)
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except (OSError, ValueError, IndexError):
+        return None
+    return None if state in "ZX" else Process(pid=pid, command=command[:_SHOWN_CHARACTERS], mark=mark, start=start)
+
+
+def _descendants(pids: Iterable[int], roots: set[int]) -> set[int]:
+    """Return the processes below others, at any depth."""
+    if not roots:
+        return set()
+    children: dict[int, list[int]] = {}
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            children.setdefault(_status(pid)[1], []).append(pid)
+    found: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        new = set(children.get(waiting.pop(), ())) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def _mark(environment: bytes, variable: str) -> str | None:

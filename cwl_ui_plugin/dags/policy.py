@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow import policies
 
+from cwl_ui_plugin.dags.janitor import start_in_celery_worker
 from cwl_ui_plugin.dags.preload import preload_in_celery_worker
 from cwl_ui_plugin.dags.resources import EXECUTOR_KEY, ExecutorRules
 
@@ -35,6 +36,7 @@ def apply(task_instance: Any, dag_run: Any) -> None:
         setattr(task_instance, name, value)
 
 
+start_in_celery_worker()
 preload_in_celery_worker()
 
 # Airflow 3.2 does not hand the run to a policy, and refuses one that asks for it.

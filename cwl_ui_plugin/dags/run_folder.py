@@ -13,15 +13,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl import containers, processes
 from cwl_ui_plugin.dags.errors import LeasedError
+from cwl_ui_plugin.dags.machine import is_alive, this_host, this_machine
 
 LEASES = "leases"
 FAILED = "failed"
@@ -58,7 +59,10 @@ class TaskTry:
 
 @dataclass(frozen=True)
 class Lease:
-    """A try that may still have processes on ``host``; ``pid`` is its task process."""
+    """A try that may still have processes on ``host``; ``pid`` is its task process there.
+
+    ``machine`` is what ``this_machine`` was there; a host that was booted since has another.
+    """
 
     host: str
     pid: int
@@ -67,6 +71,24 @@ class Lease:
     map_index: int
     try_number: int
     path: Path
+    machine: str = ""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its processes, if there are any, can be seen from here; those of other users only root sees."""
+        here = self.machine == this_machine() if self.machine else self.host == this_host()
+        try:
+            return here and os.geteuid() in (0, self.path.stat().st_uid)
+        except FileNotFoundError:
+            return here
+
+    @property
+    def has_holder(self) -> bool:
+        """Whether its task process lives, as seen from its machine."""
+        try:
+            return is_alive(self.pid, self.path.stat().st_mtime)
+        except FileNotFoundError:
+            return False
 
 
 def folder_of(dag_id: str, run_id: str, lease: Lease) -> Path:
@@ -109,11 +131,6 @@ def remove_run_tmp(dag_id: str, run_id: str) -> None:
         place.unlink(missing_ok=True)
 
 
-def this_host() -> str:
-    """Return the name of this machine, as leases have it."""
-    return socket.gethostname()
-
-
 def leases(dag_id: str, run_id: str) -> list[Lease]:
     """Return the leases of a run that are there now."""
     found = []
@@ -134,6 +151,7 @@ def lease(task: TaskTry, grace: float) -> Iterator[None]:
 
     """
     processes.adopt_orphans()
+    processes.end_with_parent()
     end_earlier_tries(task, grace)
     _write_lease(task)
     try:
@@ -155,18 +173,20 @@ def end_earlier_tries(task: TaskTry, grace: float) -> None:
     """
     for number in range(1, task.try_number):
         earlier = replace(task, try_number=number)
-        if earlier.lease_file.exists() and _host(earlier.lease_file) == this_host():
+        if _lease_data(earlier).get("host") == this_host():
             _mark_failed(earlier)
             give_back(earlier, grace)
         if (earlier.folder / FAILED).exists():
             _empty(earlier.folder)
 
 
-def _host(lease_file: Path) -> str:
+def _lease_data(task: TaskTry) -> dict[str, Any]:
+    """Return what is in the lease of a try; nothing where there is none."""
     try:
-        return str(json.loads(lease_file.read_text(encoding="utf-8"))["host"])
-    except (OSError, ValueError, KeyError):
-        return ""
+        data: dict[str, Any] = json.loads(task.lease_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data
 
 
 def _mark_failed(task: TaskTry) -> None:
@@ -190,7 +210,9 @@ def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) 
     """
     if may_have_containers:
         containers.end_containers(task.folder, task.mark)  # their clients end with them
-    left = [str(process) for process in processes.end(task.mark, grace)]
+    data = _lease_data(task)
+    is_ours = (data.get("pid"), data.get("machine")) == (os.getpid(), this_machine())
+    left = [str(process) for process in processes.end(task.mark, grace, below=[os.getpid()] if is_ours else [])]
     if may_have_containers:
         left += containers.end_containers(task.folder, task.mark)
     if left:
@@ -199,7 +221,7 @@ def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) 
 
 
 def _write_lease(task: TaskTry) -> None:
-    data = {"host": this_host(), "pid": os.getpid(), "mark": task.mark, **asdict(task)}
+    data = {"host": this_host(), "machine": this_machine(), "pid": os.getpid(), "mark": task.mark, **asdict(task)}
     del data["dag_id"], data["run_id"]
     path = task.lease_file
     path.parent.mkdir(parents=True, exist_ok=True)

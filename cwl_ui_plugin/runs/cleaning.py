@@ -14,8 +14,7 @@ from datetime import datetime, timedelta, timezone
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags import run_folder
-from cwl_ui_plugin.dags.errors import LeasedError
-from cwl_ui_plugin.runs.stop_proof import is_alive
+from cwl_ui_plugin.dags.janitor import end_abandoned
 
 log = logging.getLogger(__name__)
 ROUND_SECONDS = 20.0
@@ -47,17 +46,6 @@ def _clean() -> None:
         log.exception("Cleaning up after runs failed; it is tried again")
 
 
-def end_abandoned() -> int:
-    """End the commands of tasks on this machine whose own process was killed; return of how many tasks."""
-    ended = 0
-    for dag_id, run_id in _runs_with_folders():
-        for lease in run_folder.leases(dag_id, run_id):
-            if lease.host == run_folder.this_host() and not _has_holder(lease):
-                task = run_folder.TaskTry(dag_id, run_id, lease.task_id, lease.map_index, lease.try_number)
-                ended += _give_back(task)
-    return ended
-
-
 def remove_expired(days: float) -> int:
     """Remove the files of runs that ended ``days`` ago, and of those that Airflow has forgotten; return how many."""
     limit = datetime.now(timezone.utc) - timedelta(days=days)
@@ -73,23 +61,6 @@ def _runs_with_folders() -> Iterator[Run]:
     """Yield the runs that have files: a folder with leases, so that nothing else in the tmp folder is taken for one."""
     for path in config.tmp_folder().glob(f"[!.]*/*/{run_folder.LEASES}"):
         yield path.parent.parent.name, path.parent.name
-
-
-def _has_holder(lease: run_folder.Lease) -> bool:
-    try:
-        return is_alive(lease.pid, lease.path.stat().st_mtime)
-    except FileNotFoundError:
-        return True  # given back while we looked
-
-
-def _give_back(task: run_folder.TaskTry) -> bool:
-    try:
-        run_folder.give_back(task, config.number("stop_grace"))
-    except LeasedError as error:
-        log.warning("%s", error)
-        return False
-    log.info("The commands of %s, whose task process was killed, are ended.", task.mark)
-    return True
 
 
 def _ended_before(limit: datetime, runs: list[Run]) -> Iterable[Run]:

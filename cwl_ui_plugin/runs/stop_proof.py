@@ -1,133 +1,130 @@
 """Proof that no process of a run is left, on this machine and on others.
 
-Commands of a task carry a mark, and a task holds a lease (a file that all machines see) while it may have any. On this
-machine marked processes are ended here and now. Elsewhere the task's supervisor ends it at its next heartbeat, and the
-lease goes when nothing marked is left there.
+Commands of a task carry a mark, and a task holds a lease (a file that all machines see) while it may have any. What
+is on this machine is ended here and now. Elsewhere the janitor of the worker follows the order that a stop gives; where
+there is none, the task's supervisor ends it at its next heartbeat. The lease goes when nothing is left there.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl import containers, processes
-from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags import run_folder, stop_orders
+from cwl_ui_plugin.dags.ending import RunEnding, is_void
+from cwl_ui_plugin.dags.machine import this_host, this_machine
 from cwl_ui_plugin.dags.run_folder import Lease
+from cwl_ui_plugin.dags.stop_orders import Order, Reply, TaskProcess
 
-TASK_PROCESS_SECONDS = 15
-"""How long a task process may take to end by itself, or by its supervisor, before it is killed."""
 SUPERVISOR_MARGIN_SECONDS = 6
 """After its heartbeat a supervisor sends SIGTERM, and SIGKILL 5 seconds later."""
-_POLL_SECONDS = 0.2
-_CLOCK_SLACK_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class TaskProcess:
-    """The process of a task that was running when the stop began; ``started_at`` in seconds since the epoch."""
-
-    task_id: str
-    host: str
-    pid: int
-    started_at: float
+POLL_SECONDS = 0.05
+ASK_AGAIN_SECONDS = 0.5
 
 
 class StopProof:
     """What is left of a run, and ending it; a run without a folder has neither leases nor marked processes."""
 
-    def __init__(self, dag_id: str, run_id: str, running: Iterable[TaskProcess], *, has_folder: bool) -> None:
+    def __init__(
+        self, dag_id: str, run_id: str, running: tuple[TaskProcess, ...], *, user: str, has_folder: bool
+    ) -> None:
         from airflow.utils.net import get_hostname
 
-        self.dag_id = dag_id
-        self.run_id = run_id
-        self.has_folder = has_folder
-        self._hosts: set[str] = {run_folder.this_host(), get_hostname()}  # type: ignore[no-untyped-call]
-        self._running = tuple(running)
+        self._hosts: set[str] = {this_host(), get_hostname()}  # type: ignore[no-untyped-call]
+        self._has_folder = has_folder
         self._began = time.monotonic()
+        grace = config.number("stop_grace")
+        self._ending = RunEnding(dag_id, run_id, grace, has_folder=has_folder)
+        self._order = Order(
+            dag_id=dag_id,
+            run_id=run_id,
+            user=user,
+            began=time.time(),
+            grace=grace,
+            has_folder=has_folder,
+            number=stop_orders.new_number(),
+            machine=this_machine(),
+            uid=os.geteuid(),
+            tasks=running,
+        )
         self._leased: set[str] = {lease.task_id for lease in self._leases()}
         self.had_leases = bool(self._leased)
 
-    def wait(self, seconds: float, new: Callable[[], Iterable[TaskProcess]]) -> tuple[str, ...]:
+    def wait(self, seconds: float, new: Callable[[], tuple[TaskProcess, ...]]) -> tuple[str, ...]:
         """End what is here and wait for the rest; return what outlives ``seconds``. ``new`` finds more to wait for."""
-        while True:
-            left = self._look()
-            found = tuple(new())
-            self._running += found
-            if not (left or found) or time.monotonic() - self._began > seconds:
-                return left
-            time.sleep(_POLL_SECONDS)
+        stop_orders.write_order(self._order)
+        asked = time.monotonic()
+        try:
+            while True:
+                began = time.monotonic()
+                left = tuple(dict.fromkeys(self._look()))
+                if not left or began - asked > ASK_AGAIN_SECONDS:
+                    found, asked = new(), time.monotonic()
+                    if not (left or found):
+                        return ()
+                    self._add(found)
+                if began - self._began > seconds:
+                    return left
+                self._tell(left)
+                time.sleep(POLL_SECONDS + (time.monotonic() - began) / 2)
+        finally:
+            stop_orders.withdraw(self._order)
 
-    def _look(self) -> tuple[str, ...]:
-        """End what can be ended, and name what is left."""
-        left: list[str] = []
-        if self.has_folder:
-            marked = processes.end(run_folder.run_mark(self.dag_id, self.run_id), config.number("stop_grace"))
-            left += [f"{run_folder.this_host()}: {process}" for process in marked]
-            left += [line for lease in self._leases() if (line := self._settle(lease, bool(marked)))]
-        left += [line for task in self._running if (line := self._still_runs(task))]
-        return tuple(dict.fromkeys(left))
+    def _add(self, found: tuple[TaskProcess, ...]) -> None:
+        if found:
+            tasks = (*self._order.tasks, *found)
+            self._order = replace(self._order, tasks=tasks, number=stop_orders.new_number())
+            stop_orders.write_order(self._order)
+
+    def _tell(self, left: tuple[str, ...]) -> None:
+        """Keep the order alive, and say in it what is left."""
+        if left != self._order.left:
+            self._order = replace(self._order, left=left)
+            stop_orders.write_order(self._order)
+        else:
+            stop_orders.touch_order(self._order)
+
+    def _look(self) -> list[str]:
+        """End what can be ended here, and name what is left anywhere."""
+        here = [task for task in self._order.tasks if task.host in self._hosts]
+        elsewhere = [task for task in self._order.tasks if task.host not in self._hosts]
+        left = self._ending.look(here)
+        replies = stop_orders.replies(self._order)
+        left += [line for lease in self._leases() if (line := self._why_leased(lease, replies))]
+        left += [line for task in elsewhere if (line := self._still_runs(task, replies))]
+        return left + [line for reply in replies for line in reply.left]
 
     def _leases(self) -> list[Lease]:
-        return run_folder.leases(self.dag_id, self.run_id) if self.has_folder else []
+        order = self._order
+        return run_folder.leases(order.dag_id, order.run_id) if self._has_folder else []
 
-    def _settle(self, lease: Lease, has_marked: bool) -> str | None:
-        """Say why a lease still counts; take away one whose holder is gone and that has no process."""
+    def _why_leased(self, lease: Lease, replies: list[Reply]) -> str | None:
+        """Say why a lease still counts, if nobody else says so."""
         self._leased.add(lease.task_id)
-        if lease.host not in self._hosts:
-            return f"{lease.host}: {lease.task_id}, pid {lease.pid}, has not said that its commands are gone"
-        try:
-            status = lease.path.stat()
-        except FileNotFoundError:
+        if lease.is_here or is_void(lease):
             return None
-        if is_alive(lease.pid, status.st_mtime):
-            if time.monotonic() - self._began > TASK_PROCESS_SECONDS:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(lease.pid, signal.SIGKILL)
-            return f"{lease.host}: pid {lease.pid} (the task process of {lease.task_id})"
-        if has_marked:
-            return None  # named already
-        if os.geteuid() not in (0, status.st_uid):
-            # Its commands ran as somebody else, whose processes are not ours to see.
+        if lease.machine == this_machine():
             return f"{lease.host}: {lease.task_id}, whose processes belong to another user"
-        if left := containers.end_containers(run_folder.folder_of(self.dag_id, self.run_id, lease), lease.mark):
-            return f"{lease.host}: {', '.join(left)}"
-        lease.path.unlink(missing_ok=True)
-        return None
+        if any(reply.machine == lease.machine and reply.left for reply in replies):
+            return None
+        text = f"{lease.host}: {lease.task_id}, pid {lease.pid}, has not said that its commands are gone"
+        return text if stop_orders.has_janitor(machine=lease.machine) else f"{text}; no worker answers there"
 
-    def _still_runs(self, task: TaskProcess) -> str | None:
-        if task.host in self._hosts:
-            alive = is_alive(task.pid, task.started_at)
-            return f"{task.host}: pid {task.pid} (the task process of {task.task_id})" if alive else None
+    def _still_runs(self, task: TaskProcess, replies: list[Reply]) -> str | None:
+        if any(task.host in reply.hosts for reply in replies):
+            return None  # it says what is left there
+        text = f"{task.host}: pid {task.pid} (the task process of {task.task_id})"
+        if stop_orders.has_janitor(host=task.host):
+            return f"{text}, which is being ended"
         if task.task_id in self._leased or time.monotonic() - self._began > _supervisor_seconds():
             return None
-        return f"{task.host}: pid {task.pid} (the task process of {task.task_id}), which may still start a command"
+        return f"{text}, which may still start a command"
 
 
 def _supervisor_seconds() -> float:
     from airflow.configuration import conf
 
     return conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + SUPERVISOR_MARGIN_SECONDS
-
-
-def is_alive(pid: int, known_since: float) -> bool:
-    """Whether ``pid`` is still the process that was there at ``known_since``: a later one has only its number."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        state, ticks = fields[0], int(fields[19])
-    except (OSError, ValueError, IndexError):
-        return False
-    started = _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
-    return state not in "ZX" and started <= known_since + _CLOCK_SLACK_SECONDS
-
-
-def _boot_time() -> float:
-    for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
-        if line.startswith("btime "):
-            return float(line.split()[1])
-    return 0.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from cwl_ui_plugin.dags.stop_orders import TaskProcess
 from cwl_ui_plugin.runs.database import with_patience
-from cwl_ui_plugin.runs.stop_proof import TaskProcess
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun

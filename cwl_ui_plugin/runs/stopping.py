@@ -38,7 +38,7 @@ def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False) -> St
     found = fail_unfinished(dag_id, run_id, user)
     loop.wake()
     has_folder = _is_name(dag_id) and _is_name(run_id)
-    proof = StopProof(dag_id, run_id, found.running, has_folder=has_folder)
+    proof = StopProof(dag_id, run_id, found.running, user=user, has_folder=has_folder)
     # The scheduler may have had a task in hand when it was set to failed: it is looked at again and again.
     left = proof.wait(_allowed_seconds(), lambda: fail_unfinished(dag_id, run_id, user).running)
     if left:

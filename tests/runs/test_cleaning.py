@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from cwl_ui_plugin.cwl import processes
-from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags import janitor, run_folder
+from cwl_ui_plugin.dags.machine import this_host
 from cwl_ui_plugin.dags.run_folder import TaskTry
 from cwl_ui_plugin.runs import cleaning
 
@@ -31,7 +32,7 @@ def left_try(folders: Path) -> Callable[..., TaskTry]:
         task.lease_file.parent.mkdir(parents=True, exist_ok=True)
         if pid:
             data = {"pid": pid, "mark": task.mark, "task_id": "step", "map_index": -1, "try_number": number}
-            task.lease_file.write_text(json.dumps({"host": run_folder.this_host(), **data}))
+            task.lease_file.write_text(json.dumps({"host": this_host(), **data}))
         return task
 
     return leave
@@ -58,7 +59,7 @@ def test_commands_of_a_killed_task_are_ended_those_of_a_living_one_not(
 ) -> None:
     killed, living = left_try("killed", pid=GONE_PID), left_try("living", pid=os.getpid())
     orphan, working = command(killed.mark), command(living.mark)
-    assert cleaning.end_abandoned() == 1
+    assert janitor.end_abandoned() == 1
     assert orphan.wait(timeout=10) < 0
     assert not killed.lease_file.exists()
     assert working.poll() is None

@@ -148,25 +148,31 @@ def test_processes_that_carry_the_mark_are_ended(
     assert not run_folder.run_tmp(workflow, run_id).exists()
 
 
-def test_a_task_process_that_lives_on_is_named(
+def test_a_task_process_that_does_not_end_is_killed(
+    workflow: str, run_id: str, command: Callable[..., subprocess.Popen[str]]
+) -> None:
+    holder = command("somebody/else/")
+    lease(TaskTry(workflow, run_id, "sort", -1, 1), pid=holder.pid)
+    stopping.stop_run(workflow, run_id, user="ada")
+    assert holder.wait(10) == -9
+    assert not run_folder.run_tmp(workflow, run_id).exists()
+
+
+def test_what_outlives_sigkill_is_named(
     workflow: str, run_id: str, command: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cwl_ui_plugin.runs import stop_proof
-
     monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
-    holder = command("somebody/else/")
     task = TaskTry(workflow, run_id, "sort", -1, 1)
-    file = lease(task, pid=holder.pid)
-
-    with pytest.raises(StopIncomplete) as failure:
+    file, process = lease(task), command(task.mark)
+    with monkeypatch.context() as patched, pytest.raises(StopIncomplete) as failure:
+        patched.setattr(processes, "_send", lambda _process, _number: None)
         stopping.stop_run(workflow, run_id, user="ada")
-    assert failure.value.left == (f"{socket.gethostname()}: pid {holder.pid} (the task process of sort)",)
+    assert [line.partition(" (")[0] for line in failure.value.left] == [f"{socket.gethostname()}: pid {process.pid}"]
+    assert "time.sleep(600)" in failure.value.left[0]
     assert file.exists()
     assert inspection.get_run(workflow, run_id).summary.state == "failed"
 
-    monkeypatch.setattr(stop_proof, "TASK_PROCESS_SECONDS", 0)
     stopping.stop_run(workflow, run_id, user="ada")
-    assert holder.wait(10) == -9
     assert not run_folder.run_tmp(workflow, run_id).exists()
 
 

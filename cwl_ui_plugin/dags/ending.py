@@ -1,0 +1,83 @@
+"""Ending what a run still has on this machine: commands, containers, task processes.
+
+The API server does it in a stop, and the janitor of each other machine does the same there. A look never waits for a
+grace to pass: it is called again and again until nothing is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable
+
+from cwl_ui_plugin.cwl import containers, processes
+from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags.machine import boot_of, is_alive, this_host, this_machine
+from cwl_ui_plugin.dags.run_folder import Lease
+from cwl_ui_plugin.dags.stop_orders import TaskProcess, has_janitor
+
+IDLE_SECONDS = 1.0
+"""How long a task process of a stopped run may go on when it has no commands; then it is killed."""
+
+
+def is_void(lease: Lease, *, for_worker: bool = False) -> bool:
+    """Whether a lease is of an earlier life of this machine, so that nothing of it can be left.
+
+    Its machine was booted since; or, as its worker knows ``for_worker``, it was a container that is there no more.
+    """
+    if not lease.machine or lease.host != this_host() or lease.machine == this_machine():
+        return False
+    return boot_of(lease.machine) != boot_of(this_machine()) or (for_worker and not has_janitor(machine=lease.machine))
+
+
+class RunEnding:
+    """What a run still has on this machine; one without a folder has neither leases nor marked processes."""
+
+    def __init__(self, dag_id: str, run_id: str, grace: float, *, has_folder: bool, for_worker: bool = False) -> None:
+        self.dag_id = dag_id
+        self.run_id = run_id
+        self._has_folder = has_folder
+        self._for_worker = for_worker
+        self._ender = processes.Ender(grace)
+        self._containers_at = time.monotonic() + grace
+        self._idle_since: dict[int, float] = {}
+
+    def look(self, tasks: Iterable[TaskProcess] = ()) -> list[str]:
+        """End what can be ended by now, and name what is left; ``tasks`` ran here when the stop began."""
+        # Before the commands: a task process that is gone by now can't start another one behind the scan.
+        running = {task.pid: task.task_id for task in tasks if is_alive(task.pid, task.started_at)}
+        left = self._look_into_folder(running) if self._has_folder else []
+        return left + [f"{this_host()}: pid {pid} (the task process of {name})" for pid, name in running.items()]
+
+    def _look_into_folder(self, running: dict[int, str]) -> list[str]:
+        """End what has leases and marks; add the task processes that hold leases to those that are ``running``."""
+        leases = [lease for lease in run_folder.leases(self.dag_id, self.run_id) if self._is_ours(lease)]
+        holders = {lease.pid: lease.task_id for lease in leases if lease.is_here and lease.has_holder}
+        running |= holders
+        commands = processes.find(run_folder.run_mark(self.dag_id, self.run_id), below=holders)
+        self._ender.signal(commands)
+        if not commands:
+            self._kill_idle(holders)
+        left = [f"{this_host()}: {command}" for command in commands]
+        for lease in leases:
+            if not (commands or lease.pid in holders) or time.monotonic() > self._containers_at:
+                left += self._end_containers(lease)
+            if not (left or lease.pid in holders):
+                lease.path.unlink(missing_ok=True)
+        return left
+
+    def _is_ours(self, lease: Lease) -> bool:
+        return lease.is_here or is_void(lease, for_worker=self._for_worker)
+
+    def _kill_idle(self, pids: Iterable[int]) -> None:
+        """Kill task processes that do not end by themselves; what they still do is of no use to anyone."""
+        for pid in pids:
+            if time.monotonic() - self._idle_since.setdefault(pid, time.monotonic()) > IDLE_SECONDS:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _end_containers(self, lease: Lease) -> list[str]:
+        folder = run_folder.folder_of(self.dag_id, self.run_id, lease)
+        return [f"{this_host()}: {container}" for container in containers.end_containers(folder, lease.mark)]

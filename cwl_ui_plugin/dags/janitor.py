@@ -1,0 +1,191 @@
+"""The janitor: a small process beside each worker that ends what runs have on its machine.
+
+It follows the orders of stops within a fraction of a second, while Airflow's own way waits for a task's next heartbeat.
+It also ends what tasks have left whose process was killed, and settles what was left before its machine came back. It
+lives as long as its worker or any task process of it, and until nothing of theirs is left.
+
+``python -m cwl_ui_plugin.dags.janitor`` with a pipe as standard input that every process of the worker holds open.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.dags import run_folder, stop_orders
+from cwl_ui_plugin.dags.ending import RunEnding, is_void
+from cwl_ui_plugin.dags.errors import LeasedError
+from cwl_ui_plugin.dags.machine import this_host, this_machine
+from cwl_ui_plugin.dags.stop_orders import Order
+
+log = logging.getLogger(__name__)
+LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.05
+ANNOUNCE_SECONDS = 5.0
+ABANDONED_SECONDS = 20.0
+Run = tuple[str, str]
+_started: subprocess.Popen[bytes] | None = None
+
+
+def start_janitor() -> None:
+    """Start the janitor of this worker, before it forks; a failure only means that stops wait for heartbeats."""
+    global _started
+    if _started is not None:
+        return
+    try:
+        _started = subprocess.Popen(
+            [sys.executable, "-m", "cwl_ui_plugin.dags.janitor"], stdin=subprocess.PIPE, start_new_session=True
+        )
+    except OSError:
+        log.exception("The janitor of this worker could not be started")
+
+
+def start_in_scheduler() -> None:
+    """Start it if this process is a scheduler that runs tasks on its own machine."""
+    from airflow.configuration import conf
+
+    if "scheduler" in sys.argv and "LocalExecutor" in conf.get("core", "executor", fallback=""):
+        start_janitor()
+
+
+def start_in_celery_worker() -> None:
+    """Start it if this process is a Celery worker, before that forks."""
+    if not {"celery", "worker"} <= set(sys.argv):
+        return
+    from celery.signals import worker_init
+
+    worker_init.connect(_on_worker_init, weak=False)
+
+
+def _on_worker_init(**_kwargs: object) -> None:
+    start_janitor()
+
+
+def end_abandoned(*, for_worker: bool = False) -> int:
+    """End the commands of tasks on this machine whose own process was killed; return of how many tasks."""
+    ended = 0
+    for path in config.tmp_folder().glob(f"[!.]*/*/{run_folder.LEASES}"):
+        dag_id, run_id = path.parent.parent.name, path.parent.name
+        for lease in run_folder.leases(dag_id, run_id):
+            if (lease.is_here and not lease.has_holder) or is_void(lease, for_worker=for_worker):
+                task = run_folder.TaskTry(dag_id, run_id, lease.task_id, lease.map_index, lease.try_number)
+                ended += _give_back(task)
+    return ended
+
+
+def _give_back(task: run_folder.TaskTry) -> bool:
+    try:
+        run_folder.give_back(task, config.number("stop_grace"))
+    except LeasedError as error:
+        log.warning("%s", error)
+        return False
+    log.info("The commands of %s, whose task process was killed, are ended.", task.mark)
+    return True
+
+
+def follow(order: Order, hosts: tuple[str, ...]) -> None:
+    """End what a run has on this machine, and tell the stop, as long as the order is there."""
+    ending = RunEnding(order.dag_id, order.run_id, order.grace, has_folder=order.has_folder, for_worker=True)
+    told: tuple[str, list[str]] | None = None
+    current: Order | None = order
+    while current is not None:
+        began = time.monotonic()
+        left = ending.look([task for task in current.tasks if task.host in hosts])
+        if told != (current.number, left):
+            stop_orders.reply(current, hosts, left)
+            told = (current.number, left)
+        time.sleep(POLL_SECONDS + (time.monotonic() - began))
+        current = stop_orders.read_order(order.dag_id, order.run_id)
+
+
+class Janitor:
+    """Looks for orders to follow, and for what tasks have left; ``hosts`` are the names of this machine."""
+
+    def __init__(self, hosts: tuple[str, ...]) -> None:
+        self.hosts = hosts
+        self._following: dict[Run, threading.Thread] = {}
+        self._announced = self._looked = float("-inf")
+        self._looking: threading.Thread | None = None
+
+    def round(self) -> None:
+        """Look once."""
+        now = time.monotonic()
+        if now - self._announced > ANNOUNCE_SECONDS:
+            self._announced = now
+            stop_orders.announce_janitor(self.hosts)
+        if now - self._looked > ABANDONED_SECONDS and not self._is_looking():
+            self._looked = now
+            self._looking = threading.Thread(target=_safely, args=(_clean,), daemon=True)
+            self._looking.start()
+        for order in stop_orders.orders():
+            if order.machine == this_machine() and order.uid in (0, os.geteuid()):
+                continue  # the stop does it by itself
+            run = (order.dag_id, order.run_id)
+            thread = self._following.get(run)
+            if thread is None or not thread.is_alive():
+                self._following[run] = threading.Thread(target=_safely, args=(follow, order, self.hosts), daemon=True)
+                self._following[run].start()
+        self._following = {run: thread for run, thread in self._following.items() if thread.is_alive()}
+
+    def has_work(self) -> bool:
+        """Whether something is being ended, or this machine has a lease."""
+        return bool(self._following) or self._is_looking() or _has_leases()
+
+    def look_now(self) -> None:
+        """Look for what was left in the next round."""
+        self._looked = float("-inf")
+
+    def _is_looking(self) -> bool:
+        return self._looking is not None and self._looking.is_alive()
+
+
+def _clean() -> None:
+    stop_orders.forget_old_janitors()
+    end_abandoned(for_worker=True)
+
+
+def _safely(work: Callable[..., object], *arguments: object) -> bool:
+    """Do some work; return whether it could be done."""
+    try:
+        work(*arguments)
+    except Exception:
+        log.exception("The janitor could not do its work; it tries again")
+        return False
+    return True
+
+
+def _has_leases() -> bool:
+    folders = config.tmp_folder().glob(f"[!.]*/*/{run_folder.LEASES}")
+    return any(
+        lease.is_here for path in folders for lease in run_folder.leases(path.parent.parent.name, path.parent.name)
+    )
+
+
+def main() -> int:
+    """Be the janitor."""
+    from airflow.utils.net import get_hostname
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s cwl-janitor %(message)s")
+    janitor = Janitor((this_host(), get_hostname()))  # type: ignore[no-untyped-call]
+    has_worker = True
+    while has_worker or janitor.has_work():
+        pause = LOOK_SECONDS if _safely(janitor.round) else ANNOUNCE_SECONDS
+        ready, _, _ = select.select([sys.stdin] if has_worker else [], [], [], pause)
+        if ready:  # the end of the pipe
+            has_worker = False
+            janitor.look_now()
+    with suppress(OSError):
+        stop_orders.dismiss_janitor()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

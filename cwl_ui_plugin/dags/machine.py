@@ -1,0 +1,62 @@
+"""Which machine this is, as far as processes go, and whether a process of it still lives.
+
+Two processes are on the same machine if they can see each other: the same boot of the same kernel and the same
+namespace of pids. Two containers of one host are two machines.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+_CLOCK_SLACK_SECONDS = 2.0
+
+
+def this_host() -> str:
+    """Return the name of this machine."""
+    return socket.gethostname()
+
+
+@cache
+def this_machine() -> str:
+    """Return what tells this machine, since its last boot, from all others: ``<boot>-<namespace of pids>``."""
+    return f"{_boot_id()}-{_pid_namespace()}"
+
+
+def boot_of(machine: str) -> str:
+    """Return the part of a machine's name that changes when it is booted."""
+    return machine.rpartition("-")[0]
+
+
+def is_alive(pid: int, known_since: float) -> bool:
+    """Whether ``pid`` is still the process that was there at ``known_since``: a later one has only its number."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        state, ticks = fields[0], int(fields[19])
+    except (OSError, ValueError, IndexError):
+        return False
+    started = _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
+    return state not in "ZX" and started <= known_since + _CLOCK_SLACK_SECONDS
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
+    except OSError:
+        return socket.gethostname()
+
+
+def _pid_namespace() -> int:
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return 0
+
+
+def _boot_time() -> float:
+    for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
+        if line.startswith("btime "):
+            return float(line.split()[1])
+    return 0.0
