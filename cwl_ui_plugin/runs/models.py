@@ -222,7 +222,10 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class StopReport:
-    """What a stop found and did: ``stopped`` are the tasks that it set to failed."""
+    """What a stop found and did: ``stopped`` are the tasks that it set to failed.
+
+    ``user`` is who stopped the run first; empty where nobody did.
+    """
 
     dag_id: str
     run_id: str
@@ -230,6 +233,20 @@ class StopReport:
     seconds: float
     message: str
     removed: bool = False
+    user: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for an API's answer."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class StopProgress:
+    """A stop that is going on, for ``seconds`` by now: ``left`` names what is still there."""
+
+    user: str
+    seconds: float
+    left: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return it for an API's answer."""

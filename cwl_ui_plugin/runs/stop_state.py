@@ -23,11 +23,14 @@ STOPPED = "Stopped by"
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run as a stop found it: ``stopped`` are the tasks that it set to failed, ``running`` those that ran."""
+    """A run as a stop found it: ``stopped`` are the tasks that it set to failed, ``running`` those that ran.
+
+    ``stopped_by`` is who stopped it first, as its note has it; empty where nobody did.
+    """
 
     exists: bool = False
     had_ended: bool = True
-    was_stopped: bool = False
+    stopped_by: str = ""
     stopped: tuple[str, ...] = ()
     running: tuple[TaskProcess, ...] = ()
 
@@ -53,7 +56,6 @@ def _fail_once(dag_id: str, run_id: str, user: str) -> FoundRun:
         tasks = _unfinished_tasks(session, dag_id, run_id)
         running = tuple(_process(task) for task in tasks if task.state == TaskInstanceState.RUNNING)
         had_ended = run.state in State.finished_dr_states
-        was_stopped = (run.note or "").startswith(STOPPED)
         killed = [task for task in tasks if task.state == TaskInstanceState.RUNNING]
         for task in tasks:
             task.set_state(TaskInstanceState.FAILED, session=session)
@@ -65,7 +67,7 @@ def _fail_once(dag_id: str, run_id: str, user: str) -> FoundRun:
         return FoundRun(
             exists=True,
             had_ended=had_ended,
-            was_stopped=was_stopped,
+            stopped_by=_stopped_by(run.note or ""),
             stopped=tuple(_name(task) for task in tasks),
             running=running,
         )
@@ -91,6 +93,11 @@ def _process(task: TaskInstance) -> TaskProcess:
 
 def _name(task: TaskInstance) -> str:
     return task.task_id if task.map_index < 0 else f"{task.task_id}[{task.map_index}]"
+
+
+def _stopped_by(note: str) -> str:
+    first = note.partition("\n")[0]
+    return first.removeprefix(STOPPED).rpartition(" on ")[0].strip() if first.startswith(STOPPED) else ""
 
 
 def _record(session: Session, run: DagRun, user: str, tasks: int) -> None:

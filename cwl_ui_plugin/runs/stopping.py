@@ -9,12 +9,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags import run_folder, stop_orders
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, STOP_RESULT_KEY, STOP_TASK
 from cwl_ui_plugin.reports import loop, reporter
 from cwl_ui_plugin.runs.database import with_patience
 from cwl_ui_plugin.runs.errors import RunsError, StopIncomplete, Unavailable
-from cwl_ui_plugin.runs.models import StopReport
+from cwl_ui_plugin.runs.models import StopProgress, StopReport
 from cwl_ui_plugin.runs.stop_proof import StopProof
 from cwl_ui_plugin.runs.stop_state import FoundRun, delete_run, fail_unfinished
 
@@ -43,7 +43,7 @@ def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False) -> St
     left = proof.wait(_allowed_seconds(), lambda: fail_unfinished(dag_id, run_id, user).running)
     if left:
         raise StopIncomplete(f"Some processes of {dag_id} {run_id} are still there: {'; '.join(left)}.", left)
-    if has_folder and (remove or not found.had_ended or found.was_stopped or proof.had_leases):
+    if has_folder and (remove or not found.had_ended or found.stopped_by or proof.had_leases):
         run_folder.remove_run_tmp(dag_id, run_id)
     if remove and found.exists:
         _remove(dag_id, run_id, user)
@@ -54,7 +54,16 @@ def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False) -> St
         seconds=round(time.monotonic() - began, 3),
         message=_message(found, remove),
         removed=remove and found.exists,
+        user=found.stopped_by,
     )
+
+
+def progress(dag_id: str, run_id: str) -> StopProgress | None:
+    """Return how far a stop of a run is, whichever API server carries it out; None if there is none."""
+    order = stop_orders.read_order(dag_id, run_id)
+    if order is None:
+        return None
+    return StopProgress(user=order.user, seconds=round(max(0.0, time.time() - order.began), 1), left=order.left)
 
 
 def answer_stop_requests() -> int:

@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from flask import redirect, request, url_for
+from flask import request
 from flask_appbuilder import expose
-from werkzeug.exceptions import Forbidden
 
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
+from cwl_ui_plugin.auth.bridge import current_user, requires
 from cwl_ui_plugin.runs import inspection, outputs, stopping, workflows
-from cwl_ui_plugin.runs.errors import RunsError
-from cwl_ui_plugin.runs.models import RunDetail
-from cwl_ui_plugin.views.base import CwlView, answer_json, user_name, wants_json
+from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
 from cwl_ui_plugin.views.forms import ActionForm
 from cwl_ui_plugin.views.presenting import app_root
+from cwl_ui_plugin.views.stops import stop_context
 
 PAGE_SIZE = 50
 
 
 class RunsView(CwlView):
-    """Watching and stopping runs."""
+    """Watching runs."""
 
     default_view = "index"
 
@@ -33,9 +31,12 @@ class RunsView(CwlView):
         state, dag_id = request.args.get("state") or None, request.args.get("dag_id") or None
         readable = permissions.readable_dag_ids(current_user())
         wanted = readable & {dag_id} if dag_id else readable
+        runs = inspection.list_runs(wanted, state=state, limit=PAGE_SIZE, offset=offset)
         return self.page(
             "runs.html",
-            runs=inspection.list_runs(wanted, state=state, limit=PAGE_SIZE, offset=offset),
+            runs=runs,
+            action=ActionForm(),
+            **stop_context(runs.items),
             states=inspection.STATES,
             state=state,
             dag_id=dag_id,
@@ -54,27 +55,6 @@ class RunsView(CwlView):
             return answer_json({"html": html, "ended": context["run"].summary.has_ended})
         return self.page("run.html", **context)
 
-    @expose("/stop", methods=["POST"])
-    @requires(permissions.may_stop, "dag_id")
-    def stop(self) -> Any:
-        """Stop a run, and say what was stopped."""
-        dag_id, run_id = request.args.get("dag_id", ""), request.args.get("run_id", "")
-        remove = "remove" in request.form
-        if remove and not permissions.may_remove(current_user(), dag_id):
-            raise Forbidden(DENIED)
-        try:
-            report = stopping.stop_run(dag_id, run_id, user=user_name(), remove=remove)
-        except RunsError as error:
-            if not wants_json():
-                raise
-            text = "\n".join([error.message, *(str(problem) for problem in error.problems)])
-            return answer_json({"detail": text}, error.status)
-        if wants_json():
-            return answer_json(report.as_json())
-        if remove:
-            return redirect(url_for("RunsView.index", dag_id=dag_id))
-        return redirect(url_for("RunsView.show", dag_id=dag_id, run_id=run_id))
-
     def _context(self, dag_id: str, run_id: str) -> dict[str, Any]:
         run = inspection.get_run(dag_id, run_id)
         user = current_user()
@@ -85,7 +65,8 @@ class RunsView(CwlView):
             "files": outputs.output_tree(dag_id, run_id) if run.outputs else [],
             "values": _values(run.outputs),
             "files_url": _files_url(dag_id, run_id),
-            "why_not_stop": _why_not_stop(run, permissions.may_stop(user, dag_id)),
+            **stop_context([run.summary]),
+            "is_stopping": stopping.progress(dag_id, run_id) is not None,
             "may_trigger": permissions.may_trigger(user, dag_id),
             "action": ActionForm(),
         }
@@ -93,13 +74,6 @@ class RunsView(CwlView):
 
 def _files_url(dag_id: str, run_id: str) -> str:
     return f"{app_root()}/cwl/api/v1/workflows/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}/files"
-
-
-def _why_not_stop(run: RunDetail, allowed: bool) -> str | None:
-    """Return why the button can't be used, or None if it can."""
-    if run.summary.has_ended:
-        return "The run has ended."
-    return None if allowed else DENIED
 
 
 def _values(found: dict[str, Any] | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 from test_browser import browser as chromium  # noqa: F401 - a fixture
 from werkzeug.serving import make_server
 
@@ -31,7 +31,7 @@ def open_page(
 ) -> Iterator[Callable[..., Page]]:
     """Open a page as a user of a role: ``open_page(path, role="admin", **context)``.
 
-    At the end of the test: nothing on the console, nothing asked of another host.
+    At the end of the test: nothing on the console but what is ``expected``, nothing asked of another host.
     """
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
@@ -39,13 +39,17 @@ def open_page(
     contexts = []
     complaints: list[str] = []
 
-    def opened(path: str, role: str = "admin", **options: Any) -> Page:
+    def opened(path: str, role: str = "admin", expected: str | None = None, **options: Any) -> Page:
+        def heard(message: ConsoleMessage) -> None:
+            if message.type == "error" and not (expected and expected in message.text):
+                complaints.append(message.text)
+
         token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=f"the-{role}", role=role))
         context = chromium.new_context(**options)
         contexts.append(context)
         context.add_cookies([{"name": "_token", "value": token, "url": address}])
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("console", heard)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "request", lambda sent: None if sent.url.startswith((address, "data:")) else complaints.append(sent.url)
