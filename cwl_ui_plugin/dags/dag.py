@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.sdk import DAG, TaskGroup
+from airflow.sdk.definitions.timetables.simple import NullTimetable
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.plan import Plan, Step
@@ -57,7 +57,7 @@ class CWLDAG(DAG):
         found = version or _document_of_file(workflow, calling_file, dag_id)
         plan = found.plan
         settings: dict[str, Any] = {
-            "schedule": None,
+            "schedule": NullTimetable(),  # as None, which makes Airflow import its cron timetables
             "catchup": False,
             "is_paused_upon_creation": False,
             "description": plan.label,
@@ -71,8 +71,7 @@ class CWLDAG(DAG):
         _add_tasks(self, plan, Document(compiled=found.folder, source=found.source))
 
 
-@dataclass(frozen=True)
-class _StepTasks:
+class _StepTasks(NamedTuple):
     """The tasks of one step: the first, and the last, which has the step's values."""
 
     first: Any

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -19,21 +18,19 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import CwlError, StepError
 from cwl_ui_plugin.cwl.plan import Step, read_plan
-from cwl_ui_plugin.cwl.processes import MARK_VARIABLE
-from cwl_ui_plugin.dags import names, run_folder
-from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.xcom_values import packed, unpacked
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from cwl_ui_plugin.cwl.execution import RunSettings, StepResult, Values
+    from cwl_ui_plugin.dags.run_folder import TaskTry
 
 LOGGED_CHARACTERS = 20_000
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """A compiled document on disk: ``compiled`` has plan.json and the pieces, ``source`` the uploaded files."""
 
     compiled: Path
@@ -41,17 +38,27 @@ class Document:
 
 
 class _CwlOperator(BaseOperator):
-    """What the tasks have in common: the document, the run's folder, and how errors leave the task."""
+    """What the tasks have in common: the document, the run's folder, and how errors leave the task.
 
-    def __init__(self, *, document: Document, **kwargs: Any) -> None:
+    ``sources`` are the tasks that the values come from which this one reads; ``step`` is there for the tasks of a
+    step. One constructor serves all kinds, as Airflow makes each further one of a class cost as much as its own.
+    """
+
+    def __init__(
+        self, *, document: Document, sources: Sequence[str] = (), step: Step | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.document = document
+        self.source_tasks = tuple(sources)
+        if step is not None:
+            self.step = step
         self._running: TaskTry | None = None
 
     def run_settings(self, task: TaskTry, image: str | None = None) -> RunSettings:
         """Return how ``cwl.execution`` is to run this task; container engines are asked only if there is an image."""
         from cwl_ui_plugin.cwl.containers import NONE, detect_engine
         from cwl_ui_plugin.cwl.execution import RunSettings
+        from cwl_ui_plugin.dags import run_folder
 
         return RunSettings(
             engine=detect_engine(config.container_engine()) if image else NONE,
@@ -76,6 +83,9 @@ class _CwlOperator(BaseOperator):
     @contextmanager
     def leased(self, context: Context) -> Iterator[TaskTry]:
         """Hold this try's lease while it may have processes; its folder is there then."""
+        from cwl_ui_plugin.cwl.processes import MARK_VARIABLE
+        from cwl_ui_plugin.dags import run_folder
+
         self._running = task = _task_try(context)
         try:
             with run_folder.lease(task, config.number("stop_grace")):
@@ -88,6 +98,8 @@ class _CwlOperator(BaseOperator):
     def on_kill(self) -> None:
         """End every process of this task; Airflow kills the task's own group 5 seconds later."""
         if self._running:
+            from cwl_ui_plugin.dags import run_folder
+
             run_folder.give_back(self._running, min(config.number("stop_grace"), 3))
 
 
@@ -100,6 +112,7 @@ class CwlDispatchOperator(_CwlOperator):
         """Return the values of the workflow's inputs."""
         from cwl_ui_plugin.cwl import execution
         from cwl_ui_plugin.cwl.jobs import FileRules, check_job
+        from cwl_ui_plugin.dags import run_folder
         from cwl_ui_plugin.dags.conf import read_conf
 
         with self.reported(context):
@@ -120,12 +133,7 @@ class CwlDispatchOperator(_CwlOperator):
 
 
 class _StepOperator(_CwlOperator):
-    """What the tasks of a step have in common: the step, and the tasks that its sources come from."""
-
-    def __init__(self, *, step: Step, sources: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.step = step
-        self.source_tasks = tuple(sources)
+    """What the tasks of a step have in common."""
 
     def source_values(self, context: Context) -> Values:
         """Return the values that the step reads; skip the task if it is in a subworkflow that is skipped."""
@@ -287,13 +295,10 @@ class CwlGatherOperator(_CwlOperator):
 
     ui_color = "#e8f0fa"
 
-    def __init__(self, *, sources: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.source_tasks = tuple(sources)
-
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the CWL output object, with absolute locations."""
         from cwl_ui_plugin.cwl import execution
+        from cwl_ui_plugin.dags import run_folder
         from cwl_ui_plugin.dags.conf import read_conf
 
         values = _pull_values(context["ti"], self.source_tasks)
@@ -332,6 +337,8 @@ def batches(labels: Sequence[str], most: int) -> list[dict[str, Any]]:
 
 
 def _task_try(context: Context) -> TaskTry:
+    from cwl_ui_plugin.dags.run_folder import TaskTry
+
     ti = context["ti"]
     return TaskTry(
         dag_id=ti.dag_id,

@@ -19,6 +19,7 @@ _DAG_FILES_MODULE = "cwl_ui_plugin.dags.stored"
 _OWN_MODULES = (
     "cwl_ui_plugin.dags.bundle",
     "cwl_ui_plugin.dags.conf",
+    "cwl_ui_plugin.dags.run_folder",
     _DAG_FILES_MODULE,
     "cwl_ui_plugin.cwl.jobs",
     "cwl_ui_plugin.cwl.nesting",

@@ -19,9 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl.compile_process import compile_in_process
 from cwl_ui_plugin.cwl.errors import DocumentError
-from cwl_ui_plugin.library.closure import TooManyFiles, closure, common_folder
 from cwl_ui_plugin.library.store import SOURCE_FOLDER, StoredVersion, digest_of, write_text
 
 
@@ -66,6 +64,8 @@ def _state(path: str) -> list[int]:
 
 
 def _compile(document: Path, root: Path) -> dict[str, Any]:
+    from cwl_ui_plugin.library.closure import TooManyFiles, closure, common_folder
+
     try:
         files = closure(document)
     except TooManyFiles as error:
@@ -89,6 +89,8 @@ def _compile(document: Path, root: Path) -> dict[str, Any]:
 
 
 def _compile_staged(staging: Path, main: str, target: Path) -> None:
+    from cwl_ui_plugin.cwl.compile_process import compile_in_process
+
     compiled = staging / "compiled"
     compile_in_process(
         staging / SOURCE_FOLDER,
