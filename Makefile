@@ -21,6 +21,7 @@ $(STAMP): setup.cfg constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip<27" "setuptools>=68,<85" wheel
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[celery,test]"
+	$(BIN)/python -m compileall -q cwl_ui_plugin
 	touch $@
 
 demo: $(STAMP)  ## run a real workflow, signed and reported; DEMO_EXIT=1 stops the server at the end

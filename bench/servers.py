@@ -147,7 +147,8 @@ def _database(name: str) -> Iterator[dict[str, str]]:
 @contextmanager
 def _started(home: Path, settings: dict[str, str]) -> Iterator[Server]:
     ready, log = home.with_suffix(".ready.json"), home.with_suffix(".log")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
+    left_out = ("AIRFLOW", "PYTHONDONTWRITEBYTECODE")  # an installed plugin is compiled
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
     environment[SETTINGS] = json.dumps(settings)
     command = [sys.executable, __file__, "standalone", "--port", "0", "--home", str(home)]
     command += ["--ready-file", str(ready), "--input-root", "/"]

@@ -1,7 +1,8 @@
-"""Node.js for CWL's expressions, from the Python package that ships it: no system package is needed.
+"""JavaScript for CWL's expressions, from Python packages that ship it: no system package is needed.
 
-cwl_utils looks for ``nodejs`` on the PATH and starts it three times at the first expression. This engine starts the
-shipped one once, and leaves the PATH, which every tool inherits, as it is.
+Most expressions are evaluated in this process, the others by Node.js. cwl_utils looks for ``nodejs`` on the PATH and
+starts it three times at the first expression. This engine starts the shipped one once, and leaves the PATH, which every
+tool inherits, as it is.
 """
 
 from __future__ import annotations
@@ -9,19 +10,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from cwl_utils import sandboxjs
-from cwl_utils.sandboxjs import NodeJSEngine
+from cwl_utils.sandboxjs import NodeJSEngine, default_timeout
 
+from cwl_ui_plugin.cwl import quick_javascript
 from cwl_ui_plugin.cwl.errors import StepError
 
-_PROGRAM = "cwlNodeEngine.js"
-"""The program of cwl_utils that evaluates expressions."""
 _OPTIONS = ("--v8-pool-size=0",)
 """Without threads of its own it boots sooner; expressions are small."""
 
@@ -32,21 +31,25 @@ class ShippedNodeEngine(NodeJSEngine):
     localdata: Any = SimpleNamespace()
     _lock = threading.RLock()
 
-    def start(self) -> None:
-        """Start Node.js for the expressions to come, and do not wait until it is up."""
-        with self._lock:
-            running = self.localdata.__dict__.setdefault("procs", {})
-            if running.get(_PROGRAM) is None or running[_PROGRAM].poll() is not None:
-                running[_PROGRAM] = self.new_js_proc(files("cwl_utils").joinpath(_PROGRAM).read_text("utf-8"))
-
-    def exec_js_process(self, *args: Any, **kwargs: Any) -> tuple[int, str, str]:
-        """Evaluate an expression; the threads of the elements of a scattered step take turns.
+    def exec_js_process(
+        self,
+        js_text: str,
+        timeout: float = default_timeout,
+        js_console: bool = False,
+        context: str | None = None,
+        *more: Any,
+        **options: Any,
+    ) -> tuple[int, str, str]:
+        """Evaluate an expression; the threads of the elements of a scattered step take turns with Node.js.
 
         The exit code is always 0: cwl_utils words a failure after it, and whether it sees the code of a Node.js that
         it has just killed is a race. Without an output the expression has failed.
         """
+        found = None if js_console or context is not None else quick_javascript.evaluate(js_text)
+        if found is not None:
+            return 0, found, ""
         with self._lock:
-            code, stdout, stderr = super().exec_js_process(*args, **kwargs)
+            code, stdout, stderr = super().exec_js_process(js_text, timeout, js_console, context, *more, **options)
             if code or not stdout:
                 self.end()
                 return 0, "", stderr
@@ -76,14 +79,6 @@ def use_shipped_node() -> None:
     """Let expressions be evaluated by the shipped Node.js."""
     if not isinstance(sandboxjs.get_js_engine(), ShippedNodeEngine):
         sandboxjs.set_js_engine(ShippedNodeEngine())
-
-
-def start_node() -> None:
-    """Let Node.js boot while something else is done; it takes longer than most steps need to get ready."""
-    use_shipped_node()
-    engine = sandboxjs.get_js_engine()
-    if isinstance(engine, ShippedNodeEngine):
-        engine.start()
 
 
 def end_node() -> None:

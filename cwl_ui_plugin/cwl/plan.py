@@ -95,8 +95,6 @@ class Step:
     """The full ids that the outputs of that subworkflow are made from."""
     resources: dict[str, Any] = field(default_factory=dict)
     """What its ResourceRequirement asks for at least: ``{"cores", "ram"}``, each a number or an expression."""
-    javascript: bool = False
-    """Whether it evaluates JavaScript."""
     resource_inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Where inputs that such an expression may name come from: ``{name: {"input": of the job, "default": value}}``."""
 

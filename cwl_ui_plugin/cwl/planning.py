@@ -15,7 +15,6 @@ from cwltool.utils import aslist
 from cwltool.workflow import Workflow
 
 from cwl_ui_plugin.cwl.errors import DocumentError
-from cwl_ui_plugin.cwl.expressions import uses_javascript
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
 from cwl_ui_plugin.cwl.requirements import needs_a_job
 from cwl_ui_plugin.cwl.secrets import secret_inputs
@@ -178,7 +177,6 @@ def _step(
         needs_container=_needs_container(tool),
         steps=_steps(tool, _passed_on(tool, inputs), f"{piece}.", f"{task_id}.") if has_tasks_of_its_own(step) else (),
         output_sources=_output_sources(tool) if isinstance(tool, Workflow) else (),
-        javascript=uses_javascript(tool, step.tool, step.requirements),
         resources=resources,
         resource_inputs=inputs if needs_a_job(resources) else {},
     )
@@ -206,7 +204,6 @@ def _tool_step(process: Process, main: str) -> Step:
         outputs=tuple(shortname(item["id"]) for item in process.tool["outputs"]),
         container=_image(process),
         needs_container=_needs_container(process),
-        javascript=uses_javascript(process),
         resources=(resources := _resources(process)),
         resource_inputs=_by_short_name(_inputs_of_job(process)) if needs_a_job(resources) else {},
     )

@@ -150,11 +150,7 @@ class _StepOperator(_CwlOperator):
     @contextmanager
     def running(self, context: Context) -> Iterator[tuple[TaskTry, RunSettings]]:
         """Have a folder and a lease for commands; write what they print to the task's log."""
-        from cwl_ui_plugin.cwl import javascript
-
         with self.reported(context), self.leased(context) as task:
-            if self.step.javascript:
-                javascript.start_node()
             try:
                 yield task, self.run_settings(task, self.step.container)
             finally:

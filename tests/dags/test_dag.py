@@ -40,7 +40,7 @@ def test_the_dag_can_be_triggered_at_once_and_tells_what_it_is(add: Add) -> None
     dag = CWLDAG("wf", version=version, tags=["mine"])
 
     assert dag.is_paused_upon_creation is False
-    assert dag.schedule is None
+    assert not dag.timetable.can_be_scheduled
     assert dag.tags == {"cwl", "mine"}
     assert dag.description == "one"
     assert version.digest in (dag.doc_md or "")
