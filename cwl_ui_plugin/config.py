@@ -154,7 +154,8 @@ OPTIONS: tuple[Option, ...] = (
         "100",
         "integer",
         "Most task instances of a scattered step. With more elements, each task instance runs a batch of them side "
-        "by side, and there are twice as many batches as [core] parallelism. Never more than [core] max_map_length.",
+        "by side: at most 250, as long as this many task instances are enough for that. Never more than [core] "
+        "max_map_length.",
     ),
     Option(
         "pool",

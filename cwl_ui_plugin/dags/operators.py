@@ -5,6 +5,7 @@ A worker of Airflow 3 has no database: values travel as XComs, errors too (key `
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from cwl_ui_plugin.dags.run_folder import TaskTry
 
 LOGGED_CHARACTERS = 20_000
+LARGEST_BATCH = 250
+"""Elements; cwltool's executor takes longer for each the more it has, and a retry begins a batch anew."""
 
 
 class Document(NamedTuple):
@@ -315,7 +318,8 @@ def most_batches(count: int) -> int:
     that take longer than others.
     """
     most = config.scatter_max_tasks()
-    return most if count <= most else min(most, 2 * config.parallelism())
+    wanted = max(2 * config.parallelism(), math.ceil(count / LARGEST_BATCH))
+    return most if count <= most else min(most, wanted)
 
 
 def batches(labels: Sequence[str], most: int) -> list[dict[str, Any]]:

@@ -66,7 +66,7 @@ def test_elements_are_divided_into_even_batches(count: int, most: int, expected:
     assert expected is None or [(batch["first"], batch["last"], batch["label"]) for batch in made] == expected
 
 
-@pytest.mark.parametrize(("count", "tasks"), [(5, 20), (20, 20), (21, 8), (10_000, 8)])
+@pytest.mark.parametrize(("count", "tasks"), [(5, 20), (20, 20), (21, 8), (2_001, 9), (10_000, 20)])
 def test_many_elements_get_as_many_batches_as_keep_the_workers_busy(
     monkeypatch: pytest.MonkeyPatch, count: int, tasks: int
 ) -> None:
