@@ -10,7 +10,7 @@ CONTAINER_PACKAGES := podman runc busybox-static
 PYTEST_ARGS ?=
 SUITE ?= tests/conformance
 BENCH_ARGS ?=
-BENCH_TOPICS := parsing execute chain peers scatter memory trigger
+BENCH_TOPICS := parsing execute chain peers scatter memory trigger pages_runs
 
 .PHONY: help demo test lint format unit conformance bench system-packages screenshots clean
 

@@ -217,6 +217,12 @@ OPTIONS: tuple[Option, ...] = (
         "How many days the intermediate files of a run that failed are kept, so that its failed tasks can be cleared "
         "and go on. Those of a run that succeeded or was stopped are removed at once.",
     ),
+    Option(
+        "keep_logs_days",
+        "30",
+        "float",
+        "How many days it is kept what the commands of a run that succeeded printed and used, for its page.",
+    ),
     Option("stop_grace", "5", "float", "Seconds that a command gets between SIGTERM and SIGKILL."),
 )
 

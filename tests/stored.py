@@ -181,6 +181,22 @@ def push(dag_id: str, run_id: str, task_id: str, key: str, value: Any) -> None:
 
 
 @pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """The SQL statements that were sent, COMMIT and the like not counted."""
+    from airflow import settings
+    from sqlalchemy import event
+
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    event.listen(settings.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(settings.engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
 def airflow() -> Any:
     """What tasks and the scheduler write into Airflow's database."""
 

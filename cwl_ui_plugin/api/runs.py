@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Depends, Path, Query
+from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel
 
 from cwl_ui_plugin.api.experimental import with_signature
@@ -16,7 +18,8 @@ from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_objec
 from cwl_ui_plugin.api.workflows import LARGEST_OFFSET, UNTRUSTED
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.runs import inspection, outputs, stopping, triggering
+from cwl_ui_plugin.runs import inspection, logs, outputs, previews, stopping, triggering
+from cwl_ui_plugin.runs.archives import zip_stream
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound, NotVerified
 from cwl_ui_plugin.runs.models import OutputFile, RunSummary, StopReport
 from cwl_ui_plugin.runs.signing import reason
@@ -24,6 +27,12 @@ from cwl_ui_plugin.signing.errors import SigningError
 
 router = APIRouter(tags=["runs"])
 _READERS = [allow_dag(permissions.may_read)]
+SHOWN = {
+    **UNTRUSTED,
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "frame-ancestors 'self'",
+}
+"""Headers for what a browser may show itself: no scripts, no requests, and an origin of its own."""
 _FIELDS = ("run_id", "job", "conf", SIGNATURE)
 _BINARY: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 _FILE: Responses = {
@@ -138,11 +147,62 @@ def list_files(dag_id: str, run_id: str) -> Any:
     responses=_FILE,
     dependencies=_READERS,
 )
-def get_file(dag_id: str, run_id: str, path: str) -> FileResponse:
-    """Download an output file, or a range of it."""
+def get_file(dag_id: str, run_id: str, path: str, inline: bool = False) -> FileResponse:
+    """Download an output file, or a range of it; `inline`: a browser may show it, without scripts."""
     found = outputs.output_path(dag_id, run_id, path)
-    name = found.name.encode("utf-8", "replace").decode()
-    return FileResponse(found, filename=name, content_disposition_type="attachment", headers=UNTRUSTED)
+    media_type = previews.MEDIA_TYPES.get(found.suffix.lower(), "application/octet-stream")
+    is_shown = inline and found.suffix.lower() in previews.MEDIA_TYPES
+    return FileResponse(
+        found,
+        filename=_sendable(found.name),
+        media_type=media_type,
+        content_disposition_type="inline" if is_shown else "attachment",
+        headers=SHOWN if is_shown else UNTRUSTED,
+    )
+
+
+@router.get(
+    "/workflows/{dag_id}/runs/{run_id}/zip",
+    response_class=StreamingResponse,
+    responses={200: {"description": "The zip", **_BINARY}, **failing_file(404)},
+    dependencies=_READERS,
+)
+def get_zip(dag_id: str, run_id: str, path: str | None = None) -> StreamingResponse:
+    """Download all outputs of a run, or a folder among them, as a zip that is made while it is sent."""
+    entries = outputs.archive_entries(dag_id, run_id, path)
+    name = f"{PurePosixPath(path).name}.zip" if path else f"{run_id}.zip"
+    headers = {**UNTRUSTED, "Content-Disposition": _attachment(name)}
+    return StreamingResponse(zip_stream(entries), media_type="application/zip", headers=headers)
+
+
+@router.get(
+    "/workflows/{dag_id}/runs/{run_id}/logs/{task_id}/{map_index}/{try_number}/{stream}",
+    response_class=StreamingResponse,
+    responses={200: {"description": "What the command has printed until now", **_BINARY}, **failing_file(404)},
+    dependencies=_READERS,
+)
+def get_log(
+    dag_id: str,
+    run_id: str,
+    task_id: str,
+    map_index: Annotated[int, Path(ge=-1, le=LARGEST_OFFSET)],
+    try_number: Annotated[int, Path(ge=0, le=LARGEST_OFFSET)],
+    stream: Literal["stdout", "stderr"],
+) -> StreamingResponse:
+    """Download what the command of a task has printed; `map_index` is -1 for a step that is not scattered."""
+    size, content = logs.stream_log(logs.find_try(dag_id, run_id, task_id, map_index, try_number), stream)
+    name = f"{task_id}.{stream}.txt" if map_index < 0 else f"{task_id}.{map_index}.{stream}.txt"
+    headers = {**UNTRUSTED, "Content-Disposition": _attachment(name), "Content-Length": str(size)}
+    return StreamingResponse(content, media_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _attachment(name: str) -> str:
+    return f"attachment; filename*=UTF-8''{quote(_sendable(name), safe='')}"
+
+
+def _sendable(name: str) -> str:
+    """Return a name as headers can have it: names on the disk need not be Unicode."""
+    return name.encode("utf-8", "replace").decode()
 
 
 @router.post(

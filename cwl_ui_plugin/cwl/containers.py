@@ -69,14 +69,14 @@ def end_containers(folder: Path, mark: str) -> list[str]:
         engine = (folder / ENGINE_FILE).read_text(encoding="utf-8").strip()
     except OSError:
         return []
-    cid_files = {path: path.read_text(encoding="utf-8", errors="replace").strip() for path in _cid_files(folder)}
-    for container in {*cid_files.values(), *_labelled(engine, mark)} - {""}:
+    containers = {path: path.read_text(encoding="utf-8", errors="replace").strip() for path in cid_files(folder)}
+    for container in {*containers.values(), *_labelled(engine, mark)} - {""}:
         remove(engine, container)
     there = _listed(engine, "ps", "--all", "--quiet", "--no-trunc")
-    for path, container in cid_files.items():
+    for path, container in containers.items():
         if there is not None and container not in there:
             path.unlink(missing_ok=True)
-    left = {*cid_files.values()} - {""} if there is None else {*cid_files.values()} & there
+    left = {*containers.values()} - {""} if there is None else {*containers.values()} & there
     return [f"container {container[:12]} ({engine})" for container in sorted(left | set(_labelled(engine, mark)))]
 
 
@@ -87,7 +87,8 @@ def remove(engine: str, container: str) -> None:
         _ask(engine, *words, seconds=END_SECONDS)
 
 
-def _cid_files(folder: Path) -> list[Path]:
+def cid_files(folder: Path) -> list[Path]:
+    """Return the files in which the engine's clients have written the ids of a task's containers."""
     return sorted(folder.glob(f"{CID_PREFIX}-*.cid"))
 
 

@@ -66,13 +66,20 @@ class StepError(CwlError):
     """A step ended badly.
 
     ``kind`` is cwltool's word (``permanentFail`` or ``temporaryFail``), ``stderr`` the end of the command's
-    standard error, ``exit_code`` the command's, where one ran.
+    standard error, ``exit_code`` and ``command`` the command's, where one ran.
     """
 
     def __init__(
-        self, message: str, *, kind: str = "permanentFail", stderr: str = "", exit_code: int | None = None
+        self,
+        message: str,
+        *,
+        kind: str = "permanentFail",
+        stderr: str = "",
+        exit_code: int | None = None,
+        command: list[str] | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.stderr = stderr
         self.exit_code = exit_code
+        self.command = command

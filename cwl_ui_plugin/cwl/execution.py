@@ -50,6 +50,7 @@ from cwl_ui_plugin.cwl.plan import END_PIECE, START_PIECE, Step, read_piece, rea
 from cwl_ui_plugin.cwl.problems import problems_of
 from cwl_ui_plugin.cwl.processes import MARK_VARIABLE, SERVER_VARIABLE
 from cwl_ui_plugin.cwl.recording import Recorder
+from cwl_ui_plugin.cwl.sampling import sampling
 from cwl_ui_plugin.cwl.shortcuts import take_shortcuts
 
 Values = dict[str, list[Any]]
@@ -219,7 +220,7 @@ def run_process(
     recorder = Recorder(work.folder)
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
-        with ending_badly(work.step, work.source, recorder), recorder.listening(process):
+        with ending_badly(work.step, work.source, recorder), recorder.listening(process), sampling(work.folder):
             executor.run_jobs(process, order, cwltool_logger, run_context(work.folder, work.settings, toplevel))
     finally:
         javascript.end_node()
@@ -317,7 +318,11 @@ def _failure(step: Step, recorder: Recorder, error: Exception | None, status: st
         )
     elif not isinstance(error, UnsupportedRequirement):
         return StepError(
-            f"Step {step.id}: {message}", kind=status, stderr=recorder.stderr_end(), exit_code=recorder.exit_code
+            f"Step {step.id}: {message}",
+            kind=status,
+            stderr=recorder.stderr_end(),
+            exit_code=recorder.exit_code,
+            command=recorder.command,
         )
     return StepError(f"Step {step.id}: {message}", kind="unsupported")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from cwl_ui_plugin.cwl.container_jobs import prepare_job
 from cwl_ui_plugin.cwl.disk import check_disk, full_disk
 from cwl_ui_plugin.cwl.time_limits import TimeLimit
 
+COMMAND = "command.json"
+"""In the folder of a task: the command that it started last."""
 SHOWN_BYTES = 4000
 MOST_COMPLAINTS = 3
 # cwltool says these of every failed step, or of every container; they tell nothing.
@@ -96,6 +98,7 @@ class Recorder(logging.Handler):
         def watched_run(context: Any, *args: Any) -> None:
             check_disk(job, self.folder)
             prepare_job(job, context, self.folder)
+            _note_command(self.folder, job)
             context = context.copy()
             context.default_stdout = (self.folder / "stdout.log").open("ab")
             context.default_stderr = (self.folder / "stderr.log").open("ab")
@@ -117,6 +120,12 @@ class Recorder(logging.Handler):
 
         job.run = watched_run
         job.collect_outputs = watched_collect
+
+
+def _note_command(folder: Path, job: Any) -> None:
+    """Let the command be seen while it runs."""
+    with suppress(OSError):
+        (folder / COMMAND).write_text(json.dumps([str(word) for word in job.command_line]), encoding="utf-8")
 
 
 def _end_of(path: Path) -> str:

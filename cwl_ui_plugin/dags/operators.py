@@ -307,6 +307,7 @@ class CwlGatherOperator(_CwlOperator):
             folder = conf.output_folder or config.outputs_folder() / run.dag_id / run.run_id
             with self.leased(context):
                 outputs = execution.finish(self.document.compiled, self.document.source, values, folder)
+        run_folder.keep_logs(run.dag_id, run.run_id)
         run_folder.remove_run_tmp(run.dag_id, run.run_id)
         return dict(packed(outputs))
 
@@ -369,6 +370,7 @@ def _push_error(context: Context, error: CwlError) -> None:
             "kind": getattr(error, "kind", "permanentFail"),
             "exit_code": getattr(error, "exit_code", None),
             "stderr": error.stderr if isinstance(error, StepError) else "",
+            "command": error.command if isinstance(error, StepError) else None,
         },
     )
 

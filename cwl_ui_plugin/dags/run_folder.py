@@ -4,6 +4,7 @@
 
     <tmp_folder>/<dag_id>/<run_id>/<task_id>/<map_index>/<try_number>/   one try of one task
     <tmp_folder>/<dag_id>/<run_id>/leases/<task_id>.<map_index>.<try_number>.json
+    <tmp_folder>/.logs/<dag_id>/<run_id>/<task_id>/<map_index>/<try_number>/   what is kept after the run
 
 A lease is written before a task starts a command, and removed when no process with the task's mark is left.
 """
@@ -27,7 +28,10 @@ from cwl_ui_plugin.dags.machine import is_alive, this_host, this_machine
 LEASES = "leases"
 FAILED = "failed"
 """In the folder of a try: it failed, and nothing refers to its files."""
-_LOGS = ("stdout.log", "stderr.log", FAILED)
+LOGS = ("stdout.log", "stderr.log", "usage.txt")
+"""What is kept of a try: what its commands printed, and what they used."""
+_KEPT_LOGS = ".logs"
+LARGEST_KEPT_LOG = 64 * config.MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,37 @@ def place_run_tmp(dag_id: str, run_id: str, tmp_folder: Path | None) -> None:
         link.symlink_to(target, target_is_directory=True)
 
 
+def kept_logs(dag_id: str, run_id: str) -> Path:
+    """Return the folder with what is kept of a run that has succeeded; it has the folders of the tries."""
+    return config.tmp_folder() / _KEPT_LOGS / dag_id / run_id
+
+
+def runs_with_kept_logs() -> Iterator[Path]:
+    """Yield the folders that :func:`kept_logs` names."""
+    yield from (config.tmp_folder() / _KEPT_LOGS).glob("*/*")
+
+
+def keep_logs(dag_id: str, run_id: str) -> None:
+    """Save what the commands of a run printed before its intermediate files are removed; of long logs the end."""
+    place, kept = run_tmp(dag_id, run_id).resolve(), kept_logs(dag_id, run_id)
+    for path in place.glob("*/*/*/*"):
+        if path.name in LOGS and not path.is_symlink() and (size := path.stat().st_size):
+            target = kept / path.relative_to(place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if size > LARGEST_KEPT_LOG:
+                _copy_end(path, target, size)
+            else:
+                shutil.move(path, target)
+
+
+def _copy_end(path: Path, target: Path, size: int) -> None:
+    left_out = size - LARGEST_KEPT_LOG
+    with path.open("rb") as source, target.open("wb") as copy:
+        copy.write(f"(the first {left_out} bytes were not kept)\n".encode())
+        source.seek(left_out)
+        shutil.copyfileobj(source, copy)
+
+
 def remove_run_tmp(dag_id: str, run_id: str) -> None:
     """Remove the intermediate files of a run, wherever it chose to keep them."""
     place = run_tmp(dag_id, run_id)
@@ -199,7 +234,7 @@ def _empty(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
-        elif path.name not in _LOGS:
+        elif path.name not in (*LOGS, FAILED):
             path.unlink(missing_ok=True)
 
 

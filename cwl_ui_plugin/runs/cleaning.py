@@ -7,9 +7,11 @@ kept for a while, so that a cleared task can go on from them.
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
 from cwl_ui_plugin import config
@@ -18,6 +20,7 @@ from cwl_ui_plugin.dags.janitor import end_abandoned
 
 log = logging.getLogger(__name__)
 ROUND_SECONDS = 20.0
+LOGS_ROUND_SECONDS = 3600.0
 _ASKED_AT_ONCE = 200
 Run = tuple[str, str]
 
@@ -26,7 +29,7 @@ class CleaningRound:
     """A round that cleans in a thread of its own, every :data:`ROUND_SECONDS`: the loop has to go on."""
 
     def __init__(self) -> None:
-        self._due = 0.0
+        self._due = self._logs_due = 0.0
         self._thread: threading.Thread | None = None
 
     def __call__(self) -> None:
@@ -34,16 +37,29 @@ class CleaningRound:
         if time.monotonic() < self._due or (self._thread and self._thread.is_alive()):
             return
         self._due = time.monotonic() + ROUND_SECONDS
-        self._thread = threading.Thread(target=_clean, name="cwl-cleaning", daemon=True)
+        tasks = [_clean]
+        if time.monotonic() >= self._logs_due:
+            self._logs_due = time.monotonic() + LOGS_ROUND_SECONDS
+            tasks.append(_clean_logs)
+        self._thread = threading.Thread(target=_try_all, args=(tasks,), name="cwl-cleaning", daemon=True)
         self._thread.start()
 
 
-def _clean() -> None:
+def _try_all(tasks: list[Callable[[], None]]) -> None:
     try:
-        end_abandoned()
-        remove_expired(config.number("keep_failed_days"))
+        for task in tasks:
+            task()
     except Exception:
         log.exception("Cleaning up after runs failed; it is tried again")
+
+
+def _clean() -> None:
+    end_abandoned()
+    remove_expired(config.number("keep_failed_days"))
+
+
+def _clean_logs() -> None:
+    remove_old_logs(config.number("keep_logs_days"))
 
 
 def remove_expired(days: float) -> int:
@@ -54,6 +70,18 @@ def remove_expired(days: float) -> int:
         if not run_folder.leases(dag_id, run_id):
             run_folder.remove_run_tmp(dag_id, run_id)
             removed += 1
+    return removed
+
+
+def remove_old_logs(days: float) -> int:
+    """Remove what is kept of runs that succeeded ``days`` ago; return of how many."""
+    limit = time.time() - days * 86_400
+    removed = 0
+    for folder in run_folder.runs_with_kept_logs():
+        with suppress(FileNotFoundError):  # another API server removes, too
+            if folder.stat().st_mtime <= limit:
+                shutil.rmtree(folder, ignore_errors=True)
+                removed += 1
     return removed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin.dags.conf import SIGNATURE
@@ -18,7 +19,7 @@ from cwl_ui_plugin.dags.names import (
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
-from cwl_ui_plugin.runs.models import Page, RunDetail, RunSummary, StepState, iso
+from cwl_ui_plugin.runs.models import Page, RunDetail, RunFilter, RunStamp, RunSummary, StepState, iso
 from cwl_ui_plugin.runs.signing import signature_of
 from cwl_ui_plugin.runs.workflows import cwl_dag_ids, open_store, stored_version
 
@@ -36,7 +37,12 @@ _NO_STATUS = "no_status"
 
 
 def list_runs(
-    dag_ids: Iterable[str] | None = None, *, state: str | None = None, limit: int = 50, offset: int = 0
+    dag_ids: Iterable[str] | None = None,
+    *,
+    state: str | None = None,
+    wanted: RunFilter | None = None,
+    limit: int = 50,
+    offset: int = 0,
 ) -> Page[RunSummary]:
     """Return runs of the CWL Dags among ``dag_ids`` (None: all), newest first; raise :class:`BadRequest`."""
     from airflow.models.dagrun import DagRun
@@ -44,11 +50,7 @@ def list_runs(
     from sqlalchemy import func, select
     from sqlalchemy.orm import load_only, noload
 
-    if state and state not in STATES:
-        raise BadRequest(f"{state!r} is no state of a run; use one of {', '.join(STATES)}.")
-    where: list[Any] = [DagRun.dag_id.in_(cwl_dag_ids(dag_ids))]
-    if state:
-        where.append(DagRun.state == state)
+    where = [DagRun.dag_id.in_(cwl_dag_ids(dag_ids)), *_conditions(wanted or RunFilter(state=state))]
     columns = (
         DagRun.dag_id,
         DagRun.run_id,
@@ -66,6 +68,46 @@ def list_runs(
         progress = _progress(session, runs)
         items = tuple(_summary(run, progress.get((run.dag_id, run.run_id), 0)) for run in runs)
     return Page(items, total)
+
+
+def _conditions(wanted: RunFilter) -> Iterator[Any]:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import or_
+
+    if wanted.state:
+        if wanted.state not in STATES:
+            raise BadRequest(f"{wanted.state!r} is no state of a run; use one of {', '.join(STATES)}.")
+        yield DagRun.state == wanted.state
+    for word in wanted.text.split():
+        yield or_(DagRun.run_id.icontains(word, autoescape=True), DagRun.dag_id.icontains(word, autoescape=True))
+    if wanted.user:
+        yield DagRun.triggering_user_name.icontains(wanted.user, autoescape=True)
+    if wanted.since:
+        yield DagRun.queued_at >= wanted.since
+    if wanted.until:
+        yield DagRun.queued_at < wanted.until
+
+
+def run_stamp(dag_id: str, run_id: str) -> RunStamp:
+    """Return whether there may be something new to see of a run, without looking at it; raise :class:`NotFound`."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+
+    task = TaskInstance
+    query = (
+        select(task.state, func.count(), func.max(task.start_date), func.max(task.end_date), func.sum(task.try_number))
+        .where(task.dag_id == dag_id, task.run_id == run_id)
+        .group_by(task.state)
+        .order_by(task.state)
+    )
+    with create_session(scoped=False) as session:
+        run = find_run(session, dag_id, run_id)
+        seen = [str(value) for value in (run.id, run.state, run.start_date, run.end_date, run.note)]
+        text = "|".join([*seen, *(str(tuple(row)) for row in session.execute(query))])
+        began = run.start_date if run.end_date is None else None
+        seconds = (datetime.now(timezone.utc) - began).total_seconds() if began else 0.0
+    return RunStamp(text, seconds)
 
 
 def get_run(dag_id: str, run_id: str) -> RunDetail:
@@ -158,7 +200,7 @@ def _step(task: TaskInstance, xcoms: Xcoms) -> StepState:
     error = _mapping(xcoms.get((task.task_id, task.map_index, ERROR_KEY)))
     statistics = _mapping(xcoms.get((task.task_id, task.map_index, STATISTICS_KEY)))
     has_failed = task.state == "failed"
-    command = statistics.get("command")
+    command = error.get("command") if has_failed else statistics.get("command")
     exit_code = error.get("exit_code") if has_failed else statistics.get("exit_code")
     return StepState(
         task_id=task.task_id,

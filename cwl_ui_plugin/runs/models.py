@@ -112,6 +112,31 @@ class Upload:
 
 
 @dataclass(frozen=True)
+class RunFilter:
+    """Which runs are wanted: ``text`` is in the name of the run or of its workflow, ``user`` in who started it.
+
+    ``since`` and ``until`` are about when a run was queued; what is empty does not matter.
+    """
+
+    state: str | None = None
+    text: str = ""
+    user: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RunStamp:
+    """``text`` changes with every change of a run or of one of its tasks, but not with their heartbeats.
+
+    ``seconds`` is how long the run has been going on, and 0 where it is not.
+    """
+
+    text: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """A run in a list; ``progress`` counts to 100."""
 
@@ -129,6 +154,13 @@ class RunSummary:
     def has_ended(self) -> bool:
         """Whether the run has succeeded or failed."""
         return self.state in FINISHED
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took; None until it has ended."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (datetime.fromisoformat(self.ended_at) - datetime.fromisoformat(self.started_at)).total_seconds()
 
     def as_json(self) -> dict[str, Any]:
         """Return it for an API's answer."""
@@ -169,6 +201,7 @@ class RunSignature:
 
     fingerprint: str
     algorithm: str
+    verified_at: str | None = None
 
 
 @dataclass(frozen=True)

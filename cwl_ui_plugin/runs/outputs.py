@@ -7,7 +7,7 @@ Directory that it is in, and if it lies in the run's output folder with all link
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,22 +37,22 @@ class _Entry:
 
 def output_object(dag_id: str, run_id: str) -> dict[str, Any] | None:
     """Return the CWL output object of a run, or None while there is none; raise :class:`NotFound`."""
-    return _load(dag_id, run_id)[0]
+    return load(dag_id, run_id)[0]
 
 
 def output_tree(dag_id: str, run_id: str) -> list[OutputFile]:
     """Return the files of a run's outputs, at most :data:`MOST_FILES`; raise :class:`NotFound`."""
-    outputs, folder = _load(dag_id, run_id)
+    outputs, folder = load(dag_id, run_id)
     found: dict[str, OutputFile] = {}
     for entry in _entries(outputs):
         for path in _files(entry):
-            inside = _inside(path, folder)
-            if inside is None or inside in found:
+            name = inside(path, folder)
+            if name is None or name in found:
                 continue
             if len(found) == MOST_FILES:
                 return list(found.values())
-            found[inside] = OutputFile(
-                path=inside,
+            found[name] = OutputFile(
+                path=name,
                 size=path.stat().st_size,
                 output=entry.output,
                 checksum=entry.checksum,
@@ -63,17 +63,70 @@ def output_tree(dag_id: str, run_id: str) -> list[OutputFile]:
 
 def output_path(dag_id: str, run_id: str, path: str) -> Path:
     """Return where an output file is; ``path`` is as in :func:`output_tree`. Raise :class:`NotFound` for any other."""
-    outputs, folder = _load(dag_id, run_id)
-    missing = NotFound(f"The run {run_id!r} has no output file {path!r}.")
+    target, _folder = _output(dag_id, run_id, path)
+    if not target.is_file():
+        raise _missing(run_id, path)
+    return target
+
+
+def output_folder_path(dag_id: str, run_id: str, path: str) -> tuple[Path, Path]:
+    """Return where a folder of the outputs is, and the run's output folder; raise :class:`NotFound`."""
+    target, folder = _output(dag_id, run_id, path)
+    if not target.is_dir():
+        raise _missing(run_id, path)
+    return target, folder
+
+
+def archive_entries(dag_id: str, run_id: str, path: str | None = None) -> Iterator[tuple[str, Path]]:
+    """Return the files of a folder of the outputs, or of all outputs, with their names in an archive.
+
+    Raise :class:`NotFound`, before the first file is asked for. There may be a million of them.
+    """
+    if path is None:
+        outputs, folder = load(dag_id, run_id)
+        return _all_archived(_entries(outputs), folder)
+    target, folder = output_folder_path(dag_id, run_id, path)
+    return _folder_archived(target, folder)
+
+
+def _all_archived(entries: Iterable[_Entry], folder: Path) -> Iterator[tuple[str, Path]]:
+    names = set()
+    for entry in entries:
+        for path in _files(entry):
+            name = inside(path, folder)
+            if name is not None and name not in names:
+                names.add(name)
+                yield name, folder / name
+
+
+def _folder_archived(target: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in _files(_Entry("", target, is_folder=True)):
+        name = inside(path, folder)
+        if name is not None:
+            yield path.relative_to(target.parent).as_posix(), folder / name
+
+
+def _output(dag_id: str, run_id: str, path: str) -> tuple[Path, Path]:
+    outputs, folder = load(dag_id, run_id)
     try:
         target = (folder / path).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
-        raise missing from None
-    if not target.is_file() or not target.is_relative_to(folder):
-        raise missing
-    if not any(_holds(entry, target) for entry in _entries(outputs)):
-        raise missing
-    return target
+        raise _missing(run_id, path) from None
+    if not target.is_relative_to(folder) or not _is_held(outputs, target):
+        raise _missing(run_id, path)
+    return target, folder
+
+
+def _missing(run_id: str, path: str) -> NotFound:
+    return NotFound(f"The run {run_id!r} has no output {path!r}.")
+
+
+def _is_held(outputs: dict[str, Any] | None, target: Path) -> bool:
+    """Whether the output object names a target; first by the names alone, since links are rare and slow to follow."""
+    entries = list(_entries(outputs))
+    return any(
+        target == entry.path or (entry.is_folder and target.is_relative_to(entry.path)) for entry in entries
+    ) or any(_holds(entry, target) for entry in entries)
 
 
 def output_folder(dag_id: str, run_id: str, conf: dict[str, Any] | None) -> Path:
@@ -85,7 +138,8 @@ def output_folder(dag_id: str, run_id: str, conf: dict[str, Any] | None) -> Path
     return (chosen or config.outputs_folder() / dag_id / run_id).resolve()
 
 
-def _load(dag_id: str, run_id: str) -> tuple[dict[str, Any] | None, Path]:
+def load(dag_id: str, run_id: str) -> tuple[dict[str, Any] | None, Path]:
+    """Return the output object of a run, and its output folder; raise :class:`NotFound`."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -115,7 +169,7 @@ def _entries_of(output: str, value: Any) -> Iterator[_Entry]:
             yield from _entries_of(output, item)
     elif isinstance(value, dict):
         if value.get("class") in ("File", "Directory"):
-            path = _local_path(value.get("location") or value.get("path"))
+            path = local_path(value.get("location") or value.get("path"))
             if path is not None:
                 yield _Entry(
                     output,
@@ -134,7 +188,8 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _local_path(location: Any) -> Path | None:
+def local_path(location: Any) -> Path | None:
+    """Return the path that a location of CWL means, or None where it is on no disk."""
     if not isinstance(location, str) or not location:
         return None
     parts = urlsplit(location)
@@ -156,7 +211,7 @@ def _files(entry: _Entry) -> Iterator[Path]:
                 yield path
 
 
-def _inside(path: Path, folder: Path) -> str | None:
+def inside(path: Path, folder: Path) -> str | None:
     """Return the path relative to the run's folder, or None for what leads out of it."""
     target = path.resolve()
     return target.relative_to(folder).as_posix() if target.is_relative_to(folder) else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.runs.errors import BadRequest
-from cwl_ui_plugin.runs.models import RunSignature
+from cwl_ui_plugin.runs.models import RunSignature, iso
 from cwl_ui_plugin.signing import keys, triggers
 from cwl_ui_plugin.signing.algorithms import parse_algorithms
 from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey, SigningError
@@ -127,4 +127,4 @@ def signature_of(session: Session, run: DagRun) -> RunSignature | None:
     kept = session.get(SignedTrigger, (run.dag_id, run.run_id))
     if kept is None or kept.run_key != run.id:
         return None
-    return RunSignature(fingerprint=kept.fingerprint, algorithm=kept.algorithm)
+    return RunSignature(kept.fingerprint, kept.algorithm, verified_at=iso(kept.created_at))

@@ -28,10 +28,12 @@ def blueprint() -> Blueprint:
 
 def appbuilder_views() -> list[dict[str, Any]]:
     """Return the views, without names: a name would put an item under "Legacy Views"."""
+    from cwl_ui_plugin.views.run import RunView
     from cwl_ui_plugin.views.runs import RunsView
     from cwl_ui_plugin.views.settings import SettingsView
     from cwl_ui_plugin.views.stops import StopView
     from cwl_ui_plugin.views.trigger import TriggerView
     from cwl_ui_plugin.views.workflows import WorkflowsView
 
-    return [{"view": view()} for view in (WorkflowsView, TriggerView, RunsView, StopView, SettingsView)]
+    views = (WorkflowsView, TriggerView, RunsView, RunView, StopView, SettingsView)
+    return [{"view": view()} for view in views]

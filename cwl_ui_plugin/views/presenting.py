@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from cwl_ui_plugin.auth.bridge import PREFIX
 from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.cwl.job_types import type_text
 
+LONGEST_VALUE = 2000
 _OKLCH = re.compile(r"oklch\([0-9. %-]+\)")
 _SHADE = re.compile(r"[0-9]{2,3}")
 _POLICY = (
@@ -35,6 +37,8 @@ def init_presenting(blueprint: Blueprint) -> None:
         ("duration", duration),
         ("moment", moment),
         ("cwl_type", type_text),
+        ("command", shlex.join),
+        ("value", value_text),
     ):
         blueprint.add_app_template_filter(function, f"cwl_{name}" if not name.startswith("cwl_") else name)
 
@@ -70,6 +74,12 @@ def brand_scale() -> dict[str, str]:
 def paged(offset: int) -> str:
     """Return the query of this page with another offset."""
     return urlencode({**request.args.to_dict(), "offset": max(0, offset)})
+
+
+def value_text(value: Any) -> str:
+    """Return a value of CWL as it is on one line of a page; long ones are cut."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def duration(seconds: float | None) -> str:

@@ -1,22 +1,27 @@
-"""Runs: the list across workflows, and the page of one, which is also the tab on Airflow's page of the DagRun."""
+"""Runs: the list across workflows, two of them side by side, and the page of one, which is also the tab on Airflow's
+page of the DagRun."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import quote
 
 from flask import request
 from flask_appbuilder import expose
+from werkzeug.exceptions import Forbidden
 
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.auth.bridge import current_user, requires
-from cwl_ui_plugin.runs import inspection, outputs, stopping, workflows
-from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
+from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
+from cwl_ui_plugin.runs import comparing, inspection
+from cwl_ui_plugin.runs.errors import BadRequest
+from cwl_ui_plugin.runs.models import RunFilter
+from cwl_ui_plugin.views import run_page
+from cwl_ui_plugin.views.base import CwlView, wants_json
 from cwl_ui_plugin.views.forms import ActionForm
-from cwl_ui_plugin.views.presenting import app_root
 from cwl_ui_plugin.views.stops import stop_context
 
 PAGE_SIZE = 50
+LONGEST_FILTER = 250
 
 
 class RunsView(CwlView):
@@ -28,54 +33,57 @@ class RunsView(CwlView):
     def index(self) -> Any:
         """Show the runs of all workflows that the user may read."""
         offset = max(0, request.args.get("offset", 0, type=int))
-        state, dag_id = request.args.get("state") or None, request.args.get("dag_id") or None
+        dag_id = request.args.get("dag_id") or None
         readable = permissions.readable_dag_ids(current_user())
-        wanted = readable & {dag_id} if dag_id else readable
-        runs = inspection.list_runs(wanted, state=state, limit=PAGE_SIZE, offset=offset)
+        among = readable & {dag_id} if dag_id else readable
+        runs = inspection.list_runs(among, wanted=_filter(), limit=PAGE_SIZE, offset=offset)
         return self.page(
             "runs.html",
             runs=runs,
-            action=ActionForm(),
             **stop_context(runs.items),
             states=inspection.STATES,
-            state=state,
+            sought={name: request.args.get(name, "") for name in ("state", "text", "user", "since", "until")},
             dag_id=dag_id,
             offset=offset,
             page_size=PAGE_SIZE,
+            action=ActionForm(),
         )
+
+    @expose("/compare")
+    def compare(self) -> Any:
+        """Show two runs side by side: those that were chosen in the list, each as dag_id/run_id."""
+        chosen = [tuple(name.partition("/")[::2]) for name in request.args.getlist("run")]
+        if len(chosen) != 2:
+            raise BadRequest("Choose two runs to compare.")
+        for dag_id, _run_id in chosen:
+            if not permissions.may_read(current_user(), dag_id):
+                raise Forbidden(DENIED)
+        return self.page("compare.html", comparison=comparing.compare(*chosen))
 
     @expose("/run")
     @requires(permissions.may_read, "dag_id")
     def show(self) -> Any:
-        """Show one run; a script asks for the changing part of the page alone."""
+        """Show one run; a script asks for the changing parts of the page alone, and only if they have changed."""
         dag_id, run_id = request.args.get("dag_id", ""), request.args.get("run_id", "")
-        context = self._context(dag_id, run_id)
         if wants_json():
-            html = self.render_template("cwl_ui_plugin/run_state.html", **context)
-            return answer_json({"html": html, "ended": context["run"].summary.has_ended})
-        return self.page("run.html", **context)
-
-    def _context(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        run = inspection.get_run(dag_id, run_id)
-        user = current_user()
-        return {
-            "run": run,
-            "is_cwl": workflows.is_cwl_dag(dag_id),
-            "is_stored": run.version is not None,
-            "files": outputs.output_tree(dag_id, run_id) if run.outputs else [],
-            "values": _values(run.outputs),
-            "files_url": _files_url(dag_id, run_id),
-            **stop_context([run.summary]),
-            "is_stopping": stopping.progress(dag_id, run_id) is not None,
-            "may_trigger": permissions.may_trigger(user, dag_id),
-            "action": ActionForm(),
-        }
+            return run_page.answer_changes(self, dag_id, run_id)
+        return self.page("run.html", **run_page.context(dag_id, run_id))
 
 
-def _files_url(dag_id: str, run_id: str) -> str:
-    return f"{app_root()}/cwl/api/v1/workflows/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}/files"
+def _filter() -> RunFilter:
+    until = _day("until")
+    return RunFilter(
+        state=request.args.get("state") or None,
+        text=request.args.get("text", "")[:LONGEST_FILTER],
+        user=request.args.get("user", "")[:LONGEST_FILTER].strip(),
+        since=_day("since"),
+        until=until + timedelta(days=1) if until else None,
+    )
 
 
-def _values(found: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the outputs that are no files."""
-    return {name: value for name, value in (found or {}).items() if "class" not in str(value)}
+def _day(name: str) -> datetime | None:
+    text = request.args.get(name, "")
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.utc) if text else None
+    except ValueError:
+        raise BadRequest(f"{text!r} is no day; write it as 2026-01-31.") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -12,22 +12,6 @@ import pytest
 from cwl_ui_plugin.library.store import StoredVersion
 from cwl_ui_plugin.runs import inspection, triggering
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
-
-
-@pytest.fixture
-def statements() -> Iterator[list[str]]:
-    """The SQL statements that were sent, COMMIT and the like not counted."""
-    from airflow import settings
-    from sqlalchemy import event
-
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
-
-    event.listen(settings.engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(settings.engine, "before_cursor_execute", note)
 
 
 def test_a_new_run_shows_the_steps_in_the_workflows_order(workflow: str, run_id: str) -> None:

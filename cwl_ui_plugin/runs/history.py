@@ -1,0 +1,24 @@
+"""What earlier runs of a workflow tell about this one."""
+
+from __future__ import annotations
+
+from statistics import median
+
+RUNS_LOOKED_AT = 20
+
+
+def expected_seconds(dag_id: str) -> float | None:
+    """Return how long the latest successful runs of a workflow took, the median of them; None if there are none."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = (
+        select(DagRun.start_date, DagRun.end_date)
+        .where(DagRun.dag_id == dag_id, DagRun.state == "success")
+        .order_by(DagRun.id.desc())
+        .limit(RUNS_LOOKED_AT)
+    )
+    with create_session(scoped=False) as session:
+        seconds = [(end - start).total_seconds() for start, end in session.execute(query) if start and end]
+    return median(seconds) if seconds else None

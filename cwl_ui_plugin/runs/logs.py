@@ -1,0 +1,143 @@
+"""What the commands of a task print, and what they use: files of the task's try, or what is kept of them after the run.
+
+The files are written by commands that may be hostile: each is opened first, and then looked at for being a plain file
+in the run's own folder, so that no link leads anywhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.runs.errors import BadRequest, NotFound
+
+STREAMS = ("stdout", "stderr")
+PART_BYTES = 64 * 1024
+_CHUNK_BYTES = 256 * 1024
+_LARGEST_COMMAND = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class LogPart:
+    """A part of what a command has printed, in bytes from ``start`` to ``end``; ``size`` is all that is there now."""
+
+    text: str
+    start: int
+    end: int
+    size: int
+
+
+def find_try(dag_id: str, run_id: str, task_id: str, map_index: int = -1, try_number: int | None = None) -> TaskTry:
+    """Return a try of a task, the last by default; raise :class:`NotFound` if Airflow knows none."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = select(TaskInstance.try_number).where(
+        TaskInstance.dag_id == dag_id,
+        TaskInstance.run_id == run_id,
+        TaskInstance.task_id == task_id,
+        TaskInstance.map_index == map_index,
+    )
+    with create_session(scoped=False) as session:
+        last = session.scalar(query)
+    number = last if try_number is None else try_number
+    if last is None or number is None or not 0 <= number <= last:
+        raise NotFound(f"The run {run_id!r} has no such try of the task {task_id!r}.")
+    return TaskTry(dag_id, run_id, task_id, map_index, number)
+
+
+def read_log(task: TaskTry, stream: str, offset: int | None = None) -> LogPart | None:
+    """Return a part of what a try has printed: from ``offset`` on, or the end of it. None if nothing is kept."""
+    file = _open_stream(task, stream)
+    if file is None:
+        return None
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        start = max(0, size - PART_BYTES) if offset is None else min(max(0, offset), size)
+        file.seek(start)
+        content = file.read(PART_BYTES)
+    cut = _cut_character(content) if start + len(content) < size or offset is not None else 0
+    content = content[: len(content) - cut]
+    return LogPart(content.decode("utf-8", "replace"), start, start + len(content), size)
+
+
+def stream_log(task: TaskTry, stream: str) -> tuple[int, Iterator[bytes]]:
+    """Return the size and the content of a whole log as it is now; raise :class:`NotFound`."""
+    file = _open_stream(task, stream)
+    if file is None:
+        raise NotFound(f"Nothing is kept of what {task.task_id!r} printed.")
+    size = os.fstat(file.fileno()).st_size
+    return size, _chunks(file, size)
+
+
+def running_command(task: TaskTry) -> list[str] | None:
+    """Return the command that a try has started last, while its files are there."""
+    file = _open(task, "command.json")
+    if file is None:
+        return None
+    with file:
+        try:
+            words = json.loads(file.read(_LARGEST_COMMAND))
+        except ValueError:
+            return None
+    return [str(word) for word in words] if isinstance(words, list) else None
+
+
+def usage_lines(task: TaskTry) -> list[str]:
+    """Return the lines of what a try has used, see ``cwl.sampling``."""
+    file = _open(task, "usage.txt")
+    if file is None:
+        return []
+    with file:
+        return file.read(PART_BYTES).decode("ascii", "replace").splitlines()
+
+
+def _open_stream(task: TaskTry, stream: str) -> BinaryIO | None:
+    if stream not in STREAMS:
+        raise BadRequest(f"{stream!r} is no stream; use stdout or stderr.")
+    return _open(task, f"{stream}.log")
+
+
+def _open(task: TaskTry, name: str) -> BinaryIO | None:
+    parts = (task.task_id, str(task.map_index), str(task.try_number), name)
+    for root in (run_folder.run_tmp(task.dag_id, task.run_id), run_folder.kept_logs(task.dag_id, task.run_id)):
+        place = root.resolve()
+        with suppress(OSError):
+            descriptor = os.open(place.joinpath(*parts), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            if _is_own_file(descriptor, place):
+                return os.fdopen(descriptor, "rb")
+            os.close(descriptor)
+    return None
+
+
+def _is_own_file(descriptor: int, place: Path) -> bool:
+    real = Path(f"/proc/self/fd/{descriptor}").readlink()
+    return stat.S_ISREG(os.fstat(descriptor).st_mode) and real.is_relative_to(place)
+
+
+def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    with file:
+        left = size
+        while left and (chunk := file.read(min(_CHUNK_BYTES, left))):
+            left -= len(chunk)
+            yield chunk
+
+
+def _cut_character(content: bytes) -> int:
+    """Return how many bytes at the end are the beginning of a character of UTF-8."""
+    for count in range(1, min(4, len(content) + 1)):
+        byte = content[-count]
+        if byte >= 0xC0:
+            return count if count < (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4) else 0
+        if byte < 0x80:
+            return 0
+    return 0

@@ -1,0 +1,107 @@
+"""The page of a run: what it shows, and what a script is told while the run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, request
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.auth import permissions
+from cwl_ui_plugin.auth.bridge import current_user
+from cwl_ui_plugin.runs import advice, history, inspection, output_tree, step_groups, stopping, workflows
+from cwl_ui_plugin.runs.models import RunDetail, RunSummary, StepState
+from cwl_ui_plugin.runs.step_groups import StepGroup
+from cwl_ui_plugin.views.addresses import files_url, zip_url
+from cwl_ui_plugin.views.base import answer_json
+from cwl_ui_plugin.views.forms import ActionForm
+from cwl_ui_plugin.views.stops import stop_context
+from cwl_ui_plugin.views.timeline import timeline
+
+if TYPE_CHECKING:
+    from cwl_ui_plugin.views.base import CwlView
+
+PARTS = ("head", "problem", "outputs", "timeline", "steps")
+"""What changes while a run goes on, in the order of the page; each is a template."""
+MOST_FAILURES = 5
+_YOUNG, _OLDER = 5.0, 1.05
+
+
+def context(dag_id: str, run_id: str) -> dict[str, Any]:
+    """Return what the templates show of a run; raise :class:`NotFound`."""
+    run = inspection.get_run(dag_id, run_id)
+    groups = step_groups.group_steps(run.steps)
+    failed = _failures(run)
+    summary = run.summary
+    return {
+        "run": run,
+        "summary": summary,
+        "parts": PARTS,
+        "groups": groups,
+        "states": {group.task_id: _graph_state(group) for group in groups},
+        "timeline": timeline(groups, summary.started_at, summary.ended_at),
+        "failures": [(step, advice.advice(step)) for step in failed[:MOST_FAILURES]],
+        "more_failures": max(0, len(failed) - MOST_FAILURES),
+        "nodes": output_tree.output_nodes(dag_id, run_id) if run.outputs else None,
+        "expected": history.expected_seconds(dag_id),
+        "elapsed": _elapsed(summary),
+        "is_cwl": workflows.is_cwl_dag(dag_id),
+        "is_stored": run.version is not None,
+        "files_url": files_url(dag_id, run_id),
+        "zip_url": zip_url(dag_id, run_id),
+        "keep_logs_days": config.number("keep_logs_days"),
+        **stop_context([summary]),
+        "is_stopping": stopping.progress(dag_id, run_id) is not None,
+        "may_trigger": permissions.may_trigger(current_user(), dag_id),
+        "action": ActionForm(),
+    }
+
+
+def answer_changes(view: CwlView, dag_id: str, run_id: str) -> Response:
+    """Answer a script: the parts of the page as HTML, or 304 where they are as it has them already."""
+    stamp = inspection.run_stamp(dag_id, run_id)
+    news = _short(stamp.text)
+    tag = _short(f"{news}|{_age(stamp.seconds)}")
+    if request.if_none_match.contains(tag):
+        answer = Response(status=304)
+    else:
+        found = context(dag_id, run_id)
+        html = {part: view.render_template(f"cwl_ui_plugin/run_{part}.html", **found) for part in PARTS}
+        ended = found["summary"].has_ended
+        answer = answer_json({"parts": html, "states": found["states"], "news": news, "ended": ended})
+    answer.set_etag(tag)
+    answer.headers["Cache-Control"] = "private, no-cache"
+    return answer
+
+
+def _failures(run: RunDetail) -> list[StepState]:
+    """Return the steps that failed by themselves; those of a stopped run did not, and its note says who stopped it."""
+    failed = [step for step in run.steps if step.state == "failed"]
+    return failed if not run.note else [step for step in failed if step.error]
+
+
+def _graph_state(group: StepGroup) -> Any:
+    """Return what the graph shows of a step."""
+    if not group.is_scattered:
+        return group.state
+    done = sum(count for state, count in group.counts if state in ("success", "skipped"))
+    return {"state": group.state, "text": f"{done} of {len(group.members)}"}
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _age(seconds: float) -> int:
+    """Return a number that changes when a run got so much older that its bars are visibly longer."""
+    return int(math.log(seconds / _YOUNG, _OLDER)) if seconds > _YOUNG else 0
+
+
+def _elapsed(summary: RunSummary) -> float | None:
+    if summary.started_at is None:
+        return None
+    end = datetime.fromisoformat(summary.ended_at) if summary.ended_at else datetime.now(timezone.utc)
+    return max(0.0, (end - datetime.fromisoformat(summary.started_at)).total_seconds())

@@ -1,0 +1,144 @@
+"""When the steps of a run ran, as bars: one line for each step; of many elements only how many ran at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from cwl_ui_plugin.runs.models import StepState
+from cwl_ui_plugin.runs.step_groups import StepGroup
+
+WIDTH = 1000
+"""Of a line, in units of its drawing; the page stretches it."""
+MOST_LINES = 200
+MOST_BARS = 60
+_LANES = 6
+_LANE_HEIGHT = 20
+_COLUMNS = 200
+_TICKS = 4
+_THINNEST = 2.0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A rectangle; ``title`` says what it is of."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    state: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is drawn of a step."""
+
+    task_id: str
+    label: str
+    state: str
+    text: str
+    """The same in words."""
+    height: int
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The whole drawing. ``ticks`` are places from 0 to 1, with seconds; ``left_out`` lines are not shown."""
+
+    lines: tuple[Line, ...]
+    ticks: tuple[tuple[float, float], ...]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a task instance ran, in seconds since the run began."""
+
+    start: float
+    end: float
+    step: StepState
+
+
+def timeline(groups: Sequence[StepGroup], began: str | None, ended: str | None) -> Timeline | None:
+    """Return the drawing of a run, or None while nothing has run."""
+    shown = [group for group in groups if group.started_at]
+    if not shown or began is None:
+        return None
+    zero = min(_moment(began), *(_moment(group.started_at) for group in shown))
+    now = datetime.now(timezone.utc).timestamp()
+    # A task may end a little after its run, and a run may go on after its last task.
+    end = max(
+        [_moment(ended) if ended else now, *(_moment(s.ended_at) for g in shown for s in g.members if s.ended_at)]
+    )
+    total = max(end - zero, 0.001)
+    lines = [
+        _line(group, [_span(step, zero, end) for step in group.members if step.started_at], total) for group in shown
+    ]
+    ticks = tuple((number / _TICKS, total * number / _TICKS) for number in range(_TICKS + 1))
+    return Timeline(tuple(lines[:MOST_LINES]), ticks, max(0, len(lines) - MOST_LINES))
+
+
+def _moment(text: str | None) -> float:
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def _span(step: StepState, zero: float, end: float) -> Span:
+    start = _moment(step.started_at) - zero
+    return Span(start, max(start, (_moment(step.ended_at) if step.ended_at else end) - zero), step)
+
+
+def _line(group: StepGroup, spans: list[Span], total: float) -> Line:
+    first, last = min(span.start for span in spans), max(span.end for span in spans)
+    text = f"{group.label}: {group.state.replace('_', ' ')}, from {first:.1f} s to {last:.1f} s"
+    if len(spans) > MOST_BARS:
+        return Line(group.task_id, group.label, group.state, text, 2 * _LANE_HEIGHT, tuple(_crowd(spans, total)))
+    lanes = min(_LANES, _lanes_of(spans))
+    height = _LANE_HEIGHT if lanes == 1 else max(_LANE_HEIGHT, 8 * lanes)
+    return Line(group.task_id, group.label, group.state, text, height, tuple(_bars(spans, total, lanes, height)))
+
+
+def _lanes_of(spans: Iterable[Span]) -> int:
+    """Return how many ran at the same time."""
+    events = sorted([(span.start, 1) for span in spans] + [(span.end, -1) for span in spans])
+    most = running = 0
+    for _when, change in events:
+        running += change
+        most = max(most, running)
+    return max(1, most)
+
+
+def _bars(spans: list[Span], total: float, lanes: int, height: int) -> Iterable[Bar]:
+    free = [0.0] * lanes
+    for span in sorted(spans, key=lambda span: span.start):
+        lane = min(range(lanes), key=lambda number: (free[number] > span.start, free[number]))
+        free[lane] = span.end
+        width = max(_THINNEST, WIDTH * (span.end - span.start) / total)
+        x = min(WIDTH * span.start / total, WIDTH - width)
+        yield Bar(x, lane * height / lanes, width, height / lanes - (lanes > 1), span.step.state, _title(span))
+
+
+def _title(span: Span) -> str:
+    step = span.step
+    name = step.label if step.map_index < 0 else f"{step.label}: {step.element or step.map_index}"
+    return f"{name}, {step.state.replace('_', ' ')}, {span.end - span.start:.1f} s"
+
+
+def _crowd(spans: list[Span], total: float) -> Iterable[Bar]:
+    """Yield a column for each moment, as high as there were elements at it."""
+    counts, failed = [0] * _COLUMNS, [False] * _COLUMNS
+    for span in spans:
+        first = min(_COLUMNS - 1, int(_COLUMNS * span.start / total))
+        last = min(_COLUMNS - 1, int(_COLUMNS * span.end / total))
+        for column in range(first, last + 1):
+            counts[column] += 1
+            failed[column] = failed[column] or span.step.state == "failed"
+    most, width, height = max(counts), WIDTH / _COLUMNS, 2 * _LANE_HEIGHT
+    for column, count in enumerate(counts):
+        if count:
+            part = height * count / most
+            state = "failed" if failed[column] else "success"
+            yield Bar(column * width, height - part, width, part, state, f"{count} at a time")

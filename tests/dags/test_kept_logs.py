@@ -1,0 +1,60 @@
+"""What commands have printed is kept when a run's intermediate files are removed, for a while and not without end."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.runs import cleaning
+
+TASK = TaskTry("kept", "run", "step", 3, 2)
+
+
+@pytest.fixture
+def printed(folders: Path) -> Path:
+    """The folder of a try with logs and other files."""
+    TASK.folder.mkdir(parents=True)
+    (TASK.folder / "out_1").mkdir()
+    (TASK.folder / "out_1/stdout.log").write_text("an output")
+    (TASK.folder / "stdout.log").write_text("0123456789")
+    (TASK.folder / "stderr.log").touch()
+    (TASK.folder / "usage.txt").write_text("1 2 3\n")
+    (TASK.folder / "secrets.json").write_text("secret")
+    return TASK.folder
+
+
+def kept() -> dict[str, str]:
+    folder = run_folder.kept_logs("kept", "run")
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_only_logs_are_kept_and_none_that_is_empty(printed: Path) -> None:
+    run_folder.keep_logs("kept", "run")
+    run_folder.remove_run_tmp("kept", "run")
+    assert kept() == {"step/3/2/stdout.log": "0123456789", "step/3/2/usage.txt": "1 2 3\n"}
+
+
+def test_a_link_is_not_kept_and_of_a_long_log_the_end(
+    printed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    (printed / "stderr.log").unlink()
+    (printed / "stderr.log").symlink_to(tmp_path / "secret.txt")
+    monkeypatch.setattr(run_folder, "LARGEST_KEPT_LOG", 6)
+    run_folder.keep_logs("kept", "run")
+    assert kept()["step/3/2/stdout.log"] == "(the first 4 bytes were not kept)\n456789"
+    assert "step/3/2/stderr.log" not in kept()
+
+
+def test_logs_go_after_their_days(printed: Path) -> None:
+    run_folder.keep_logs("kept", "run")
+    assert cleaning.remove_old_logs(30) == 0
+    old = time.time() - 31 * 86_400
+    os.utime(run_folder.kept_logs("kept", "run"), (old, old))
+    assert cleaning.remove_old_logs(30) == 1
+    assert kept() == {}

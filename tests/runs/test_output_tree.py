@@ -1,0 +1,137 @@
+"""Outputs as a tree: opened bit by bit, with nothing that is not the run's."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cwl_ui_plugin.runs import output_tree, outputs, previews
+from cwl_ui_plugin.runs.archives import zip_stream
+from cwl_ui_plugin.runs.errors import NotFound
+
+HOSTILE = "<img src=x onerror=alert(1)>\u202egpj.html"
+
+
+def as_file(path: Path, **more: Any) -> dict[str, Any]:
+    return {"class": "File", "location": path.as_uri(), "basename": path.name, "size": path.stat().st_size, **more}
+
+
+@pytest.fixture
+def folder(workflow: str, run_id: str, folders: Path) -> Path:
+    """The output folder of a run."""
+    made = folders / "outputs" / workflow / run_id
+    made.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def deliver(workflow: str, run_id: str, airflow: Any) -> Any:
+    """Let the run have an output object."""
+    return lambda value: airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", value)
+
+
+def test_a_long_list_comes_in_pages(workflow: str, run_id: str, folder: Path, deliver: Any) -> None:
+    for number in range(250):
+        (folder / f"{number}.txt").write_text("x")
+    deliver({"files": [as_file(folder / f"{number}.txt") for number in range(250)], "count": 3})
+    files, count = output_tree.output_nodes(workflow, run_id).items
+    assert (files.kind, files.total, files.children) == ("list", 250, None)
+    assert (count.kind, count.value) == ("value", 3)
+    page = output_tree.output_nodes(workflow, run_id, ["files"], 200)
+    assert (page.total, [node.name for node in page.items][:2], len(page.items)) == (250, ["200.txt", "201.txt"], 50)
+    with pytest.raises(NotFound):
+        output_tree.output_nodes(workflow, run_id, ["files", "250"])
+
+
+def test_a_short_list_and_secondary_files_come_at_once(workflow: str, run_id: str, folder: Path, deliver: Any) -> None:
+    (folder / "a.bam").write_text("x")
+    (folder / "a.bai").write_text("x")
+    deliver({"found": {"reads": [as_file(folder / "a.bam", secondaryFiles=[as_file(folder / "a.bai")])]}})
+    (record,) = output_tree.output_nodes(workflow, run_id).items
+    assert record.kind == "record"
+    (reads,) = record.children or ()
+    (file,) = reads.children or ()
+    assert [child.path for child in file.children or ()] == ["a.bai"]
+
+
+def test_a_folder_is_opened_and_leads_nowhere_else(
+    workflow: str, run_id: str, folder: Path, folders: Path, deliver: Any
+) -> None:
+    (folder / "plots/deep").mkdir(parents=True)
+    (folder / "plots" / HOSTILE).write_text("x")
+    (folder / "private").mkdir()
+    (folders / "outside").mkdir()
+    (folders / "outside/secret.txt").write_text("secret")
+    (folder / "plots/way-out").symlink_to(folders / "outside")
+    deliver({"plots": {"class": "Directory", "location": (folder / "plots").as_uri(), "basename": "plots"}})
+    nodes = {node.name: node for node in output_tree.folder_nodes(workflow, run_id, "plots").items}
+    assert {name: node.kind for name, node in nodes.items()} == {
+        HOSTILE: "file",
+        "deep": "folder",
+        "way-out": "elsewhere",
+    }
+    for path in ("private", "plots/way-out", "..", "plots/..", "", "/etc", "plots/missing"):
+        with pytest.raises(NotFound):
+            output_tree.folder_nodes(workflow, run_id, path)
+    names = [name for name, _path in outputs.archive_entries(workflow, run_id, "plots")]
+    assert names == [f"plots/{HOSTILE}"]
+    with pytest.raises(NotFound):
+        outputs.archive_entries(workflow, run_id, "private")
+
+
+def test_a_file_that_is_gone_or_elsewhere_is_said_to_be(
+    workflow: str, run_id: str, folder: Path, folders: Path, deliver: Any
+) -> None:
+    (folders / "outside.txt").write_text("secret")
+    gone = {"class": "File", "location": (folder / "gone.txt").as_uri(), "basename": "gone.txt"}
+    deliver({"outside": as_file(folders / "outside.txt"), "gone": gone, "web": {**gone, "location": "http://x/y"}})
+    assert {node.kind for node in output_tree.output_nodes(workflow, run_id).items} == {"elsewhere"}
+    assert list(outputs.archive_entries(workflow, run_id)) == []
+
+
+def test_a_zip_is_made_while_it_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(b"0123456789" * 300_000)
+    (tmp_path / "small").write_text("x")
+    entries = [("a/big", tmp_path / "big"), ("gone", tmp_path / "gone"), ("ü\udcff", tmp_path / "small")]
+    parts = list(zip_stream(entries))
+    assert max(map(len, parts)) < 400_000
+    with zipfile.ZipFile(io.BytesIO(b"".join(parts))) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["a/big", "ü?"]
+        assert archive.read("a/big") == (tmp_path / "big").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.txt", b"text", "text"),
+        ("a.log", "ü".encode() * 100_000, "text"),
+        ("a.bin", b"\x00\x01", "none"),
+        ("a.dat", b"\xff\xfe" * 100, "none"),
+        ("a.json", b'{"a": [1]}', "json"),
+        ("broken.json", b'{"a": ', "text"),
+        ("deep.json", b"[" * 100_000, "text"),
+        ("a.csv", b'x,"y\nz"\n1,2\n', "table"),
+        ("a.TSV", b'x\t"y\n1\t2\n', "table"),
+        ("a.svg", b"<svg/>", "image"),
+        ("a.html", b"<script>", "html"),
+        ("a.pdf", b"%PDF", "pdf"),
+        ("empty", b"", "text"),
+    ],
+)
+def test_a_preview_fits_the_file(tmp_path: Path, name: str, content: bytes, kind: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert previews.preview(tmp_path / name).kind == kind
+
+
+def test_a_preview_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text(",".join(["x" * 10_000] * 100) + "\n" + "1,2\n" * 100_000)
+    found = previews.preview(tmp_path / "wide.csv")
+    assert found.is_part
+    assert sum(len(cell) for row in found.rows for cell in row) <= previews.TEXT_BYTES
+    (tmp_path / "long.txt").write_text("x" * 10_000_000)
+    assert len(previews.preview(tmp_path / "long.txt").text) == previews.TEXT_BYTES

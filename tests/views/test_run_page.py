@@ -1,0 +1,269 @@
+"""The page of a run: what it says, what it asks for, and what hostile names and outputs do to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.runs import triggering
+
+SCRIPT = {"X-Requested-With": "XMLHttpRequest"}
+HOSTILE = "<script>alert(1)</script>\u202egpj.exe"
+BEGAN = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+
+
+def at(path: str, **query: Any) -> str:
+    return f"/cwl/{path}?{urlencode(query, doseq=True)}"
+
+
+@pytest.fixture
+def page(browser: Callable[..., Any], workflow: str, run_id: str) -> Callable[..., Any]:
+    """Get a page about the run as a viewer: ``page("run/step", task_id="sort")``."""
+    viewer = browser("viewer")
+
+    def get(path: str, headers: dict[str, str] | None = None, **query: Any) -> Any:
+        return viewer.get(at(path, dag_id=workflow, run_id=run_id, **query), headers=headers)
+
+    return get
+
+
+@pytest.fixture
+def fail_sort(workflow: str, run_id: str, airflow: Any) -> Callable[..., None]:
+    """Let the step ``sort`` fail: ``fail_sort(exit_code=1, ...)``."""
+
+    def fail(**error: Any) -> None:
+        ended = BEGAN + timedelta(seconds=3)
+        airflow.set_task(workflow, run_id, "sort", state="failed", start_date=BEGAN, end_date=ended, duration=3)
+        told = {"message": "Step sort: it ended badly", "kind": "permanentFail", "stderr": "", **error}
+        airflow.push(workflow, run_id, "sort", "cwl_error", told)
+        airflow.set_run(workflow, run_id, "failed")
+
+    return fail
+
+
+def test_a_failure_comes_first_with_its_command_and_what_to_do(
+    page: Callable[..., Any], fail_sort: Callable[..., None]
+) -> None:
+    fail_sort(exit_code=127, stderr="sort2: not found", command=["sort2", "a file"])
+    text = page("run").text
+    failure = text[text.index('id="run-problem"') : text.index('id="run-outputs"')]
+    for said in ("with exit code 127", "sort2 &#39;a file&#39;", "sort2: not found", "DockerRequirement", "What to do"):
+        assert said in failure
+
+
+@pytest.mark.parametrize(
+    ("error", "advised"),
+    [
+        ({"exit_code": 137}, "ramMin"),
+        ({"exit_code": 2}, "standard error"),
+        ({"kind": "temporaryFail", "exit_code": 75}, "may pass"),
+        ({"kind": "unsupported"}, "Change the workflow"),
+        ({"message": "the command did not end within its time limit of 3 seconds"}, "ToolTimeLimit"),
+        ({"message": "x (the disk is full: 0 MiB are free in /tmp)"}, "make room"),
+    ],
+)
+def test_advice_fits_the_failure(
+    page: Callable[..., Any], fail_sort: Callable[..., None], error: dict[str, Any], advised: str
+) -> None:
+    fail_sort(**error)
+    assert advised in page("run").text
+
+
+def test_earlier_runs_tell_how_long_it_may_take(
+    page: Callable[..., Any], workflow: str, run_id: str, airflow: Any
+) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    assert "earlier runs" not in page("run").text
+    for seconds in (10, 90, 20):
+        earlier = triggering.trigger(workflow, conf={"job": {"text": "x"}}, user="ada", via=triggering.REST).run_id
+        with create_session() as session:
+            values = {"_state": "success", "start_date": BEGAN, "end_date": BEGAN + timedelta(seconds=seconds)}
+            session.execute(update(DagRun).where(DagRun.run_id == earlier).values(values))
+    assert "20.0 s, as earlier runs took" in page("run").text
+
+
+def test_a_script_gets_the_parts_and_then_nothing_until_something_changes(
+    page: Callable[..., Any], workflow: str, run_id: str, airflow: Any
+) -> None:
+    first = page("run", SCRIPT)
+    assert set(first.json["parts"]) == {"head", "problem", "outputs", "timeline", "steps"}
+    assert first.json["ended"] is False
+    again = page("run", {**SCRIPT, "If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    airflow.set_task(workflow, run_id, "sort", last_heartbeat_at=BEGAN)
+    assert page("run", {**SCRIPT, "If-None-Match": first.headers["ETag"]}).status_code == 304
+    airflow.set_task(workflow, run_id, "sort", state="running", start_date=BEGAN)
+    changed = page("run", {**SCRIPT, "If-None-Match": first.headers["ETag"]})
+    assert changed.status_code == 200
+    assert changed.json["states"]["sort"] == "running"
+    assert changed.json["news"] != first.json["news"]
+
+
+def test_what_has_not_changed_costs_few_queries(page: Callable[..., Any], statements: list[str]) -> None:
+    tag = page("run", SCRIPT).headers["ETag"]
+    statements.clear()
+    page("run", {**SCRIPT, "If-None-Match": tag})
+    assert len(statements) <= 4, statements
+
+
+def test_a_thousand_elements_are_one_line(page: Callable[..., Any], workflow: str, run_id: str, airflow: Any) -> None:
+    spread(workflow, run_id, "sort", 1000)
+    text = page("run").text
+    assert "1000 parts" in text
+    assert "1 failed" in text
+    assert len(text) < 120_000
+    first = page("run/elements", SCRIPT, task_id="sort").text
+    assert first.count("<tr>") == 101
+    assert "100 of 1000" in first
+    assert page("run/elements", SCRIPT, task_id="sort", offset=950).text.count("<tr>") == 51
+    assert page("run/elements", SCRIPT, task_id="sort", state="failed").text.count("<tr>") == 2
+
+
+def test_the_number_of_queries_does_not_grow_with_the_elements(
+    page: Callable[..., Any], workflow: str, run_id: str, statements: list[str]
+) -> None:
+    def count() -> int:
+        statements.clear()
+        page("run")
+        return len(statements)
+
+    count()
+    few = count()
+    spread(workflow, run_id, "sort", 300)
+    assert count() == few <= 8, statements
+
+
+def spread(dag_id: str, run_id: str, task_id: str, count: int) -> None:
+    """Make a task instance a scattered one: its elements ran one after the other, the last has failed."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import insert, select
+    from uuid6 import uuid7
+
+    table = TaskInstance.__table__
+    with create_session() as session:
+        chosen = (table.c.dag_id == dag_id, table.c.run_id == run_id, table.c.task_id == task_id)
+        row = dict(session.execute(select(table).where(*chosen)).one()._mapping)
+        session.execute(table.delete().where(*chosen))
+        rows = [
+            {
+                **row,
+                "id": uuid7(),
+                "map_index": index,
+                "state": "failed" if index == count - 1 else "success",
+                "rendered_map_index": f"element {index}",
+                "start_date": BEGAN + timedelta(seconds=index),
+                "end_date": BEGAN + timedelta(seconds=index + 1),
+                "duration": 1.0,
+            }
+            for index in range(count)
+        ]
+        session.execute(insert(table), rows)
+
+
+@pytest.fixture
+def printed(workflow: str, run_id: str) -> Callable[..., Path]:
+    """Write what a command prints: ``printed("text")``."""
+
+    def write(text: str | bytes, stream: str = "stdout", task_id: str = "sort") -> Path:
+        path = TaskTry(workflow, run_id, task_id, -1, 0).folder / f"{stream}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write
+
+
+def test_a_step_shows_what_it_prints_and_a_script_gets_what_comes_after(
+    page: Callable[..., Any], printed: Callable[..., Path], workflow: str, run_id: str, airflow: Any
+) -> None:
+    airflow.set_task(workflow, run_id, "sort", state="running", start_date=BEGAN)
+    path = printed(f"{HOSTILE}\n")
+    (path.parent / "command.json").write_text(json.dumps(["sort", HOSTILE]))
+    text = page("run/step", task_id="sort").text
+    assert HOSTILE not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "sort &#39;&lt;script&gt;" in text
+    end = path.stat().st_size
+    with path.open("ab") as file:
+        file.write("ü".encode()[:1])
+    assert page("run/log", SCRIPT, task_id="sort", stream="stdout", offset=end).json["text"] == ""
+    with path.open("ab") as file:
+        file.write("ü".encode()[1:])
+    part = page("run/log", SCRIPT, task_id="sort", stream="stdout", offset=end).json
+    assert (part["text"], part["end"]) == ("ü", end + 2)
+
+
+def test_a_line_of_ten_megabytes_is_cut(page: Callable[..., Any], printed: Callable[..., Path]) -> None:
+    printed(b"x" * 10_000_000)
+    answer = page("run/step", task_id="sort")
+    assert len(answer.text) < 100_000
+    assert "The end of 10 MB." in answer.text
+
+
+@pytest.mark.parametrize("task_id", ["../sort", "..", "sort/../sort", "nothing", ""])
+def test_only_tasks_of_the_run_have_logs(page: Callable[..., Any], printed: Callable[..., Path], task_id: str) -> None:
+    printed("secret")
+    answer = page("run/log", SCRIPT, task_id=task_id, stream="stdout")
+    assert answer.status_code == 404
+    assert "secret" not in answer.text
+    assert page("run/step", task_id="sort", **{"try": 7}).status_code == 404
+    assert page("run/log", SCRIPT, task_id="sort", stream="../stdout").status_code == 400
+
+
+def test_a_log_that_is_a_link_or_no_file_is_not_read(
+    page: Callable[..., Any], printed: Callable[..., Path], folders: Path
+) -> None:
+    import os
+
+    (folders / "secret.txt").write_text("secret")
+    path = printed("x")
+    path.unlink()
+    path.symlink_to(folders / "secret.txt")
+    assert "secret" not in page("run/step", task_id="sort").text
+    path.unlink()
+    os.mkfifo(path)
+    assert page("run/log", SCRIPT, task_id="sort", stream="stdout").json["size"] == 0
+    path.unlink()
+    path.parent.rmdir()
+    (folders / "elsewhere").mkdir()
+    (folders / "elsewhere/stdout.log").write_text("secret")
+    path.parent.symlink_to(folders / "elsewhere")
+    assert "secret" not in page("run/step", task_id="sort").text
+
+
+def test_usage_is_drawn_from_samples_and_from_totals(
+    page: Callable[..., Any], printed: Callable[..., Path], workflow: str, run_id: str, airflow: Any
+) -> None:
+    assert "Nothing is known yet" in page("run/usage", SCRIPT).text
+    ended = BEGAN + timedelta(seconds=10)
+    airflow.set_task(workflow, run_id, "sort", state="success", start_date=BEGAN, end_date=ended, duration=10)
+    airflow.set_task(workflow, run_id, "count", state="success", start_date=BEGAN, end_date=ended, duration=10)
+    start_run(workflow, run_id)
+    usage = printed("x").with_name("usage.txt")
+    usage.write_text(f"{BEGAN.timestamp() + 1} 1.50 1000000\nnonsense\n{BEGAN.timestamp() + 5} 0.10 3000000\n")
+    statistics = {"command": ["wc"], "exit_code": 0, "seconds": 10, "cpu_seconds": 20, "peak_memory_bytes": 500_000}
+    airflow.push(workflow, run_id, "count", "return_value", {"cwl:statistics": statistics})
+    text = page("run/usage", SCRIPT).text
+    assert "at most 3.5 cores" in text
+    assert "at most 3.5 MB" in text
+    assert "1 task was looked at" in text
+
+
+def start_run(dag_id: str, run_id: str) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id == run_id).values(start_date=BEGAN, _state="running"))
