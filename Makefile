@@ -54,8 +54,8 @@ bench: $(STAMP)  ## measure everything anew for docs/benchmarks.md: BENCH_ARGS="
 
 screenshots: $(STAMP)  ## make the pictures of docs/ anew
 	mkdir -p docs/images
-	CWL_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest tests/e2e/test_browser.py tests/e2e/test_trigger_form.py -k simple
-	cd docs/images && ls | grep -vE "^simple-(workflow-light|run-light|trigger-light|stop-dialog-dark|form-filled-light).png" | xargs rm -f
+	CWL_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest tests/e2e/test_browser.py tests/e2e/test_trigger_form.py tests/e2e/test_run_results.py -k "simple or run_results"
+	cd docs/images && ls | grep -vE "^simple-(run-outputs-light|run-failed-light|step-dark|workflow-light|run-light|trigger-light|stop-dialog-dark|form-filled-light).png" | xargs rm -f
 
 clean:  ## remove what was built, and the virtual environment
 	rm -rf $(VENV) .build build dist *.egg-info

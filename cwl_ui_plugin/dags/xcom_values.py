@@ -24,7 +24,7 @@ def unpacked(value: Any) -> Any:
     if isinstance(value, dict):
         if value.keys() == {INTEGER}:
             return int(value[INTEGER])
-        return {key: unpacked(item) for key, item in value.items()}
+        return {key: unpacked(item) if isinstance(item, (dict, list)) else item for key, item in value.items()}
     if isinstance(value, list):
-        return [unpacked(item) for item in value]
+        return [unpacked(item) if isinstance(item, (dict, list)) else item for item in value]
     return value

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,8 @@ from cwl_ui_plugin.runs.errors import BadRequest, NotFound
 STREAMS = ("stdout", "stderr")
 PART_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
+MOST_SAMPLED = 2000
+_USAGE = "usage.txt"
 _LARGEST_COMMAND = 1024 * 1024
 
 
@@ -92,13 +95,21 @@ def running_command(task: TaskTry) -> list[str] | None:
     return [str(word) for word in words] if isinstance(words, list) else None
 
 
-def usage_lines(task: TaskTry) -> list[str]:
-    """Return the lines of what a try has used, see ``cwl.sampling``."""
-    file = _open(task, "usage.txt")
-    if file is None:
-        return []
-    with file:
-        return file.read(PART_BYTES).decode("ascii", "replace").splitlines()
+def usage_lines(dag_id: str, run_id: str) -> dict[tuple[str, int, int], list[str]]:
+    """Return what the tries of a run have used, see ``cwl.sampling``: by task, map index and try.
+
+    Most tries are too short for samples; so the files are looked for, and not the tries.
+    """
+    found: dict[tuple[str, int, int], list[str]] = {}
+    for root in _roots(dag_id, run_id):
+        for path in islice(root.glob(f"*/*/*/{_USAGE}"), MOST_SAMPLED):
+            task_id, map_index, try_number = path.relative_to(root).parts[:3]
+            file = _open_in(root, path)
+            if file is not None:
+                with file, suppress(ValueError):
+                    key = (task_id, int(map_index), int(try_number))
+                    found[key] = file.read(PART_BYTES).decode("ascii", "replace").splitlines()
+    return found
 
 
 def _open_stream(task: TaskTry, stream: str) -> BinaryIO | None:
@@ -109,13 +120,21 @@ def _open_stream(task: TaskTry, stream: str) -> BinaryIO | None:
 
 def _open(task: TaskTry, name: str) -> BinaryIO | None:
     parts = (task.task_id, str(task.map_index), str(task.try_number), name)
-    for root in (run_folder.run_tmp(task.dag_id, task.run_id), run_folder.kept_logs(task.dag_id, task.run_id)):
-        place = root.resolve()
-        with suppress(OSError):
-            descriptor = os.open(place.joinpath(*parts), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            if _is_own_file(descriptor, place):
-                return os.fdopen(descriptor, "rb")
-            os.close(descriptor)
+    found = (_open_in(root, root.joinpath(*parts)) for root in _roots(task.dag_id, task.run_id))
+    return next((file for file in found if file is not None), None)
+
+
+def _roots(dag_id: str, run_id: str) -> tuple[Path, Path]:
+    """Return the folders that may have files of a run's tries, links resolved."""
+    return run_folder.run_tmp(dag_id, run_id).resolve(), run_folder.kept_logs(dag_id, run_id).resolve()
+
+
+def _open_in(root: Path, path: Path) -> BinaryIO | None:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if _is_own_file(descriptor, root):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
     return None
 
 

@@ -37,9 +37,14 @@ class OutputNode:
     """Of a list or a record: what is in it, or None if that is to be asked for."""
 
 
-def output_nodes(dag_id: str, run_id: str, place: Sequence[str] = (), offset: int = 0) -> Page[OutputNode]:
-    """Return what is at a place of the output object, at most :data:`PAGE` of it; raise :class:`NotFound`."""
-    outputs, folder = load(dag_id, run_id)
+def output_nodes(
+    dag_id: str, run_id: str, place: Sequence[str] = (), offset: int = 0, *, known: dict[str, Any] | None = None
+) -> Page[OutputNode]:
+    """Return what is at a place of the output object, at most :data:`PAGE` of it; raise :class:`NotFound`.
+
+    ``known`` is the output object, where it is known.
+    """
+    outputs, folder = load(dag_id, run_id, known)
     value: Any = outputs or {}
     for key in place:
         value = _item(value, key)

@@ -17,6 +17,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.dags.conf import read_conf
 from cwl_ui_plugin.dags.names import GATHERER
+from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.runs.errors import NotFound
 from cwl_ui_plugin.runs.inspection import find_run
 from cwl_ui_plugin.runs.models import OutputFile
@@ -123,10 +124,17 @@ def _missing(run_id: str, path: str) -> NotFound:
 
 def _is_held(outputs: dict[str, Any] | None, target: Path) -> bool:
     """Whether the output object names a target; first by the names alone, since links are rare and slow to follow."""
-    entries = list(_entries(outputs))
-    return any(
-        target == entry.path or (entry.is_folder and target.is_relative_to(entry.path)) for entry in entries
-    ) or any(_holds(entry, target) for entry in entries)
+    names, folders = _names(target), {name for parent in target.parents for name in _names(parent)}
+    for _output, value in _file_objects(outputs):
+        location = value.get("location") or value.get("path")
+        if location in names or (value["class"] == "Directory" and location in folders):
+            return True
+    return any(_holds(entry, target) for entry in _entries(outputs))
+
+
+def _names(path: Path) -> set[str]:
+    """Return what a location may call a path, without its slash at the end."""
+    return {str(path), path.as_uri()}
 
 
 def output_folder(dag_id: str, run_id: str, conf: dict[str, Any] | None) -> Path:
@@ -138,8 +146,8 @@ def output_folder(dag_id: str, run_id: str, conf: dict[str, Any] | None) -> Path
     return (chosen or config.outputs_folder() / dag_id / run_id).resolve()
 
 
-def load(dag_id: str, run_id: str) -> tuple[dict[str, Any] | None, Path]:
-    """Return the output object of a run, and its output folder; raise :class:`NotFound`."""
+def load(dag_id: str, run_id: str, known: dict[str, Any] | None = None) -> tuple[dict[str, Any] | None, Path]:
+    """Return the output object of a run (``known``, if it is), and its output folder; raise :class:`NotFound`."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -152,36 +160,38 @@ def load(dag_id: str, run_id: str) -> tuple[dict[str, Any] | None, Path]:
     )
     with create_session(scoped=False) as session:
         conf = find_run(session, dag_id, run_id).conf
-        row = session.execute(query).first()
-        value = XComModel.deserialize_value(row) if row else None
+        row = session.execute(query).first() if known is None else None
+        value = unpacked(XComModel.deserialize_value(row)) if row else known
     folder = output_folder(dag_id, run_id, conf if isinstance(conf, dict) else None)
     return (value if isinstance(value, dict) else None), folder
 
 
 def _entries(outputs: dict[str, Any] | None) -> Iterator[_Entry]:
+    for output, value in _file_objects(outputs):
+        path = local_path(value.get("location") or value.get("path"))
+        if path is not None:
+            checksum, format_ = _text(value.get("checksum")), _text(value.get("format"))
+            yield _Entry(output, path, value["class"] == "Directory", checksum, format_)
+
+
+def _file_objects(outputs: dict[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the Files and Directories in outputs, secondary files too, each with the id of its output."""
     for output, value in (outputs or {}).items():
-        yield from _entries_of(output, value)
+        for item in _file_objects_in(value):
+            yield output, item
 
 
-def _entries_of(output: str, value: Any) -> Iterator[_Entry]:
+def _file_objects_in(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, list):
         for item in value:
-            yield from _entries_of(output, item)
+            yield from _file_objects_in(item)
     elif isinstance(value, dict):
         if value.get("class") in ("File", "Directory"):
-            path = local_path(value.get("location") or value.get("path"))
-            if path is not None:
-                yield _Entry(
-                    output,
-                    path,
-                    value["class"] == "Directory",
-                    _text(value.get("checksum")),
-                    _text(value.get("format")),
-                )
-            yield from _entries_of(output, value.get("secondaryFiles"))
+            yield value
+            yield from _file_objects_in(value.get("secondaryFiles"))
         else:
             for item in value.values():
-                yield from _entries_of(output, item)
+                yield from _file_objects_in(item)
 
 
 def _text(value: Any) -> str | None:

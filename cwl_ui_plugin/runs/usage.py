@@ -10,12 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from cwl_ui_plugin.dags.run_folder import TaskTry
 from cwl_ui_plugin.runs import logs
 from cwl_ui_plugin.runs.models import RunDetail, StepState
 
 COLUMNS = 240
-MOST_SAMPLED = 1500
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,12 @@ class _Change:
 
 def run_usage(run: RunDetail) -> Usage | None:
     """Return what a run used, or None where nothing is known of it."""
-    steps = [step for step in run.steps if step.started_at][:MOST_SAMPLED]
+    steps = [step for step in run.steps if step.started_at]
+    lines = logs.usage_lines(run.summary.dag_id, run.summary.run_id)
     sampled = 0
     changes: list[_Change] = []
     for step in steps:
-        samples = list(_samples(logs.usage_lines(_task(run, step))))
+        samples = list(_samples(lines.get((step.task_id, step.map_index, step.try_number), ())))
         sampled += bool(samples)
         changes += _changes(step, samples)
     if not changes or run.summary.started_at is None:
@@ -53,10 +52,6 @@ def run_usage(run: RunDetail) -> Usage | None:
     end = max([_end(run.summary.ended_at), *(_end(step.ended_at) for step in steps if step.ended_at)])
     cores, memory = _columns(sorted(changes, key=lambda change: change.when), zero, max(end - zero, 0.001))
     return Usage(end - zero, cores, memory, sampled)
-
-
-def _task(run: RunDetail, step: StepState) -> TaskTry:
-    return TaskTry(run.summary.dag_id, run.summary.run_id, step.task_id, step.map_index, step.try_number)
 
 
 def _moment(text: str | None) -> float:

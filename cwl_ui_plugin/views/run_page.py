@@ -45,7 +45,7 @@ def context(dag_id: str, run_id: str) -> dict[str, Any]:
         "timeline": timeline(groups, summary.started_at, summary.ended_at),
         "failures": [(step, advice.advice(step)) for step in failed[:MOST_FAILURES]],
         "more_failures": max(0, len(failed) - MOST_FAILURES),
-        "nodes": output_tree.output_nodes(dag_id, run_id) if run.outputs else None,
+        "nodes": output_tree.output_nodes(dag_id, run_id, known=run.outputs) if run.outputs else None,
         "expected": history.expected_seconds(dag_id),
         "elapsed": _elapsed(summary),
         "is_cwl": workflows.is_cwl_dag(dag_id),

@@ -143,6 +143,34 @@ def test_the_number_of_queries_does_not_grow_with_the_elements(
     assert count() == few <= 8, statements
 
 
+def test_a_stopped_run_says_who_stopped_it_and_blames_no_step(
+    page: Callable[..., Any], workflow: str, run_id: str, airflow: Any
+) -> None:
+    from cwl_ui_plugin.runs import stopping
+
+    airflow.set_task(workflow, run_id, "sort", state="running", start_date=BEGAN)
+    stopping.stop_run(workflow, run_id, user="eve")
+    text = page("run").text
+    problem = text[text.index('id="run-problem"') : text.index('id="run-outputs"')]
+    assert "Stopped by eve" in problem
+    assert "What to do" not in problem
+
+
+def test_addresses_fit_a_prefix(
+    browser: Callable[..., Any], workflow: str, run_id: str, folders: Path, airflow: Any
+) -> None:
+    folder = folders / "outputs" / workflow / run_id
+    folder.mkdir(parents=True)
+    (folder / "a b.txt").write_text("x")
+    file = {"class": "File", "location": (folder / "a b.txt").as_uri(), "basename": "a b.txt"}
+    airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", {"out": file})
+    path = at("run", dag_id=workflow, run_id=run_id)
+    text = browser("viewer").get(path, environ_overrides={"SCRIPT_NAME": "/airflow/pluginsv2"}).text
+    assert f'href="/airflow/cwl/api/v1/workflows/{workflow}/runs/{run_id}/files/a%20b.txt"' in text
+    assert 'data-url="/airflow/pluginsv2/cwl/run?' in text
+    assert f'href="/airflow/dags/{workflow}/runs/' in text
+
+
 def spread(dag_id: str, run_id: str, task_id: str, count: int) -> None:
     """Make a task instance a scattered one: its elements ran one after the other, the last has failed."""
     from airflow.models.taskinstance import TaskInstance
