@@ -211,6 +211,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("require_exp", "False", "boolean", "Refuse signed triggers whose token has no time of expiry (exp)."),
     Option("report_poll_interval", "1.0", "float", "Seconds between two looks for reports and stops that are due."),
     Option(
+        "keep_reports_days",
+        "7",
+        "float",
+        "How many days delivered reports are kept, for the page that shows them. Those that wait are kept until they "
+        "are delivered.",
+    ),
+    Option(
         "keep_failed_days",
         "7",
         "float",

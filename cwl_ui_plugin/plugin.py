@@ -6,6 +6,7 @@ when Airflow asks for it there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -61,12 +62,17 @@ class CwlUiPlugin(AirflowPlugin):
 
 
 def _background() -> Any:
-    """The loop of the API server: sends reports, stops what ``clean_dag_run`` asks to stop, cleans up after runs."""
+    """The loops of the API server: one sends reports; the other serves stops that are asked for, and cleans up."""
     from cwl_ui_plugin import config
-    from cwl_ui_plugin.reports import loop, reporter
+    from cwl_ui_plugin.reports.lease import Lease
+    from cwl_ui_plugin.reports.loop import Loop, Loops
+    from cwl_ui_plugin.reports.reporter import Reporter
     from cwl_ui_plugin.runs import cleaning, stopping
 
-    return loop.Loop(
-        [reporter.report_round, stopping.answer_stop_requests, cleaning.CleaningRound()],
-        interval=config.number("report_poll_interval"),
+    interval = config.number("report_poll_interval")
+    lease = Lease("reports")
+    reporter = Reporter(lease.is_held)
+    upkeep: list[Callable[[], object]] = [stopping.answer_stop_requests, cleaning.CleaningRound()]
+    return Loops(
+        Loop([reporter.round], interval, lease, ending=reporter.stop), Loop(upkeep, interval, Lease("background"))
     )

@@ -2,74 +2,184 @@
 
 from __future__ import annotations
 
+import json
+import ssl
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.reports.errors import NotDelivered, NotSigned
-from cwl_ui_plugin.reports.target import ReportTarget
+from cwl_ui_plugin.reports.errors import NotDelivered, NotSigned, ReportError, Unreachable
+from cwl_ui_plugin.reports.target import ReportTarget, read_target
 from cwl_ui_plugin.signing import tokens
 from cwl_ui_plugin.signing.algorithms import parse_algorithms
 from cwl_ui_plugin.signing.errors import SigningError
 
 SHOWN_CHARACTERS = 300
 MOST_ANSWER_BYTES = 64 * 1024
+MOST_REDIRECTS = 3
+REDIRECTS = (301, 302, 303, 307, 308)
+KEEPING_THE_BODY = (307, 308)
+BUSY = (429, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What came of a test report; ``seconds`` is the time that the receiver took, ``answer`` begins its answer."""
+
+    __test__ = False  # no test class for pytest
+
+    ok: bool
+    status: int | None
+    seconds: float
+    message: str
+    answer: str = ""
 
 
 class Sender:
-    """Posts reports to one receiver over connections that are kept open."""
+    """Posts reports to one receiver over connections that are kept open; for several threads."""
 
     def __init__(self, target: ReportTarget) -> None:
         self.target = target
         login = httpx.BasicAuth(target.login, target.password or "") if target.login else None
         self._client = httpx.Client(
             auth=login,
-            verify=target.verify,
+            verify=_context(target.verify),
             timeout=target.timeout,
             headers=target.headers,
             follow_redirects=False,
         )
 
-    def send(self, route: str, payload: dict[str, Any]) -> int:
-        """Deliver one report; return the HTTP status.
+    def send_text(self, route: str, payload: str) -> int:
+        """Deliver one report, given as JSON; return the HTTP status.
 
         Raises:
             NotSigned: the key can't sign.
-            NotDelivered: no answer, or another one than 2xx.
+            Unreachable: nobody answers, or nobody is answered now.
+            NotDelivered: the receiver does not take it.
 
         """
-        body = {"payload": self._signed(payload)}
-        url = self.target.url(route)
-        try:
-            with self._client.stream("POST", url, json=body) as answer:
-                status = answer.status_code
-                _read_some(answer)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            reason = str(error) or type(error).__name__
-            raise NotDelivered(f"{url} can't be reached: {reason}"[:SHOWN_CHARACTERS]) from error
-        if not 200 <= status < 300:
-            raise NotDelivered(f"{url} answered {status}.")
-        return status
+        return self._post(self.target.url(route), self._body(payload))[0]
+
+    def send(self, route: str, payload: dict[str, Any]) -> tuple[int, str]:
+        """Deliver one report; return the HTTP status and the begin of the answer. Raises as :meth:`send_text`."""
+        return self._post(self.target.url(route), self._body(json.dumps(payload)))
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def _signed(self, payload: dict[str, Any]) -> Any:
+    def _body(self, payload: str) -> bytes:
         if not self.target.private_key:
-            return payload
+            return b'{"payload": %s}' % payload.encode()
         try:
             algorithm = parse_algorithms(self.target.algorithm)[0]
-            return tokens.sign(payload, self.target.private_key, algorithm, allow_weak=config.flag("allow_weak_keys"))
+            allow_weak = config.flag("allow_weak_keys")
+            token = tokens.sign(json.loads(payload), self.target.private_key, algorithm, allow_weak=allow_weak)
         except SigningError as error:
             raise NotSigned(f"Reports can't be signed: {error}") from error
+        return json.dumps({"payload": token}).encode()
+
+    def _post(self, url: str, body: bytes) -> tuple[int, str]:
+        current = url
+        for _redirect in range(MOST_REDIRECTS + 1):
+            status, headers, answer = self._request(current, body)
+            if 200 <= status < 300:
+                return status, answer
+            if status not in REDIRECTS:
+                break
+            current = _followed(current, status, headers.get("location", ""))
+        kind = Unreachable if status in BUSY else NotDelivered
+        detail = f": {answer}" if answer else ""
+        message = f"{current} answered {status}{detail}"[:SHOWN_CHARACTERS]
+        raise kind(message, status, _retry_after(headers.get("retry-after")))
+
+    def _request(self, url: str, body: bytes) -> tuple[int, httpx.Headers, str]:
+        headers = {"Content-Type": "application/json"}
+        try:
+            with self._client.stream("POST", url, content=body, headers=headers) as answer:
+                return answer.status_code, answer.headers, _begin(answer, self.target.timeout)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise Unreachable(f"{url} can't be reached: {reason}"[:SHOWN_CHARACTERS]) from error
 
 
-def _read_some(answer: httpx.Response) -> None:
-    """Read an answer to its end, so that its connection serves the next report; but never a huge one."""
-    read = 0
-    for chunk in answer.iter_raw():
-        read += len(chunk)
-        if read > MOST_ANSWER_BYTES:
-            return
+def send_test_report() -> TestResult:
+    """Send a report that is about no run, at once; return what the receiver answered."""
+    began = time.monotonic()
+    try:
+        target = read_target()
+        if target is None:
+            return TestResult(False, None, 0.0, "There is no Connection process_report: save one first.")
+        sender = Sender(target)
+        try:
+            began = time.monotonic()
+            status, answer = sender.send("status", _test_payload())
+        finally:
+            sender.close()
+    except ReportError as error:
+        return TestResult(False, getattr(error, "status", None), round(time.monotonic() - began, 3), str(error))
+    return TestResult(True, status, round(time.monotonic() - began, 3), f"The receiver answered {status}.", answer)
+
+
+def _test_payload() -> dict[str, Any]:
+    now = datetime.now(timezone.utc).isoformat()
+    names = {"dag_id": "cwl_ui_plugin", "run_id": "test", "task_id": "test"}
+    return {"state": "test", **names, "report_id": f"test-{now}", "sequence": 0, "timestamp": now}
+
+
+def _context(verify: bool | str) -> bool | ssl.SSLContext:
+    return verify if isinstance(verify, bool) else ssl.create_default_context(cafile=verify)
+
+
+def _begin(answer: httpx.Response, seconds: float) -> str:
+    """Read an answer to its end, so that its connection serves the next report, but never a huge or an endless one.
+
+    Returns what can be shown of it. The status counts, whatever becomes of the rest.
+    """
+    deadline, kept = time.monotonic() + seconds, b""
+    try:
+        for chunk in answer.iter_raw(4096):
+            kept += chunk
+            if len(kept) > MOST_ANSWER_BYTES or time.monotonic() > deadline:
+                break
+    except httpx.HTTPError:
+        pass
+    text = kept[:SHOWN_CHARACTERS].decode("utf-8", "replace")
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
+def _followed(url: str, status: int, location: str) -> str:
+    """Return where a redirect leads to, if it keeps the body and stays on the host; else raise."""
+    old = httpx.URL(url)
+    try:
+        new = old.join(location)
+    except httpx.InvalidURL:
+        new = old
+    stays = (
+        new.host == old.host and (new.port == old.port or new.scheme == "https") and new.scheme in ("https", old.scheme)
+    )
+    if location and stays and status in KEEPING_THE_BODY:
+        return str(new)
+    shown = f"{url} answered {status}, a redirect to {location or 'nowhere'}"
+    raise NotDelivered(
+        f"{shown}: it is not followed. Set the Connection to the final address."[:SHOWN_CHARACTERS], status
+    )
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return the seconds that a receiver asks for, as a number or as a date."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value.strip()[:9])
+    try:
+        moment = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return max(0.0, (aware - datetime.now(timezone.utc)).total_seconds())

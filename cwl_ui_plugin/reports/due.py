@@ -1,23 +1,28 @@
-"""Which reports are due: a pure function of what Airflow's database says and what the receiver has acknowledged."""
+"""Which reports are due: a pure function of what Airflow's database says and what there are reports of already."""
 
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from cwl_ui_plugin.reports.ending import moment_text, run_end
+
 SUCCESSFUL = ("success", "skipped")
 TASK_ENDS = ("success", "failed", "up_for_retry", "skipped", "upstream_failed")
 RUN_ENDS = ("success", "failed")
-_NAMESPACE = uuid.UUID("6f1a3c52-3f0e-4b57-9a50-5a1d5b7f6c11")
+RUNNING = "running"
+DELETED = "The run was deleted before its end."
 
 
 @dataclass(frozen=True)
 class TaskFact:
-    """One try of a task instance; ``error`` is the XCom ``cwl_error`` of the last try, ``statistics`` its numbers."""
+    """One try of a task instance; ``is_last`` tells that no other try has followed.
+
+    ``error`` is the XCom ``cwl_error`` of the last try, ``statistics`` its numbers.
+    """
 
     task_id: str
     map_index: int
@@ -25,8 +30,14 @@ class TaskFact:
     state: str | None
     started: datetime | None
     ended: datetime | None
+    is_last: bool = True
     error: dict[str, Any] | None = None
     statistics: dict[str, Any] | None = None
+
+    @property
+    def instance(self) -> tuple[str, int]:
+        """The task instance."""
+        return self.task_id, self.map_index
 
     @property
     def key(self) -> str:
@@ -51,89 +62,102 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
-class Acknowledged:
-    """What the receiver knows of a run: keys of facts, and the progress it was told since the run was last cleared."""
+class Known:
+    """What there are reports of.
 
-    facts: frozenset[str] = frozenset()
-    succeeded: int = 0
+    ``tries`` has the state that was reported last of each try, ``end`` the last end of the run, ``progress`` the
+    highest since the run was last cleared.
+    """
+
+    tries: Mapping[str, str] = field(default_factory=dict)
+    end: str = ""
     progress: int = 0
     clear_number: int = 0
 
     def to_json(self) -> str:
         """Return it as the table keeps it."""
-        return json.dumps({**asdict(self), "facts": sorted(self.facts)})
+        return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str) -> Acknowledged:
+    def from_json(cls, text: str) -> Known:
         """Read :meth:`to_json` back."""
-        data = json.loads(text)
-        return cls(**{**data, "facts": frozenset(data.get("facts", ()))})
+        return cls(**json.loads(text))
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report: ``route`` and ``payload`` without its sequence; ``after`` is what is acknowledged with it."""
+    """A report: ``payload`` is without its id and its sequence, which it gets when it is recorded."""
 
     route: str
     payload: dict[str, Any]
-    after: Acknowledged = field(default_factory=Acknowledged)
 
 
-def due_reports(run: RunFacts, known: Acknowledged) -> list[Report]:
-    """Return what the receiver does not know yet, in the order in which it is to be told."""
+def due_reports(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
+    """Return the reports that are due, in the order in which they are to be told, and what is known with them."""
     if known.clear_number != run.clear_number:
-        known = replace(known, clear_number=run.clear_number, succeeded=0, progress=0)
+        known = replace(known, clear_number=run.clear_number, progress=0)
+    tries = dict(known.tries)
+    done = {task.instance for task in run.tasks if _is_done(task) and tries.get(task.key) == task.state}
+    progress = known.progress
     reports: list[Report] = []
-    for moment, task, phase in sorted(_task_events(run.tasks, known), key=lambda event: event[0]):
-        key = f"{task.key}|{phase}"
-        state = "running" if phase == "start" else str(task.state)
-        known = replace(known, facts=known.facts | {key})
+    for moment, task, state in _events(run.tasks, known.tries):
+        tries[task.key] = state
+        reports.append(Report("status", _status(run, task, state, moment)))
         if state not in SUCCESSFUL:
-            reports.append(Report("status", _status(run, task, state, moment[0]), known))
             continue
-        # One fact, two reports: both must have arrived before it counts as told.
-        before = replace(known, facts=known.facts - {key})
-        known = _advanced(run, known)
-        reports.append(Report("status", _status(run, task, state, moment[0]), before))
-        reports.append(Report("progress", _progress(run, key, "running", known.progress, moment[0]), known))
-    reports.extend(_ending(run, known))
-    return reports
+        if task.is_last:
+            done.add(task.instance)
+        # 100 is left for the end of the run.
+        progress = max(progress, min(99, int(100 * len(done) / max(run.total, 1))))
+        reports.append(Report("progress", _progress(run, RUNNING, progress, moment)))
+    known = replace(known, tries=tries, progress=progress)
+    ending, known = _ending(run, known)
+    return [*reports, *ending], known
 
 
-def _advanced(run: RunFacts, known: Acknowledged) -> Acknowledged:
-    """Count one more task; 100 is left for the end of the run."""
-    succeeded = known.succeeded + 1
-    share = int(100 * succeeded / max(run.total, 1))
-    return replace(known, succeeded=succeeded, progress=max(known.progress, min(share, 99)))
+def deletion(dag_id: str, run_id: str, known: Known, moment: datetime) -> Report:
+    """Return the last report of a run that was deleted before its end."""
+    payload = {"state": "failed", "dag_id": dag_id, "run_id": run_id, "progress": known.progress, "error": DELETED}
+    return Report("progress", {**payload, "statistics": {}, "logs": {}, "timestamp": moment_text(moment)})
 
 
-def _task_events(
-    tasks: Iterable[TaskFact], known: Acknowledged
-) -> Iterator[tuple[tuple[str, str, int], TaskFact, str]]:
-    """Yield ``(order, task, phase)`` of what is new; within a try, its start comes before its end."""
-    for task in tasks:
-        started, ended = f"{task.key}|start", f"{task.key}|end"
-        if task.started and started not in known.facts and ended not in known.facts:
-            yield (_moment(task.started), task.key, 0), task, "start"
-        if task.state in TASK_ENDS and ended not in known.facts:
-            yield (_moment(task.ended or task.started), task.key, 1), task, "end"
+def _is_done(task: TaskFact) -> bool:
+    return task.is_last and task.state in SUCCESSFUL
 
 
-def _ending(run: RunFacts, known: Acknowledged) -> list[Report]:
-    key = f"run|{run.state}|{_moment(run.ended)}"
-    if run.state not in RUN_ENDS or key in known.facts:
-        return []
-    after = replace(known, facts=known.facts | {key}, progress=100 if run.state == "success" else known.progress)
-    moment = _moment(run.ended)
-    ending = _progress(run, key, run.state, after.progress, moment, error=_error(run))
-    ending.update(statistics=_statistics(run), logs=_logs(run))
-    if run.state == "failed":
-        return [Report("progress", ending, after)]
-    results = {"dag_id": run.dag_id, "run_id": run.run_id, "results": run.results or {}}
-    return [
-        Report("progress", ending, known),
-        Report("results", {**results, **_common(run, "results", key, moment)}, after),
-    ]
+def _events(tasks: Iterable[TaskFact], told: Mapping[str, str]) -> list[tuple[str, TaskFact, str]]:
+    """Return ``(moment, task, state)`` of what is new, in order of time; an instance's tries stay in their order."""
+    events: list[tuple[str, int, TaskFact, str]] = []
+    latest: dict[tuple[str, int], str] = {}
+    for task in sorted(tasks, key=lambda item: (item.try_number, item.is_last)):
+        for moment, state in _news(task, told.get(task.key)):
+            latest[task.instance] = max(latest.get(task.instance, ""), moment)
+            events.append((latest[task.instance], len(events), task, state))
+    events.sort(key=lambda event: event[:2])
+    return [(moment, task, state) for moment, _number, task, state in events]
+
+
+def _news(task: TaskFact, told: str | None) -> Iterator[tuple[str, str]]:
+    """Yield what is new of one try. Of an earlier one there is one end; the last may be set to another by hand."""
+    if told is None and task.started:
+        yield moment_text(task.started), RUNNING
+    is_new = task.state != told if task.is_last else told in (None, RUNNING)
+    if task.state in TASK_ENDS and is_new:
+        yield moment_text(task.ended or task.started), str(task.state)
+
+
+def _ending(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
+    end = f"{run.state}|{moment_text(run.ended)}|{run.clear_number}"
+    if run.state not in RUN_ENDS or end == known.end:
+        return [], known
+    known = replace(known, end=end, progress=100 if run.state == "success" else known.progress)
+    moment = moment_text(run.ended)
+    progress = {**_progress(run, run.state, known.progress, moment), **run_end(run)}
+    reports = [Report("progress", progress)]
+    if run.state == "success":
+        results = {"dag_id": run.dag_id, "run_id": run.run_id, "results": run.results or {}, "timestamp": moment}
+        reports.append(Report("results", results))
+    return reports, known
 
 
 def _status(run: RunFacts, task: TaskFact, state: str, moment: str) -> dict[str, Any]:
@@ -144,74 +168,10 @@ def _status(run: RunFacts, task: TaskFact, state: str, moment: str) -> dict[str,
         "task_id": task.task_id,
         "map_index": task.map_index,
         "try_number": task.try_number,
-        **_common(run, "status", f"{task.key}|{state}", moment),
+        "timestamp": moment,
     }
 
 
-def _progress(run: RunFacts, key: str, state: str, progress: int, moment: str, error: str = "") -> dict[str, Any]:
-    return {
-        "state": state,
-        "dag_id": run.dag_id,
-        "run_id": run.run_id,
-        "progress": progress,
-        "error": error,
-        **_common(run, "progress", key, moment),
-    }
-
-
-def _common(run: RunFacts, route: str, key: str, moment: str) -> dict[str, Any]:
-    fact = json.dumps([run.dag_id, run.run_id, run.run_key, run.clear_number, route, key])
-    return {"report_id": str(uuid.uuid5(_NAMESPACE, fact)), "timestamp": moment}
-
-
-def _error(run: RunFacts) -> str:
-    """Return why a run failed: each failed task with its message and the end of its command's standard error."""
-    if run.state != "failed":
-        return ""
-    failed = [task for task in _last_tries(run.tasks) if task.state == "failed"]
-    return "\n".join(_task_error(task) for task in failed) or "The run was set to failed."
-
-
-def _task_error(task: TaskFact) -> str:
-    error = task.error or {}
-    parts = [str(error.get("message") or "failed"), str(error.get("stderr") or "")]
-    return f"{task.task_id}: " + "\n".join(part for part in parts if part)
-
-
-def _statistics(run: RunFacts) -> dict[str, Any]:
-    steps = {
-        task.task_id if task.map_index < 0 else f"{task.task_id}[{task.map_index}]": {
-            "start_date": _moment(task.started),
-            "end_date": _moment(task.ended),
-            "duration": _seconds(task.started, task.ended),
-            "state": task.state,
-            **{key: value for key, value in (task.statistics or {}).items() if key != "command"},
-        }
-        for task in _last_tries(run.tasks)
-    }
-    total = {
-        "start_date": _moment(run.started),
-        "end_date": _moment(run.ended),
-        "duration": _seconds(run.started, run.ended),
-    }
-    return {"version": "1.1", "total": total, "steps": steps}
-
-
-def _logs(run: RunFacts) -> dict[str, Any]:
-    """Return the end of the standard error of each failed task."""
-    return {task.task_id: str((task.error or {}).get("stderr", "")) for task in run.tasks if task.error}
-
-
-def _last_tries(tasks: Iterable[TaskFact]) -> list[TaskFact]:
-    last: dict[tuple[str, int], TaskFact] = {}
-    for task in sorted(tasks, key=lambda item: item.try_number):
-        last[task.task_id, task.map_index] = task
-    return list(last.values())
-
-
-def _moment(moment: datetime | None) -> str:
-    return moment.isoformat() if moment else ""
-
-
-def _seconds(start: datetime | None, end: datetime | None) -> float | None:
-    return round((end - start).total_seconds(), 3) if start and end else None
+def _progress(run: RunFacts, state: str, progress: int, moment: str) -> dict[str, Any]:
+    names = {"dag_id": run.dag_id, "run_id": run.run_id}
+    return {"state": state, **names, "progress": progress, "error": "", "timestamp": moment}

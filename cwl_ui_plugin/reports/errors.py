@@ -4,6 +4,7 @@ ReportError
 ├── BadTarget       the Connection can't be used as it is
 ├── NotSigned       the key can't sign
 └── NotDelivered    the receiver did not take it
+    └── Unreachable     it would not take any other, either
 """
 
 from __future__ import annotations
@@ -22,4 +23,14 @@ class NotSigned(ReportError):
 
 
 class NotDelivered(ReportError):
-    """The receiver did not take it."""
+    """The receiver did not take it; ``status`` is its HTTP status, None where there was no answer."""
+
+    def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+        """Seconds after which the receiver wants to be asked again, if it says so."""
+
+
+class Unreachable(NotDelivered):
+    """Nobody answers, or says that it can't answer anybody now: other reports need not be tried."""

@@ -2,116 +2,178 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancehistory import TaskInstanceHistory
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Row, and_, exists, or_, select, tuple_
 
 from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, STATISTICS_KEY
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
-from cwl_ui_plugin.reports.due import RUN_ENDS, TASK_ENDS, RunFacts, TaskFact
+from cwl_ui_plugin.reports.due import RUN_ENDS, RUNNING, TASK_ENDS, RunFacts, TaskFact
 from cwl_ui_plugin.reports.tables import ReportState
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
 # A run that ended longer ago, before anybody listened, is history.
 LOOK_BACK = timedelta(hours=24)
-MOST_RUNS = 200
+RUNS_AT_ONCE = 50
+_RUN = (
+    DagRun.id,
+    DagRun.dag_id,
+    DagRun.run_id,
+    DagRun.state.label("state"),
+    DagRun.start_date,
+    DagRun.end_date,
+    DagRun.clear_number,
+)
+_TRY = ("dag_id", "run_id", "task_id", "map_index", "try_number", "state", "start_date", "end_date")
+_STATE = and_(ReportState.dag_id == DagRun.dag_id, ReportState.run_id == DagRun.run_id)
+
+RunRow = Row[Any]
+"""A run: ``id, dag_id, run_id, state, start_date, end_date, clear_number``."""
 
 
-def runs_to_look_at(session: Session) -> list[DagRun]:
-    """Return the runs of CWL Dags of which the receiver may not know everything, oldest first."""
-    state = and_(ReportState.dag_id == DagRun.dag_id, ReportState.run_id == DagRun.run_id)
-    recently = datetime.now(timezone.utc) - LOOK_BACK
-    is_settled = and_(
-        ReportState.run_key == DagRun.id,
-        ReportState.settled_end.is_not(None),
-        ReportState.settled_end == DagRun.end_date,
+def runs_to_look_at(session: Session, *, late: bool = False) -> list[RunRow]:
+    """Return the runs of CWL Dags of which there may be something to tell, oldest first.
+
+    ``late`` adds runs that ended within a day and whose tasks somebody has set to another state since.
+    """
+    is_new = and_(ReportState.run_id.is_(None), DagRun.end_date > _recently())
+    wanted = [DagRun.state == RUNNING, is_new, and_(ReportState.run_id.is_not(None), ~_is_settled(), _has_begun())]
+    if late:
+        wanted.append(and_(DagRun.end_date > _recently(), _was_touched()))
+    is_cwl = exists().where(
+        TaskInstance.dag_id == DagRun.dag_id,
+        TaskInstance.run_id == DagRun.run_id,
+        TaskInstance.task_id == DISPATCHER,
     )
-    query = (
-        select(DagRun)
-        .join(
-            TaskInstance,
-            and_(
-                TaskInstance.dag_id == DagRun.dag_id,
-                TaskInstance.run_id == DagRun.run_id,
-                TaskInstance.task_id == DISPATCHER,
-            ),
-        )
-        .outerjoin(ReportState, state)
-        .where(
-            or_(
-                DagRun.state.in_(["running", "queued"]),
-                and_(ReportState.run_id.is_(None), DagRun.end_date > recently),
-                and_(ReportState.run_id.is_not(None), ~is_settled),
-                and_(ReportState.run_id.is_not(None), ReportState.settled_end.is_(None)),
-            )
-        )
-        .order_by(DagRun.id)
-        .limit(MOST_RUNS)
-    )
-    return list(session.scalars(query))
+    query = select(*_RUN).outerjoin(ReportState, _STATE).where(or_(*wanted), is_cwl).order_by(DagRun.id)
+    return list(session.execute(query))
 
 
-def facts_of(run: DagRun, session: Session) -> RunFacts:
-    """Return everything about one run that reports are made of."""
-    of_run = (TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
-    instances = list(session.scalars(select(TaskInstance).where(*of_run)))
-    earlier = list(
-        session.scalars(
-            select(TaskInstanceHistory).where(
-                TaskInstanceHistory.dag_id == run.dag_id, TaskInstanceHistory.run_id == run.run_id
-            )
-        )
-    )
-    has_ended = run.state in RUN_ENDS
-    xcoms = read_xcoms(session, run.dag_id, run.run_id) if has_ended else {}
+def run_row(session: Session, dag_id: str, run_id: str) -> RunRow | None:
+    """Return one run, or None where there is none."""
+    return session.execute(select(*_RUN).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one_or_none()
+
+
+def facts_of(rows: Sequence[RunRow], session: Session) -> Iterator[RunFacts]:
+    """Yield everything about some runs that reports are made of; one that changes meanwhile is left for the next look.
+
+    The order of the queries matters: a try moves from the instances to the history, never back.
+    """
+    for first in range(0, len(rows), RUNS_AT_ONCE):
+        part = rows[first : first + RUNS_AT_ONCE]
+        keys = [(row.dag_id, row.run_id) for row in part]
+        instances = _by_run(_tries(TaskInstance, keys, session))
+        earlier = _by_run(_tries(TaskInstanceHistory, keys, session))
+        xcoms = {row.id: read_xcoms(session, row.dag_id, row.run_id) for row in part if row.state in RUN_ENDS}
+        unchanged = set(session.execute(select(*_RUN).where(DagRun.id.in_([row.id for row in part]))).tuples())
+        for row in part:
+            if tuple(row) in unchanged:
+                key = (row.dag_id, row.run_id)
+                yield _facts(row, instances[key], earlier[key], xcoms.get(row.id, {}))
+
+
+def _facts(row: RunRow, instances: list[Any], earlier: list[Any], xcoms: Xcoms) -> RunFacts:
+    kept = {(item.task_id, item.map_index, item.try_number) for item in earlier}
+    last = {(item.task_id, item.map_index, item.try_number) for item in instances if _tells_of_its_try(item)}
+    tasks = [_earlier_try(item, row) for item in earlier if _key(item) not in last or _key(item) not in kept]
+    tasks += [_last_try(item, xcoms, has_history=_key(item) in kept) for item in instances]
     return RunFacts(
-        dag_id=run.dag_id,
-        run_id=run.run_id,
-        run_key=run.id,
-        state=str(run.state),
-        started=run.start_date,
-        ended=run.end_date,
-        clear_number=run.clear_number or 0,
-        total=len(instances),
-        tasks=(*_earlier_tries(earlier, instances), *(_task(item, xcoms) for item in instances)),
-        results=output_object(xcoms) if run.state == "success" else None,
+        dag_id=row.dag_id,
+        run_id=row.run_id,
+        run_key=row.id,
+        state=str(row.state),
+        started=row.start_date,
+        ended=row.end_date,
+        clear_number=row.clear_number or 0,
+        total=sum(item.state != "removed" for item in instances),
+        tasks=tuple(tasks),
+        results=output_object(xcoms) if row.state == "success" else None,
     )
 
 
-def _task(instance: Any, xcoms: Xcoms) -> TaskFact:
-    where = (instance.task_id, instance.map_index)
-    failed = instance.state == "failed"
+def _key(item: Any) -> tuple[str, int, int]:
+    return item.task_id, item.map_index, item.try_number
+
+
+def _tells_of_its_try(item: Any) -> bool:
+    """Whether an instance still is in the try that its number says: to be retried, it is in the history already."""
+    return item.state in ("up_for_retry", RUNNING)
+
+
+def _last_try(item: Any, xcoms: Xcoms, *, has_history: bool) -> TaskFact:
+    """``has_history``: the try that ran is in the history; what the instance says was set without another one."""
+    where = (item.task_id, item.map_index)
+    has_started = item.state in (*TASK_ENDS, RUNNING) and (not has_history or _tells_of_its_try(item))
     return TaskFact(
-        task_id=instance.task_id,
-        map_index=instance.map_index,
-        try_number=instance.try_number,
-        state=str(instance.state) if instance.state else None,
-        started=instance.start_date if instance.state in (*TASK_ENDS, "running") else None,
-        ended=instance.end_date,
-        error=xcoms.get((*where, ERROR_KEY)) if failed else None,
+        task_id=item.task_id,
+        map_index=item.map_index,
+        try_number=item.try_number,
+        state=str(item.state) if item.state else None,
+        started=item.start_date if has_started else None,
+        ended=item.end_date,
+        error=xcoms.get((*where, ERROR_KEY)) if item.state == "failed" else None,
         statistics=xcoms.get((*where, STATISTICS_KEY)),
     )
 
 
-def _earlier_tries(earlier: Iterable[Any], instances: Iterable[Any]) -> list[TaskFact]:
-    """Return the tries before the last. One that did not end well, and was followed by another, was to be retried."""
-    current = {(item.task_id, item.map_index): item.try_number for item in instances}
-    return [
-        TaskFact(
-            task_id=item.task_id,
-            map_index=item.map_index,
-            try_number=item.try_number,
-            state=str(item.state) if item.state in ("success", "skipped") else "up_for_retry",
-            started=item.start_date,
-            ended=item.end_date,
-        )
-        for item in earlier
-        if item.try_number < current.get((item.task_id, item.map_index), 0)
-    ]
+def _earlier_try(item: Any, run: RunRow) -> TaskFact:
+    """Return a try before the last. In a run that nobody has cleared, a failed one was to be retried."""
+    state = str(item.state)
+    if state not in ("success", "skipped") and not run.clear_number:
+        state = "up_for_retry"
+    return TaskFact(
+        task_id=item.task_id,
+        map_index=item.map_index,
+        try_number=item.try_number,
+        state=state,
+        started=item.start_date,
+        ended=item.end_date,
+        is_last=False,
+    )
+
+
+def _tries(table: Any, keys: list[tuple[str, str]], session: Session) -> Iterable[Row[Any]]:
+    columns = [getattr(table, name) for name in _TRY]
+    return session.execute(select(*columns).where(tuple_(table.dag_id, table.run_id).in_(keys)))
+
+
+def _by_run(rows: Iterable[Row[Any]]) -> dict[tuple[str, str], list[Any]]:
+    found: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for row in rows:
+        found[row.dag_id, row.run_id].append(row)
+    return found
+
+
+def _recently() -> datetime:
+    return datetime.now(timezone.utc) - LOOK_BACK
+
+
+def _is_settled() -> ColumnElement[bool]:
+    return and_(
+        ReportState.run_key == DagRun.id,
+        ReportState.settled_end.is_not(None),
+        ReportState.settled_end == DagRun.end_date,
+        or_(ReportState.settled_state.is_(None), ReportState.settled_state == DagRun.state),
+    )
+
+
+def _has_begun() -> ColumnElement[bool]:
+    """A run that waits for its start has nothing to tell, unless it was cleared."""
+    return or_(DagRun.state != "queued", DagRun.clear_number > 0)
+
+
+def _was_touched() -> ColumnElement[bool]:
+    return exists().where(
+        TaskInstance.dag_id == DagRun.dag_id,
+        TaskInstance.run_id == DagRun.run_id,
+        TaskInstance.updated_at > ReportState.updated_at,
+    )

@@ -1,118 +1,141 @@
-"""The background loop of the API server: a thread that does its rounds at an interval, or at once when woken.
+"""The background loops of the API server: threads that do their rounds at an interval, or at once when woken.
 
-Of several API servers one does the rounds: the one that holds the lease, a row with an expiry in the database.
+Of several API servers one does the rounds of a loop: the one that holds its lease, a row of the database that expires.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
-import time
-import uuid
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.reports.lease import Lease
 
 log = logging.getLogger(__name__)
-LEASE = "background"
-LEASE_SECONDS = 15
-RENEW_SECONDS = 5
+RENEW_SECONDS = 5.0
 LOOK_SECONDS = 0.2
 LEAST_SECONDS = 0.4
 """Between two rounds: each costs the API server some time that tasks wait for."""
-_woken = threading.Event()
+_woken: list[threading.Event] = []
 
 
 def wake() -> None:
-    """Have the loop do a round soon, from any process that shares the tmp folder; never raises."""
-    _woken.set()
+    """Have the loops do a round soon, from any process that shares the tmp folder; never raises."""
+    for event in _woken:
+        event.set()
     try:
         path = _wake_file()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError:
-        log.debug("The wake file can't be touched; the loop comes round by itself", exc_info=True)
+        log.debug("The wake file can't be touched; the loops come round by themselves", exc_info=True)
 
 
 class Loop:
-    """Does rounds in a thread, between :meth:`start` and :meth:`stop`."""
+    """Does rounds in a thread, between :meth:`start` and :meth:`stop`; another thread holds the lease."""
 
-    def __init__(self, rounds: Sequence[Callable[[], object]], interval: float) -> None:
+    def __init__(
+        self,
+        rounds: Sequence[Callable[[], object]],
+        interval: float,
+        lease: Lease,
+        ending: Callable[[], object] = lambda: None,
+    ) -> None:
         self.rounds = rounds
         self.interval = interval
+        self.lease = lease
+        self._ending = ending
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._woken = threading.Event()
+        self._threads: list[threading.Thread] = []
         self._complaints: dict[int, str] = {}
-        self._held_until = 0.0
 
     def start(self) -> None:
-        """Start the thread, if it is not running."""
-        if self._thread is None or not self._thread.is_alive():
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, name="cwl-ui-plugin", daemon=True)
-            self._thread.start()
+        """Start the threads, if they are not running."""
+        if any(thread.is_alive() for thread in self._threads):
+            return
+        self._stopping.clear()
+        _woken.append(self._woken)
+        name = f"cwl-{self.lease.name}"
+        self._threads = [
+            threading.Thread(target=self._hold, name=f"{name}-lease", daemon=True),
+            threading.Thread(target=self._run, name=name, daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, seconds: float = 5) -> None:
-        """Ask the thread to end, and wait for it."""
+        """Ask the threads to end, and wait for them; let another API server take over at once."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(timeout=seconds)
+        self._woken.set()
+        if self._woken in _woken:
+            _woken.remove(self._woken)
+        for thread in self._threads:
+            thread.join(timeout=seconds)
+        self._guarded(-2, self._ending)
+        self._guarded(-1, self.lease.release)
+
+    def wake(self) -> None:
+        """Have this loop do a round soon."""
+        self._woken.set()
+
+    def _hold(self) -> None:
+        while not self._stopping.is_set():
+            if self._guarded(-1, self.lease.take):
+                self._woken.set()
+            self._stopping.wait(RENEW_SECONDS)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            if self._guarded(-1, self._take_lease):
+            before = _wake_time()
+            self._woken.clear()
+            if self.lease.is_held():
                 for number, one_round in enumerate(self.rounds):
                     self._guarded(number, one_round)
-            self._wait()
+            self._wait(before)
 
-    def _guarded(self, number: int, one_round: Callable[[], object]) -> object:
+    def _guarded(self, number: int, action: Callable[[], object]) -> object:
         """Do one thing; an error is logged once, and the loop goes on."""
         try:
-            result = one_round()
+            result = action()
         except Exception as error:
             if self._complaints.get(number) != repr(error):
-                log.exception("A round of the background loop failed; it is tried again")
+                log.exception("A round of the loop %s failed; it is tried again", self.lease.name)
             self._complaints[number] = repr(error)
             return None
         self._complaints.pop(number, None)
         return result
 
-    def _take_lease(self) -> bool:
-        """Return whether this process is the one that does the rounds; a fresh lease is not asked for again."""
-        if time.monotonic() < self._held_until:
-            return True
-        from airflow.utils.session import create_session
+    def _wait(self, before: int) -> None:
+        """Wait for the interval, or until somebody wakes the loop; a little in any case, as events come in bursts.
 
-        from cwl_ui_plugin.reports.tables import Lease
-
-        now = datetime.now(timezone.utc)
-        with create_session() as session:
-            row = session.get(Lease, LEASE, with_for_update=True)
-            if row is None:
-                row = Lease(name=LEASE, holder=self._holder, expires_at=now)
-                session.add(row)
-            elif row.holder != self._holder and row.expires_at > now:
-                return False
-            row.holder = self._holder
-            row.expires_at = now + timedelta(seconds=LEASE_SECONDS)
-        self._held_until = time.monotonic() + RENEW_SECONDS
-        return True
-
-    def _wait(self) -> None:
-        """Wait for the interval, or until somebody wakes the loop; a little in any case, as events come in bursts."""
-        before = _wake_time()
+        ``before`` is the time of the wake file before the round: what woke the loop meanwhile counts.
+        """
         self._stopping.wait(LEAST_SECONDS)
         waited = LEAST_SECONDS
         while waited < self.interval and not self._stopping.is_set():
-            if _woken.wait(LOOK_SECONDS) or _wake_time() != before:
+            if self._woken.wait(LOOK_SECONDS) or _wake_time() != before:
                 break
             waited += LOOK_SECONDS
-        _woken.clear()
+
+
+class Loops:
+    """Several loops that start and stop together."""
+
+    def __init__(self, *loops: Loop) -> None:
+        self.loops = loops
+
+    def start(self) -> None:
+        """Start all."""
+        for loop in self.loops:
+            loop.start()
+
+    def stop(self) -> None:
+        """Stop all."""
+        for loop in self.loops:
+            loop.stop()
 
 
 def _wake_file() -> Path:

@@ -1,7 +1,7 @@
 """The plugin's tables, beside Airflow's in its database; ``airflow db migrate`` makes them.
 
-What is true of a run stands in Airflow's own tables. Ours keep what the receiver has acknowledged, and which signed
-triggers were taken.
+What is true of a run stands in Airflow's own tables. Ours keep the reports about it until the receiver has them and for
+some days after, and which signed triggers were taken.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from pathlib import Path
 
 from airflow.utils.db_manager import BaseDBManager
 from airflow.utils.sqlalchemy import UtcDateTime
-from sqlalchemy import Integer, MetaData, String, Text
+from sqlalchemy import Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 ID_LENGTH = 250
+GONE = 0
+"""The ``run_key`` of a run that was deleted: no run of Airflow has this id."""
 _FOLDER = Path(__file__).parent
 
 
@@ -25,10 +27,11 @@ class Base(DeclarativeBase):
 
 
 class ReportState(Base):
-    """What the receiver knows about a run. ``run_key`` is the id of the run's row: a run deleted and made anew differs.
+    """How far the reports of a run are. ``run_key`` is the id of the run's row: a run deleted and made anew differs.
 
-    ``acknowledged`` is JSON, see ``due.Acknowledged``. ``settled_end`` is the end of the run whose last report was
-    acknowledged; a run that was cleared has another end, or none, and is looked at again.
+    ``recorded`` is JSON, see ``due.Known``: what there are reports of. ``sequence`` is the number of the last of them,
+    ``delivered`` that of the last one that the receiver has acknowledged. ``settled_end`` and ``settled_state`` are the
+    end of the run that was recorded last; a run that was cleared, or set to another state, is looked at again.
     """
 
     __tablename__ = "cwl_report_state"
@@ -36,12 +39,38 @@ class ReportState(Base):
     dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
     run_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
     run_key: Mapped[int] = mapped_column(Integer, nullable=False)
-    acknowledged: Mapped[str] = mapped_column(Text, nullable=False, default="{}")
+    recorded: Mapped[str] = mapped_column(Text, nullable=False, default="{}")
     sequence: Mapped[int] = mapped_column(Integer, nullable=False, default=0)
-    waiting: Mapped[int] = mapped_column(Integer, nullable=False, default=0)
+    delivered: Mapped[int] = mapped_column(Integer, nullable=False, default=0)
+    failures: Mapped[int] = mapped_column(Integer, nullable=False, default=0)
+    next_try_at: Mapped[datetime | None] = mapped_column(UtcDateTime, nullable=True)
     last_error: Mapped[str | None] = mapped_column(Text, nullable=True)
     settled_end: Mapped[datetime | None] = mapped_column(UtcDateTime, nullable=True)
+    settled_state: Mapped[str | None] = mapped_column(String(20), nullable=True)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+    __table_args__ = (Index("idx_cwl_report_state_progress", "sequence", "delivered"),)
+
+
+class RecordedReport(Base):
+    """One report: what it says is fixed before it is sent the first time.
+
+    ``ended_at`` is when it was delivered, or, with ``retry_for``, given up; ``answer`` the receiver's HTTP status.
+    """
+
+    __tablename__ = "cwl_report"
+
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    sequence: Mapped[int] = mapped_column(Integer, primary_key=True)
+    route: Mapped[str] = mapped_column(String(20), nullable=False)
+    payload: Mapped[str] = mapped_column(Text, nullable=False)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, nullable=True)
+    answer: Mapped[int | None] = mapped_column(Integer, nullable=True)
+    attempts: Mapped[int] = mapped_column(Integer, nullable=False, default=0)
+
+    __table_args__ = (Index("idx_cwl_report_ended_at", "ended_at"),)
 
 
 class SignedTrigger(Base):
@@ -58,7 +87,7 @@ class SignedTrigger(Base):
 
 
 class Lease(Base):
-    """Which of several API servers does the work of the background loop."""
+    """Which of several API servers does the work of a background loop."""
 
     __tablename__ = "cwl_lease"
 

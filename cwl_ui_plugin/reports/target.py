@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import math
+import re
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from cryptography.fernet import InvalidToken
 
 from cwl_ui_plugin.reports.errors import BadTarget
 
@@ -13,12 +22,17 @@ CONNECTION = "process_report"
 PRIVATE_KEY = "process_report_private_key"
 ALGORITHMS = ("process_report_crypt_algorithm", "process_report_algorithm")
 SCHEMES = ("http", "https")
+ROUTES = ("progress", "status", "results")
 DEFAULT_TIMEOUT = 10.0
+LONGEST_TIMEOUT = 300.0
+LARGEST_PORT = 65535
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_TEXT = re.compile(r"[\x20-\x7e\t]*")
 
 
 @dataclass(frozen=True)
 class ReportTarget:
-    """A receiver. ``private_key`` None means unsigned; ``timeout`` is in seconds."""
+    """A receiver. ``private_key`` None means unsigned; ``timeout`` and ``retry_for`` are in seconds."""
 
     base_url: str
     login: str | None = None
@@ -27,6 +41,7 @@ class ReportTarget:
     timeout: float = DEFAULT_TIMEOUT
     headers: dict[str, str] = field(default_factory=dict)
     routes: dict[str, str] = field(default_factory=dict)
+    retry_for: float | None = None
     private_key: str | None = None
     algorithm: str | None = None
 
@@ -47,44 +62,46 @@ def read_target() -> ReportTarget | None:
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    with create_session() as session:
+    with create_session(scoped=False) as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == CONNECTION))
-        if connection is None:
-            return None
-        values = {key: Variable.get(key, default_var=None) for key in (PRIVATE_KEY, *ALGORITHMS)}
-        return target_of(connection, values)
+    if connection is None:
+        return None
+    values = {key: Variable.get(key, default_var=None) for key in (PRIVATE_KEY, *ALGORITHMS)}
+    return target_of(connection, values)
 
 
-def target_of(connection: Any, variables: dict[str, str | None]) -> ReportTarget:
+def target_of(connection: Any, variables: Mapping[str, str | None]) -> ReportTarget:
     """Return the receiver that a Connection and the Variables describe; raise :class:`BadTarget`."""
-    extra = _extra(connection.extra)
+    extra = _extra(connection)
     scheme = (connection.schema or "http").strip().lower()
     host = (connection.host or "").strip()
     if "://" in host:
         scheme, _, host = host.partition("://")
     if scheme not in SCHEMES:
         raise BadTarget(f"The schema of the Connection {CONNECTION} must be http or https, not {scheme!r}.")
-    if not host or "/" in host or "@" in host:
-        raise BadTarget(f"The host of the Connection {CONNECTION} must be a name or an address, not {host!r}.")
-    port = f":{connection.port}" if connection.port else ""
-    endpoint = quote(str(extra.get("endpoint") or "").strip("/"), safe="/:-_.~")
+    path = _path("endpoint", extra.get("endpoint") or "")
     return ReportTarget(
-        base_url=f"{scheme}://{host}{port}" + (f"/{endpoint}" if endpoint else ""),
+        base_url=f"{scheme}://{_host(host)}{_port(connection.port)}" + (f"/{path}" if path else ""),
         login=connection.login or None,
         password=connection.password or None,
         verify=_verify(extra.get("verify", True)),
-        timeout=_timeout(extra.get("timeout", DEFAULT_TIMEOUT)),
-        headers=_texts("headers", extra.get("headers") or {}),
-        routes=_texts("routes", extra.get("routes") or {}),
+        timeout=_seconds("timeout", extra.get("timeout", DEFAULT_TIMEOUT), LONGEST_TIMEOUT),
+        headers=_headers(extra.get("headers") or {}),
+        routes=_routes(extra.get("routes") or {}),
+        retry_for=_seconds("retry_for", extra["retry_for"]) if extra.get("retry_for") is not None else None,
         private_key=variables.get(PRIVATE_KEY) or None,
         algorithm=next((variables[name] for name in ALGORITHMS if variables.get(name)), None),
     )
 
 
-def _extra(text: str | None) -> dict[str, Any]:
+def _extra(connection: Any) -> dict[str, Any]:
     try:
-        extra = json.loads(text or "{}")
-    except ValueError:
+        extra = json.loads(connection.extra or "{}")
+    except InvalidToken:
+        raise BadTarget(
+            f"The Connection {CONNECTION} can't be decrypted: it was saved with another Fernet key. Save it anew."
+        ) from None
+    except ValueError:  # raised by Airflow, too
         extra = None
     if not isinstance(extra, dict):
         raise BadTarget(
@@ -93,16 +110,76 @@ def _extra(text: str | None) -> dict[str, Any]:
     return extra
 
 
+def _host(host: str) -> str:
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        if host and not any(character in "/@?#:[]\\\"'<>" or character.isspace() for character in host):
+            return host
+        raise BadTarget(
+            f"The host of the Connection {CONNECTION} must be a name or an address only, without port or path, "
+            f"not {host[:100]!r}."
+        ) from None
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _port(port: Any) -> str:
+    if port in (None, ""):
+        return ""
+    if not 0 < int(port) <= LARGEST_PORT:
+        raise BadTarget(f"The port of the Connection {CONNECTION} must be between 1 and {LARGEST_PORT}.")
+    return f":{int(port)}"
+
+
+def _path(name: str, value: Any) -> str:
+    """Return a path below the host, without slashes at its ends."""
+    if not isinstance(value, str):
+        raise BadTarget(f'"{name}" in the extra must be a text such as "satellite/v1/".')
+    path = value.strip().strip("/")
+    if "://" in path or any(part in (".", "..") for part in path.split("/")):
+        raise BadTarget(f'"{name}" in the extra must be a path such as "satellite/v1/", not {value[:100]!r}.')
+    return quote(path, safe="/:-_.~")
+
+
 def _verify(value: Any) -> bool | str:
-    if isinstance(value, (bool, str)):
+    if isinstance(value, bool):
         return value
-    raise BadTarget('"verify" in the extra must be true, false or the path of a CA file.')
+    if not isinstance(value, str) or not value:
+        raise BadTarget('"verify" in the extra must be true, false or the path of a CA file.')
+    try:
+        _check_ca_file(value, Path(value).stat().st_mtime_ns)
+    except (OSError, ValueError) as error:
+        raise BadTarget(f'The CA file {value} ("verify" in the extra) can\'t be read: {error}.') from error
+    return value
 
 
-def _timeout(value: Any) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+@lru_cache(maxsize=4)
+def _check_ca_file(path: str, _modified: int) -> None:
+    ssl.create_default_context(cafile=path)
+
+
+def _seconds(name: str, value: Any, most: float = math.inf) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= most:
         return float(value)
-    raise BadTarget('"timeout" in the extra must be a number of seconds.')
+    limit = f", {most:.0f} at most" if most < math.inf else ""
+    raise BadTarget(f'"{name}" in the extra must be a number of seconds{limit}.')
+
+
+def _headers(value: Any) -> dict[str, str]:
+    """Return headers of each request; a broken one would break it, or add others."""
+    headers = _texts("headers", value)
+    for name, text in headers.items():
+        if not _HEADER.fullmatch(name) or not _HEADER_TEXT.fullmatch(text):
+            raise BadTarget(f'"headers" in the extra: {name[:50]!r} is no HTTP header with a text of ASCII characters.')
+    return headers
+
+
+def _routes(value: Any) -> dict[str, str]:
+    routes = _texts("routes", value)
+    unknown = sorted(set(routes) - set(ROUTES))
+    if unknown:
+        raise BadTarget(f'"routes" in the extra: there is no {unknown[0]!r}; the routes are {", ".join(ROUTES)}.')
+    return {name: _path("routes", text) for name, text in routes.items()}
 
 
 def _texts(name: str, value: Any) -> dict[str, str]:

@@ -2,22 +2,65 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
-from cwl_ui_plugin.reports import reporter
-from cwl_ui_plugin.runs.models import iso
+from cwl_ui_plugin.reports import delivery, outbox, reporter
+from cwl_ui_plugin.reports.errors import ReportError
+from cwl_ui_plugin.reports.tables import RecordedReport
+from cwl_ui_plugin.reports.target import read_target
+from cwl_ui_plugin.runs import settings
+from cwl_ui_plugin.runs.errors import NotFound
+from cwl_ui_plugin.runs.models import Page, iso
 
 
 @dataclass(frozen=True)
 class DeliveryState:
-    """How delivery goes: ``target`` is the receiver's URL or None; ``pause`` are the seconds until the next try."""
+    """How delivery goes: ``target`` is the receiver's URL or None, ``waiting`` counts reports, ``runs`` their runs.
+
+    ``problem`` is what keeps any report from being sent; ``last_error`` what became of the last try.
+    """
 
     target: str | None
     is_signed: bool
     waiting: int
+    runs: int
     oldest: str | None
     last_error: str | None
-    pause: float
+    next_try: str | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class WaitingRun:
+    """A run with reports that wait."""
+
+    dag_id: str
+    run_id: str
+    waiting: int
+    oldest: str | None
+    failures: int
+    last_error: str | None
+    next_try: str | None
+
+
+@dataclass(frozen=True)
+class SentReport:
+    """A report of a run: ``state`` is waiting, delivered or given up; ``answer`` the receiver's last HTTP status.
+
+    ``seconds`` is the time from the moment that it is about to its arrival.
+    """
+
+    sequence: int
+    route: str
+    state: str
+    about: str
+    payload: dict[str, Any]
+    recorded: str | None
+    delivered: str | None
+    answer: int | None
+    attempts: int
 
 
 @dataclass(frozen=True)
@@ -30,27 +73,100 @@ class TestResult:
     status: int | None
     seconds: float
     message: str
+    answer: str
 
 
 def delivery_state() -> DeliveryState:
     """Return how the delivery of reports goes."""
-    state = reporter.delivery_state()
+    backlog = outbox.backlog()
+    target, problem = None, None
+    try:
+        target = read_target()
+    except ReportError as error:
+        problem = str(error)
+    is_signed = bool(target and target.private_key)
+    if is_signed and (unfit := settings.report_key().problem):
+        problem = f"Reports can't be signed: {unfit}"
     return DeliveryState(
-        target=state.target,
-        is_signed=state.is_signed,
-        waiting=state.waiting,
-        oldest=iso(state.oldest),
-        last_error=state.last_error,
-        pause=round(state.pause, 1),
+        target=target.base_url if target else None,
+        is_signed=is_signed,
+        waiting=backlog.reports,
+        runs=backlog.runs,
+        oldest=iso(backlog.oldest),
+        last_error=backlog.last_error,
+        next_try=iso(backlog.next_try_at),
+        problem=problem,
     )
+
+
+def waiting_runs(limit: int = 50, offset: int = 0) -> Page[WaitingRun]:
+    """Return the runs with reports that wait, the longest waiting first."""
+    found = tuple(
+        WaitingRun(
+            dag_id=run.dag_id,
+            run_id=run.run_id,
+            waiting=run.waiting,
+            oldest=iso(run.oldest),
+            failures=run.failures,
+            last_error=run.last_error,
+            next_try=iso(run.next_try_at),
+        )
+        for run in outbox.waiting_runs(limit, offset)
+    )
+    return Page(found, outbox.backlog().runs)
+
+
+def reports_of(dag_id: str, run_id: str, limit: int = 50, offset: int = 0) -> Page[SentReport]:
+    """Return the reports of a run, the last first, also of one that was deleted; raise :class:`NotFound`."""
+    found, total = outbox.reports_of(dag_id, run_id, limit, offset)
+    if not total and not _is_run(dag_id, run_id):
+        raise NotFound(f"There is no run {run_id!r} of {dag_id!r}.")
+    return Page(tuple(_sent(report) for report in found), total)
 
 
 def send_test_report() -> TestResult:
     """Send a report that is about no run, and return what the receiver answered."""
-    result = reporter.send_test_report()
-    return TestResult(ok=result.ok, status=result.status, seconds=result.seconds, message=result.message)
+    result = delivery.send_test_report()
+    return TestResult(result.ok, result.status, result.seconds, result.message, result.answer)
 
 
-def retry_now() -> None:
-    """Try again to deliver what waits."""
-    reporter.retry_now()
+def retry_now(dag_id: str | None = None, run_id: str | None = None) -> None:
+    """Try again to deliver what waits: of one run, or all."""
+    reporter.retry_now((dag_id, run_id) if dag_id and run_id else None)
+
+
+def _sent(report: RecordedReport) -> SentReport:
+    payload = json.loads(report.payload)
+    is_over = report.ended_at is not None
+    return SentReport(
+        sequence=report.sequence,
+        route=report.route,
+        state=("given up" if report.answer is None else "delivered") if is_over else "waiting",
+        about=_about(report.route, payload),
+        payload=payload,
+        recorded=iso(report.recorded_at),
+        delivered=iso(report.ended_at) if report.answer is not None else None,
+        answer=report.answer,
+        attempts=report.attempts,
+    )
+
+
+def _about(route: str, payload: dict[str, Any]) -> str:
+    """Return in a few words what a report says."""
+    if route == "status":
+        element = f" [{payload['map_index']}]" if payload.get("map_index", -1) >= 0 else ""
+        number = f", try {payload['try_number']}" if payload.get("try_number", 1) > 1 else ""
+        return f"{payload['task_id']}{element}: {payload['state'].replace('_', ' ')}{number}"
+    if route == "progress":
+        return f"{payload['state']}, {payload['progress']} %"
+    return f"{len(payload.get('results') or {})} outputs"
+
+
+def _is_run(dag_id: str, run_id: str) -> bool:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session(scoped=False) as session:
+        query = select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+        return session.scalar(query) is not None

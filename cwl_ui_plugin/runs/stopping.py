@@ -13,7 +13,7 @@ from cwl_ui_plugin.dags import run_folder, stop_orders
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, STOP_RESULT_KEY, STOP_TASK
 from cwl_ui_plugin.reports import loop, reporter
 from cwl_ui_plugin.runs.database import with_patience
-from cwl_ui_plugin.runs.errors import RunsError, StopIncomplete, Unavailable
+from cwl_ui_plugin.runs.errors import RunsError, StopIncomplete
 from cwl_ui_plugin.runs.models import StopProgress, StopReport
 from cwl_ui_plugin.runs.stop_proof import StopProof
 from cwl_ui_plugin.runs.stop_state import FoundRun, delete_run, fail_unfinished
@@ -31,7 +31,6 @@ def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False) -> St
 
     Raises:
         StopIncomplete: some processes outlived ``2 * [core] killed_task_cleanup_time``.
-        Unavailable: the run is stopped, but was not removed since its last reports could not be delivered.
 
     """
     began = time.monotonic()
@@ -100,12 +99,8 @@ def _message(found: FoundRun, remove: bool) -> str:
 
 
 def _remove(dag_id: str, run_id: str, user: str) -> None:
-    """Delete a stopped run, once its last reports have arrived."""
-    if not reporter.deliver_run(dag_id, run_id):
-        raise Unavailable(
-            f"The run {run_id} is stopped, but its last reports could not be delivered, so it was not removed. "
-            "They are sent when the receiver answers again; remove the run then."
-        )
+    """Delete a stopped run; its last reports are kept until they have arrived."""
+    reporter.keep_run(dag_id, run_id)
     with_patience(lambda: delete_run(dag_id, run_id, user), f"the removal of {dag_id} {run_id}")
     reporter.forget_run(dag_id, run_id)
 

@@ -1,4 +1,4 @@
-"""Which reports are due, from what the database says and what the receiver has acknowledged."""
+"""Which reports are due, from what the database says and what there are reports of."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from cwl_ui_plugin.reports.due import Acknowledged, Report, RunFacts, TaskFact, due_reports
+from cwl_ui_plugin.reports.due import Known, Report, RunFacts, TaskFact, due_reports
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -42,6 +42,14 @@ def run(*tasks: TaskFact, state: str = "running", total: int = 4, **more: Any) -
     )
 
 
+def due(facts: RunFacts, known: Known | None = None) -> list[Report]:
+    return due_reports(facts, known or Known())[0]
+
+
+def known_after(facts: RunFacts, known: Known | None = None) -> Known:
+    return due_reports(facts, known or Known())[1]
+
+
 def told(reports: list[Report]) -> list[tuple[Any, ...]]:
     return [
         (report.route, report.payload.get("task_id"), report.payload.get("state"), report.payload.get("progress"))
@@ -50,8 +58,7 @@ def told(reports: list[Report]) -> list[tuple[Any, ...]]:
 
 
 def test_a_run_is_told_in_the_order_in_which_it_happened() -> None:
-    reports = due_reports(run(task("b", 2), task("a", 0, 1)), Acknowledged())
-    assert told(reports) == [
+    assert told(due(run(task("b", 2), task("a", 0, 1)))) == [
         ("status", "a", "running", None),
         ("status", "a", "success", None),
         ("progress", None, "running", 25),
@@ -59,30 +66,21 @@ def test_a_run_is_told_in_the_order_in_which_it_happened() -> None:
     ]
 
 
-def test_what_is_acknowledged_is_not_told_again() -> None:
-    facts = run(task("a", 0, 1), task("b", 2))
-    reports = due_reports(facts, Acknowledged())
-    for number, report in enumerate(reports, start=1):
-        assert told(due_reports(facts, report.after)) == told(reports[number:]) or number == 2
-    assert due_reports(facts, reports[-1].after) == []
-
-
-def test_a_report_that_was_sent_but_not_acknowledged_is_sent_again_as_it_was() -> None:
-    facts = run(task("a", 0, 1))
-    first, again = due_reports(facts, Acknowledged()), due_reports(facts, Acknowledged())
-    assert [report.payload["report_id"] for report in first] == [report.payload["report_id"] for report in again]
-    assert len({report.payload["report_id"] for report in first}) == len(first)
-
-
-def test_acknowledgement_between_the_two_reports_of_an_end_repeats_both() -> None:
-    facts = run(task("a", 0, 1))
-    _start, status, progress = due_reports(facts, Acknowledged())
-    assert told(due_reports(facts, status.after)) == told([status, progress])
+def test_what_was_told_is_not_told_again() -> None:
+    first, second = run(task("a", 0)), run(task("a", 0, 1), task("b", 2))
+    known = known_after(first)
+    assert due(first, known) == []
+    assert told(due(second, known)) == [
+        ("status", "a", "success", None),
+        ("progress", None, "running", 25),
+        ("status", "b", "running", None),
+    ]
+    assert due(second, known_after(second, known)) == []
 
 
 def test_a_success_ends_with_progress_100_and_the_results() -> None:
     facts = run(task("a", 0, 1), state="success", total=1, results={"out": 7})
-    progress, results = due_reports(facts, Acknowledged())[-2:]
+    progress, results = due(facts)[-2:]
     assert (progress.payload["progress"], progress.payload["state"], progress.payload["error"]) == (100, "success", "")
     assert progress.payload["statistics"]["total"]["duration"] == 100
     assert results.route == "results"
@@ -90,12 +88,17 @@ def test_a_success_ends_with_progress_100_and_the_results() -> None:
 
 
 def test_progress_stays_below_100_until_the_run_has_succeeded() -> None:
-    assert told(due_reports(run(task("a", 0, 1), total=1), Acknowledged()))[-1] == ("progress", None, "running", 99)
+    assert told(due(run(task("a", 0, 1), total=1)))[-1] == ("progress", None, "running", 99)
+
+
+def test_progress_never_falls_when_a_scattered_step_unfolds() -> None:
+    known = known_after(run(task("a", 0, 1), total=2))
+    assert told(due(run(task("a", 0, 1), task("b", 2, 3), total=10), known))[-1] == ("progress", None, "running", 50)
 
 
 def test_a_failure_says_which_step_why_and_what_it_printed() -> None:
     error = {"message": "exit code 3", "stderr": "no such sample"}
-    reports = due_reports(run(task("align", 0, 1, "failed", error=error), state="failed"), Acknowledged())
+    reports = due(run(task("align", 0, 1, "failed", error=error), state="failed"))
     assert [report.route for report in reports] == ["status", "status", "progress"]
     last = reports[-1].payload
     assert last["state"] == "failed"
@@ -104,30 +107,66 @@ def test_a_failure_says_which_step_why_and_what_it_printed() -> None:
     assert last["logs"] == {"align": "no such sample"}
 
 
+def test_the_error_of_a_run_is_bounded() -> None:
+    failed = [task(f"t{number}", 0, 1, "failed", error={"message": "m", "stderr": "s"}) for number in range(300)]
+    last = due(run(*failed, state="failed", total=300))[-1].payload
+    assert last["error"].endswith("280 more tasks failed.")
+    assert len(last["logs"]) == 20
+
+
 def test_each_try_is_told() -> None:
-    tries = (task("a", 0, 1, "up_for_retry"), task("a", 2, 3, try_number=2))
-    states = [(p.payload["try_number"], p.payload["state"]) for p in due_reports(run(*tries), Acknowledged())[:4]]
+    tries = (task("a", 0, 1, "up_for_retry", is_last=False), task("a", 2, 3, try_number=2))
+    states = [(p.payload["try_number"], p.payload["state"]) for p in due(run(*tries))[:4]]
     assert states == [(1, "running"), (1, "up_for_retry"), (2, "running"), (2, "success")]
 
 
 def test_a_task_that_never_started_has_an_end_only() -> None:
     failed = replace(task("b", 0, 1, "upstream_failed"), started=None)
-    assert told(due_reports(run(failed), Acknowledged())) == [("status", "b", "upstream_failed", None)]
+    assert told(due(run(failed))) == [("status", "b", "upstream_failed", None)]
 
 
 def test_a_cleared_run_begins_anew_and_tells_only_what_is_new() -> None:
-    first = run(task("a", 0, 1), task("b", 2, 3, "failed"), state="failed", total=2)
-    known = due_reports(first, Acknowledged())[-1].after
+    known = known_after(run(task("a", 0, 1), task("b", 2, 3, "failed"), state="failed", total=2))
     again = run(
-        task("a", 0, 1), task("b", 2, 3, "up_for_retry"), task("b", 110, 111, try_number=2), total=2, clear_number=1
+        task("a", 0, 1),
+        task("b", 2, 3, "failed", is_last=False),
+        task("b", 110, 111, try_number=2),
+        total=2,
+        clear_number=1,
     )
-    assert told(due_reports(again, known)) == [
+    assert told(due(again, known)) == [
         ("status", "b", "running", None),
         ("status", "b", "success", None),
-        ("progress", None, "running", 50),
+        ("progress", None, "running", 99),
     ]
 
 
-def test_acknowledged_survives_its_text() -> None:
-    known = due_reports(run(task("a", 0, 1), state="success"), Acknowledged())[-1].after
-    assert Acknowledged.from_json(known.to_json()) == known
+def test_a_task_that_is_set_to_another_state_by_hand_is_told_again() -> None:
+    known = known_after(run(task("a", 0, 1, "failed"), state="failed"))
+    by_hand = run(task("a", 0, 1, "success"), state="failed")
+    assert told(due(by_hand, known)) == [("status", "a", "success", None), ("progress", None, "running", 25)]
+    back = run(task("a", 0, 1, "failed"), state="failed")
+    assert told(due(back, known_after(by_hand, known))) == [("status", "a", "failed", None)]
+
+
+def test_a_run_that_is_set_to_another_state_by_hand_is_told_again() -> None:
+    known = known_after(run(task("a", 0, 1), state="failed"))
+    assert [report.route for report in due(run(task("a", 0, 1), state="success"), known)] == ["progress", "results"]
+
+
+def test_a_cleared_task_that_failed_upstream_keeps_its_earlier_end() -> None:
+    known = known_after(run(task("b", 2, 3), state="success"))
+    history = task("b", 2, 3, is_last=False)
+    now = replace(task("b", 2, 3, "upstream_failed"), started=None)
+    facts = run(history, now, state="failed", clear_number=1)
+    assert told(due(facts, known))[0] == ("status", "b", "upstream_failed", None)
+    assert due(facts, known_after(facts, known)) == []
+
+
+def test_an_end_that_is_older_than_its_start_comes_after_it() -> None:
+    assert [entry[2] for entry in told(due(run(task("a", 5, 1, "failed"))))] == ["running", "failed"]
+
+
+def test_known_survives_its_text() -> None:
+    known = known_after(run(task("a", 0, 1), state="success"))
+    assert Known.from_json(known.to_json()) == known

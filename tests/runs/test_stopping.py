@@ -20,7 +20,7 @@ from cwl_ui_plugin.dags import run_folder
 from cwl_ui_plugin.dags.run_folder import TaskTry
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.runs import inspection, stopping, triggering
-from cwl_ui_plugin.runs.errors import NotFound, StopIncomplete, Unavailable
+from cwl_ui_plugin.runs.errors import NotFound, StopIncomplete
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
@@ -236,15 +236,6 @@ def test_a_removed_run_is_gone(workflow: str, run_id: str, airflow: Any) -> None
     assert report.removed
     with pytest.raises(NotFound):
         inspection.get_run(workflow, run_id)
-
-
-def test_a_run_is_not_removed_before_its_last_reports_arrived(
-    workflow: str, run_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stopping.reporter, "deliver_run", lambda _dag_id, _run_id: False)
-    with pytest.raises(Unavailable, match="reports"):
-        stopping.stop_run(workflow, run_id, user="ada", remove=True)
-    assert inspection.get_run(workflow, run_id).summary.state == "failed"
 
 
 def test_strange_ids_remove_nothing(folders: Path) -> None:
