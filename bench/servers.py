@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import common  # noqa: F401 - finds tests/e2e
-import postgresql
 import psutil
 from airflow_server import Server, wait_for
+from scale_out import postgresql
 
 LOG_CHARACTERS = 3000
 SETTINGS = "BENCH_SETTINGS"
@@ -48,8 +48,10 @@ with DAG("{dag_id}", schedule=None, is_paused_upon_creation={paused}):
 class Airflow:
     """A running server, and a client that is logged in."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, database: str) -> None:
         self.server = server
+        self.database = database
+        """The address of Airflow's database."""
         self.client = server.client()
 
     def upload(self, document: Path) -> str:
@@ -132,7 +134,8 @@ def airflow(database: str = "SQLite", dags: dict[str, str] | None = None, **sett
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         with _started(home, {**connection, **settings}) as server:
-            yield Airflow(server)
+            address = connection.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{home / 'airflow.db'}")
+            yield Airflow(server, address)
 
 
 @contextmanager
@@ -140,8 +143,9 @@ def _database(name: str) -> Iterator[dict[str, str]]:
     if name == "SQLite":
         yield {}
         return
-    with postgresql.running() as url:
-        yield {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url, "PYTHONPATH": str(postgresql.drivers())}
+    prefix = "cwl-bench-postgresql-"
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, postgresql(Path(folder) / "server") as address:
+        yield {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{address}"}
 
 
 @contextmanager

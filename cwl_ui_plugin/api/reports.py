@@ -1,18 +1,42 @@
-"""The delivery of reports: how it goes, a test, and trying again now."""
+"""The delivery of reports: how it goes, a test, trying again now, the reports of a run."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
 
 from cwl_ui_plugin.api.schemas import answers
-from cwl_ui_plugin.api.security import allow
+from cwl_ui_plugin.api.security import allow, allow_dag
+from cwl_ui_plugin.api.workflows import LARGEST_OFFSET
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.runs import reporting
 
 router = APIRouter(tags=["reports"])
+MOST = 200
+
+
+class WaitingRuns(BaseModel):
+    """Runs with reports that wait, the longest waiting first."""
+
+    runs: list[reporting.WaitingRun]
+    total: int
+
+
+class RunReports(BaseModel):
+    """Reports of a run, the last first."""
+
+    reports: list[reporting.SentReport]
+    total: int
+
+
+class Retry(BaseModel):
+    """Which reports to try again; without names, all."""
+
+    dag_id: str | None = None
+    run_id: str | None = None
 
 
 @router.get(
@@ -23,6 +47,35 @@ router = APIRouter(tags=["reports"])
 def get_reports() -> Any:
     """Show the state of the delivery."""
     return asdict(reporting.delivery_state())
+
+
+@router.get(
+    "/reports/waiting",
+    responses=answers(WaitingRuns),
+    dependencies=[allow(permissions.may_read_connection)],
+)
+def list_waiting(
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 50, offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0
+) -> Any:
+    """List the runs with reports that wait, the longest waiting first."""
+    page = reporting.waiting_runs(limit, offset)
+    return {"runs": [asdict(run) for run in page.items], "total": page.total}
+
+
+@router.get(
+    "/workflows/{dag_id}/runs/{run_id}/reports",
+    responses=answers(RunReports, 404),
+    dependencies=[allow_dag(permissions.may_read)],
+)
+def list_reports_of_run(
+    dag_id: str,
+    run_id: str,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+    offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
+) -> Any:
+    """List the reports of a run, the last first; also of one that was deleted."""
+    page = reporting.reports_of(dag_id, run_id, limit, offset)
+    return {"reports": [asdict(report) for report in page.items], "total": page.total}
 
 
 @router.post(
@@ -40,7 +93,8 @@ def send_test_report() -> Any:
     responses=answers(reporting.DeliveryState),
     dependencies=[allow(permissions.may_edit_connection)],
 )
-def retry() -> Any:
-    """Try again now to deliver what waits."""
-    reporting.retry_now()
+def retry(wanted: Retry | None = None) -> Any:
+    """Try again now to deliver what waits, of one run or all."""
+    wanted = wanted or Retry()
+    reporting.retry_now(wanted.dag_id, wanted.run_id)
     return asdict(reporting.delivery_state())

@@ -31,3 +31,14 @@ def local_paths(node: Any) -> Iterator[Path]:
             yield path
         for value in node.values():
             yield from local_paths(value)
+
+
+def total_size(node: Any) -> int:
+    """Return the size of all files of some values, in bytes; a file whose size is not known counts nothing."""
+    if isinstance(node, list):
+        return sum(total_size(item) for item in node)
+    if not isinstance(node, dict):
+        return 0
+    own = node.get("size") if node.get("class") == "File" else 0
+    rest = sum(total_size(item) for item in node.values() if isinstance(item, (dict, list)))
+    return rest + (own if isinstance(own, int) else 0)

@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import CwlError, StepError
+from cwl_ui_plugin.cwl.files import total_size
 from cwl_ui_plugin.cwl.plan import Step, read_plan
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.xcom_values import packed, unpacked
@@ -184,7 +185,7 @@ class CwlStepOperator(_StepOperator):
             result = execution.run_step(
                 self.document.compiled, self.document.source, self.step, values, task.folder, settings
             )
-        handed_on = {**result.values, names.STATISTICS_KEY: _statistics(result)}
+        handed_on = {**result.values, names.STATISTICS_KEY: _statistics(result, result.values)}
         return dict(self.end(context, handed_on, result.status == "skipped"))
 
 
@@ -227,7 +228,7 @@ class CwlElementsOperator(_StepOperator):
                 self.document.compiled, self.document.source, self.step, values, chosen, task.folder, settings
             )
         is_skipped = all(status == "skipped" for _outputs, status in result.results.values())
-        handed_on = {**result.results, names.STATISTICS_KEY: _statistics(result.summary)}
+        handed_on = {**result.results, names.STATISTICS_KEY: _statistics(result.summary, result.results)}
         return dict(self.end(context, handed_on, is_skipped))
 
 
@@ -379,13 +380,14 @@ def _with_problems(error: CwlError) -> str:
     return "\n".join([error.message, *(f"- {problem}" for problem in error.problems)])
 
 
-def _statistics(result: StepResult) -> dict[str, Any]:
+def _statistics(result: StepResult, produced: Any) -> dict[str, Any]:
     return {
         "command": result.command,
         "exit_code": result.exit_code,
         "seconds": result.seconds,
         "cpu_seconds": result.cpu_seconds,
         "peak_memory_bytes": result.peak_memory_bytes,
+        "output_bytes": total_size(produced),
         "reused": result.reused,
     }
 

@@ -109,10 +109,17 @@ def _tells_of_its_try(item: Any) -> bool:
     return item.state in ("up_for_retry", RUNNING)
 
 
+def _has_run(item: Any) -> bool:
+    """Whether there was a process: a state that is set without one has the same moment as its start and its end."""
+    return item.start_date is not None and item.start_date != item.end_date
+
+
 def _last_try(item: Any, xcoms: Xcoms, *, has_history: bool) -> TaskFact:
     """``has_history``: the try that ran is in the history; what the instance says was set without another one."""
     where = (item.task_id, item.map_index)
-    has_started = item.state in (*TASK_ENDS, RUNNING) and (not has_history or _tells_of_its_try(item))
+    has_started = (
+        item.state in (*TASK_ENDS, RUNNING) and (not has_history or _tells_of_its_try(item)) and _has_run(item)
+    )
     return TaskFact(
         task_id=item.task_id,
         map_index=item.map_index,
@@ -135,7 +142,7 @@ def _earlier_try(item: Any, run: RunRow) -> TaskFact:
         map_index=item.map_index,
         try_number=item.try_number,
         state=state,
-        started=item.start_date,
+        started=item.start_date if _has_run(item) else None,
         ended=item.end_date,
         is_last=False,
     )

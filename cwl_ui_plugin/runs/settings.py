@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.reports.errors import ReportError
+from cwl_ui_plugin.reports.target import target_of
 from cwl_ui_plugin.runs.errors import BadRequest
 from cwl_ui_plugin.runs.models import KeySetting, ReportConnection
 from cwl_ui_plugin.runs.signing import SIGNING_KEY, algorithm_of
@@ -26,9 +28,8 @@ UNTRUSTED = (
     "Triggers that it signs are refused: its public key is not among the keys that verify triggers. Add the public key "
     "below to them."
 )
-_SCHEMAS = ("http", "https")
-_LARGEST_PORT = 65535
 _SHOWN_EXTRAS = ("verify", "timeout", "routes", "retry_for")
+"""What is not among these may be a secret."""
 
 
 def report_connection() -> ReportConnection:
@@ -69,7 +70,8 @@ def save_report_connection(
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    _check_target(schema, host, port)
+    if "://" in host:
+        raise BadRequest("The host must be a name or an address only, without schema, port or path.")
     with create_session(scoped=False) as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == CONNECTION))
         if connection is None:
@@ -84,6 +86,7 @@ def save_report_connection(
         elif password is not None:
             connection._password = None  # set_password has no way to remove it
         connection.set_extra(json.dumps({**_merged(kept, extra), "endpoint": endpoint}))
+        _check_target(connection)
 
 
 def remove_report_connection() -> None:
@@ -108,7 +111,7 @@ def trigger_key() -> KeySetting:
 
 def signing_key() -> KeySetting:
     """Return what is known of the key that signs the triggers of the trigger page."""
-    text = _variable(SIGNING_KEY)
+    text = variable(SIGNING_KEY)
     if not text:
         return KeySetting(key=SIGNING_KEY, is_set=False)
     try:
@@ -134,7 +137,7 @@ def save_signing_key(private_key: str) -> None:
 
 def save_report_key(private_key: str | None, algorithm: str) -> None:
     """Set the key that signs reports (None keeps it) and its algorithm; raise :class:`BadRequest` if they don't fit."""
-    text = private_key if private_key is not None else _variable(REPORT_KEY)
+    text = private_key if private_key is not None else variable(REPORT_KEY)
     try:
         chosen = _one_algorithm(algorithm)
         if text:
@@ -147,7 +150,7 @@ def save_report_key(private_key: str | None, algorithm: str) -> None:
 
 def save_trigger_key(public_keys: str | None, algorithms: str) -> None:
     """Set the keys that verify triggers (None keeps them) and their algorithms; raise :class:`BadRequest`."""
-    text = public_keys if public_keys is not None else _variable(TRIGGER_KEY)
+    text = public_keys if public_keys is not None else variable(TRIGGER_KEY)
     try:
         chosen = parse_algorithms(algorithms)
         if text:
@@ -169,21 +172,29 @@ def remove_variable(key: str) -> None:
             Variable.delete(name)
 
 
-def generate_keys(algorithm: str) -> KeyPair:
-    """Make a key pair; nothing of it is kept. Raise :class:`BadRequest` for an algorithm that has no pairs."""
+def generate_keys(algorithm: str, *, keep: bool = False) -> KeyPair:
+    """Make a key pair; nothing of it is kept, or, with ``keep``, the private key signs reports from now on.
+
+    Raises:
+        BadRequest: the algorithm has no pairs.
+
+    """
     try:
-        return keys.generate_key_pair(_one_algorithm(algorithm))
+        chosen = _one_algorithm(algorithm)
+        pair = keys.generate_key_pair(chosen)
     except SigningError as error:
         raise BadRequest(str(error)) from error
+    if keep:
+        save_report_key(pair.private, chosen)
+    return pair
 
 
-def _check_target(schema: str, host: str, port: int | None) -> None:
-    if schema not in _SCHEMAS:
-        raise BadRequest(f"The schema must be http or https, not {schema!r}.")
-    if not host or any(character in host for character in "/@?#: \t\r\n"):
-        raise BadRequest("The host must be a name or an address only, without schema, port or path.")
-    if port is not None and not 0 < port <= _LARGEST_PORT:
-        raise BadRequest(f"The port must be between 1 and {_LARGEST_PORT}.")
+def _check_target(connection: Any) -> None:
+    """Raise :class:`BadRequest` if reports could not be sent to a Connection."""
+    try:
+        target_of(connection, {})
+    except ReportError as error:
+        raise BadRequest(str(error)) from error
 
 
 def _extra_of(connection: Any) -> dict[str, Any]:
@@ -203,7 +214,7 @@ def _merged(kept: dict[str, Any], extra: dict[str, Any] | None) -> dict[str, Any
 
 def _is_trusted(private: str, public: str | None) -> bool:
     """Whether signatures of a key will verify: where no key is set, nothing is verified."""
-    trusted = _variable(TRIGGER_KEY)
+    trusted = variable(TRIGGER_KEY)
     if not trusted:
         return True
     if public is None or not keys.is_pem(trusted):
@@ -211,7 +222,8 @@ def _is_trusted(private: str, public: str | None) -> bool:
     return keys.fingerprint(public) in keys.fingerprints(trusted)
 
 
-def _variable(key: str) -> str:
+def variable(key: str) -> str:
+    """Return an Airflow Variable, also under its old name; empty where it is not set."""
     from airflow.models.variable import Variable
 
     value = Variable.get(key, default_var=None)
@@ -232,8 +244,8 @@ def _save(key: str, value: str | None) -> None:
 
 
 def _key_setting(key: str, algorithm_key: str, *, is_private: bool) -> KeySetting:
-    text = _variable(key)
-    algorithm = _variable(algorithm_key) or DEFAULT
+    text = variable(key)
+    algorithm = variable(algorithm_key) or DEFAULT
     if not text:
         return KeySetting(key=key, is_set=False, algorithm=algorithm)
     try:

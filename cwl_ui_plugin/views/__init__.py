@@ -28,6 +28,7 @@ def blueprint() -> Blueprint:
 
 def appbuilder_views() -> list[dict[str, Any]]:
     """Return the views, without names: a name would put an item under "Legacy Views"."""
+    from cwl_ui_plugin.views.reports import ReportsView
     from cwl_ui_plugin.views.run import RunView
     from cwl_ui_plugin.views.runs import RunsView
     from cwl_ui_plugin.views.settings import SettingsView
@@ -35,5 +36,5 @@ def appbuilder_views() -> list[dict[str, Any]]:
     from cwl_ui_plugin.views.trigger import TriggerView
     from cwl_ui_plugin.views.workflows import WorkflowsView
 
-    views = (WorkflowsView, TriggerView, RunsView, RunView, StopView, SettingsView)
+    views = (WorkflowsView, TriggerView, RunsView, RunView, StopView, ReportsView, SettingsView)
     return [{"view": view()} for view in views]

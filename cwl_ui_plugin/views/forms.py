@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from flask_wtf import FlaskForm
 from flask_wtf.file import MultipleFileField
 from wtforms import BooleanField, IntegerField, PasswordField, SelectField, StringField, TextAreaField
@@ -49,6 +51,21 @@ class ConnectionForm(FlaskForm):
     password = PasswordField(
         "Password", validators=[Optional(), Length(max=5000)], description="Empty keeps the password that is set."
     )
+    extra = TextAreaField(
+        "More",
+        validators=[Optional(), Length(max=20_000)],
+        description='JSON: {"verify": true, false or a CA file, "timeout": seconds, "headers": {...}, '
+        '"routes": {"status": "other/name"}, "retry_for": seconds}. A value shown as *** is kept.',
+    )
+
+    def validate_extra(self, field: TextAreaField) -> None:
+        """Refuse what is no JSON object."""
+        try:
+            value = json.loads(field.data or "{}")
+        except ValueError as error:
+            raise ValidationError(f"This is no JSON: {error}.") from None
+        if not isinstance(value, dict) or "endpoint" in value:
+            raise ValidationError('Give a JSON object as {"timeout": 10}; the endpoint has a field of its own.')
 
 
 class ReportKeyForm(FlaskForm):
@@ -89,3 +106,17 @@ class KeyPairForm(FlaskForm):
     """A new key pair."""
 
     algorithm = SelectField("Algorithm", choices=[*RSA, *ELLIPTIC, *EDWARDS])
+    keep = BooleanField("Sign reports with it from now on")
+
+
+class KeyCheckForm(FlaskForm):
+    """Keys that may belong together."""
+
+    key = TextAreaField(
+        "Key",
+        validators=[InputRequired("Paste a key."), Length(max=20_000)],
+        description="PEM, private or public. It is compared, and not kept.",
+    )
+    other = TextAreaField(
+        "Other key", validators=[Optional(), Length(max=20_000)], description="To compare two keys with each other."
+    )

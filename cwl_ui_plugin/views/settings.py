@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,17 +12,20 @@ from werkzeug.exceptions import Forbidden, NotFound
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user
-from cwl_ui_plugin.runs import reporting, settings, signing
+from cwl_ui_plugin.runs import key_checks, policy, reporting, settings, signing
 from cwl_ui_plugin.runs.errors import RunsError
 from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
 from cwl_ui_plugin.views.forms import (
     ActionForm,
     ConnectionForm,
+    KeyCheckForm,
     KeyPairForm,
     ReportKeyForm,
     SigningKeyForm,
     TriggerKeyForm,
 )
+
+SHOWN_RUNS = 20
 
 
 class SettingsView(CwlView):
@@ -44,7 +48,7 @@ class SettingsView(CwlView):
     @expose("/settings/report-key", methods=["POST"])
     def report_key(self) -> Any:
         """Save the key that signs reports."""
-        _require_variable(settings.REPORT_KEY)
+        _require_variable(settings.REPORT_KEY, settings.REPORT_ALGORITHM)
         form = ReportKeyForm()
         return self._save(
             form,
@@ -55,7 +59,7 @@ class SettingsView(CwlView):
     @expose("/settings/trigger-key", methods=["POST"])
     def trigger_key(self) -> Any:
         """Save the keys that verify triggers."""
-        _require_variable(settings.TRIGGER_KEY)
+        _require_variable(settings.TRIGGER_KEY, settings.TRIGGER_ALGORITHM)
         form = TriggerKeyForm()
         return self._save(
             form,
@@ -87,11 +91,28 @@ class SettingsView(CwlView):
 
     @expose("/settings/keys", methods=["POST"])
     def keys(self) -> Any:
-        """Make a key pair and show it once; nothing is stored."""
-        _require_variable(settings.REPORT_KEY)
+        """Make a key pair and show it once; it is kept only if the user wants it to sign reports."""
+        _require_variable(settings.REPORT_KEY, settings.REPORT_ALGORITHM)
         form = KeyPairForm()
-        pair = settings.generate_keys(form.algorithm.data) if form.validate_on_submit() else None
-        return self._show(pair=pair, pair_form=form, status=200 if pair else 400)
+        if not form.validate_on_submit():
+            return self._show(pair_form=form, status=400)
+        pair = settings.generate_keys(form.algorithm.data, keep=form.keep.data)
+        return self._show(pair=pair, pair_form=form, pair_kept=form.keep.data)
+
+    @expose("/settings/check", methods=["POST"])
+    def check(self) -> Any:
+        """Tell whether keys are of one pair, and where a key is used."""
+        user = current_user()
+        visible = tuple(name for name in key_checks.USES if permissions.may_read_variable(user, name))
+        _require(bool(visible))
+        form = KeyCheckForm()
+        if not form.validate_on_submit():
+            return self._show(check_form=form, status=400)
+        try:
+            found = key_checks.check_key(form.key.data, form.other.data or "", visible=visible)
+        except RunsError as error:
+            return self._show(check_form=KeyCheckForm(formdata=None), check_problem=error.message, status=error.status)
+        return self._show(check=found)
 
     @expose("/settings/test", methods=["POST"])
     def test(self) -> Any:
@@ -99,15 +120,17 @@ class SettingsView(CwlView):
         _require(permissions.may_edit_connection(current_user()))
         result = reporting.send_test_report()
         if wants_json():
-            return answer_json({"ok": result.ok, "message": result.message, "seconds": result.seconds})
+            return answer_json(
+                {"ok": result.ok, "message": result.message, "seconds": result.seconds, "answer": result.answer}
+            )
         return self._show(test=result)
 
     @expose("/settings/retry", methods=["POST"])
     def retry(self) -> Any:
-        """Try again to deliver what waits."""
+        """Try again to deliver what waits: all, or of one run."""
         _require(permissions.may_edit_connection(current_user()))
-        reporting.retry_now()
-        return redirect(url_for("SettingsView.index"))
+        reporting.retry_now(request.form.get("dag_id"), request.form.get("run_id"))
+        return redirect(url_for("SettingsView.index", retried=1) + "#delivery-title")
 
     def _save(self, form: Any, save: Callable[[], None], **shown: Any) -> Any:
         if not form.validate_on_submit():
@@ -120,29 +143,53 @@ class SettingsView(CwlView):
 
     def _show(self, status: int = 200, **shown: Any) -> Any:
         user = current_user()
-        sees_connection = permissions.may_read_connection(user)
-        sees_keys = permissions.may_read_variable(user, settings.REPORT_KEY)
-        _require(sees_connection or sees_keys)
-        connection = settings.report_connection() if sees_connection else None
-        report_key = settings.report_key() if sees_keys else None
-        trigger_key = settings.trigger_key() if sees_keys else None
         context = {
-            "connection": connection,
-            "report_key": report_key,
-            "trigger_key": trigger_key,
-            "signing_key": settings.signing_key() if sees_keys else None,
-            "delivery": reporting.delivery_state() if sees_connection else None,
-            "may_edit_connection": permissions.may_edit_connection(user),
-            "may_edit_keys": permissions.may_edit_variable(user, settings.REPORT_KEY),
-            "connection_form": ConnectionForm(formdata=None, obj=connection),
-            "report_form": ReportKeyForm(formdata=None, algorithm=report_key.algorithm if report_key else None),
-            "trigger_form": TriggerKeyForm(formdata=None, algorithms=trigger_key.algorithm if trigger_key else None),
-            "signing_form": SigningKeyForm(formdata=None),
-            "pair_form": KeyPairForm(formdata=None),
+            **_connection_context(user),
+            **_keys_context(user),
             "action": ActionForm(),
             "saved": "saved" in request.args,
+            "retried": "retried" in request.args,
         }
-        return self.page("settings.html", status, **{**context, **shown})
+        _require(bool(context["connection"] or context["sees_keys"]))
+        page, code = self.page("settings.html", status, **{**context, **shown})
+        # A page may have a private key: nothing keeps a copy of it.
+        return page, code, {"Cache-Control": "no-store"}
+
+
+def _connection_context(user: Any) -> dict[str, Any]:
+    """Return what the page shows of the Connection and the delivery, for whoever may read the Connection."""
+    if not permissions.may_read_connection(user):
+        return {"connection": None, "delivery": None, "may_edit_connection": False}
+    connection = settings.report_connection()
+    form = ConnectionForm(formdata=None, obj=connection)
+    form.extra.data = json.dumps(connection.extra, indent=1) if connection.extra else ""
+    return {
+        "connection": connection,
+        "delivery": reporting.delivery_state(),
+        "waiting": reporting.waiting_runs(SHOWN_RUNS),
+        "may_edit_connection": permissions.may_edit_connection(user),
+        "connection_form": form,
+        "policy": policy.switches(),
+    }
+
+
+def _keys_context(user: Any) -> dict[str, Any]:
+    """Return what the page shows of each key, for whoever may read its Variable."""
+    sees = {name: permissions.may_read_variable(user, name) for name in key_checks.USES}
+    report_key = settings.report_key() if sees[settings.REPORT_KEY] else None
+    trigger_key = settings.trigger_key() if sees[settings.TRIGGER_KEY] else None
+    return {
+        "sees_keys": any(sees.values()),
+        "report_key": report_key,
+        "trigger_key": trigger_key,
+        "signing_key": settings.signing_key() if sees[signing.SIGNING_KEY] else None,
+        "may_edit": {name: permissions.may_edit_variable(user, name) for name in key_checks.USES},
+        "report_form": ReportKeyForm(formdata=None, algorithm=report_key.algorithm if report_key else None),
+        "trigger_form": TriggerKeyForm(formdata=None, algorithms=trigger_key.algorithm if trigger_key else None),
+        "signing_form": SigningKeyForm(formdata=None),
+        "pair_form": KeyPairForm(formdata=None),
+        "check_form": KeyCheckForm(formdata=None),
+    }
 
 
 def _save_connection(form: ConnectionForm) -> None:
@@ -153,6 +200,7 @@ def _save_connection(form: ConnectionForm) -> None:
         endpoint=(form.endpoint.data or "").strip(),
         login=form.login.data or "",
         password=form.password.data or None,
+        extra=json.loads(form.extra.data or "{}"),
     )
 
 
@@ -161,5 +209,5 @@ def _require(allowed: bool) -> None:
         raise Forbidden(DENIED)
 
 
-def _require_variable(name: str) -> None:
-    _require(permissions.may_edit_variable(current_user(), name))
+def _require_variable(*names: str) -> None:
+    _require(all(permissions.may_edit_variable(current_user(), name) for name in names))

@@ -64,7 +64,19 @@ def postgresql(folder: Path) -> Iterator[str]:
         shutil.chown(folder, POSTGRES_USER, POSTGRES_USER)
     initdb = [program("initdb"), "--auth=trust", "--username=airflow", "-D", str(folder / "data")]
     subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **options)
-    command = [program("postgres"), "-D", folder / "data", "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
+    command = [
+        program("postgres"),
+        "-D",
+        folder / "data",
+        "-p",
+        str(port),
+        "-k",
+        folder,
+        "-h",
+        "127.0.0.1",
+        "-N",
+        "200",
+    ]
     with (folder / "log").open("w") as log, running(*command, stderr=log, cwd=folder, **options):
         ready = [program("pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
         wait_for(lambda: subprocess.run(ready, capture_output=True).returncode == 0, 60, "PostgreSQL")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -95,8 +95,9 @@ def end(airflow: Any) -> Callable[[str, str], None]:
 
     def let_succeed(dag_id: str, run_id: str) -> None:
         now = datetime.now(timezone.utc)
+        times = {"start_date": now - timedelta(seconds=1), "end_date": now}
         for task_id in TASKS:
-            airflow.set_task(dag_id, run_id, task_id, state="success", start_date=now, end_date=now, try_number=1)
+            airflow.set_task(dag_id, run_id, task_id, state="success", try_number=1, **times)
         airflow.push(dag_id, run_id, "CWLJobGatherer", "return_value", {"lines": 4})
         airflow.set_run(dag_id, run_id, "success")
 

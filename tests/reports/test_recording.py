@@ -77,8 +77,8 @@ def test_a_run_cleared_and_run_again(workflow: str, ended_run: str, airflow: Any
     clear(workflow, ended_run, "count", "CWLJobGatherer")
     assert told(workflow, ended_run) == before
     airflow.set_run(workflow, ended_run, "running")
-    later = NOW + timedelta(minutes=1)
-    airflow.set_task(workflow, ended_run, "count", state="success", start_date=later, end_date=later, try_number=2)
+    times = {"start_date": NOW + timedelta(minutes=1), "end_date": NOW + timedelta(minutes=2)}
+    airflow.set_task(workflow, ended_run, "count", state="success", try_number=2, **times)
     assert told(workflow, ended_run)[len(before) :] == [
         "count: running, try 2",
         "count: success, try 2",
@@ -104,7 +104,7 @@ def test_a_try_that_failed_and_was_followed_by_another_was_to_be_retried(
     def fail(run: Any, session: Any) -> None:
         task = run.get_task_instance("sort", session=session)
         assert isinstance(task, TaskInstance)
-        task.end_date = NOW
+        task.end_date = NOW + timedelta(seconds=1)
         task.prepare_db_for_next_try(session)
         task.state = "up_for_retry"
 
@@ -120,7 +120,7 @@ def test_a_retry_is_the_same_whether_it_was_seen_or_not(workflow: str, run_id: s
 
     def fail(run: Any, session: Any) -> None:
         task = run.get_task_instance("sort", session=session)
-        task.end_date = NOW
+        task.end_date = NOW + timedelta(seconds=1)
         task.prepare_db_for_next_try(session)
         task.state = "up_for_retry"
 
@@ -134,7 +134,7 @@ def test_a_retry_is_the_same_whether_it_was_seen_or_not(workflow: str, run_id: s
 def test_states_that_no_listener_tells(workflow: str, run_id: str, airflow: Any) -> None:
     airflow.set_run(workflow, run_id, "running")
     for task_id, state in (("sort", "skipped"), ("count", "upstream_failed")):
-        airflow.set_task(workflow, run_id, task_id, state=state, start_date=None, end_date=NOW)
+        airflow.set_task(workflow, run_id, task_id, state=state, start_date=NOW, end_date=NOW)
     assert sorted(told(workflow, run_id)) == ["count: upstream failed", "running, 25 %", "sort: skipped"]
 
 

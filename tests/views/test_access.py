@@ -68,6 +68,7 @@ def test_a_viewer_sees_and_changes_nothing(
         "/cwl/settings/report-key": {"key": "x"},
         "/cwl/settings/trigger-key": {"key": "x"},
         "/cwl/settings/keys": {"algorithm": "RS256"},
+        "/cwl/settings/check": {"key": "x"},
         "/cwl/settings/test": {},
         "/cwl/settings/retry": {},
         "/cwl/settings/remove/connection": {},

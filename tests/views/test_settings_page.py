@@ -1,0 +1,240 @@
+"""The settings page: what is set, what waits, keys; and what each user may see of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from receiver import answering, receiver
+
+from cwl_ui_plugin.runs import settings
+from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
+
+
+@pytest.fixture(scope="module")
+def pair() -> KeyPair:
+    return generate_key_pair("ES256")
+
+
+@pytest.fixture
+def admin(browser: Callable[..., Any]) -> Any:
+    return browser("admin")
+
+
+@pytest.fixture
+def post(admin: Any, csrf: Callable[[Any], str]) -> Callable[..., Any]:
+    """Post a form of the page as an administrator: ``post(path, **fields)``."""
+
+    def send(path: str, **fields: Any) -> Any:
+        return admin.post(f"/cwl/settings/{path}", data={**fields, "csrf_token": csrf(admin)}, follow_redirects=True)
+
+    return send
+
+
+@pytest.fixture(autouse=True)
+def clean(airflow_home: Any) -> Iterator[None]:
+    from airflow.utils.session import create_session
+
+    from cwl_ui_plugin.reports.tables import RecordedReport, ReportState
+
+    yield
+    settings.remove_report_connection()
+    for key in settings.VARIABLES:
+        settings.remove_variable(key)
+    with create_session() as session:
+        session.query(RecordedReport).delete()
+        session.query(ReportState).delete()
+
+
+@pytest.fixture
+def waiting_run(workflow: str, run_id: str) -> str:
+    """A run with two reports, of which one has arrived, and the other failed."""
+    from airflow.utils.session import create_session
+
+    from cwl_ui_plugin.reports.tables import RecordedReport, ReportState
+
+    now = datetime.now(timezone.utc)
+    key = {"dag_id": workflow, "run_id": run_id}
+    status = {"state": "success", "task_id": "<b>sort</b>", "map_index": 3, "try_number": 2, "report_id": "x"}
+    with create_session() as session:
+        session.add(
+            ReportState(
+                **key,
+                run_key=1,
+                recorded="{}",
+                sequence=2,
+                delivered=1,
+                failures=4,
+                next_try_at=now,
+                last_error="<script>no</script>",
+                updated_at=now,
+            )
+        )
+        for number in (1, 2):
+            session.add(
+                RecordedReport(
+                    **key,
+                    sequence=number,
+                    route="status",
+                    payload=json.dumps({**status, "sequence": number}),
+                    recorded_at=now,
+                    ended_at=now if number == 1 else None,
+                    answer=200 if number == 1 else 503,
+                    attempts=number,
+                )
+            )
+    return run_id
+
+
+def test_a_connection_is_saved_with_all_that_it_may_have(post: Callable[..., Any], admin: Any) -> None:
+    extra = {"verify": False, "timeout": 3, "headers": {"X-Token": "secret-token"}, "retry_for": 60}
+    fields = {"schema": "https", "host": "portal.example.org", "port": "8443", "endpoint": "satellite/v1/"}
+    answer = post("connection", **fields, login="bot", password="secret-word", extra=json.dumps(extra))
+    assert "Saved." in answer.text
+    assert "secret-" not in answer.text
+    kept = settings.report_connection()
+    assert (kept.host, kept.port, kept.has_password) == ("portal.example.org", 8443, True)
+    assert kept.extra["headers"] == settings.MASK
+
+    # What the page shows comes back as it is, and keeps the rest.
+    post("connection", **fields, login="bot", extra=json.dumps(kept.extra))
+    from cwl_ui_plugin.reports.target import read_target
+
+    target = read_target()
+    assert target is not None
+    assert (target.headers, target.timeout, target.verify, target.retry_for) == (
+        {"X-Token": "secret-token"},
+        3,
+        False,
+        60,
+    )
+    assert target.password == "secret-word"
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"host": "http://x/y"}, "host"),
+        ({"port": "99999"}, "port"),
+        ({"schema": "ftp"}, "valid choice"),
+        ({"extra": "no JSON"}, "no JSON"),
+        ({"extra": '{"timeout": "soon"}'}, "timeout"),
+        ({"extra": '{"verify": "/nowhere.pem"}'}, "nowhere.pem"),
+        ({"endpoint": "../x"}, "endpoint"),
+    ],
+)
+def test_a_connection_that_can_not_work_is_refused(post: Callable[..., Any], fields: dict[str, str], word: str) -> None:
+    answer = post("connection", **{"schema": "http", "host": "x", "port": "80", "endpoint": "", **fields})
+    assert answer.status_code == 400
+    assert word in answer.text
+    assert not settings.report_connection().is_set
+
+
+def test_a_test_report_shows_the_answer_and_the_time(post: Callable[..., Any], admin: Any) -> None:
+    with receiver() as portal:
+        settings.save_report_connection(schema="http", host="127.0.0.1", port=portal.port, endpoint="")
+        assert "The receiver answered 200. It took" in post("test").text
+        portal.mood = lambda _payload: answering(401, b"<i>who are you</i>")
+        assert "answered 401: &lt;i&gt;who are you&lt;/i&gt;" in post("test").text
+
+
+def test_what_waits_is_shown_and_tried_again(
+    post: Callable[..., Any], admin: Any, workflow: str, waiting_run: str
+) -> None:
+    page = admin.get("/cwl/settings").text
+    assert "1 of 1 run" in page
+    assert "&lt;script&gt;no&lt;/script&gt;" in page
+    assert f"/cwl/runs/{workflow}/{waiting_run}/reports" in page
+    post("retry", dag_id=workflow, run_id=waiting_run)
+    from cwl_ui_plugin.runs import reporting
+
+    (run,) = reporting.waiting_runs().items
+    assert (run.failures, run.next_try) == (0, None)
+
+
+def test_the_reports_of_a_run_have_a_page(browser: Callable[..., Any], workflow: str, waiting_run: str) -> None:
+    page = browser("viewer").get(f"/cwl/runs/{workflow}/{waiting_run}/reports")
+    assert page.status_code == 200
+    assert "&lt;b&gt;sort&lt;/b&gt; [3]: success, try 2" in page.text
+    assert "<b>sort</b>" not in page.text
+    assert "delivered" in page.text
+    assert "waiting" in page.text
+    assert "Retry" not in page.text
+    assert browser("viewer").get(f"/cwl/runs/{workflow}/nothing/reports").status_code == 404
+    assert "Retry now" in browser("admin").get(f"/cwl/runs/{workflow}/{waiting_run}/reports").text
+
+
+def test_a_key_pair_is_shown_once(post: Callable[..., Any], admin: Any) -> None:
+    answer = post("keys", algorithm="ES256")
+    assert "BEGIN PRIVATE KEY" in answer.text
+    assert 'download="key.pem"' in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert not settings.report_key().is_set
+    assert "BEGIN PRIVATE KEY" not in admin.get("/cwl/settings").text
+
+
+def test_a_key_pair_can_be_kept_to_sign_reports(post: Callable[..., Any], admin: Any) -> None:
+    assert "signs reports from now on" in post("keys", algorithm="ES384", keep="y").text
+    kept = settings.report_key()
+    assert (kept.is_set, kept.algorithm, kept.problem) == (True, "ES384", None)
+    page = admin.get("/cwl/settings").text
+    assert "BEGIN PRIVATE KEY" not in page
+    assert "BEGIN PUBLIC KEY" in page
+    assert str(kept.fingerprint) in page
+
+
+def test_keys_are_checked_against_each_other_and_those_that_are_set(post: Callable[..., Any], pair: KeyPair) -> None:
+    other = generate_key_pair("ES256")
+    settings.save_report_key(pair.private, "ES256")
+    answer = post("check", key=pair.public, other=pair.private).text
+    assert "of one pair" in answer
+    assert "the key that signs reports" in answer
+    assert fingerprint(pair.public) in answer
+    answer = post("check", key=other.public, other=pair.private).text
+    assert "are not of one pair" in answer
+    assert "belongs to no key" in answer
+    for broken in ("garbage", "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----"):
+        answer = post("check", key=broken)
+        assert answer.status_code == 400
+        assert "PEM" in answer.text
+    assert "PRIVATE" not in post("check", key=pair.private).text
+
+
+def test_policy_is_shown_with_where_it_is_set(admin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "AIRFLOW__CWL__REQUIRE_EXP" not in admin.get("/cwl/settings").text
+    monkeypatch.setenv("AIRFLOW__CWL__REQUIRE_EXP", "True")
+    assert "AIRFLOW__CWL__REQUIRE_EXP" in admin.get("/cwl/settings").text
+
+
+@pytest.mark.parametrize("role", ["viewer", "user"])
+def test_who_may_read_neither_sees_nothing(browser: Callable[..., Any], role: str) -> None:
+    assert browser(role).get("/cwl/settings").status_code == 403
+
+
+def test_each_part_asks_for_its_own_right(
+    admin: Any, csrf: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch, pair: KeyPair
+) -> None:
+    from cwl_ui_plugin.auth import permissions
+
+    settings.save_report_key(pair.private, "ES256")
+    settings.save_report_connection(schema="http", host="portal.example.org", port=1, endpoint="")
+    token = csrf(admin)
+    monkeypatch.setattr(permissions, "may_edit_connection", lambda _user: False)
+    monkeypatch.setattr(permissions, "may_edit_variable", lambda _user, _key: False)
+    page = admin.get("/cwl/settings").text
+    assert "portal.example.org" in page
+    assert fingerprint(pair.public) in page
+    assert "Save</button>" not in page
+    assert "Remove" not in page
+    assert "Retry" not in page
+    monkeypatch.setattr(permissions, "may_read_variable", lambda _user, key: key == settings.TRIGGER_KEY)
+    page = admin.get("/cwl/settings").text
+    assert fingerprint(pair.public) not in page
+    assert "jwt_backend_public_key" in page
+    answer = admin.post("/cwl/settings/check", data={"key": pair.public, "csrf_token": token})
+    assert "belongs to no key" in answer.text, "nothing is told of a key that one may not see"
+    monkeypatch.setattr(permissions, "may_read_connection", lambda _user: False)
+    assert "portal.example.org" not in admin.get("/cwl/settings").text
