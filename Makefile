@@ -10,9 +10,9 @@ CONTAINER_PACKAGES := podman runc busybox-static
 PYTEST_ARGS ?=
 SUITE ?= tests/conformance
 BENCH_ARGS ?=
-BENCH_TOPICS := parsing execute chain peers scatter memory trigger pages_runs
+BENCH_TOPICS := parsing execute chain peers scatter memory trigger pages_runs reports
 
-.PHONY: help demo test lint format unit conformance bench system-packages screenshots clean
+.PHONY: help demo test lint format unit conformance bench chaos system-packages screenshots clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -51,6 +51,9 @@ conformance: $(STAMP)  ## a CWL conformance suite through one running server, be
 
 bench: $(STAMP)  ## measure everything anew for docs/benchmarks.md: BENCH_ARGS="--repeat 1" is quicker
 	@for topic in $(BENCH_TOPICS); do $(BIN)/python bench/$$topic.py $(BENCH_ARGS) || exit 1; done
+
+chaos: $(STAMP)  ## kill everything while 50 runs report, on SQLite and PostgreSQL, for docs/reliability.md
+	$(BIN)/python bench/chaos.py --repeat 1 $(BENCH_ARGS)
 
 screenshots: $(STAMP)  ## make the pictures of docs/ anew
 	mkdir -p docs/images

@@ -38,6 +38,7 @@ CALLS: list[tuple[str, str, str]] = [
     ("GET", "/inputs/parts/" + "0" * 32, "user"),
     ("PUT", "/inputs/parts/" + "0" * 32 + "?offset=0", "user"),
     ("GET", "/reports", "op"),
+    ("GET", "/reports/waiting", "op"),
     ("POST", "/reports/test", "op"),
     ("POST", "/reports/retry", "op"),
     ("POST", "/keys", "op"),
