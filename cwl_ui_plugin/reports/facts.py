@@ -82,10 +82,13 @@ def facts_of(rows: Sequence[RunRow], session: Session) -> Iterator[RunFacts]:
 
 
 def _facts(row: RunRow, instances: list[Any], earlier: list[Any], xcoms: Xcoms) -> RunFacts:
-    kept = {(item.task_id, item.map_index, item.try_number) for item in earlier}
-    last = {(item.task_id, item.map_index, item.try_number) for item in instances if _tells_of_its_try(item)}
-    tasks = [_earlier_try(item, row) for item in earlier if _key(item) not in last or _key(item) not in kept]
-    tasks += [_last_try(item, xcoms, has_history=_key(item) in kept) for item in instances]
+    kept = {_key(item) for item in earlier}
+    last = {_key(item) for item in instances if _tells_of_its_try(item)}
+    have_run = _that_have_run([*earlier, *instances])
+    tasks = [_earlier_try(item, row, have_run) for item in earlier if _key(item) not in last]
+    for item in instances:
+        is_over = _key(item) in kept and not _tells_of_its_try(item)
+        tasks.append(_last_try(item, xcoms, has_started=_key(item) in have_run and not is_over))
     return RunFacts(
         dag_id=row.dag_id,
         run_id=row.run_id,
@@ -109,17 +112,23 @@ def _tells_of_its_try(item: Any) -> bool:
     return item.state in ("up_for_retry", RUNNING)
 
 
-def _has_run(item: Any) -> bool:
-    """Whether there was a process: a state that is set without one has the same moment as its start and its end."""
-    return item.start_date is not None and item.start_date != item.end_date
+def _that_have_run(items: Iterable[Any]) -> set[tuple[str, int, int]]:
+    """Return the tries that had a process.
+
+    A state that is set without one has the same moment as its start and its end. A try that was queued, but never ran,
+    still has the start of the one before.
+    """
+    first: dict[Any, Any] = {}
+    for item in sorted(items, key=lambda item: item.try_number):
+        if item.start_date is not None and item.start_date != item.end_date:
+            first.setdefault((item.task_id, item.map_index, item.start_date), item)
+    return {_key(item) for item in first.values()}
 
 
-def _last_try(item: Any, xcoms: Xcoms, *, has_history: bool) -> TaskFact:
-    """``has_history``: the try that ran is in the history; what the instance says was set without another one."""
+def _last_try(item: Any, xcoms: Xcoms, *, has_started: bool) -> TaskFact:
+    """``has_started``: not, if the try that ran is in the history, and what the instance says was set without one."""
     where = (item.task_id, item.map_index)
-    has_started = (
-        item.state in (*TASK_ENDS, RUNNING) and (not has_history or _tells_of_its_try(item)) and _has_run(item)
-    )
+    has_started = has_started and item.state in (*TASK_ENDS, RUNNING)
     return TaskFact(
         task_id=item.task_id,
         map_index=item.map_index,
@@ -132,7 +141,7 @@ def _last_try(item: Any, xcoms: Xcoms, *, has_history: bool) -> TaskFact:
     )
 
 
-def _earlier_try(item: Any, run: RunRow) -> TaskFact:
+def _earlier_try(item: Any, run: RunRow, have_run: set[tuple[str, int, int]]) -> TaskFact:
     """Return a try before the last. In a run that nobody has cleared, a failed one was to be retried."""
     state = str(item.state)
     if state not in ("success", "skipped") and not run.clear_number:
@@ -142,7 +151,7 @@ def _earlier_try(item: Any, run: RunRow) -> TaskFact:
         map_index=item.map_index,
         try_number=item.try_number,
         state=state,
-        started=item.start_date if _has_run(item) else None,
+        started=item.start_date if _key(item) in have_run else None,
         ended=item.end_date,
         is_last=False,
     )
