@@ -110,7 +110,7 @@ def test_a_try_that_failed_and_was_followed_by_another_was_to_be_retried(
 
     change_run(workflow, run_id, fail)
     assert told(workflow, run_id) == ["sort: running", "sort: up for retry"]
-    airflow.set_task(workflow, run_id, "sort", state="running", try_number=2)
+    airflow.set_task(workflow, run_id, "sort", state="running", try_number=2, start_date=NOW + timedelta(seconds=5))
     assert told(workflow, run_id)[2:] == ["sort: running, try 2"]
 
 
@@ -127,7 +127,7 @@ def test_a_retry_is_the_same_whether_it_was_seen_or_not(workflow: str, run_id: s
     change_run(workflow, run_id, fail)
     if seen:
         told(workflow, run_id)
-    airflow.set_task(workflow, run_id, "sort", state="running", try_number=2)
+    airflow.set_task(workflow, run_id, "sort", state="running", try_number=2, start_date=NOW + timedelta(seconds=5))
     assert told(workflow, run_id) == ["sort: running", "sort: up for retry", "sort: running, try 2"]
 
 
@@ -211,3 +211,16 @@ def test_two_that_record_the_same_do_it_once(workflow: str, ended_run: str, monk
 def test_reports_of_a_run_that_never_was(workflow: str) -> None:
     with pytest.raises(NotFound):
         reporting.reports_of(workflow, "nothing")
+
+
+def test_a_try_that_was_queued_but_never_ran_has_not_started(workflow: str, run_id: str, airflow: Any) -> None:
+    begin(airflow, workflow, run_id, "sort")
+
+    def fail(run: Any, session: Any) -> None:
+        task = run.get_task_instance("sort", session=session)
+        task.end_date = NOW + timedelta(seconds=1)
+        task.prepare_db_for_next_try(session)
+
+    change_run(workflow, run_id, fail)
+    airflow.set_task(workflow, run_id, "sort", state="up_for_retry", try_number=2, end_date=NOW + timedelta(seconds=9))
+    assert told(workflow, run_id) == ["sort: running", "sort: up for retry", "sort: up for retry, try 2"]
