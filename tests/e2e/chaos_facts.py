@@ -24,12 +24,16 @@ class Truth:
     tries: dict[Try, Any] = field(default_factory=dict)
     history: dict[Try, Any] = field(default_factory=dict)
     results: Any = None
+    stale: set[Try] = field(default_factory=set)
+    """Tries that never ran."""
 
     @property
     def facts(self) -> int:
         """How many starts and ends there are."""
         tries = {**self.history, **{key: row for key, row in self.tries.items() if row.state in ENDS}}
-        return sum(1 + bool(row.start_date) for row in tries.values()) + (self.state in RUN_ENDS)
+        return sum(1 + bool(row.start_date and key not in self.stale) for key, row in tries.items()) + (
+            self.state in RUN_ENDS
+        )
 
 
 @dataclass
@@ -78,6 +82,8 @@ def read_received(record: Path) -> dict[str, list[dict[str, Any]]]:
 def judge(truth: dict[str, Truth], received: dict[str, list[dict[str, Any]]], deleted: set[str]) -> Verdict:
     """Compare what was received with the truth."""
     verdict = Verdict(runs=len(truth) + len(deleted))
+    for run in truth.values():
+        _forget_stale_starts(run)
     for run_id in sorted({*truth, *received}):
         entries = received.get(run_id, [])
         reports = _once(run_id, entries, verdict)
@@ -89,6 +95,21 @@ def judge(truth: dict[str, Truth], received: dict[str, list[dict[str, Any]]], de
         else:
             verdict.faults.append(f"{run_id}: reported, but there is no such run")
     return verdict
+
+
+def _forget_stale_starts(truth: Truth) -> None:
+    """A try that was queued, but never ran, has the start (and the pid) of the one before in Airflow's database."""
+    seen = set()
+    for key in sorted({*truth.tries, *truth.history}, key=lambda key: key[2]):
+        for table in (truth.history, truth.tries):
+            row = table.get(key)
+            if row is None or row.start_date is None:
+                continue
+            start = (*key[:2], row.start_date)
+            if start in seen and key not in truth.stale:
+                truth.stale.add(key)
+            seen.add(start)
+            break
 
 
 def _once(run_id: str, entries: list[dict[str, Any]], verdict: Verdict) -> list[dict[str, Any]]:
@@ -121,8 +142,12 @@ def _of_run(run_id: str, truth: Truth, reports: list[dict[str, Any]]) -> list[st
     for report in reports:
         if report["route"] == "status":
             told[report["task_id"], report["map_index"], report["try_number"]].append(report["state"])
-    faults = [fault for key, row in truth.tries.items() for fault in _of_try(row, told[key], key in truth.history)]
-    faults += [fault for key, row in truth.history.items() for fault in _of_earlier(row, told[key])]
+    faults = [
+        fault
+        for key, row in truth.tries.items()
+        for fault in _of_try(row, told[key], key in truth.history, key in truth.stale)
+    ]
+    faults += [fault for key, row in truth.history.items() for fault in _of_earlier(row, told[key], key in truth.stale)]
     faults += [fault for key, states in told.items() for fault in _of_forgotten(key, states, truth)]
     return [f"{run_id}: {fault}" for fault in [*faults, *_of_end(truth, reports)]]
 
@@ -136,7 +161,7 @@ def _of_forgotten(key: Try, states: list[str], truth: Truth) -> list[str]:
     return [] if is_possible else [f"{key} was told of, but never was: {states}"]
 
 
-def _of_try(row: Any, states: list[str], has_history: bool) -> list[str]:
+def _of_try(row: Any, states: list[str], has_history: bool, is_stale: bool) -> list[str]:
     name = (row.task_id, row.map_index, row.try_number)
     if row.state not in ENDS:
         return []
@@ -146,24 +171,33 @@ def _of_try(row: Any, states: list[str], has_history: bool) -> list[str]:
     wrong = set(states) - {row.state, "running"}
     if wrong and not has_history:
         faults.append(f"{name} is {row.state}, told also: {wrong}")
-    return faults + _of_start(row, states)
+    return faults + _of_start(row, states, is_stale)
 
 
-def _of_earlier(row: Any, states: list[str]) -> list[str]:
+def _of_earlier(row: Any, states: list[str], is_stale: bool) -> list[str]:
     name = (row.task_id, row.map_index, row.try_number)
     allowed = {"success", "skipped"} & {row.state} or {"failed", "up_for_retry", "upstream_failed"}
     faults = [] if allowed & set(states) else [f"{name} was {row.state}, told: {states}"]
-    return faults + _of_start(row, states)
+    return faults + _of_start(row, states, is_stale)
 
 
-def _of_start(row: Any, states: list[str]) -> list[str]:
+def _of_start(row: Any, states: list[str], is_stale: bool) -> list[str]:
     name = (row.task_id, row.map_index, row.try_number)
     if states.count("running") > 1 or "running" in states[1:]:
         return [f"{name} started once, told: {states}"]
-    if "running" in states and row.start_date == row.end_date and row.state in ("skipped", "upstream_failed"):
+    if "running" in states and (is_stale or _was_set(row)):
         return [f"{name} never ran, told: {states}"]
-    ran = row.state in ("success", "failed", "up_for_retry") and row.start_date and row.start_date != row.end_date
+    ran = (
+        not is_stale
+        and row.state in ("success", "failed", "up_for_retry")
+        and row.start_date
+        and row.start_date != row.end_date
+    )
     return [f"{name} started, told: {states}"] if ran and "running" not in states else []
+
+
+def _was_set(row: Any) -> bool:
+    return row.start_date == row.end_date and row.state in ("skipped", "upstream_failed")
 
 
 def _of_end(truth: Truth, reports: list[dict[str, Any]]) -> list[str]:
