@@ -10,7 +10,7 @@ CONTAINER_PACKAGES := podman runc busybox-static
 PYTEST_ARGS ?=
 SUITE ?= tests/conformance
 BENCH_ARGS ?=
-BENCH_TOPICS := parsing execute chain peers scatter memory trigger pages_runs reports
+BENCH_TOPICS := parsing execute chain peers scatter memory trigger pages_runs reports stop
 
 .PHONY: help demo test lint format unit conformance bench chaos system-packages screenshots clean
 

@@ -29,7 +29,7 @@ from cwl_ui_plugin.dags.stop_orders import Order
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.2
 POLL_SECONDS = 0.05
-ANNOUNCE_SECONDS = 5.0
+ANNOUNCE_SECONDS = 3.0
 ABANDONED_SECONDS = 20.0
 Run = tuple[str, str]
 _started: subprocess.Popen[bytes] | None = None

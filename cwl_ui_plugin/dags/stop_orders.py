@@ -23,7 +23,7 @@ from typing import Any
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.machine import this_machine
 
-FRESH_SECONDS = 30.0
+FRESH_SECONDS = 20.0
 """An order, or a janitor, that nobody has touched for so long is of the past."""
 _FOLDER = ".stops"
 _ORDER, _REPLY, _JANITOR = ".json", ".reply", ".janitor"

@@ -49,6 +49,7 @@ def _fail_once(dag_id: str, run_id: str, user: str) -> FoundRun:
 
     query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
     with create_session(scoped=False) as session:
+        _keep_out_writers(session)
         # The run first, as the scheduler does it: it then works on this run either before or after.
         run = session.scalar(with_row_locks(query, session, of=DagRun))
         if run is None:
@@ -71,6 +72,14 @@ def _fail_once(dag_id: str, run_id: str, user: str) -> FoundRun:
             stopped=tuple(_name(task) for task in tasks),
             running=running,
         )
+
+
+def _keep_out_writers(session: Session) -> None:
+    """Let one writer at a time look where rows can't be locked (SQLite): of two stops one is the first."""
+    from sqlalchemy import text
+
+    if session.get_bind().dialect.name == "sqlite":
+        session.execute(text("BEGIN IMMEDIATE"))
 
 
 def _unfinished_tasks(session: Session, dag_id: str, run_id: str) -> list[TaskInstance]:

@@ -42,6 +42,51 @@ def test_a_process_that_escapes_is_found_and_ended(mark: str, kind: str) -> None
     assert processes.find(mark) == []
 
 
+def test_a_child_with_an_environment_of_its_own_is_ended_with_its_parent(mark: str) -> None:
+    """As singularity --cleanenv does it."""
+    number = f"{300 + os.getpid()}.{time.monotonic_ns() % 10_000_000}"
+    script = f"(setsid env -i /bin/sleep {number} & wait)"
+    subprocess.Popen(["sh", "-c", script], env={**os.environ, processes.MARK_VARIABLE: mark})
+    deadline = time.monotonic() + 10
+    while not (hidden := [process for process in processes.find(mark) if process.command == f"/bin/sleep {number}"]):
+        assert time.monotonic() < deadline
+    assert processes.end(mark, 0.3) == []
+    assert not processes._is_living(hidden[0].pid)
+
+
+def test_an_orphan_with_an_environment_of_its_own_is_found_below_who_adopted_it(mark: str) -> None:
+    def look(answer: Any) -> None:
+        processes.adopt_orphans()
+        subprocess.run(["sh", "-c", "(setsid env -i /bin/sleep 300 &) ; exit 0"])
+        while not processes.has_children():
+            pass
+        answer.send([len(processes.find(mark)), len(processes.find(mark, below=[os.getpid()]))])
+        answer.send(processes.end(mark, 0.3, below=[os.getpid()]) or processes.has_children())
+
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=look, args=(sender,))
+    process.start()
+    assert receiver.poll(30)
+    assert receiver.recv() == [0, 1]
+    assert receiver.recv() is False
+    process.join(10)
+
+
+def test_a_process_ends_when_the_one_that_forked_it_is_killed(mark: str) -> None:
+    code = (
+        "import os, signal; from cwl_ui_plugin.cwl import processes\n"
+        "if os.fork() == 0:\n processes.end_with_parent(); print(os.getpid(), flush=True)\n signal.pause()\n"
+        "signal.pause()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while processes._is_living(child):
+        assert time.monotonic() < deadline
+
+
 def test_processes_of_another_task_live_on(mark: str) -> None:
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:

@@ -33,6 +33,14 @@ inputs: {name: {type: string, inputBinding: {}}}
 outputs: {greeting: stdout}
 stdout: greeting.txt
 """
+PLAIN_DAG_ID = "plain"
+PLAIN_DAG_FILE = """
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG
+
+with DAG("plain", schedule=None, is_paused_upon_creation=False):
+    BashOperator(task_id="sleep", bash_command="sleep {{ dag_run.conf['seconds'] }}")
+"""
 STOP_SECONDS = 60
 T = TypeVar("T")
 
@@ -108,6 +116,7 @@ def standalone(home: Path, auth: str, *arguments: str, **variables: str) -> Iter
     log = home.with_suffix(".log")
     (home / "dags").mkdir(parents=True)
     (home / "dags" / "greet.py").write_text(DAG_FILE)
+    (home / "dags" / "plain.py").write_text(PLAIN_DAG_FILE)
     (home / "dags" / "greet.cwl").write_text(DAG_FILE_DOCUMENT)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
     environment |= {"AIRFLOW__CWL__CONTAINER_ENGINE": "none"} | variables

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,47 @@ def redis(folder: Path) -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}/0"
 
 
+def machine(name: str) -> list[str]:
+    """Return what starts a command as on a machine of its own: it sees no other processes, and has a name.
+
+    Nothing where this machine does not allow it: the command then runs beside the others.
+    """
+    words = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts"]
+    script = ["sh", "-c", 'hostname "$0" && exec "$@"', name]
+    try:
+        allowed = subprocess.run([*words, *script, "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        allowed = False
+    return [*words, *script] if allowed else []
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Airflow with Celery workers, each on a machine of its own, where that is allowed."""
+
+    server: Server
+    components: Components
+    database: str
+    are_machines: bool
+    workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def kill_worker(self, name: str) -> None:
+        """Kill a worker, and all that runs on its machine."""
+        self.workers[name].kill()
+        self.workers[name].wait()
+
+    def start_worker(self, name: str) -> None:
+        """Start a Celery worker on the machine of its name."""
+        airflow = str(Path(sys.executable).with_name("airflow"))
+        options = ["--concurrency", "2", "--skip-serve-logs", "--without-mingle", "--without-gossip"]
+        pidfile = self.components.logs / f"{name}.pid"
+        pidfile.unlink(missing_ok=True)
+        command = [airflow, "celery", "worker", "--celery-hostname", name, "--pid", str(pidfile), *options]
+        self.workers[name] = self.components.start(name, [*machine(name), *command])
+
+
 @contextmanager
-def celery_cluster(folder: Path, workers: tuple[str, ...]) -> Iterator[Server]:
+def celery_cluster(folder: Path, workers: tuple[str, ...], **variables: str) -> Iterator[Cluster]:
     """Start Airflow on PostgreSQL and Redis with a Celery worker of each name; yield it once a run can be triggered."""
     home = Home(folder / "home", "simple")
     with postgresql(folder / "postgresql") as database, redis(folder / "redis") as broker:
@@ -108,29 +148,29 @@ def celery_cluster(folder: Path, workers: tuple[str, ...]) -> Iterator[Server]:
             "AIRFLOW__CELERY__BROKER_URL": broker,
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{database}",
             "AIRFLOW__CWL__CONTAINER_ENGINE": "none",
+            **variables,
         }
         components = Components(home.logs, environment)
         try:
-            start_airflow(components, port, workers)
+            start_airflow(components, port)
             server = Server(f"http://127.0.0.1:{port}", home.user, home.password, os.getpid(), home.folder, "simple")
+            cluster = Cluster(server, components, database, bool(machine("test")))
+            for name in workers:
+                cluster.start_worker(name)
             wait_for(lambda: is_ready(components, server, len(workers)), START_SECONDS, f"the cluster in {folder}")
-            yield server
+            yield cluster
         finally:
             components.stop()
 
 
-def start_airflow(components: Components, port: int, workers: tuple[str, ...]) -> None:
+def start_airflow(components: Components, port: int) -> None:
     migrate = [sys.executable, "-m", "cwl_ui_plugin.cli.migrate", "simple"]
     components.finish("migrate", migrate, lambda: False)
     airflow = str(Path(sys.executable).with_name("airflow"))
-    components.start("api-server", [airflow, "api-server", "--host", "127.0.0.1", "--port", str(port)])
+    api_server = [airflow, "api-server", "--host", "127.0.0.1", "--port", str(port)]
+    components.start("api-server", [*machine("api-server"), *api_server])
     for name in ("scheduler", "dag-processor"):
         components.start(name, [airflow, name])
-    options = ["--concurrency", "2", "--skip-serve-logs", "--without-mingle", "--without-gossip"]
-    for name in workers:
-        pidfile = str(components.logs / f"{name}.pid")
-        command = [airflow, "celery", "worker", "--celery-hostname", name, "--pid", pidfile, *options]
-        components.start(name, command)
 
 
 def is_ready(components: Components, server: Server, workers: int) -> bool:

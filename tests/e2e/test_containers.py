@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from airflow_server import Server, wait_for
 from containers.podman import IMAGE, IMAGE_FILE, IMAGE_TEXT, Podman
+from families import Family
 
 pytestmark = pytest.mark.e2e
 
@@ -56,14 +57,20 @@ def test_a_workflow_runs_in_containers(podman: Podman, impatient: Server, tmp_pa
     assert podman.containers() == []
 
 
-def test_a_stop_leaves_no_container(podman: Podman, impatient: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("victims", [(), ("task",), ("task", "supervisor")], ids="-".join)
+def test_a_stop_leaves_no_container(
+    podman: Podman, impatient: Server, tmp_path: Path, victims: tuple[str, ...]
+) -> None:
     (tmp_path / "contained-sleeper.cwl").write_text(SLEEPER)
-    impatient.command("upload", tmp_path / "contained-sleeper.cwl")
+    impatient.command("upload", tmp_path / "contained-sleeper.cwl", "--replace")
+    run = Family("contained-sleeper")
     with impatient.client() as client:
-        runs = "/cwl/api/v1/workflows/contained-sleeper/runs"
-        client.post(runs, json={"run_id": "long", "job": {}}).raise_for_status()
+        runs = f"/cwl/api/v1/workflows/{run.dag_id}/runs"
+        client.post(runs, json={"run_id": run.run_id, "job": {}}).raise_for_status()
         wait_for(podman.containers, 90, "the container")
-        answer = client.post(f"{runs}/long/stop", json={})
+        run.kill(*victims)
+        answer = run.stop(client)
         assert answer.status_code == 200, answer.text
         assert podman.containers() == []
-        assert client.get(f"{runs}/long").json()["state"] == "failed"
+        assert run.marked() == []
+        assert client.get(f"{runs}/{run.run_id}").json()["state"] == "failed"

@@ -2,31 +2,68 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+import httpx
+import psycopg2
 import pytest
 from airflow_server import Server, wait_for
-from scale_out import celery_cluster
+from families import DOCUMENT, KINDS, Family
+from scale_out import Cluster, celery_cluster
 from test_parallel import WORKFLOW
 
 from cwl_ui_plugin.cwl import processes
 
 pytestmark = pytest.mark.e2e
-SLEEPER = """
+CROWD = """
 cwlVersion: v1.2
-class: CommandLineTool
-requirements: {ShellCommandRequirement: {}}
-arguments: [{shellQuote: false, valueFrom: "(setsid sleep 600 &) ; sleep 600"}]
-inputs: []
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}}
+inputs: {numbers: "int[]"}
 outputs: []
+steps:
+  crowd:
+    run: {class: CommandLineTool, baseCommand: [sleep, "86400"], inputs: {number: int}, outputs: []}
+    scatter: number
+    in: {number: numbers}
+    out: []
 """
+ELEMENTS = 1000
+SETTINGS = {
+    "AIRFLOW__CWL__SCATTER_MAX_TASKS": str(ELEMENTS),
+    "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "15",
+    "AIRFLOW__CWL__STOP_GRACE": "2",
+}
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with celery_cluster(tmp_path_factory.mktemp("cluster"), ("worker-a", "worker-b")) as server:
-        yield server
+def scaled_out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with celery_cluster(tmp_path_factory.mktemp("cluster"), ("worker-a", "worker-b"), **SETTINGS) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(scaled_out: Cluster) -> Server:
+    return scaled_out.server
+
+
+@pytest.fixture
+def client(cluster: Server) -> Iterator[httpx.Client]:
+    with cluster.client() as open_client:
+        yield open_client
+
+
+@pytest.fixture(scope="module")
+def family_dag(scaled_out: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("family") / "family.cwl"
+    path.write_text(DOCUMENT)
+    scaled_out.server.command("upload", path)
+    return "family"
 
 
 def test_a_scattered_workflow_runs_on_celery_workers(cluster: Server, tmp_path: Path) -> None:
@@ -47,13 +84,67 @@ def test_a_worker_imports_cwltool_before_it_forks(cluster: Server) -> None:
     assert sum("cwltool is preloaded" in text for text in logs) == 2
 
 
-def test_a_run_on_a_celery_worker_is_stopped_with_all_its_processes(cluster: Server, tmp_path: Path) -> None:
-    (tmp_path / "sleeper.cwl").write_text(SLEEPER)
-    cluster.command("upload", tmp_path / "sleeper.cwl")
-    with cluster.client() as client:
-        client.post("/cwl/api/v1/workflows/sleeper/runs", json={"run_id": "s", "job": {}}).raise_for_status()
-        wait_for(lambda: len([p for p in processes.find("sleeper/s/") if "sleep 600" in p.command]) >= 2, 120)
-        answer = client.post("/cwl/api/v1/workflows/sleeper/runs/s/stop", json={})
-        assert answer.status_code == 200, answer.text
-        assert processes.find("sleeper/s/") == []
-        assert cluster.wait_for_run(client, "sleeper", "s")["state"] == "failed"
+@pytest.mark.parametrize("victims", [(), ("task",), ("task", "supervisor")], ids="-".join)
+def test_nothing_that_a_step_started_on_another_machine_is_left(
+    client: httpx.Client, cluster: Server, family_dag: str, victims: tuple[str, ...]
+) -> None:
+    family = Family(family_dag).start(client)
+    family.kill(*victims)
+    answer = family.stop(client)
+    assert answer.status_code == 200, answer.text
+    assert family.marked() == []
+    assert set(family.living()) <= ({KINDS[6]} if "task" in victims else set())
+    assert cluster.wait_for_run(client, family_dag, family.run_id)["state"] == "failed"
+    assert not (cluster.home / "cwl" / "tmp" / family_dag / family.run_id).exists()
+
+
+def test_a_scatter_of_a_thousand_is_stopped(client: httpx.Client, cluster: Server, tmp_path: Path) -> None:
+    (tmp_path / "crowd.cwl").write_text(CROWD)
+    cluster.command("upload", tmp_path / "crowd.cwl")
+    runs = "/cwl/api/v1/workflows/crowd/runs"
+    client.post(runs, json={"run_id": "c", "job": {"numbers": list(range(ELEMENTS))}}).raise_for_status()
+    wait_for(lambda: len(processes.find("crowd/c/")) >= 3, 180, "three elements at the same time")
+    answer = client.post(f"{runs}/c/stop", json={})
+    assert answer.status_code == 200, answer.text
+    assert sum(name.startswith("crowd[") for name in answer.json()["stopped"]) == ELEMENTS
+    assert processes.find("crowd/c/") == []
+    # Another run goes all its way on the same workers: what Celery still had of the stopped one is refused.
+    client.post(runs, json={"run_id": "empty", "job": {"numbers": []}}).raise_for_status()
+    assert cluster.wait_for_run(client, "crowd", "empty")["state"] == "success"
+    assert processes.find("crowd/c/") == []
+    states = {step["state"] for step in client.get(f"{runs}/c").json()["steps"]}
+    assert states == {"success", "failed"}
+
+
+def test_a_stop_waits_for_a_database_that_is_locked(client: httpx.Client, scaled_out: Cluster, family_dag: str) -> None:
+    family = Family(family_dag).start(client)
+    with closing(psycopg2.connect(f"postgresql://{scaled_out.database}")) as writer, ThreadPoolExecutor(1) as other:
+        writer.cursor().execute("LOCK TABLE dag_run IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        answer = other.submit(family.stop, client)
+        wait_for(lambda: time.monotonic() - began > 10, 20)
+        writer.rollback()
+        assert answer.result().status_code == 200, answer.result().text
+    assert family.living() == []
+
+
+def test_a_machine_that_is_gone_is_named_and_settles_its_leases_when_it_comes_back(
+    client: httpx.Client, scaled_out: Cluster, family_dag: str
+) -> None:
+    if not scaled_out.are_machines:
+        pytest.skip("processes may not have namespaces here")
+    family = Family(family_dag).start(client)
+    leases = scaled_out.server.home / "cwl" / "tmp" / family_dag / family.run_id / "leases"
+    lease = next(json.loads(path.read_text()) for path in leases.glob("family.*.json"))
+    scaled_out.kill_worker(lease["host"])
+    wait_for(lambda: family.living() == [], 30, "the end of the machine")
+
+    refused = family.stop(client)
+    assert refused.status_code == 504, refused.text
+    assert f"{lease['host']}: family, pid {lease['pid']}" in refused.json()["detail"]
+
+    scaled_out.start_worker(lease["host"])
+    wait_for(lambda: not list(leases.glob("*.json")), 120, "the worker that is back")
+    answer = family.stop(client)
+    assert answer.status_code == 200, answer.text
+    assert not leases.parent.exists()
