@@ -36,6 +36,11 @@ class Process:
     def __str__(self) -> str:
         return f"pid {self.pid} ({self.command})"
 
+    @property
+    def program(self) -> str:
+        """It without its arguments, which may have secrets in them."""
+        return f"pid {self.pid} ({self.command.partition(' ')[0]} …)"
+
 
 def adopt_orphans() -> None:
     """Become the parent of every process below this one whose parent dies (Linux: prctl(2), PR_SET_CHILD_SUBREAPER).

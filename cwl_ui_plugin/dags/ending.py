@@ -60,7 +60,8 @@ class RunEnding:
         self._ender.signal(commands)
         if not commands:
             self._kill_idle(holders)
-        left = [f"{this_host()}: {command}" for command in commands]
+        described = run_folder.described(commands, self.dag_id, self.run_id)
+        left = [f"{this_host()}: {command}" for command in described]
         for lease in leases:
             if not (commands or lease.pid in holders) or time.monotonic() > self._containers_at:
                 left += self._end_containers(lease)

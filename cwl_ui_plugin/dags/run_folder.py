@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -113,6 +113,12 @@ def run_tmp(dag_id: str, run_id: str) -> Path:
 def secrets_file(dag_id: str, run_id: str) -> Path:
     """Return the file with the secrets of a run (cwltool:Secrets); most runs have none."""
     return run_tmp(dag_id, run_id) / "secrets.json"
+
+
+def described(processes_left: Iterable[processes.Process], dag_id: str, run_id: str) -> list[str]:
+    """Return processes of a run as people may read them: without arguments, where the run has secrets."""
+    has_secrets = secrets_file(dag_id, run_id).exists()
+    return [process.program if has_secrets else str(process) for process in processes_left]
 
 
 def place_run_tmp(dag_id: str, run_id: str, tmp_folder: Path | None) -> None:
@@ -247,7 +253,8 @@ def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) 
         containers.end_containers(task.folder, task.mark)  # their clients end with them
     data = _lease_data(task)
     is_ours = (data.get("pid"), data.get("machine")) == (os.getpid(), this_machine())
-    left = [str(process) for process in processes.end(task.mark, grace, below=[os.getpid()] if is_ours else [])]
+    commands = processes.end(task.mark, grace, below=[os.getpid()] if is_ours else [])
+    left = described(commands, task.dag_id, task.run_id)
     if may_have_containers:
         left += containers.end_containers(task.folder, task.mark)
     if left:

@@ -98,6 +98,15 @@ def test_everything_unfinished_fails_and_nothing_is_skipped(workflow: str, run_i
     assert run.summary.ended_at is not None
 
 
+@pytest.mark.parametrize(
+    "state", [None, "scheduled", "queued", "deferred", "up_for_retry", "up_for_reschedule", "restarting"]
+)
+def test_a_task_in_any_unfinished_state_is_stopped(workflow: str, run_id: str, airflow: Any, state: str | None) -> None:
+    airflow.set_task(workflow, run_id, "sort", state=state)
+    assert "sort" in stopping.stop_run(workflow, run_id, user="eve").stopped
+    assert states(workflow, run_id)["sort"] == "failed"
+
+
 def test_a_stop_is_in_the_audit_log(workflow: str, run_id: str) -> None:
     from airflow.models.log import Log
     from airflow.utils.session import create_session
@@ -174,6 +183,21 @@ def test_what_outlives_sigkill_is_named(
 
     stopping.stop_run(workflow, run_id, user="ada")
     assert not run_folder.run_tmp(workflow, run_id).exists()
+
+
+def test_arguments_are_not_shown_where_a_run_has_secrets(
+    workflow: str, run_id: str, command: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
+    monkeypatch.setattr(processes, "_send", lambda _process, _number: None)
+    task = TaskTry(workflow, run_id, "sort", -1, 1)
+    lease(task)
+    run_folder.secrets_file(workflow, run_id).write_text("{}")
+    process = command(task.mark)
+    with pytest.raises(StopIncomplete) as failure:
+        stopping.stop_run(workflow, run_id, user="ada")
+    assert f"pid {process.pid} ({sys.executable} …)" in failure.value.left[0]
+    assert "time.sleep" not in str(failure.value)
 
 
 def test_a_number_that_another_process_has_by_now_is_not_the_holder(
