@@ -69,3 +69,10 @@ def test_the_lowest_layers_load_no_airflow(layer: str) -> None:
 def test_the_command_line_loads_nothing_heavy() -> None:
     modules = loaded_by("import cwl_ui_plugin.cli.main")
     assert among(modules, ("airflow", "httpx", "cryptography", "flask", "sqlalchemy", *CWLTOOL)) == set()
+
+
+def test_the_janitor_of_a_worker_does_without_airflow() -> None:
+    code = """from cwl_ui_plugin import config; from cwl_ui_plugin.dags import janitor
+config.give({"tmp_folder": "/nowhere", "stop_grace": "1"})
+janitor.Janitor(("host",)).has_work(); janitor.end_abandoned()"""
+    assert among(loaded_by(code), ("airflow", *CWLTOOL)) == set()

@@ -4,11 +4,13 @@ It follows the orders of stops within a fraction of a second, while Airflow's ow
 It also ends what tasks have left whose process was killed, and settles what was left before its machine came back. It
 lives as long as its worker or any task process of it, and until nothing of theirs is left.
 
-``python -m cwl_ui_plugin.dags.janitor`` with a pipe as standard input that every process of the worker holds open.
+``python -m cwl_ui_plugin.dags.janitor SETTINGS`` (JSON) with a pipe as standard input that every process of the worker
+holds open. It does without Airflow, which would take seconds and a hundred megabytes.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import select
@@ -41,11 +43,19 @@ def start_janitor() -> None:
     if _started is not None:
         return
     try:
-        _started = subprocess.Popen(
-            [sys.executable, "-m", "cwl_ui_plugin.dags.janitor"], stdin=subprocess.PIPE, start_new_session=True
-        )
-    except OSError:
+        command = [sys.executable, "-m", "cwl_ui_plugin.dags.janitor", settings()]
+        _started = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    except (OSError, config.ConfigError):
         log.exception("The janitor of this worker could not be started")
+
+
+def settings() -> str:
+    """Return what a janitor of this machine has to know."""
+    from airflow.utils.net import get_hostname
+
+    options = {"tmp_folder": str(config.tmp_folder()), "stop_grace": config.text("stop_grace")}
+    hosts = [this_host(), get_hostname()]  # type: ignore[no-untyped-call]
+    return json.dumps({"options": options, "hosts": hosts})
 
 
 def start_in_scheduler() -> None:
@@ -136,8 +146,9 @@ class Janitor:
         self._following = {run: thread for run, thread in self._following.items() if thread.is_alive()}
 
     def has_work(self) -> bool:
-        """Whether something is being ended, or this machine has a lease."""
-        return bool(self._following) or self._is_looking() or _has_leases()
+        """Whether something is being ended or to be looked at, or this machine has a lease."""
+        is_to_look = self._looked == float("-inf")
+        return bool(self._following) or self._is_looking() or is_to_look or _has_leases()
 
     def look_now(self) -> None:
         """Look for what was left in the next round."""
@@ -171,10 +182,10 @@ def _has_leases() -> bool:
 
 def main() -> int:
     """Be the janitor."""
-    from airflow.utils.net import get_hostname
-
+    given = json.loads(sys.argv[1])
+    config.give(given["options"])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s cwl-janitor %(message)s")
-    janitor = Janitor((this_host(), get_hostname()))  # type: ignore[no-untyped-call]
+    janitor = Janitor(tuple(given["hosts"]))
     has_worker = True
     while has_worker or janitor.has_work():
         pause = LOOK_SECONDS if _safely(janitor.round) else ANNOUNCE_SECONDS
