@@ -10,6 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 CHUNK_BYTES = 256 * 1024
+MOST_FILES = 100_000
+"""A zip keeps its list of files in memory until its end."""
+TOO_MANY = "NOT-EVERYTHING-IS-HERE.txt"
+_DATE = (1980, 1, 1, 0, 0, 0)  # the same files make the same zip
 
 
 def zip_stream(entries: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
@@ -19,7 +23,10 @@ def zip_stream(entries: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
     """
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for name, path in entries:
+        for number, (name, path) in enumerate(entries):
+            if number == MOST_FILES:
+                archive.writestr(zipfile.ZipInfo(TOO_MANY, date_time=_DATE), f"Only the first {MOST_FILES} files.\n")
+                break
             with suppress(FileNotFoundError, PermissionError):
                 yield from _add(archive, pipe, _writable(name), path)
     yield pipe.take()
@@ -33,9 +40,6 @@ def _add(archive: zipfile.ZipFile, pipe: _Pipe, name: str, path: Path) -> Iterat
             while chunk := source.read(CHUNK_BYTES):
                 target.write(chunk)
                 yield pipe.take()
-
-
-_DATE = (1980, 1, 1, 0, 0, 0)  # the same files make the same zip
 
 
 def _writable(name: str) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.runs import output_tree, outputs, previews
-from cwl_ui_plugin.runs.archives import zip_stream
+from cwl_ui_plugin.runs import archives, output_tree, outputs, previews
 from cwl_ui_plugin.runs.errors import NotFound
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202egpj.html"
@@ -97,12 +96,20 @@ def test_a_zip_is_made_while_it_is_sent(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(b"0123456789" * 300_000)
     (tmp_path / "small").write_text("x")
     entries = [("a/big", tmp_path / "big"), ("gone", tmp_path / "gone"), ("ü\udcff", tmp_path / "small")]
-    parts = list(zip_stream(entries))
+    parts = list(archives.zip_stream(entries))
     assert max(map(len, parts)) < 400_000
     with zipfile.ZipFile(io.BytesIO(b"".join(parts))) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["a/big", "ü?"]
         assert archive.read("a/big") == (tmp_path / "big").read_bytes()
+
+
+def test_a_zip_of_too_many_files_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MOST_FILES", 2)
+    (tmp_path / "small").write_text("x")
+    content = b"".join(archives.zip_stream((str(number), tmp_path / "small") for number in range(5)))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.namelist() == ["0", "1", archives.TOO_MANY]
 
 
 @pytest.mark.parametrize(
