@@ -117,9 +117,10 @@ def picture(page: Page, site: Server, name: str) -> None:
 def overflowing(page: Page) -> list[str]:
     """Return what makes the page wider than its window: nothing."""
     return page.evaluate(  # type: ignore[no-any-return]
-        """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")]
-        .filter((item) => item.getBoundingClientRect().right > innerWidth && !item.closest(".scroll, pre, svg"))
-        .map((item) => item.outerHTML.slice(0, 200))"""
+        """() => document.documentElement.scrollWidth <= innerWidth ? [] : [
+        `${document.documentElement.scrollWidth} instead of ${innerWidth}`,
+        ...[...document.querySelectorAll("body *")].filter((item) => item.getBoundingClientRect().right > innerWidth)
+        .map((item) => item.outerHTML.slice(0, 120))].slice(0, 20)"""
     )
 
 
