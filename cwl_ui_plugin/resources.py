@@ -6,5 +6,5 @@ from importlib.resources import files
 
 
 def folder(name: str) -> str:
-    """Return the path of ``templates`` or ``static``, which ship as sub-packages."""
+    """Return the path of ``templates``, ``static`` or ``examples``, which ship as sub-packages."""
     return str(files(f"cwl_ui_plugin.{name}"))

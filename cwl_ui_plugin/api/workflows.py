@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from cwl_ui_plugin.api.schemas import Workflow, WorkflowList, answers, failing, failing_file
 from cwl_ui_plugin.api.security import GetUserDep, allow, allow_dag, require
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.runs import uploads, workflows
+from cwl_ui_plugin.runs import uploads, workflow_list, workflows
 from cwl_ui_plugin.runs.models import Upload
 
 router = APIRouter(tags=["workflows"])
@@ -32,13 +32,17 @@ UNTRUSTED = {
 def list_workflows(
     user: GetUserDep,
     search: str = "",
+    sort: str = workflow_list.DEFAULT_SORT,
     limit: Annotated[int, Query(ge=0, le=LONGEST_PAGE)] = 100,
     offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
 ) -> Any:
-    """List the workflows that the user may see, by name; `search` looks into names and labels."""
-    found = workflows.list_workflows(permissions.readable_dag_ids(user), search)
-    page = found[offset : offset + limit]
-    return {"workflows": [summary.as_json() for summary in page], "total": len(found)}
+    """List the workflows that the user may see; `search` looks into names, labels and who uploaded them.
+
+    `sort` is one of name, kind, steps, uploaded and by, with a `-` before it for the other way round.
+    """
+    may_see = permissions.readable_dag_ids(user)
+    page = workflow_list.list_workflows(may_see, search, sort=sort, limit=limit, offset=offset)
+    return {"workflows": [summary.as_json() for summary in page.items], "total": page.total}
 
 
 @router.post(

@@ -30,6 +30,7 @@ def explain(error: Exception, source: Path, main: str) -> DocumentError:
 def problems_of(error: BaseException, source: Path) -> tuple[Problem, ...]:
     """Return each innermost cause as a problem; no path of this machine is in it."""
     found = list(dict.fromkeys(_problem(*cause, source) for cause in _causes(error)))
+    found.sort(key=lambda problem: (problem.file or "", problem.line or 0))
     return tuple(found[:MOST_PROBLEMS])
 
 

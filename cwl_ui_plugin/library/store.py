@@ -79,7 +79,7 @@ class WorkflowStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._workflows = root / "workflows"
+        self.workflows = root / "workflows"
         self._manifests = root / "manifests"
 
     @property
@@ -90,10 +90,10 @@ class WorkflowStore:
     def dag_ids(self) -> list[str]:
         """Return the names of all workflows, sorted."""
         try:
-            names = [folder.name for folder in self._workflows.iterdir()]
+            names = [folder.name for folder in self.workflows.iterdir()]
         except FileNotFoundError:
             return []
-        return sorted(name for name in names if (self._workflows / name / "current").is_file())
+        return sorted(name for name in names if (self.workflows / name / "current").is_file())
 
     def __contains__(self, dag_id: object) -> bool:
         return isinstance(dag_id, str) and bool(_DAG_ID.fullmatch(dag_id)) and self._current_file(dag_id).is_file()
@@ -112,10 +112,27 @@ class WorkflowStore:
         return StoredVersion(dag_id=dag_id, digest=digest, folder=folder, **data)
 
     def versions(self, dag_id: str) -> list[StoredVersion]:
-        """Return all versions of a workflow, newest first; raise :class:`UnknownWorkflow`."""
-        self._current_digest(dag_id)
+        """Return all versions of a workflow, a deleted one's too, newest first; raise :class:`UnknownWorkflow`."""
         found = [self.version(dag_id, folder.name) for folder in self._version_folders(dag_id)]
+        if not found:
+            raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.")
         return sorted(found, key=lambda version: (version.uploaded_at, version.digest), reverse=True)
+
+    def version_count(self, dag_id: str) -> int:
+        """Return how many versions a workflow has."""
+        return len(self._version_folders(dag_id))
+
+    def deleted(self) -> list[str]:
+        """Return the names of workflows that were deleted and can be restored, sorted."""
+        try:
+            names = [folder.name for folder in self.workflows.iterdir()]
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in names if self.is_deleted(name))
+
+    def is_deleted(self, dag_id: str) -> bool:
+        """Whether a workflow was deleted, and can be restored."""
+        return dag_id not in self and bool(self._version_folders(dag_id))
 
     def add(
         self, dag_id: str, *, source: Path, compiled: Path, main: str, filename: str, uploaded_by: str
@@ -144,7 +161,7 @@ class WorkflowStore:
         return self.version(dag_id, digest)
 
     def make_current(self, dag_id: str, digest: str) -> StoredVersion:
-        """Let new runs use an earlier version; raise :class:`UnknownWorkflow`."""
+        """Let new runs use an earlier version, or bring a deleted workflow back; raise :class:`UnknownWorkflow`."""
         version = self.version(dag_id, digest)
         with self._lock():
             self._set_current(dag_id, digest)
@@ -154,7 +171,7 @@ class WorkflowStore:
         """Take back a version just added; ``previous`` becomes current again, or the workflow goes."""
         with self._lock():
             if previous is None:
-                self._remove(self._workflows / check_dag_id(dag_id))
+                self._remove(self.workflows / check_dag_id(dag_id))
                 return
             self._set_current(dag_id, previous)
             self._remove(self._version_folder(dag_id, digest))
@@ -192,7 +209,7 @@ class WorkflowStore:
         return self._manifests / f"{name}.json"
 
     def _current_file(self, dag_id: str) -> Path:
-        return self._workflows / dag_id / "current"
+        return self.workflows / dag_id / "current"
 
     def _current_digest(self, dag_id: str) -> str:
         try:
@@ -203,12 +220,16 @@ class WorkflowStore:
     def _version_folder(self, dag_id: str, digest: str) -> Path:
         if not _DAG_ID.fullmatch(dag_id) or not _DIGEST.fullmatch(digest):
             raise UnknownWorkflow(f"There is no version {digest!r} of a workflow {dag_id!r}.")
-        return self._workflows / dag_id / "versions" / digest
+        return self.workflows / dag_id / "versions" / digest
 
     def _version_folders(self, dag_id: str) -> list[Path]:
-        return [
-            folder for folder in (self._workflows / dag_id / "versions").iterdir() if _DIGEST.fullmatch(folder.name)
-        ]
+        if not _DAG_ID.fullmatch(dag_id):
+            return []
+        try:
+            folders = list((self.workflows / dag_id / "versions").iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [folder for folder in folders if _DIGEST.fullmatch(folder.name)]
 
     def _set_current(self, dag_id: str, digest: str) -> None:
         write_text(self._current_file(dag_id), digest)

@@ -28,8 +28,19 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True)
+class RecentRun:
+    """One of the last runs of a workflow, as much of it as a small bar shows."""
+
+    run_id: str
+    state: str
+    queued_at: str | None
+    seconds: float | None
+    """How long it took, or has taken."""
+
+
+@dataclass(frozen=True)
 class WorkflowSummary:
-    """A workflow in a list; ``digest`` names its current version."""
+    """A workflow in a list; ``digest`` names its current version, ``recent_runs`` are the last ones, oldest first."""
 
     dag_id: str
     digest: str
@@ -42,6 +53,8 @@ class WorkflowSummary:
     uploaded_at: str
     last_run_id: str | None = None
     last_run_state: str | None = None
+    recent_runs: tuple[RecentRun, ...] = ()
+    version_count: int = 1
 
     def as_json(self) -> dict[str, Any]:
         """Return it for an API's answer."""
@@ -85,6 +98,16 @@ class WorkflowDetail:
 
 
 @dataclass(frozen=True)
+class Excerpt:
+    """Lines of a file around ``line``; ``first`` is the number of the first of them."""
+
+    file: str
+    line: int
+    first: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Upload:
     """An upload on its way: ``state`` is validating, registering, done or failed; ``message`` says where it is."""
 
@@ -100,6 +123,8 @@ class Upload:
     status: int | None = None
     """The HTTP status that fits the failure."""
     unsupported: bool = False
+    excerpts: tuple[Excerpt, ...] = ()
+    """The places of the problems in the files that were sent, as far as they can be shown."""
 
     @property
     def has_ended(self) -> bool:

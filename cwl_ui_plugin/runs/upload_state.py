@@ -15,7 +15,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
@@ -25,10 +25,14 @@ from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.library.intake import remove
 from cwl_ui_plugin.library.store import write_text
 from cwl_ui_plugin.runs.errors import NotFound
-from cwl_ui_plugin.runs.models import Upload
+from cwl_ui_plugin.runs.models import Excerpt, Upload
 
 KEEP_SECONDS = 24 * 3600
 INTERRUPTED = "The upload was interrupted, because the API server was restarted. Nothing was stored; upload it again."
+MOST_EXCERPTS = 20
+EXCERPT_CONTEXT = 3
+LONGEST_EXCERPT_LINE = 500
+LONGEST_EXCERPT_SOURCE = 2 * 1024 * 1024
 _ID = re.compile(r"[0-9a-f]{32}")
 _STATE = "state.json"
 _LOCK = "lock"
@@ -97,7 +101,9 @@ class UploadFolder:
             data = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise NotFound(f"There is no upload {self.id!r}, or it is too long ago.") from None
-        return Upload(**{**data, "problems": tuple(Problem(**problem) for problem in data["problems"])})
+        problems = tuple(Problem(**problem) for problem in data["problems"])
+        excerpts = tuple(Excerpt(**{**item, "lines": tuple(item["lines"])}) for item in data.get("excerpts", ()))
+        return Upload(**{**data, "problems": problems, "excerpts": excerpts})
 
     def _is_held(self) -> bool:
         try:
@@ -125,6 +131,24 @@ def sweep(root: Path) -> None:
         upload = UploadFolder(root, folder.name)
         if _ID.fullmatch(folder.name) and folder.stat().st_mtime < oldest and not upload._is_held():
             upload.remove()
+
+
+def excerpts_of(source: Path, problems: Iterable[Problem]) -> tuple[Excerpt, ...]:
+    """Return the lines of the upload around each problem that has a place."""
+    places = dict.fromkeys((item.file, item.line) for item in problems if item.file and item.line)
+    found = (_excerpt(source, str(file), int(line or 0)) for file, line in list(places)[:MOST_EXCERPTS])
+    return tuple(excerpt for excerpt in found if excerpt)
+
+
+def _excerpt(source: Path, file: str, line: int) -> Excerpt | None:
+    path = source / file
+    if not path.resolve().is_relative_to(source.resolve()) or not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        lines = stream.read(LONGEST_EXCERPT_SOURCE).decode("utf-8", "replace").split("\n")
+    first = max(1, line - EXCERPT_CONTEXT)
+    shown = tuple(text.rstrip("\r")[:LONGEST_EXCERPT_LINE] for text in lines[first - 1 : line + EXCERPT_CONTEXT])
+    return Excerpt(file, line, first, shown) if line <= len(lines) else None
 
 
 def seconds_since(moment: str) -> float:

@@ -34,7 +34,7 @@ from cwl_ui_plugin.runs.errors import (
     Unavailable,
 )
 from cwl_ui_plugin.runs.models import Upload
-from cwl_ui_plugin.runs.upload_state import UploadFolder, finishing, seconds_since, sweep
+from cwl_ui_plugin.runs.upload_state import UploadFolder, excerpts_of, finishing, seconds_since, sweep
 from cwl_ui_plugin.runs.workflows import open_store
 
 __all__ = ["UploadedFile", "get_upload", "raise_failure", "start_upload", "wait_upload"]
@@ -217,6 +217,7 @@ def _work(task: _Task, upload: Upload, held: threading.Event) -> None:
             task.folder.write(upload)
             held.set()
             result = _ended(task, upload)
+            result = replace(result, excerpts=excerpts_of(task.folder.source, result.problems))
             task.folder.clear()
             task.folder.write(replace(result, seconds=seconds_since(upload.started_at)))
     except Exception:

@@ -1,26 +1,24 @@
-"""The workflows of the store, with what Airflow knows of their runs."""
+"""One workflow of the store, with what Airflow knows of its runs; see ``workflow_list`` for all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.graph import graph_of
-from cwl_ui_plugin.cwl.plan import Plan, read_packed, read_plan
+from cwl_ui_plugin.cwl.plan import read_packed
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, TAG
 from cwl_ui_plugin.library.errors import BadDagId, UnknownWorkflow
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
 from cwl_ui_plugin.runs.models import VersionSummary, WorkflowDetail, WorkflowSummary
+from cwl_ui_plugin.runs.recent_runs import recent_runs, with_runs
 
 LONGEST_SOURCE = 2 * 1024 * 1024
-_KEPT_SUMMARIES = 4096
 
 
 def open_store() -> WorkflowStore:
@@ -39,16 +37,6 @@ def library_errors() -> Iterator[None]:
         raise BadRequest(str(error)) from error
 
 
-def list_workflows(dag_ids: Iterable[str] | None = None, search: str = "") -> list[WorkflowSummary]:
-    """Return the workflows among ``dag_ids`` (None: all) whose name or label holds ``search``, by name."""
-    store = open_store()
-    wanted = None if dag_ids is None else set(dag_ids)
-    names = [name for name in store.dag_ids() if wanted is None or name in wanted]
-    found = [summary for summary in map(_summary, _versions(store, names)) if _matches(summary, search)]
-    runs = _last_runs([summary.dag_id for summary in found])
-    return [_with_last_run(summary, runs) for summary in found]
-
-
 def get_workflow(dag_id: str, digest: str | None = None) -> WorkflowDetail:
     """Return everything about one version of a workflow, the current one by default; raise :class:`NotFound`."""
     store = open_store()
@@ -57,11 +45,11 @@ def get_workflow(dag_id: str, digest: str | None = None) -> WorkflowDetail:
         version = current if digest is None else store.version(dag_id, digest)
         versions = store.versions(dag_id)
     return WorkflowDetail(
-        summary=_with_last_run(_summary(version), _last_runs([dag_id])),
+        summary=_summary(version),
         version=version,
         plan=version.plan,
         versions=tuple(_version_summary(item, current) for item in versions),
-        sources=tuple(_source_names(version.source)),
+        sources=tuple(source_names(version.source)),
     )
 
 
@@ -78,7 +66,7 @@ def source_text(dag_id: str, path: str, digest: str | None = None) -> str:
     with library_errors():
         store = open_store()
         version = store.current(dag_id) if digest is None else store.version(dag_id, digest)
-    if path not in _source_names(version.source):
+    if path not in source_names(version.source):
         raise NotFound(f"The workflow {dag_id!r} has no file {path!r}.")
     with (version.source / path).open("rb") as file:
         return file.read(LONGEST_SOURCE).decode("utf-8", "replace")
@@ -118,56 +106,23 @@ def stored_version(dag_id: str, digest: str | None = None) -> StoredVersion | No
         return None
 
 
-def _versions(store: WorkflowStore, names: list[str]) -> Iterator[StoredVersion]:
-    for name in names:
-        try:
-            yield store.current(name)
-        except UnknownWorkflow:
-            continue  # deleted while we looked
-
-
 def _summary(version: StoredVersion) -> WorkflowSummary:
-    kind, cwl_version, label, steps = _of_plan(version.folder)
-    return WorkflowSummary(
-        dag_id=version.dag_id,
-        digest=version.digest,
-        kind=kind,
-        cwl_version=cwl_version,
-        label=label,
-        steps=steps,
-        filename=version.filename,
-        uploaded_by=version.uploaded_by,
-        uploaded_at=version.uploaded_at,
+    plan = version.plan
+    return with_runs(
+        WorkflowSummary(
+            dag_id=version.dag_id,
+            digest=version.digest,
+            kind=plan.kind,
+            cwl_version=plan.cwl_version,
+            label=plan.label,
+            steps=len(plan.steps),
+            filename=version.filename,
+            uploaded_by=version.uploaded_by,
+            uploaded_at=version.uploaded_at,
+            version_count=open_store().version_count(version.dag_id),
+        ),
+        recent_runs([version.dag_id]),
     )
-
-
-@lru_cache(maxsize=_KEPT_SUMMARIES)
-def _of_plan(folder: Path) -> tuple[str, str, str | None, int]:
-    """Read what a list shows of a plan, once: a version never changes."""
-    plan: Plan = read_plan(folder)
-    return plan.kind, plan.cwl_version, plan.label, len(plan.steps)
-
-
-def _matches(summary: WorkflowSummary, search: str) -> bool:
-    text = f"{summary.dag_id}\n{summary.label or ''}".casefold()
-    return all(word in text for word in search.casefold().split())
-
-
-def _last_runs(dag_ids: list[str]) -> dict[str, tuple[str, str]]:
-    """Return run_id and state of the newest run of each Dag that has any."""
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-    from sqlalchemy import func, select
-
-    newest = select(func.max(DagRun.id)).where(DagRun.dag_id.in_(dag_ids)).group_by(DagRun.dag_id)
-    query = select(DagRun.dag_id, DagRun.run_id, DagRun.state).where(DagRun.id.in_(newest))
-    with create_session(scoped=False) as session:
-        return {dag_id: (run_id, str(state)) for dag_id, run_id, state in session.execute(query)}
-
-
-def _with_last_run(summary: WorkflowSummary, runs: dict[str, tuple[str, str]]) -> WorkflowSummary:
-    run_id, state = runs.get(summary.dag_id, (None, None))
-    return replace(summary, last_run_id=run_id, last_run_state=state)
 
 
 def _version_summary(version: StoredVersion, current: StoredVersion) -> VersionSummary:
@@ -180,5 +135,6 @@ def _version_summary(version: StoredVersion, current: StoredVersion) -> VersionS
     )
 
 
-def _source_names(source: Path) -> list[str]:
+def source_names(source: Path) -> list[str]:
+    """Return the names of the files of an upload, sorted."""
     return sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())

@@ -34,7 +34,17 @@ def appbuilder_views() -> list[dict[str, Any]]:
     from cwl_ui_plugin.views.settings import SettingsView
     from cwl_ui_plugin.views.stops import StopView
     from cwl_ui_plugin.views.trigger import TriggerView
+    from cwl_ui_plugin.views.versions import VersionsView
     from cwl_ui_plugin.views.workflows import WorkflowsView
 
-    views = (WorkflowsView, TriggerView, RunsView, RunView, StopView, ReportsView, SettingsView)
+    views = (
+        WorkflowsView,
+        VersionsView,
+        TriggerView,
+        RunsView,
+        RunView,
+        StopView,
+        ReportsView,
+        SettingsView,
+    )
     return [{"view": view()} for view in views]

@@ -15,6 +15,8 @@ from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import PREFIX
 from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.cwl.job_types import type_text
+from cwl_ui_plugin.views.highlighting import source_lines, visible
+from cwl_ui_plugin.views.job_form.markdown import to_html
 
 LONGEST_VALUE = 2000
 _OKLCH = re.compile(r"oklch\([0-9. %-]+\)")
@@ -30,7 +32,13 @@ def init_presenting(blueprint: Blueprint) -> None:
 
     @blueprint.app_context_processor
     def common() -> dict[str, Any]:
-        return {"app_root": app_root(), "brand": brand_scale(), "may": permissions, "paged": paged}
+        return {
+            "app_root": app_root(),
+            "brand": brand_scale(),
+            "may": permissions,
+            "paged": paged,
+            "with_query": with_query,
+        }
 
     for name, function in (
         ("size", lambda value: "" if value is None else bytes_text(value)),
@@ -39,6 +47,9 @@ def init_presenting(blueprint: Blueprint) -> None:
         ("cwl_type", type_text),
         ("command", shlex.join),
         ("value", value_text),
+        ("visible", visible),
+        ("markdown", to_html),
+        ("source_lines", source_lines),
     ):
         blueprint.add_app_template_filter(function, f"cwl_{name}" if not name.startswith("cwl_") else name)
 
@@ -73,7 +84,13 @@ def brand_scale() -> dict[str, str]:
 
 def paged(offset: int) -> str:
     """Return the query of this page with another offset."""
-    return urlencode({**request.args.to_dict(), "offset": max(0, offset)})
+    return with_query(offset=max(0, offset))
+
+
+def with_query(**changes: Any) -> str:
+    """Return the query of this page with other values; None takes one away."""
+    values = {**request.args.to_dict(), **changes}
+    return urlencode({name: value for name, value in values.items() if value is not None})
 
 
 def value_text(value: Any) -> str:

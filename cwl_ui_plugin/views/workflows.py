@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, redirect, request, url_for
+from flask import Response, redirect, render_template, request, url_for
 from flask_appbuilder import expose
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as BaseResponse
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
-from cwl_ui_plugin.runs import inspection, uploads, workflows
+from cwl_ui_plugin.runs import examples, inspection, uploads, workflows
 from cwl_ui_plugin.runs.errors import NotFound, RunsError
 from cwl_ui_plugin.runs.models import Upload
+from cwl_ui_plugin.runs.workflow_list import DEFAULT_SORT, deleted_workflows, list_workflows
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name, wants_json
 from cwl_ui_plugin.views.forms import ActionForm, UploadForm
+from cwl_ui_plugin.views.job_form.sent import link_of_job
 
 PAGE_SIZE = 50
 SHOWN_RUNS = 10
@@ -41,6 +43,14 @@ class WorkflowsView(CwlView):
             return self._upload(form)
         return self._list(form)
 
+    @expose("/examples/<name>", methods=["POST"])
+    def example(self, name: str) -> BaseResponse:
+        """Upload one of the examples."""
+        if not permissions.may_upload(current_user()):
+            raise Forbidden(DENIED)
+        started = examples.start(name, user=user_name())
+        return redirect(url_for("WorkflowsView.upload", upload_id=started.id))
+
     @expose("/uploads/<upload_id>")
     def upload(self, upload_id: str) -> Any:
         """Show how an upload is doing; the page follows it by itself."""
@@ -56,16 +66,14 @@ class WorkflowsView(CwlView):
     @expose("/workflows/<dag_id>")
     @requires(permissions.may_read, "dag_id")
     def show(self, dag_id: str) -> Any:
-        """Show one workflow; ``version`` chooses an earlier one, ``source`` a file of it."""
+        """Show one workflow; ``version`` chooses an earlier one."""
         detail = workflows.get_workflow(dag_id, request.args.get("version") or None)
-        path = request.args.get("source") or detail.plan.main.partition("#")[0]
         return self.page(
             "workflow.html",
             workflow=detail,
             plan=detail.plan,
-            path=path,
-            source=workflows.source_text(dag_id, path, detail.version.digest),
             runs=inspection.list_runs([dag_id], limit=SHOWN_RUNS).items,
+            example_job=link_of_job(examples.job_of(dag_id)),
             user=current_user(),
             action=ActionForm(),
         )
@@ -83,27 +91,36 @@ class WorkflowsView(CwlView):
     @expose("/workflows/<dag_id>/delete", methods=["POST"])
     @requires(permissions.may_read, "dag_id")
     def delete(self, dag_id: str) -> BaseResponse:
-        """Delete a workflow; its runs stay."""
+        """Delete a workflow; its runs stay, and it can be restored."""
         if not permissions.may_delete(current_user()):
             raise Forbidden(DENIED)
         workflows.delete_workflow(dag_id)
-        return redirect(url_for("WorkflowsView.index"))
+        return redirect(url_for("WorkflowsView.index", deleted=dag_id))
 
     def _list(self, form: UploadForm, status: int = 200, problem: RunsError | None = None) -> Any:
-        search = request.args.get("search", "").strip()
-        found = workflows.list_workflows(permissions.readable_dag_ids(current_user()), search)
+        user = current_user()
+        readable = permissions.readable_dag_ids(user)
+        search, sort = request.args.get("search", "").strip(), request.args.get("sort", DEFAULT_SORT)
         offset = max(0, request.args.get("offset", 0, type=int))
+        may_upload = permissions.may_upload(user)
+        found = list_workflows(readable, search, sort=sort, limit=PAGE_SIZE, offset=offset)
         return self.page(
             "workflows.html",
             status,
             form=form,
+            action=ActionForm(),
             problem=problem,
-            workflows=found[offset : offset + PAGE_SIZE],
-            total=len(found),
+            workflows=found.items,
+            total=found.total,
+            deleted=deleted_workflows(readable) if may_upload else [],
+            just_deleted=request.args.get("deleted"),
+            examples=examples.available() if may_upload and not found.total and not search else (),
             offset=offset,
             page_size=PAGE_SIZE,
             search=search,
-            may_upload=permissions.may_upload(current_user()),
+            sort=sort,
+            may_upload=may_upload,
+            may_delete=permissions.may_delete(user),
         )
 
     def _upload(self, form: UploadForm) -> Any:
@@ -123,8 +140,7 @@ class WorkflowsView(CwlView):
             )
         except RunsError as error:
             if wants_json():
-                problems = [problem.as_json() for problem in error.problems]
-                return answer_json({"detail": error.message, "problems": problems}, error.status)
+                return answer_json({"detail": error.message, "html": _problems_html(error)}, error.status)
             return self._list(form, error.status, error)
         if wants_json():
             return _accepted(started)
@@ -136,8 +152,13 @@ def _accepted(upload: Upload) -> Response:
 
 
 def _upload_json(upload: Upload) -> dict[str, Any]:
-    return {
+    answer = {
         **upload.as_json(),
         "url": url_for("WorkflowsView.upload", upload_id=upload.id),
         "workflow": url_for("WorkflowsView.show", dag_id=upload.dag_id) if upload.state == "done" else None,
     }
+    return answer if upload.state != "failed" else {**answer, "html": _problems_html(upload)}
+
+
+def _problems_html(failed: Upload | RunsError) -> str:
+    return str(render_template("cwl_ui_plugin/upload_problems.html", failed=failed))

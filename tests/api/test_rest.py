@@ -341,12 +341,12 @@ def test_reports_say_how_they_are_delivered(admin: Any) -> None:
 
 
 def test_an_error_of_ours_is_no_traceback(admin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cwl_ui_plugin.runs import workflows
+    from cwl_ui_plugin.runs import workflow_list
 
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(workflows, "list_workflows", fail)
+    monkeypatch.setattr(workflow_list, "list_workflows", fail)
     answer = admin.get(f"{API}/workflows")
     assert answer.status_code == 500
     assert "secret" not in answer.text
@@ -356,12 +356,12 @@ def test_an_error_of_ours_is_no_traceback(admin: Any, monkeypatch: pytest.Monkey
 def test_a_database_error_is_answered(admin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from sqlalchemy.exc import IntegrityError
 
-    from cwl_ui_plugin.runs import workflows
+    from cwl_ui_plugin.runs import workflow_list
 
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
         raise IntegrityError("INSERT", {}, Exception("UNIQUE constraint failed: x"))
 
-    monkeypatch.setattr(workflows, "list_workflows", fail)
+    monkeypatch.setattr(workflow_list, "list_workflows", fail)
     answer = admin.get(f"{API}/workflows")
     assert answer.status_code == 409
     assert isinstance(answer.json()["detail"], str)

@@ -1,4 +1,4 @@
-"""The graph shows all of a workflow: its links, its subworkflows, what its steps need; ids are those of the tasks."""
+"""The graph shows all of a workflow, with the ids of its tasks; packed, it is a document that runs anywhere."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from test_compiling import TOOL, upload
 
 from cwl_ui_plugin.cwl import compiling
 from cwl_ui_plugin.cwl.graph import LONGEST_TEXT, graph_of
+from cwl_ui_plugin.cwl.packing import portable
 from cwl_ui_plugin.cwl.plan import Plan, read_packed
 
 INNER = """
@@ -114,3 +115,19 @@ def test_texts_are_of_bounded_length(tmp_path: Path) -> None:
     _, made = graph(tmp_path, main=TOOL.replace("[echo]", f"[echo, {'x' * 100_000}]"))
     step = next(node for node in made["nodes"] if node["kind"] == "step")
     assert len(step["command"]) == LONGEST_TEXT + 1
+
+
+ECHO = "{class: CommandLineTool, baseCommand: echo, inputs: {text: string}, outputs: {out: stdout}}"
+INLINE = INNER.replace("tool.cwl", ECHO)
+
+
+def test_a_packed_document_is_whole_and_has_nothing_of_the_store_in_it(tmp_path: Path) -> None:
+    from cwl_ui_plugin.cwl.plan import SOURCE_TOKEN
+
+    graph(tmp_path, main=OUTER, inner=INLINE, tool=TOOL)
+    text = portable(read_packed(tmp_path / "compiled"))
+    assert SOURCE_TOKEN not in text
+    assert "cwl:" not in text.replace("cwl:requirements", "")
+    again = compiling.compile_document(upload(tmp_path / "again", main=text), "main.cwl", tmp_path / "compiled again")
+    assert [step.id for _, step in again.all_steps()] == ["inside", "say", "repeated", "many"]
+    assert [item.id for item in again.inputs] == ["text", "texts"]

@@ -48,8 +48,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_templates_static_files_and_migrations_are_in_it(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("templates", "static"):
-        there = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.*") if path.suffix != ".pyc"}
+    for folder in ("templates", "static", "examples"):
+        files = (path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc")
+        there = {path.relative_to(ROOT).as_posix() for path in files}
         assert {f"cwl_ui_plugin/{name}" for name in there} <= names
     assert "cwl_ui_plugin/reports/alembic.ini" in names
     assert "cwl_ui_plugin/reports/migrations/env.py" in names

@@ -26,6 +26,7 @@ from cwl_ui_plugin.runs.errors import (
     Unavailable,
 )
 from cwl_ui_plugin.runs.uploads import UploadedFile
+from cwl_ui_plugin.runs.workflow_list import list_workflows
 
 TOOL = """cwlVersion: v1.2
 class: CommandLineTool
@@ -229,10 +230,10 @@ def test_an_unknown_upload_is_not_found(store: WorkflowStore, upload_id: str) ->
 def test_lists_show_what_is_asked_for(add: Callable[..., StoredVersion], workflow: str, run_id: str) -> None:
     other = fresh_id()
     add(other, "two")
-    assert [found.dag_id for found in workflows.list_workflows([workflow])] == [workflow]
-    assert {found.dag_id for found in workflows.list_workflows(search="count LINES")} == {workflow, other}
-    assert [found.dag_id for found in workflows.list_workflows(search=other)] == [other]
-    shown = workflows.list_workflows([workflow])[0]
+    assert [found.dag_id for found in list_workflows([workflow]).items] == [workflow]
+    assert {found.dag_id for found in list_workflows(search="count LINES").items} == {workflow, other}
+    assert [found.dag_id for found in list_workflows(search=other).items] == [other]
+    shown = list_workflows([workflow]).items[0]
     assert (shown.last_run_id, shown.last_run_state, shown.steps) == (run_id, "queued", 2)
 
 

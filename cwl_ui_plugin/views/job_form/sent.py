@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -74,6 +75,13 @@ def conf_of(text: str) -> dict[str, Any]:
     except JobError as error:
         raise BadRequest(error.message) from error
     return conf
+
+
+def link_of_job(job: dict[str, Any] | None) -> str | None:
+    """Return what :func:`job_of_link` reads back."""
+    if job is None:
+        return None
+    return base64.urlsafe_b64encode(json.dumps(job, ensure_ascii=False).encode()).decode().rstrip("=")
 
 
 def job_of_link(text: str) -> dict[str, Any]:

@@ -1,0 +1,111 @@
+"""What a list shows of every workflow, without reading their files again: a cache, which the store knows nothing of.
+
+The truth is the file ``current`` of each workflow. An entry holds for as long as that file is the one that it was read
+with; only what has changed is read. The entries are kept in this process, and in ``catalog.json`` for the next.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.library.store import WorkflowStore, write_text
+
+log = logging.getLogger(__name__)
+CATALOG_FILE = "catalog.json"
+FORMAT = 1
+_kept: dict[Path, dict[str, Entry]] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The current version of a workflow; ``stamp`` tells the file that says which one that is."""
+
+    dag_id: str
+    stamp: str
+    digest: str
+    kind: str
+    cwl_version: str
+    label: str | None
+    steps: int
+    filename: str
+    uploaded_by: str
+    uploaded_at: str
+
+
+def entries(store: WorkflowStore) -> dict[str, Entry]:
+    """Return an entry for each workflow of the store."""
+    stamps = _stamps(store)
+    with _lock:
+        known = _kept.get(store.root) or _read(store.root)
+        found = {
+            dag_id: entry
+            for dag_id, stamp in stamps.items()
+            if (entry := known.get(dag_id)) is not None and entry.stamp == stamp
+        }
+        new = {dag_id: entry for dag_id in stamps.keys() - found.keys() if (entry := _entry(store, dag_id, stamps))}
+        found |= new
+        _kept[store.root] = found
+        if new or found.keys() != known.keys():
+            _write(store.root, found)
+    return found
+
+
+def _stamps(store: WorkflowStore) -> dict[str, str]:
+    """Return what tells one ``current`` of a workflow from the next: it is replaced, never written to."""
+    found = {}
+    try:
+        with os.scandir(store.workflows) as folders:
+            for folder in folders:
+                try:
+                    state = Path(folder.path, "current").stat()
+                except (FileNotFoundError, NotADirectoryError):
+                    continue  # deleted
+                found[folder.name] = f"{state.st_mtime_ns}.{state.st_ino}"
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def _entry(store: WorkflowStore, dag_id: str, stamps: dict[str, str]) -> Entry | None:
+    try:
+        version = store.current(dag_id)
+        plan = version.plan
+    except (UnknownWorkflow, FileNotFoundError):
+        return None  # deleted while we looked
+    return Entry(
+        dag_id=dag_id,
+        stamp=stamps[dag_id],
+        digest=version.digest,
+        kind=plan.kind,
+        cwl_version=plan.cwl_version,
+        label=plan.label,
+        steps=len(plan.steps),
+        filename=version.filename,
+        uploaded_by=version.uploaded_by,
+        uploaded_at=version.uploaded_at,
+    )
+
+
+def _read(root: Path) -> dict[str, Entry]:
+    try:
+        data = json.loads((root / CATALOG_FILE).read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            return {}
+        return {item["dag_id"]: Entry(**item) for item in data["workflows"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # it is made anew
+
+
+def _write(root: Path, found: dict[str, Entry]) -> None:
+    data = {"format": FORMAT, "workflows": [asdict(entry) for entry in found.values()]}
+    try:
+        write_text(root / CATALOG_FILE, json.dumps(data, ensure_ascii=False))
+    except OSError as error:
+        log.info("The catalog of %s can't be kept: %s", root, error)
