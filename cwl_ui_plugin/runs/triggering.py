@@ -16,6 +16,7 @@ from cwl_ui_plugin.runs import signing
 from cwl_ui_plugin.runs.database import with_patience
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
 from cwl_ui_plugin.runs.models import RunSignature, RunSummary, iso
+from cwl_ui_plugin.runs.pinning import pin
 from cwl_ui_plugin.runs.workflows import is_cwl_dag, open_store, stored_version
 from cwl_ui_plugin.signing.errors import SigningError
 
@@ -36,8 +37,9 @@ def trigger(
     user: str,
     via: str,
     signature: RunSignature | None = None,
+    version: str | None = None,
 ) -> RunSummary:
-    """Create a run of a Dag and return it; Airflow starts it at once.
+    """Create a run of a Dag and return it; Airflow starts it at once. ``version``: of an earlier version of a workflow.
 
     ``conf`` is ``{"job": {...}}``, and ``check_payload`` where it is signed; it is kept as it is. A signature in it is
     verified, unless ``signature`` tells that it was. The job of a Dag that is not CWL is not checked.
@@ -46,7 +48,7 @@ def trigger(
         NotFound: no such Dag, or a deleted one.
         InvalidJob: with one problem for each input.
         NotVerified: the signature does not hold; or only signed runs are allowed, and this one is not.
-        Conflict: the run_id is taken, or was taken by a signed run before.
+        Conflict: the run_id is taken, or was taken by a signed run before; or Airflow does not have the version.
         BadRequest: a run_id or conf that Airflow does not accept.
 
     """
@@ -55,8 +57,8 @@ def trigger(
     signature = signature or _verified(conf, run_id or "")
     if is_cwl_dag(dag_id):
         _check_signed(signature)
-        _check_conf(dag_id, conf, run_id or "")
-    create = partial(_create, dag_id, conf, run_id or None, user, via, signature)
+        _check_conf(dag_id, conf, run_id or "", version)
+    create = partial(_create, dag_id, conf, run_id or None, user, via, signature, version)
     return with_patience(create, f"the run {run_id} of {dag_id}")
 
 
@@ -125,12 +127,14 @@ def _check_signed(signature: RunSignature | None) -> None:
         )
 
 
-def _check_conf(dag_id: str, conf: dict[str, Any], run_id: str) -> None:
+def _check_conf(dag_id: str, conf: dict[str, Any], run_id: str, digest: str | None) -> None:
     try:
         read = read_conf(conf, run_id=run_id, verify=False)
     except JobError as error:
         raise InvalidJob(error.message, error.problems) from error
-    version = stored_version(dag_id)
+    version = stored_version(dag_id, digest)
+    if digest and version is None:
+        raise NotFound(f"There is no version {digest!r} of the workflow {dag_id!r}.")
     if version is not None:  # the document of a Dag file is known to its tasks only; its first task checks the job
         _checked(version.plan, read.job)
 
@@ -148,7 +152,13 @@ def _checked(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _create(
-    dag_id: str, conf: dict[str, Any], run_id: str | None, user: str, via: str, signature: RunSignature | None
+    dag_id: str,
+    conf: dict[str, Any],
+    run_id: str | None,
+    user: str,
+    via: str,
+    signature: RunSignature | None,
+    version: str | None,
 ) -> RunSummary:
     from airflow.exceptions import DagNotFound, DagRunAlreadyExists, ParamValidationError
     from airflow.utils.types import DagRunTriggeredByType
@@ -156,7 +166,7 @@ def _create(
 
     source = DagRunTriggeredByType.UI if via == VIEW else DagRunTriggeredByType.REST_API
     try:
-        return _insert(dag_id, conf, run_id, user, source, signature)
+        return _insert(dag_id, conf, run_id, user, source, signature, version)
     except (DagRunAlreadyExists, IntegrityError) as error:
         raise Conflict(f"The Dag {dag_id!r} has a run {run_id!r} already; choose another run_id.") from error
     except DagNotFound as error:
@@ -172,6 +182,7 @@ def _insert(
     user: str,
     source: DagRunTriggeredByType,
     signature: RunSignature | None,
+    version: str | None,
 ) -> RunSummary:
     """Create the run, and with it, in one transaction, the record of its signature."""
     from airflow.api.common.trigger_dag import trigger_dag
@@ -185,6 +196,8 @@ def _insert(
         )
         assert run is not None  # noqa: S101 - it raises rather than return None
         session.flush()
+        if version:
+            pin(session, run, version)
         if signature:
             signing.keep(session, run, signature, user)
         return RunSummary(

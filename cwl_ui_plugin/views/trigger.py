@@ -41,7 +41,7 @@ class TriggerView(CwlView):
     @requires(permissions.may_trigger, "dag_id")
     def form(self, dag_id: str) -> Any:
         """Show the job to fill in; check it and start the run."""
-        version = workflows.get_workflow(dag_id).version
+        version = workflows.get_workflow(dag_id, _chosen_version()).version
         form = TriggerForm(formdata=request.form if request.method == "POST" else None)
         if request.method == "GET":
             form.run_id.data = _new_run_id()
@@ -79,7 +79,12 @@ class TriggerView(CwlView):
             if not form.validate_on_submit():
                 return self._show(dag_id, version, form, draft, status=400)
             run = triggering.trigger(
-                dag_id, conf=_conf(form, draft), run_id=form.run_id.data, user=user_name(), via=triggering.VIEW
+                dag_id,
+                conf=_conf(form, draft),
+                run_id=form.run_id.data,
+                user=user_name(),
+                via=triggering.VIEW,
+                version=_chosen_version(),
             )
         except CwlError as error:
             return self._show(dag_id, version, form, draft, status=422, problem=error)
@@ -123,6 +128,7 @@ class TriggerView(CwlView):
             "trigger.html",
             status,
             dag_id=dag_id,
+            chosen=_chosen_version(),
             plan=version.plan,
             form=form,
             job_form=draft.form,
@@ -131,6 +137,11 @@ class TriggerView(CwlView):
             longest_link=sent.LONGEST_LINK,
             signing=signing_choice(request.form.get(FIELD)),
         )
+
+
+def _chosen_version() -> str | None:
+    """Return which version of the workflow to run, where it is not the current one."""
+    return request.args.get("version") or None
 
 
 def _draft(plan: Plan) -> Draft:

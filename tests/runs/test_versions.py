@@ -22,10 +22,11 @@ def fresh_id() -> str:
     return f"w-{uuid.uuid4().hex[:8]}"
 
 
-def run_of(dag_id: str) -> str | None:
+def run_of(dag_id: str, version: str | None = None) -> str | None:
     """Start a run; return the version that it uses."""
     name = f"run-{uuid.uuid4()}"
-    triggering.trigger(dag_id, conf={"job": {"text": "x"}}, run_id=name, user="ada", via=triggering.REST)
+    conf = {"job": {"text": "x"}}
+    triggering.trigger(dag_id, conf=conf, run_id=name, user="ada", via=triggering.REST, version=version)
     return inspection.get_run(dag_id, name).version
 
 
@@ -77,6 +78,31 @@ def test_new_runs_use_the_version_that_was_made_current(add: Callable[..., Store
     assert run_of(dag_id) == old.digest
     with pytest.raises(NotFound):
         versions.make_current(dag_id, "0" * 32)
+
+
+def test_an_earlier_version_is_run_while_another_is_current(add: Callable[..., StoredVersion]) -> None:
+    dag_id = fresh_id()
+    old = add(dag_id, "one", steps=("sort", "count", "more"))
+    assert run_of(dag_id) == old.digest
+    new = add(dag_id, "two", steps=("sort",))
+    triggering.trigger(
+        dag_id, conf={"job": {"text": "x"}}, run_id="old", user="ada", via=triggering.VIEW, version=old.digest
+    )
+    run = inspection.get_run(dag_id, "old")
+    assert run.version == old.digest
+    assert {step.task_id for step in run.steps} >= {"sort", "count", "more"}
+    assert run_of(dag_id, new.digest) == run_of(dag_id) == new.digest
+
+
+def test_a_version_that_airflow_has_not_kept_is_refused_with_what_to_do(add: Callable[..., StoredVersion]) -> None:
+    dag_id = fresh_id()
+    old = add(dag_id, "one")
+    add(dag_id, "two")
+    with pytest.raises(Conflict, match="Make it the current one"):
+        run_of(dag_id, old.digest)
+    assert inspection.list_runs([dag_id]).total == 0
+    with pytest.raises(NotFound):
+        run_of(dag_id, "0" * 32)
 
 
 def test_what_airflow_does_not_take_is_not_made_current(

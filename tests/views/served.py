@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
 from test_browser import browser as chromium  # noqa: F401 - a fixture
 from werkzeug.serving import make_server
+
+SCREENSHOTS = Path(os.environ["CWL_SCREENSHOTS"]) if "CWL_SCREENSHOTS" in os.environ else None
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep screenshots for the docs in light and dark where a folder for them is named."""
+    if SCREENSHOTS is None:
+        return
+    size = page.viewport_size
+    page.set_viewport_size({"width": 1200, "height": 800})
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.screenshot(path=SCREENSHOTS / f"workflows-{name}-{scheme}.png", full_page=True, animations="disabled")
+    page.emulate_media(color_scheme="light")
+    if size:
+        page.set_viewport_size(size)
 
 
 @pytest.fixture(scope="module")

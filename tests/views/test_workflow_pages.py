@@ -1,0 +1,226 @@
+"""The pages about workflows in a real browser: upload, list, source, versions, deleting, the first visit."""
+
+from __future__ import annotations
+
+import io
+import re
+import uuid
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+from served import address, chromium, open_page, picture  # noqa: F401 - fixtures
+
+from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.runs import triggering
+
+pytestmark = pytest.mark.e2e
+HOSTILE = '<img src=x onerror="alert(1)">\u202e\u2066</script>'
+WORKFLOW = """cwlVersion: v1.2
+class: Workflow
+inputs: {text: string}
+outputs: {out: {type: File, outputSource: say/out}}
+steps:
+  say: {run: tools/say.cwl, in: {text: text}, out: [out]}
+"""
+TOOL = """cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: echo
+inputs: {text: {type: string, inputBinding: {}}}
+outputs: {out: stdout}
+"""
+NARROW = {"width": 400, "height": 800}
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe finds in light and in dark."""
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => 0)))")
+        for violation in Axe().run(page).response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                found += [f"{scheme}: {violation['id']}: {node['html'][:150]}" for node in violation["nodes"]]
+    return found
+
+
+def fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+@pytest.fixture
+def two_versions(add: Callable[..., StoredVersion]) -> str:
+    dag_id = f"two-{uuid.uuid4().hex[:8]}"
+    add(dag_id, "first: 1\nsame: x\n")
+    add(dag_id, f"first: 2\nsame: x\n# {HOSTILE}\n")
+    return dag_id
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "say/tools").mkdir(parents=True)
+    (tmp_path / "say/.git").mkdir()
+    (tmp_path / "say/say.cwl").write_text(WORKFLOW)
+    (tmp_path / "say/tools/say.cwl").write_text(TOOL)
+    (tmp_path / "say/.git/config").write_text("x")
+    return tmp_path / "say"
+
+
+def test_the_first_visit_offers_examples_that_run_with_one_click_more(
+    open_page: Callable[..., Page],  # noqa: F811
+) -> None:
+    page = open_page("/cwl/workflows", viewport=NARROW)
+    expect(page.locator("main")).to_contain_text("There are no workflows yet")
+    assert barriers(page) == []
+    assert fits(page)
+    picture(page, "first-visit")
+    page.get_by_role("button", name="Add this example GC content").click()
+    page.locator('#graph [data-node="count"]').click(timeout=60_000)
+    picture(page, "graph")
+    page.get_by_role("link", name="Try it with the data of the example").click(timeout=60_000)
+    page.get_by_text("YAML or JSON", exact=True).click()
+    expect(page.locator("#job")).to_have_value(re.compile("examples/lambda_virus.fa"))
+    viewers = open_page("/cwl/workflows?search=nothing-like-it", role="viewer")
+    expect(viewers.locator("main")).to_contain_text("No workflow matches")
+    expect(viewers.get_by_role("button", name="Upload")).to_have_count(0)
+
+
+@pytest.mark.parametrize("way", ["folder", "drop", "zip"])
+def test_a_folder_a_drop_and_a_zip_are_uploaded(
+    open_page: Callable[..., Page],  # noqa: F811
+    folder: Path,
+    way: str,
+) -> None:
+    page = open_page("/cwl/workflows")
+    if way == "folder":
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Choose a folder").click()
+        chooser.value.set_files(folder)
+        expect(page.locator("#upload-chosen")).to_have_text("2 files: say.cwl, tools/say.cwl", use_inner_text=True)
+    elif way == "zip":
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("say.cwl", WORKFLOW)
+            archive.writestr("tools/say.cwl", TOOL)
+        file = {"name": "say.zip", "mimeType": "application/zip", "buffer": packed.getvalue()}
+        page.locator("input[type=file]").first.set_input_files(file)
+    else:
+        page.evaluate(
+            """(text) => {
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([text], "say.cwl"));
+                const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
+                document.body.dispatchEvent(new DragEvent("drop", options));
+            }""",
+            TOOL,
+        )
+        expect(page.locator("#upload-chosen")).to_have_text("1 file: say.cwl")
+    page.get_by_role("button", name="Upload", exact=True).click()
+    page.wait_for_url("**/cwl/workflows/say", timeout=60_000)
+    expect(page.locator('#graph [data-node="say"]')).to_be_visible()
+
+
+def test_what_is_wrong_is_shown_in_the_source_at_its_line(
+    open_page: Callable[..., Page],  # noqa: F811
+) -> None:
+    page = open_page("/cwl/workflows", viewport=NARROW)
+    broken = WORKFLOW.replace("inputs:", f"doc: |\n  {HOSTILE}\ninputs:")
+    file = {"name": "broken.cwl", "mimeType": "", "buffer": broken.encode()}
+    page.locator("input[type=file]").first.set_input_files(file)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    wrong = page.locator(".excerpt .line.wrong")
+    expect(wrong).to_have_text("  say: {run: tools/say.cwl, in: {text: text}, out: [out]}", timeout=60_000)
+    expect(wrong).to_have_attribute("data-line", "8")
+    assert page.locator("main img").count() == 0
+    picture(page, "upload-error")
+    assert barriers(page) == []
+    assert fits(page)
+
+
+def test_the_list_is_searched_sorted_and_shows_the_last_runs(
+    open_page: Callable[..., Page],  # noqa: F811
+    add: Callable[..., StoredVersion],
+    airflow: object,
+) -> None:
+    ids = sorted(f"listed-{uuid.uuid4().hex[:8]}" for _ in range(2))
+    add(ids[0], steps=("sort",))
+    add(ids[1])
+    for number, state in enumerate(("success", "failed")):
+        triggering.trigger(ids[1], conf={"job": {"text": "x"}}, run_id=f"r{number}", user="ada", via=triggering.REST)
+        airflow.set_run(ids[1], f"r{number}", state)  # type: ignore[attr-defined]
+    page = open_page("/cwl/workflows?search=listed")
+    names = page.locator("tbody tr td:first-child .muted")
+    expect(names).to_have_text(ids)
+    page.get_by_role("link", name="Steps").click()
+    page.get_by_role("link", name="Steps").click()
+    expect(names).to_have_text(ids[::-1])
+    expect(page.get_by_role("columnheader", name="Steps")).to_have_attribute("aria-sort", "descending")
+    bars = page.get_by_role("link", name=f"Last run of {ids[1]}: failed")
+    expect(bars.locator("[data-state=success]")).to_have_count(1)
+    assert barriers(page) == []
+
+
+def test_two_versions_are_compared_and_the_old_one_made_current(
+    open_page: Callable[..., Page],  # noqa: F811
+    two_versions: str,
+) -> None:
+    page = open_page(f"/cwl/workflows/{two_versions}", viewport=NARROW)
+    page.get_by_role("link", name="Versions (2)").press("Enter")
+    page.get_by_role("button", name="Compare").press("Enter")
+    expect(page.locator(".diff .removed code")).to_have_text("first: 1")
+    expect(page.locator(".diff .added code")).to_have_text(
+        ["first: 2", "# " + HOSTILE.replace("\u202e\u2066", "⟨U+202E⟩⟨U+2066⟩")]
+    )
+    picture(page, "versions")
+    assert barriers(page) == []
+    assert fits(page)
+    page.get_by_role("button", name="Make current").press("Enter")
+    page.get_by_role("link", name="Source").click()
+    expect(page.locator("pre.source")).to_contain_text("first: 1")
+    viewer = open_page(f"/cwl/workflows/{two_versions}/versions", role="viewer")
+    expect(viewer.get_by_role("button", name="Compare")).to_be_visible()
+    expect(viewer.get_by_role("button", name="Make current")).to_have_count(0)
+
+
+def test_lines_of_a_source_have_addresses_and_it_can_be_taken_away(
+    open_page: Callable[..., Page],  # noqa: F811
+    add: Callable[..., StoredVersion],
+) -> None:
+    dag_id = f"source-{uuid.uuid4().hex[:8]}"
+    version = add(dag_id, "a: 1\n" * 200 + f"b: {HOSTILE}\n")
+    (version.source / HOSTILE.replace("/", "")).write_text("x" * 1_500_000)
+    page = open_page(f"/cwl/workflows/{dag_id}/source#L201", viewport=NARROW)
+    expect(page.locator("#L201")).to_be_in_viewport()
+    expect(page.locator("#L201")).to_contain_text("U+202E")
+    assert barriers(page) == []
+    page.locator(".number").nth(2).click()
+    assert page.url.endswith("#L3")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as uploaded").click()
+    with zipfile.ZipFile(download.value.path()) as packed:
+        assert len(packed.namelist()) == 2
+    page.get_by_role("link", name="<img").click()
+    expect(page.locator("pre.source")).to_contain_text("1500000 characters")
+    assert page.locator("main img").count() == 0
+    assert fits(page)
+
+
+def test_a_workflow_is_deleted_and_restored_by_keyboard(
+    open_page: Callable[..., Page],  # noqa: F811
+    two_versions: str,
+) -> None:
+    page = open_page("/cwl/workflows?search=two-")
+    page.get_by_role("button", name=f"Delete {two_versions}").press("Enter")
+    dialog = page.get_by_role("dialog", name=f"Delete {two_versions}?")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name=f"Delete {two_versions}").press("Enter")
+    dialog.get_by_role("button", name="Delete").press("Enter")
+    expect(page.get_by_role("status").first).to_contain_text(f"{two_versions} was deleted")
+    assert barriers(page) == []
+    page.get_by_role("button", name=f"Restore {two_versions}").first.press("Enter")
+    expect(page.get_by_role("link", name="Versions (2)")).to_be_visible()
