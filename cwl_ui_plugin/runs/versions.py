@@ -22,8 +22,8 @@ from cwl_ui_plugin.runs.upload_state import finishing
 from cwl_ui_plugin.runs.workflows import LONGEST_SOURCE, library_errors, open_store, source_names
 
 LONGEST_LINE = 2000
-MOST_LINES = 20_000
-"""Longer files are not compared: it takes time by the square of their lines."""
+MOST_LINES = 5000
+"""Longer files are not compared: it may take time by the square of their lines."""
 CONTEXT = 3
 _SPOOLED = 8 * 1024 * 1024
 
@@ -152,7 +152,7 @@ def _file_change(name: str, old: Path, new: Path) -> FileChange | None:
 
 
 def _hunks(old: list[str], new: list[str]) -> Iterator[tuple[ChangedLine, ...]]:
-    for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(CONTEXT):
+    for group in difflib.SequenceMatcher(None, old, new).get_grouped_opcodes(CONTEXT):
         yield tuple(line for operation in group for line in _lines(operation, old, new))
 
 

@@ -15,6 +15,7 @@ from cwl_ui_plugin.runs import versions, workflows
 from cwl_ui_plugin.runs.errors import BadRequest
 from cwl_ui_plugin.views.base import CwlView
 from cwl_ui_plugin.views.forms import ActionForm
+from cwl_ui_plugin.views.highlighting import MOST_LINES
 
 PACKED = "packed"
 
@@ -35,7 +36,7 @@ class VersionsView(CwlView):
             "source.html",
             path=path,
             text=text,
-            is_cut=len(text.encode()) >= workflows.LONGEST_SOURCE,
+            is_cut=len(text.encode()) >= workflows.LONGEST_SOURCE or text.count("\n") > MOST_LINES,
             **self._common(detail),
         )
 

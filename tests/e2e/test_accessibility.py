@@ -68,6 +68,8 @@ def barriers(page: Page) -> list[str]:  # noqa: F811
     [
         "/",
         "/workflows/{dag_id}",
+        "/workflows/{dag_id}/source",
+        "/workflows/{dag_id}/versions",
         "/workflows/{dag_id}/run",
         "/runs",
         "/run?dag_id={dag_id}&run_id={run_id}",

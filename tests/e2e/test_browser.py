@@ -211,3 +211,38 @@ def test_the_settings_show_what_is_set(page: Page, site: Server) -> None:
     expect(page.get_by_role("heading", name="Settings")).to_be_visible()
     expect(page.locator("body")).to_contain_text("process_report")
     picture(page, site, "settings")
+
+
+def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
+    page: Page, site: Server, tmp_path: Path
+) -> None:
+    upload(page, tmp_path, "twice")
+    start_run(page, "text: one\n")
+    expect(run_tab(page).locator("[data-state=success]").first).to_be_visible(timeout=90_000)
+
+    page.goto(f"{site.url}/plugin/cwl/workflows/twice")
+    inside = frame(page)
+    inside.get_by_role("link", name="Upload new version").click()
+    (tmp_path / "twice.cwl").write_text(WORKFLOW.replace("a-z, A-Z", "a-z, x"))
+    inside.locator("input[type=file]").first.set_input_files(tmp_path / "twice.cwl")
+    inside.get_by_role("button", name="Upload", exact=True).click()
+    inside.get_by_role("link", name="Versions (2)").click(timeout=60_000)
+    inside.get_by_role("button", name="Compare").click()
+    expect(inside.locator(".diff .added")).to_contain_text("a-z, x")
+
+    inside.locator("tbody tr").nth(1).get_by_role("link").click()
+    inside.get_by_role("link", name="Run this version").click()
+    write_job(page, "text: hello\n")
+    inside.get_by_role("button", name="Run", exact=True).click()
+    tab = run_tab(page)
+    expect(tab.get_by_text("shouted.html").first).to_be_visible(timeout=90_000)
+    with page.expect_download() as download:
+        tab.get_by_role("link", name="Download shouted.html").click()
+    assert Path(download.value.path()).read_text() == "<B>HELLO</B>\n"
+
+    page.goto(f"{site.url}/plugin/cwl/workflows/twice")
+    inside.get_by_role("button", name="Delete").click()
+    inside.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(inside.get_by_role("status").first).to_contain_text("twice was deleted")
+    inside.get_by_role("button", name="Restore twice").first.click()
+    expect(inside.get_by_role("link", name="Versions (2)")).to_be_visible()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page
 from test_browser import browser as chromium  # noqa: F401 - a fixture
 from werkzeug.serving import make_server
@@ -28,6 +29,23 @@ def picture(page: Page, name: str) -> None:
     page.emulate_media(color_scheme="light")
     if size:
         page.set_viewport_size(size)
+
+
+def barriers(page: Page) -> list[str]:
+    """Return what axe finds in light and in dark."""
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => 0)))")
+        for violation in Axe().run(page).response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                found += [f"{scheme}: {violation['id']}: {node['html'][:150]}" for node in violation["nodes"]]
+    return found
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing is wider than the window."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
 @pytest.fixture(scope="module")

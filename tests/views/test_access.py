@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -110,3 +111,16 @@ def test_a_stored_secret_is_never_shown(browser: Callable[..., Any]) -> None:
         Variable.delete("process_report_private_key")
     assert "SHA256:" in page
     assert not any(line in page for line in private.splitlines()[1:-1])
+
+
+@pytest.mark.parametrize("path", ["", "/{dag_id}", "/{dag_id}/source", "/{dag_id}/versions?old={digest}&new={digest}"])
+def test_every_address_on_a_page_keeps_the_prefix_that_airflow_is_served_below(
+    browser: Callable[..., Any], workflow: str, run_id: str, store: Any, path: str
+) -> None:
+    digest = store.current(workflow).digest
+    address = f"/cwl/workflows{path.format(dag_id=workflow, digest=digest)}"
+    page = browser("admin").get(address, environ_overrides={"SCRIPT_NAME": "/airflow/pluginsv2"})
+    assert page.status_code == 200
+    addresses = re.findall(r'(?:href|src|action|data-graph|data-delete)="(/[^"]*)"', page.text)
+    assert len(addresses) > 10
+    assert [found for found in addresses if not found.startswith("/airflow/")] == []

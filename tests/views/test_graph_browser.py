@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from served import address, chromium, open_page  # noqa: F401 - fixtures
+from served import address, barriers, chromium, fits, open_page  # noqa: F401 - fixtures
 
 from cwl_ui_plugin.library.store import StoredVersion
 
@@ -54,6 +54,10 @@ def test_the_keyboard_walks_through_the_graph_and_opens_details(
     details = page.get_by_role("region", name="Details of the chosen node")
     expect(details).to_contain_text("count.cwl")
     expect(details).to_contain_text("from sort/out")
+    page.get_by_text("As a list").click()
+    assert barriers(page) == []
+    assert fits(page)
+    node_of("count").focus()
     page.keyboard.press("Escape")
     expect(details).to_be_hidden()
     before = page.locator("#graph svg > g").get_attribute("transform")

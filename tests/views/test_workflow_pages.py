@@ -10,9 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
-from served import address, chromium, open_page, picture  # noqa: F401 - fixtures
+from served import address, barriers, chromium, fits, open_page, picture  # noqa: F401 - fixtures
 
 from cwl_ui_plugin.library.store import StoredVersion
 from cwl_ui_plugin.runs import triggering
@@ -33,22 +32,6 @@ inputs: {text: {type: string, inputBinding: {}}}
 outputs: {out: stdout}
 """
 NARROW = {"width": 400, "height": 800}
-
-
-def barriers(page: Page) -> list[str]:
-    """What axe finds in light and in dark."""
-    found = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => 0)))")
-        for violation in Axe().run(page).response["violations"]:
-            if violation["impact"] in ("serious", "critical"):
-                found += [f"{scheme}: {violation['id']}: {node['html'][:150]}" for node in violation["nodes"]]
-    return found
-
-
-def fits(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
 @pytest.fixture
