@@ -151,6 +151,7 @@ def test_outputs_are_opened_previewed_and_downloaded(show: Any, site: Server) ->
     expect(run.get_by_text("part-200.txt", exact=True)).to_have_count(0)
     run.get_by_role("link", name="Show more").click()
     expect(run.get_by_text("part-150.txt", exact=True)).to_be_visible()
+    run.get_by_role("link", name="Show more").click()
     picture(run, site, "run-outputs")
 
     dialog = run.get_by_role("dialog")
