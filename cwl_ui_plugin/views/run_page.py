@@ -46,7 +46,7 @@ def context(dag_id: str, run_id: str) -> dict[str, Any]:
         "failures": [(step, advice.advice(step)) for step in failed[:MOST_FAILURES]],
         "more_failures": max(0, len(failed) - MOST_FAILURES),
         "nodes": output_tree.output_nodes(dag_id, run_id, known=run.outputs) if run.outputs else None,
-        "expected": history.expected_seconds(dag_id),
+        "expected": history.expected_seconds(dag_id, run_id),
         "elapsed": _elapsed(summary),
         "is_cwl": workflows.is_cwl_dag(dag_id),
         "is_stored": run.version is not None,

@@ -90,6 +90,8 @@ def test_earlier_runs_tell_how_long_it_may_take(
             values = {"_state": "success", "start_date": BEGAN, "end_date": BEGAN + timedelta(seconds=seconds)}
             session.execute(update(DagRun).where(DagRun.run_id == earlier).values(values))
     assert "20.0 s, as earlier runs took" in page("run").text
+    airflow.set_run(workflow, run_id, "success")
+    assert "earlier runs took about 20.0 s" in page("run").text
 
 
 def test_a_script_gets_the_parts_and_then_nothing_until_something_changes(
