@@ -31,6 +31,7 @@ def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False) -> St
 
     Raises:
         StopIncomplete: some processes outlived ``2 * [core] killed_task_cleanup_time``.
+        Unavailable: the database is locked, and stays so.
 
     """
     began = time.monotonic()

@@ -19,8 +19,8 @@ from cwl_ui_plugin.cwl import processes
 from cwl_ui_plugin.dags import run_folder
 from cwl_ui_plugin.dags.run_folder import TaskTry
 from cwl_ui_plugin.library.store import WorkflowStore
-from cwl_ui_plugin.runs import inspection, stopping, triggering
-from cwl_ui_plugin.runs.errors import NotFound, StopIncomplete
+from cwl_ui_plugin.runs import database, inspection, stopping, triggering
+from cwl_ui_plugin.runs.errors import NotFound, StopIncomplete, Unavailable
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
@@ -260,6 +260,17 @@ def test_a_removed_run_is_gone(workflow: str, run_id: str, airflow: Any) -> None
     assert report.removed
     with pytest.raises(NotFound):
         inspection.get_run(workflow, run_id)
+
+
+def test_a_database_that_stays_locked_is_said_to_be_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    def write() -> None:
+        raise OperationalError("BEGIN IMMEDIATE", None, Exception("database is locked"))
+
+    monkeypatch.setattr(database, "_PAUSE_SECONDS", 0)
+    with pytest.raises(Unavailable, match="The database is busy, so the stop of x has to wait"):
+        database.with_patience(write, "the stop of x")
 
 
 def test_strange_ids_remove_nothing(folders: Path) -> None:
