@@ -25,6 +25,7 @@ CALLS: list[tuple[str, str, str]] = [
     ("GET", f"{RUN}/outputs", "viewer"),
     ("GET", f"{RUN}/files", "viewer"),
     ("GET", f"{RUN}/files/x", "viewer"),
+    ("GET", f"{RUN}/zip", "viewer"),
     ("GET", f"{RUN}/reports", "viewer"),
     ("HEAD", f"{RUN}/files/x", "viewer"),
     ("POST", f"{RUN}/stop", "user"),
