@@ -21,7 +21,7 @@ DOCUMENT = """
 cwlVersion: v1.2
 class: Workflow
 requirements: {ScatterFeatureRequirement: {}}
-inputs: {names: string[]}
+inputs: {names: 'string[]'}
 outputs: {said: {type: 'File[]', outputSource: say/said}}
 steps:
   say:
