@@ -6,6 +6,7 @@ window.cwlGraphLayout = (() => {
   const CHARACTER = 7.2;
   const HEAD = 40;
   const INSET = 16;
+  const LARGE = 150; // links
 
   // Return {width, height, boxes, lines}: boxes and lines from the outside inwards, in the coordinates of the whole.
   function layout(graph, opened, direction) {
@@ -24,10 +25,19 @@ window.cwlGraphLayout = (() => {
       if (node.graph && opened.has(node.id)) inner.set(node.id, place(node.graph, opened, direction));
       plan.setNode(node.id, size(node, inner.get(node.id)));
     }
-    for (const edge of graph.edges) plan.setEdge(edge.from, edge.to, {});
+    for (const edge of shaping(graph)) plan.setEdge(edge.from, edge.to, {});
     dagre.layout(plan);
     const whole = plan.graph();
     return { graph, plan, inner, width: finite(whole.width), height: finite(whole.height) };
+  }
+
+  // The links that nodes are placed by. In a large graph, an input that many steps read would cost seconds: its links
+  // to steps that have their place by other steps are only drawn.
+  function shaping(graph) {
+    if (graph.edges.length <= LARGE) return graph.edges;
+    const inputs = new Set(graph.nodes.filter((node) => node.kind === "input").map((node) => node.id));
+    const placed = new Set(graph.edges.filter((edge) => !inputs.has(edge.from)).map((edge) => edge.to));
+    return graph.edges.filter((edge) => !inputs.has(edge.from) || !placed.has(edge.to));
   }
 
   function size(node, inner) {
@@ -49,7 +59,8 @@ window.cwlGraphLayout = (() => {
     }
     for (const edge of placed.graph.edges) {
       const [from, to] = [placed.plan.node(edge.from), placed.plan.node(edge.to)];
-      const between = placed.plan.edge(edge.from, edge.to).points.slice(1, -1);
+      const shaped = placed.plan.edge(edge.from, edge.to);
+      const between = shaped ? shaped.points.slice(1, -1) : [];
       const corners = between.length > 1 ? between : []; // a link to the next rank needs none
       const isWide = placed.plan.graph().rankdir === "LR";
       const points = [isWide ? { x: from.x + from.width / 2, y: from.y } : { x: from.x, y: from.y + from.height / 2 },

@@ -118,3 +118,19 @@ def test_names_and_texts_of_a_document_are_only_text(
     expect(details).to_contain_text(HOSTILE)
     assert page.locator("#graph img, main img").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_all_links_of_a_large_workflow_are_drawn(
+    open_page: Callable[..., Page],  # noqa: F811
+    add: Callable[..., StoredVersion],
+) -> None:
+    names = tuple(f"s{number}" for number in range(120))
+    version = add("large-graph", steps=names)
+
+    def read_text(packed: dict) -> None:  # type: ignore[type-arg]
+        for step in packed["steps"]:
+            step["in"].append({"id": f"{step['id']}/text", "source": "#text"})
+
+    change(version, packed=read_text)
+    page = open_page("/cwl/workflows/large-graph")
+    expect(page.locator("#graph .link")).to_have_count(119 + 120)
