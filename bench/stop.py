@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import select
 import tempfile
@@ -44,50 +45,45 @@ MILD, STUBBORN = "mild", "stubborn"
 
 
 def main() -> None:
-    options = common.options(__doc__, steps=(50, "steps that run at the same time"))
-    rows = []
+    options = common.options(
+        __doc__,
+        steps=(50, "steps that run at the same time"),
+        database=(0, "1: only SQLite, 2: only PostgreSQL"),
+    )
+    for number, database in enumerate(servers.DATABASES, start=1):
+        if options.database in (0, number):
+            _measure(options, database)
+
+
+def _measure(options: argparse.Namespace, database: str) -> None:
+    """Write the section of one database."""
     settings = {
         "AIRFLOW__CORE__PARALLELISM": str(options.steps + 10),
         "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": str(options.steps + 10),
         "AIRFLOW__CWL__SCATTER_MAX_TASKS": str(options.steps),
         "AIRFLOW__CWL__STOP_GRACE": str(GRACE_SECONDS),
     }
-    for database in servers.DATABASES:
-        with tempfile.TemporaryDirectory() as folder, servers.airflow(database, **settings) as airflow:
-            for name, trap in ((MILD, ""), (STUBBORN, "trap '' TERM; ")):
-                document = Path(folder) / f"{name}.cwl"
-                document.write_text(DOCUMENT.replace("TRAP", trap))
-                airflow.upload(document)
-            _stops(airflow, MILD, 1, 1, _stop)  # warms up
-            mild = _stops(airflow, MILD, 1, 2 * options.repeat, _stop)
-            stubborn = _stops(airflow, STUBBORN, 1, options.repeat, _stop)
-            failed = _stops(airflow, MILD, 1, options.repeat, _fail)
-            many = _stops(airflow, MILD, options.steps, options.repeat, _stop)
-        rows += [
-            _row(database, "1 step", mild),
-            _row(database, "1 step that ignores SIGTERM", stubborn, GRACE_SECONDS),
-            _row(database, "1 step, Airflow's own way", failed),
-            _row(database, f"{options.steps} steps", many),
+    with tempfile.TemporaryDirectory() as folder, servers.airflow(database, **settings) as airflow:
+        for name, trap in ((MILD, ""), (STUBBORN, "trap '' TERM; ")):
+            document = Path(folder) / f"{name}.cwl"
+            document.write_text(DOCUMENT.replace("TRAP", trap))
+            airflow.upload(document)
+        _stops(airflow, MILD, 1, 1, _stop)  # warms up
+        rows = [
+            _row("1 step", _stops(airflow, MILD, 1, 2 * options.repeat, _stop)),
+            _row("1 step that ignores SIGTERM", _stops(airflow, STUBBORN, 1, options.repeat, _stop), GRACE_SECONDS),
+            _row("1 step, Airflow's own way", _stops(airflow, MILD, 1, options.repeat, _fail)),
+            _row(f"{options.steps} steps", _stops(airflow, MILD, options.steps, options.repeat, _stop)),
         ]
     target = f"target: p95 under {MOST_SECONDS:.0f} s"
-    header = ["", "", "stops", "last process gone: p50", "p95", "answer: p50", "p95", target]
-    text = (
-        "A run whose steps each run a shell with a child. From the moment before the call to the end of the last of "
-        "its processes (the shells, their children and Airflow's task processes, heard through pidfds), and to the "
-        "answer to the call, which comes with the proof. LocalExecutor, settings of `cwl-ui-plugin standalone`, so "
-        "that a task sends a heartbeat each second. A process that ignores SIGTERM has "
-        f"{GRACE_SECONDS:.0f} seconds (`[cwl] stop_grace`), which are taken off before the target is looked at. "
-        "Airflow's own way is to set the run to failed through its API; its answer proves nothing.\n\n"
-        + common.table(header, rows)
-    )
-    common.write_section(options.page, "stop", text, options.repeat)
+    header = [database, "stops", "last process gone: p50", "p95", "answer: p50", "p95", target]
+    common.write_section(options.page, f"stop-{database.lower()}", common.table(header, rows), options.repeat)
 
 
-def _row(database: str, what: str, stops: list[tuple[float, float]], grace: float = 0.0) -> list[str]:
+def _row(what: str, stops: list[tuple[float, float]], grace: float = 0.0) -> list[str]:
     gone, answered = [stop[0] for stop in stops], [stop[1] for stop in stops]
     late = percentile(gone, 95)
     return [
-        database,
         what,
         str(len(stops)),
         seconds(median(gone)),

@@ -18,8 +18,13 @@ from cwl_ui_plugin.dags.machine import boot_of, is_alive, this_host, this_machin
 from cwl_ui_plugin.dags.run_folder import Lease
 from cwl_ui_plugin.dags.stop_orders import TaskProcess, has_janitor
 
-IDLE_SECONDS = 1.0
-"""How long a task process of a stopped run may go on when it has no commands; then it is killed."""
+IDLE_SECONDS = 0.5
+"""How long a task process of a stopped run may go on when there are no commands; then it is killed.
+
+One needs half of that to write its command's last output into its log.
+"""
+MANY_FOR_A_CORE = 4
+"""More task processes than that would keep all cores busy with it for seconds: they are frozen, and killed at once."""
 
 
 def is_void(lease: Lease, *, for_worker: bool = False) -> bool:
@@ -43,6 +48,7 @@ class RunEnding:
         self._ender = processes.Ender(grace)
         self._containers_at = time.monotonic() + grace
         self._idle_since: dict[int, float] = {}
+        self._is_frozen = False
 
     def look(self, tasks: Iterable[TaskProcess] = ()) -> list[str]:
         """End what can be ended by now, and name what is left; ``tasks`` ran here when the stop began."""
@@ -56,6 +62,9 @@ class RunEnding:
         leases = [lease for lease in run_folder.leases(self.dag_id, self.run_id) if self._is_ours(lease)]
         holders = {lease.pid: lease.task_id for lease in leases if lease.is_here and lease.has_holder}
         running |= holders
+        if len(holders) > MANY_FOR_A_CORE * (os.cpu_count() or 1):
+            self._is_frozen = True
+            _send(holders, signal.SIGSTOP)
         commands = processes.find(run_folder.run_mark(self.dag_id, self.run_id), below=holders)
         self._ender.signal(commands)
         if not commands:
@@ -74,11 +83,15 @@ class RunEnding:
 
     def _kill_idle(self, pids: Iterable[int]) -> None:
         """Kill task processes that do not end by themselves; what they still do is of no use to anyone."""
-        for pid in pids:
-            if time.monotonic() - self._idle_since.setdefault(pid, time.monotonic()) > IDLE_SECONDS:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+        now, most = time.monotonic(), 0.0 if self._is_frozen else IDLE_SECONDS
+        _send([pid for pid in pids if now - self._idle_since.setdefault(pid, now) >= most], signal.SIGKILL)
 
     def _end_containers(self, lease: Lease) -> list[str]:
         folder = run_folder.folder_of(self.dag_id, self.run_id, lease)
         return [f"{this_host()}: {container}" for container in containers.end_containers(folder, lease.mark)]
+
+
+def _send(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)

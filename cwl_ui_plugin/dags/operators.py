@@ -100,11 +100,15 @@ class _CwlOperator(BaseOperator):
             self._running = None
 
     def on_kill(self) -> None:
-        """End every process of this task; Airflow kills the task's own group 5 seconds later."""
-        if self._running:
-            from cwl_ui_plugin.dags import run_folder
+        """End every process of this task; Airflow kills the task's own group 5 seconds later.
 
-            run_folder.give_back(self._running, min(config.number("stop_grace"), 3))
+        A stop that goes on does it by itself, and leaves the commands all of their grace.
+        """
+        if self._running:
+            from cwl_ui_plugin.dags import run_folder, stop_orders
+
+            if not stop_orders.is_followed_here(self._running.dag_id, self._running.run_id):
+                run_folder.give_back(self._running, min(config.number("stop_grace"), 3))
 
 
 class CwlDispatchOperator(_CwlOperator):

@@ -101,6 +101,12 @@ def read_order(dag_id: str, run_id: str) -> Order | None:
     return _order(path) if _age(path) < FRESH_SECONDS else None
 
 
+def is_followed_here(dag_id: str, run_id: str) -> bool:
+    """Whether a run is being stopped, and somebody else ends what it has on this machine."""
+    order = read_order(dag_id, run_id)
+    return order is not None and (order.machine == this_machine() or has_janitor(machine=this_machine()))
+
+
 def orders() -> list[Order]:
     """Return all orders that are being carried out; forget those whose stop was killed."""
     found = []
