@@ -134,6 +134,13 @@ def upload(page: Page, tmp_path: Path, name: str) -> None:
     expect(inside.get_by_role("heading", name="Say it loud")).to_be_visible(timeout=60_000)
 
 
+def open_workflow(page: Page, site: Server, dag_id: str) -> FrameLocator:
+    page.goto(f"{site.url}/plugin/cwl")
+    inside = frame(page)
+    inside.locator(f"table a[href$='/workflows/{dag_id}']").first.click()
+    return inside
+
+
 def write_job(page: Page, job: str) -> None:
     inside = frame(page)
     inside.get_by_text("YAML or JSON", exact=True).click()
@@ -220,8 +227,7 @@ def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
     start_run(page, "text: one\n")
     expect(run_tab(page).locator("[data-state=success]").first).to_be_visible(timeout=90_000)
 
-    page.goto(f"{site.url}/plugin/cwl/workflows/twice")
-    inside = frame(page)
+    inside = open_workflow(page, site, "twice")
     inside.get_by_role("link", name="Upload new version").click()
     (tmp_path / "twice.cwl").write_text(WORKFLOW.replace("a-z, A-Z", "a-z, x"))
     inside.locator("input[type=file]").first.set_input_files(tmp_path / "twice.cwl")
@@ -240,9 +246,9 @@ def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
         tab.get_by_role("link", name="Download shouted.html").click()
     assert Path(download.value.path()).read_text() == "<B>HELLO</B>\n"
 
-    page.goto(f"{site.url}/plugin/cwl/workflows/twice")
+    inside = open_workflow(page, site, "twice")
     inside.get_by_role("button", name="Delete").click()
     inside.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(inside.get_by_role("status").first).to_contain_text("twice was deleted")
+    expect(inside.get_by_role("status").first).to_contain_text("twice was deleted", timeout=30_000)
     inside.get_by_role("button", name="Restore twice").first.click()
-    expect(inside.get_by_role("link", name="Versions (2)")).to_be_visible()
+    expect(inside.get_by_role("link", name="Versions (2)")).to_be_visible(timeout=30_000)

@@ -60,13 +60,13 @@ def test_a_page_that_nobody_sees_or_whose_run_has_ended_asks_for_nothing(
     start_run(workflow, run_id)
     page = show("run", options={"viewport": SMALL})
     expect(page.locator("#graph svg")).to_be_visible()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.clock.install()
     page.evaluate(
         """() => { Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
         document.dispatchEvent(new Event("visibilitychange")); }"""
     )
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.install()  # now, as the page can't take back a timer that it has set by the real clock
     page.clock.run_for(3_600_000)
     assert asked == []
     airflow.set_run(workflow, run_id, "success")
