@@ -148,8 +148,8 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """Read :meth:`to_json` back."""
-        data = json.loads(text)
+        """Read :meth:`to_json` back, also what an earlier version of the plugin has written."""
+        data = _known(cls, json.loads(text))
         data["inputs"] = tuple(_parameter(item) for item in data["inputs"])
         data["outputs"] = tuple(_parameter(item) for item in data["outputs"])
         data["steps"] = tuple(_step(item) for item in data["steps"])
@@ -182,7 +182,13 @@ def _parameter(data: dict[str, Any]) -> Parameter:
 
 def _step(data: dict[str, Any]) -> Step:
     tuples = {key: tuple(data.get(key, ())) for key in ("upstream", "sources", "outputs", "scatter", "output_sources")}
-    return Step(**{**data, **tuples, "steps": tuple(_step(item) for item in data.get("steps", ()))})
+    steps = tuple(_step(item) for item in data.get("steps", ()))
+    return Step(**{**_known(Step, data), **tuples, "steps": steps})
+
+
+def _known(kind: type[Plan | Step], data: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is no field any more: stored workflows outlive versions of the plugin."""
+    return {key: value for key, value in data.items() if key in kind.__dataclass_fields__}
 
 
 def _deep(steps: tuple[Step, ...], depth: int) -> Iterator[tuple[int, Step]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancehistory import TaskInstanceHistory
-from sqlalchemy import Row, and_, exists, or_, select, tuple_
+from sqlalchemy import Row, and_, exists, func, or_, select, true, tuple_, union
 
 from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, STATISTICS_KEY
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
@@ -18,12 +18,13 @@ from cwl_ui_plugin.reports.due import RUN_ENDS, RUNNING, TASK_ENDS, RunFacts, Ta
 from cwl_ui_plugin.reports.tables import ReportState
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, CompoundSelect
     from sqlalchemy.orm import Session
 
 # A run that ended longer ago, before anybody listened, is history.
 LOOK_BACK = timedelta(hours=24)
 RUNS_AT_ONCE = 50
+NEWEST_RUNS = 200
 _RUN = (
     DagRun.id,
     DagRun.dag_id,
@@ -43,19 +44,34 @@ RunRow = Row[Any]
 def runs_to_look_at(session: Session, *, late: bool = False) -> list[RunRow]:
     """Return the runs of CWL Dags of which there may be something to tell, oldest first.
 
-    ``late`` adds runs that ended within a day and whose tasks somebody has set to another state since.
+    Many times a minute it looks at those that an index finds: how many runs have ended makes no difference. ``late``
+    looks at all, and adds runs that ended within a day and whose tasks somebody has set to another state since.
     """
     is_new = and_(ReportState.run_id.is_(None), DagRun.end_date > _recently())
     wanted = [DagRun.state == RUNNING, is_new, and_(ReportState.run_id.is_not(None), ~_is_settled(), _has_begun())]
     if late:
         wanted.append(and_(DagRun.end_date > _recently(), _was_touched()))
+    where = true() if late else DagRun.id.in_(_likely_runs())
     is_cwl = exists().where(
         TaskInstance.dag_id == DagRun.dag_id,
         TaskInstance.run_id == DagRun.run_id,
         TaskInstance.task_id == DISPATCHER,
     )
-    query = select(*_RUN).outerjoin(ReportState, _STATE).where(or_(*wanted), is_cwl).order_by(DagRun.id)
+    query = select(*_RUN).outerjoin(ReportState, _STATE).where(where, or_(*wanted), is_cwl).order_by(DagRun.id)
     return list(session.execute(query))
+
+
+def _likely_runs() -> CompoundSelect[Any]:
+    """The ids of runs that go on, or whose end is not recorded, or that are among the newest.
+
+    Others have something to tell only if they went on and ended while nobody looked.
+    """
+    newest = select(func.max(DagRun.id)).scalar_subquery()
+    return union(
+        select(DagRun.id).where(DagRun.state == RUNNING),
+        select(ReportState.run_key).where(ReportState.settled_end.is_(None)),
+        select(DagRun.id).where(DagRun.id > newest - NEWEST_RUNS),
+    )
 
 
 def run_row(session: Session, dag_id: str, run_id: str) -> RunRow | None:

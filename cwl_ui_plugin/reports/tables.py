@@ -49,7 +49,10 @@ class ReportState(Base):
     settled_state: Mapped[str | None] = mapped_column(String(20), nullable=True)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
 
-    __table_args__ = (Index("idx_cwl_report_state_progress", "sequence", "delivered"),)
+    __table_args__ = (
+        Index("idx_cwl_report_state_progress", "sequence", "delivered"),
+        Index("idx_cwl_report_state_settled", "settled_end"),
+    )
 
 
 class RecordedReport(Base):

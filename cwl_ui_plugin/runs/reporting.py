@@ -47,10 +47,7 @@ class WaitingRun:
 
 @dataclass(frozen=True)
 class SentReport:
-    """A report of a run: ``state`` is waiting, delivered or given up; ``answer`` the receiver's last HTTP status.
-
-    ``seconds`` is the time from the moment that it is about to its arrival.
-    """
+    """A report of a run: ``state`` is waiting, delivered or given up; ``answer`` the receiver's last HTTP status."""
 
     sequence: int
     route: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,13 @@ def test_a_workflow_becomes_a_plan_that_can_be_read_back(tmp_path: Path) -> None
     assert (plan.kind, plan.cwl_version, plan.label) == ("Workflow", "v1.2", "Echo")
     assert [(step.id, step.tool, step.tool_name) for step in plan.steps] == [("one", "CommandLineTool", "tool.cwl")]
     assert [(item.id, item.type, item.is_optional) for item in plan.inputs] == [("text", "string", False)]
+
+
+def test_a_plan_written_by_an_earlier_version_is_still_read(tmp_path: Path) -> None:
+    plan = compiled(tmp_path, main=workflow("tool.cwl"), tool=TOOL)
+    written = json.loads(plan.to_json())
+    written["dropped"] = written["steps"][0]["javascript"] = True
+    assert Plan.from_json(json.dumps(written)) == plan
 
 
 def test_steps_stand_after_those_that_they_read_from(tmp_path: Path) -> None:

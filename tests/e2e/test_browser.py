@@ -247,7 +247,7 @@ def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
     assert Path(download.value.path()).read_text() == "<B>HELLO</B>\n"
 
     inside = open_workflow(page, site, "twice")
-    inside.get_by_role("button", name="Delete").click()
+    inside.get_by_role("button", name="Delete", exact=True).click()
     inside.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(inside.get_by_role("status").first).to_contain_text("twice was deleted", timeout=30_000)
     inside.get_by_role("button", name="Restore twice").first.click()
