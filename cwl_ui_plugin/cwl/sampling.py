@@ -51,7 +51,7 @@ class _Sampler:
         self.last = (0.0, 0)
 
     def run(self) -> None:
-        began, before = time.monotonic(), _used(self.folder)[0]
+        began, before = time.monotonic(), _seconds_of_ended()  # no command has started yet
         while not self.stop.wait(self.interval):
             seconds, memory = _used(self.folder)
             now = time.monotonic()
@@ -79,8 +79,7 @@ class _Sampler:
 
 def _used(folder: Path) -> tuple[float, int]:
     """Return cpu seconds and memory of everything below this process, and of its containers."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds, memory = ended.ru_utime + ended.ru_stime, 0
+    seconds, memory = _seconds_of_ended(), 0
     for pid in _descendants(os.getpid()):
         with suppress(OSError, ValueError, IndexError):
             text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -92,6 +91,11 @@ def _used(folder: Path) -> tuple[float, int]:
             seconds += int((group / "cpu.stat").read_text(encoding="ascii").split()[1]) / 1e6
             memory += int((group / "memory.current").read_text(encoding="ascii"))
     return seconds, memory
+
+
+def _seconds_of_ended() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime
 
 
 def _descendants(pid: int) -> Iterator[int]:
