@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import logging
 from functools import cache
 from typing import Any
 
 from cwltool import process
 from cwltool.job import ContainerCommandLineJob
+from cwltool.loghandler import _logger as cwltool_logger
 from schema_salad.avro.schema import Names
 from schema_salad.ref_resolver import Loader
 from schema_salad.schema import make_avro_schema
@@ -21,7 +23,18 @@ def take_shortcuts() -> None:
     # Loader, which makes an HTTP session.
     process.make_avro_schema = _base_names  # type: ignore
     process.Loader = _no_loader  # type: ignore
+    cwltool_logger.addFilter(_tells_something)
     _names_of_files()
+
+
+def _tells_something(record: logging.LogRecord) -> bool:
+    """Whether a message is more than that a workflow of one step goes on: each line costs a task a millisecond.
+
+    Command lines, how each command ended, skipped steps and whatever went wrong stay.
+    """
+    if record.levelno > logging.INFO:
+        return True
+    return record.module != "workflow_job" or "skipped" in str(record.msg)
 
 
 def _no_loader(_context: Any) -> None:
