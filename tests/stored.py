@@ -49,6 +49,27 @@ def plan_of(*names: str, inputs: tuple[Parameter, ...] = INPUTS) -> Plan:
     )
 
 
+def add_version(
+    store: WorkflowStore, dag_id: str, plan: Plan, content: str, packed: dict[str, Any] | None = None
+) -> StoredVersion:
+    """Store a workflow, or a new version of it: ``content`` is its document, ``plan`` what that was compiled to."""
+    upload = store.uploads / uuid.uuid4().hex
+    (upload / "source").mkdir(parents=True)
+    (upload / "source" / plan.main).write_text(content)
+    (upload / "compiled").mkdir()
+    (upload / "compiled/plan.json").write_text(plan.to_json())
+    if packed:
+        (upload / "compiled/packed.cwl").write_text(json.dumps(packed))
+    return store.add(
+        dag_id,
+        source=upload / "source",
+        compiled=upload / "compiled",
+        main=plan.main,
+        filename=plan.main,
+        uploaded_by="ada",
+    )
+
+
 def packed_of(plan: Plan) -> dict[str, Any]:
     """The packed document that goes with :func:`plan_of`."""
     tool = {"class": "CommandLineTool", "baseCommand": "sort", "inputs": [], "outputs": []}
@@ -91,21 +112,8 @@ def add(store: WorkflowStore) -> Callable[..., StoredVersion]:
     ) -> StoredVersion:
         from cwl_ui_plugin.dags.registration import register
 
-        upload = store.uploads / uuid.uuid4().hex
-        (upload / "source").mkdir(parents=True)
-        (upload / "source/main.cwl").write_text(content)
-        (upload / "compiled").mkdir()
         plan = plan_of(*steps, inputs=inputs)
-        (upload / "compiled/plan.json").write_text(plan.to_json())
-        (upload / "compiled/packed.cwl").write_text(json.dumps(packed_of(plan)))
-        version = store.add(
-            dag_id,
-            source=upload / "source",
-            compiled=upload / "compiled",
-            main="main.cwl",
-            filename="main.cwl",
-            uploaded_by="ada",
-        )
+        version = add_version(store, dag_id, plan, content, packed_of(plan))
         register(dag_id)
         return version
 

@@ -9,20 +9,27 @@ from datetime import datetime, timezone
 from cwl_ui_plugin.runs.models import RecentRun, WorkflowSummary, iso
 
 SHOWN = 10
+_AT_ONCE = 200
+"""Dags in one query: SQLite takes no more than 500 parts."""
 _Runs = dict[str, tuple[RecentRun, ...]]
 
 
 def recent_runs(dag_ids: Sequence[str]) -> _Runs:
-    """Return the newest runs of each Dag that has any, oldest first, with one query.
+    """Return the newest runs of each Dag that has any, oldest first; with one query for a page of Dags.
 
     Each Dag's are found from the end of an index: how many runs there are makes no difference.
     """
+    found: _Runs = {}
+    for first in range(0, len(dag_ids), _AT_ONCE):
+        found |= _recent_runs(dag_ids[first : first + _AT_ONCE])
+    return found
+
+
+def _recent_runs(dag_ids: Sequence[str]) -> _Runs:
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import select, union_all
 
-    if not dag_ids:
-        return {}
     newest = [
         select(DagRun.id.label("id")).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc()).limit(SHOWN).subquery()
         for dag_id in dag_ids

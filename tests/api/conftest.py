@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stored import add_version
 
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
 
@@ -85,19 +86,7 @@ def workflow(folders: Path) -> str:
     step = Step("say", "#say", "say", "step-0", "CommandLineTool", "say.cwl", outputs=("#said",))
     inputs = (Parameter(id="text", type="string"),)
     plan = Plan("CommandLineTool", "v1.2", "say.cwl", "Say it", None, inputs, (), (step,))
-    upload = store.uploads / uuid.uuid4().hex
-    (upload / "source").mkdir(parents=True)
-    (upload / "source/say.cwl").write_text(TOOL)
-    (upload / "compiled").mkdir()
-    (upload / "compiled/plan.json").write_text(plan.to_json())
-    store.add(
-        dag_id,
-        source=upload / "source",
-        compiled=upload / "compiled",
-        main="say.cwl",
-        filename="say.cwl",
-        uploaded_by="ada",
-    )
+    add_version(store, dag_id, plan, TOOL)
     register(dag_id)
     return dag_id
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stored import add_version
 
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
@@ -53,18 +54,6 @@ def add(store: WorkflowStore) -> Callable[[str, str], StoredVersion]:
     """Store a workflow: ``add(dag_id, label)``; another label is another version."""
 
     def add_workflow(dag_id: str, label: str) -> StoredVersion:
-        upload = store.uploads / label
-        (upload / "source").mkdir(parents=True)
-        (upload / "source/main.cwl").write_text(label)
-        (upload / "compiled").mkdir()
-        (upload / "compiled/plan.json").write_text(diamond(label).to_json())
-        return store.add(
-            dag_id,
-            source=upload / "source",
-            compiled=upload / "compiled",
-            main="main.cwl",
-            filename="main.cwl",
-            uploaded_by="ada",
-        )
+        return add_version(store, dag_id, diamond(label), label)
 
     return add_workflow

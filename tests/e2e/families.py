@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import psutil
-from airflow_server import wait_for
+from airflow_server import Server, wait_for
 
 from cwl_ui_plugin.cwl import processes
 
@@ -90,6 +90,19 @@ class Family:
     def stop(self, client: httpx.Client, **body: Any) -> httpx.Response:
         """Stop the run by REST."""
         return client.post(f"/cwl/api/v1/workflows/{self.dag_id}/runs/{self.run_id}/stop", json=body)
+
+
+def stopped_without_trace(client: httpx.Client, server: Server, dag_id: str, victims: tuple[str, ...]) -> Family:
+    """Start a family, kill the ``victims``, stop the run, and see that nothing of it is left; return it."""
+    family = Family(dag_id).start(client)
+    family.kill(*victims)
+    answer = family.stop(client)
+    assert answer.status_code == 200, answer.text
+    assert family.marked() == []
+    # Once the task process is gone nobody knows any more whose child a process without a mark was.
+    assert set(family.living()) <= ({KINDS[6]} if "task" in victims else set())
+    assert not (server.home / "cwl" / "tmp" / dag_id / family.run_id).exists()
+    return family
 
 
 def _sleepers() -> list[list[str]]:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from airflow_server import PLAIN_DAG_ID, Server, wait_for
-from families import DOCUMENT, KINDS, Family
+from families import DOCUMENT, Family, stopped_without_trace
 
 from cwl_ui_plugin.cwl import processes
 
@@ -138,14 +138,7 @@ def test_stop_and_remove_deletes_the_run(client: httpx.Client, server: Server, s
 def test_nothing_that_a_step_started_is_left(
     client: httpx.Client, server: Server, family_dag: str, victims: tuple[str, ...]
 ) -> None:
-    family = Family(family_dag).start(client)
-    family.kill(*victims)
-    answer = family.stop(client)
-    assert answer.status_code == 200, answer.text
-    assert family.marked() == []
-    # Once the task process is gone nobody knows any more whose child a process without a mark was.
-    assert set(family.living()) <= ({KINDS[6]} if "task" in victims else set())
-    assert not (server.home / "cwl" / "tmp" / family_dag / family.run_id).exists()
+    family = stopped_without_trace(client, server, family_dag, victims)
     for process in family_leftovers(family):
         process.kill()
 

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 import pytest
-from stored import plan_of
+from stored import add_version, plan_of
 
 from cwl_ui_plugin.library import catalog
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 
 
 def add(store: WorkflowStore, dag_id: str, content: str = "one", steps: tuple[str, ...] = ("sort",)) -> StoredVersion:
-    upload = store.uploads / uuid.uuid4().hex
-    (upload / "source").mkdir(parents=True)
-    (upload / "source/main.cwl").write_text(content)
-    (upload / "compiled").mkdir()
-    (upload / "compiled/plan.json").write_text(plan_of(*steps).to_json())
-    return store.add(
-        dag_id,
-        source=upload / "source",
-        compiled=upload / "compiled",
-        main="main.cwl",
-        filename="main.cwl",
-        uploaded_by="ada",
-    )
+    return add_version(store, dag_id, plan_of(*steps), content)
 
 
 @pytest.fixture
