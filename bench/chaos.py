@@ -21,6 +21,7 @@ from chaos_run import Site
 PAGE = ROOT / "docs" / "reliability.md"
 DOWN_SECONDS = 60
 MOOD_SECONDS = 6
+END_SECONDS = 2400
 
 
 def main() -> None:
@@ -49,12 +50,14 @@ def _chaos(folder: Path, database: str, runs: int) -> tuple[str, Verdict]:
             if act == _BY_HAND:
                 chaos_run.by_hand(site, started)
         say("waiting for the ends")
-        chaos_run.wait_for_ends(site)
+        chaos_run.wait_for_ends(site, END_SECONDS)
+        say("all runs have ended; some are cleared, the API server is killed")
         chaos_run.clear_some(site, started, max(1, runs // 10))
         site.kill("api-server")
         site.start("api-server")
         site.wait_for_api()
-        chaos_run.wait_for_ends(site)
+        chaos_run.wait_for_ends(site, END_SECONDS)
+        say("these have ended, too; waiting for the receiver to know all")
         verdict = chaos_run.judged(site)
         minutes = (time.monotonic() - began) / 60
     return _text(site, verdict, minutes), verdict

@@ -276,15 +276,23 @@ def clear_some(made: Site, runs: list[tuple[str, str]], count: int) -> None:
         made.call("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", json={**body, "only_failed": False})
 
 
-def wait_for_ends(made: Site, meanwhile: Callable[[], None] = lambda: None, seconds: float = 900) -> None:
-    """Wait until all runs have ended; keep on doing something meanwhile."""
+def wait_for_ends(made: Site, seconds: float = 900) -> None:
+    """Wait until all runs have ended; fail saying what the others do."""
+    deadline = time.monotonic() + seconds
+    while going_on := _going_on(made):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{len(going_on)} runs have not ended within {seconds} seconds: {going_on}")
+        time.sleep(0.5)
 
-    def all_ended() -> bool:
-        meanwhile()
-        truth = chaos_facts.read_truth(made.database, (CHAIN, SCATTERED))
-        return all(run.state in chaos_facts.RUN_ENDS for run in truth.values())
 
-    wait_for(all_ended, seconds, "the end of all runs")
+def _going_on(made: Site) -> dict[str, list[str]]:
+    """Return the states of the tasks of runs that have not ended."""
+    truth = chaos_facts.read_truth(made.database, (CHAIN, SCATTERED))
+    return {
+        run_id: [f"{row.task_id} {row.try_number}: {row.state}" for row in run.tries.values()]
+        for run_id, run in truth.items()
+        if run.state not in chaos_facts.RUN_ENDS
+    }
 
 
 def judged(made: Site, seconds: float = 300) -> Verdict:
