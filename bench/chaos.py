@@ -22,6 +22,8 @@ PAGE = ROOT / "docs" / "reliability.md"
 DOWN_SECONDS = 60
 MOOD_SECONDS = 6
 END_SECONDS = 2400
+TASK_SECONDS = 60
+"""How long to wait for a task whose command runs."""
 
 
 def main() -> None:
@@ -82,9 +84,11 @@ def _acts(site: Site) -> Iterator[str]:
         return f"killed: {name}"
 
     def task() -> str:
-        site.kill_task()
-        time.sleep(2)
-        return "killed: a task"
+        before, deadline = site.killed["task"], time.monotonic() + TASK_SECONDS
+        while site.killed["task"] == before and time.monotonic() < deadline:
+            site.kill_task()
+            time.sleep(0.1)
+        return "killed: a task" if site.killed["task"] > before else "there is no task to kill"
 
     yield _BY_HAND
     steps: list[Callable[[], str]] = [

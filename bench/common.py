@@ -120,7 +120,8 @@ def machine() -> str:
 def write_section(page: Path, name: str, text: str, repeat: int) -> None:
     """Write a section of the page, between its markers; the rest of the page stays as it is."""
     begin, end = f"<!-- bench:{name} -->", f"<!-- end:{name} -->"
-    measured = f"Measured {time.strftime('%Y-%m-%d')}, medians of {repeat}: {machine()}."
+    medians = f", medians of {repeat}" if repeat > 1 else ""
+    measured = f"Measured {time.strftime('%Y-%m-%d')}{medians}: {machine()}."
     section = f"{begin}\n{text.strip()}\n\n{measured}\n{end}"
     content = page.read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)

@@ -1,6 +1,7 @@
-// Send a test report without leaving the page; copy keys.
+// Send a test report without leaving the page; copy keys; go to what is wrong.
 "use strict";
 (() => {
+  document.querySelector("[aria-invalid=true]")?.focus(); // what is wrong, wherever it is on the page
   const form = document.getElementById("test-form");
   const result = document.getElementById("test-result");
   form?.addEventListener("submit", async (event) => {
@@ -13,7 +14,7 @@
       const answer = await fetch(form.action, { method: "POST", body: new FormData(form), headers });
       const data = await answer.json();
       if (!answer.ok) tell("error", data.detail);
-      else tell(data.ok ? "success" : "error", `${data.message} It took ${seconds(data.seconds)}.`, data.answer);
+      else tell(data.ok ? "success" : "error", data.message, `${data.answer}\nIt took ${seconds(data.seconds)}.`.trim());
     } catch {
       tell("error", "The server can't be reached. Try again.");
     } finally {

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from cwl_ui_plugin.cli.errors import UsageError
 
 LARGEST_BODY = 64 * 1024 * 1024
+LONGEST_DELAY = 3600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,13 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--public-key", type=Path, help="file with the public key, to verify with")
     parser.add_argument("--algorithm", "-a", default="RS256", help="algorithms that are accepted, comma-separated")
     parser.add_argument("--record", type=Path, help="append each report as a line of JSON")
-    parser.add_argument("--fail-rate", type=float, default=0.0, help="share of reports to answer with 503, for tests")
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds to wait before each answer, for tests")
+    parser.add_argument("--fail-rate", type=_share, default=0.0, help="share of reports to answer with 503, for tests")
+    parser.add_argument("--delay", type=_seconds, default=0.0, help="seconds to wait before each answer, for tests")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     check = _verifier(arguments)
+    if arguments.record:
+        _open_record(arguments.record).close()
     lock = threading.Lock()
 
     def take(route: str, body: bytes) -> int:
@@ -44,14 +47,15 @@ def run(arguments: argparse.Namespace) -> int:
         with lock:
             print(line, flush=True)
             if arguments.record:
-                with arguments.record.open("a", encoding="utf-8") as file:
+                with _open_record(arguments.record) as file:
                     file.write(line + "\n")
         return status
 
     try:
         server = _Server((arguments.host, arguments.port), _handler(take))
-    except OSError as error:
-        raise UsageError(f"Can't listen on {arguments.host}:{arguments.port}: {error.strerror}.") from error
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"Can't listen on {arguments.host}:{arguments.port}: {reason}.") from error
     print(f"Listening on http://{arguments.host}:{server.server_address[1]}", flush=True)
     with server:
         server.serve_forever()
@@ -69,19 +73,26 @@ class _Server(ThreadingHTTPServer):
 
 def _verifier(arguments: argparse.Namespace) -> Callable[[Any], tuple[str, Any]]:
     """Return what tells of a payload whether its signature holds, and what it says."""
+    from cwl_ui_plugin.signing.algorithms import parse_algorithms
+    from cwl_ui_plugin.signing.errors import SigningError
+    from cwl_ui_plugin.signing.keys import verifiers
+    from cwl_ui_plugin.signing.tokens import verify
+
     key = _read(arguments.public_key) if arguments.public_key else None
+    try:
+        algorithms = parse_algorithms(arguments.algorithm)
+        if key is not None:
+            verifiers(key, algorithms)
+    except SigningError as error:
+        raise UsageError(f"Nothing can be verified: {error}") from error
 
     def check(payload: Any) -> tuple[str, Any]:
-        from cwl_ui_plugin.signing.algorithms import parse_algorithms
-        from cwl_ui_plugin.signing.errors import SigningError
-        from cwl_ui_plugin.signing.tokens import verify
-
         if not isinstance(payload, str):
             return "unsigned", payload
         if key is None:
             return "not checked", payload
         try:
-            return "yes", verify(payload, key, parse_algorithms(arguments.algorithm))
+            return "yes", verify(payload, key, algorithms)
         except SigningError as error:
             return f"no: {error}", None
 
@@ -102,12 +113,13 @@ def _handler(take: Callable[[str, bytes], int]) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            if length > LARGEST_BODY:
-                self._answer(413)
+            length = self.headers.get("Content-Length") or ""
+            if not length.isdecimal() or int(length) > LARGEST_BODY:
+                self.close_connection = True  # what follows is the body, and no other request
+                self._answer(413 if length.isdecimal() else 411)
                 return
             route = self.path.rstrip("/").rsplit("/", 1)[-1]
-            self._answer(take(route, self.rfile.read(length)))
+            self._answer(take(route, self.rfile.read(int(length))))
 
         def _answer(self, status: int) -> None:
             text = json.dumps({"status": status}).encode()
@@ -128,3 +140,24 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The key {path} can't be read: {error}.") from error
+
+
+def _open_record(path: Path) -> TextIO:
+    try:
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"The record {path} can't be written: {error.strerror}.") from error
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share: it is a number from 0 to 1.")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= LONGEST_DELAY:
+        raise argparse.ArgumentTypeError(f"{text} is no delay: it is a number of seconds from 0 to {LONGEST_DELAY}.")
+    return value

@@ -29,7 +29,7 @@ BUSY = (429, 502, 503, 504)
 
 @dataclass(frozen=True)
 class TestResult:
-    """What came of a test report; ``seconds`` is the time that the receiver took, ``answer`` begins its answer."""
+    """What the receiver answered to a test report; ``status`` is None where it did not answer."""
 
     __test__ = False  # no test class for pytest
 

@@ -15,7 +15,11 @@ class ReportError(Exception):
 
 
 class BadTarget(ReportError):
-    """The Connection ``process_report`` can't be used as it is."""
+    """The Connection ``process_report`` can't be used as it is; ``field`` is the wrong one."""
+
+    def __init__(self, message: str, field: str = "extra") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class NotSigned(ReportError):

@@ -78,7 +78,7 @@ def target_of(connection: Any, variables: Mapping[str, str | None]) -> ReportTar
     if "://" in host:
         scheme, _, host = host.partition("://")
     if scheme not in SCHEMES:
-        raise BadTarget(f"The schema of the Connection {CONNECTION} must be http or https, not {scheme!r}.")
+        raise BadTarget(f"The schema of the Connection {CONNECTION} must be http or https, not {scheme!r}.", "schema")
     path = _path("endpoint", extra.get("endpoint") or "")
     return ReportTarget(
         base_url=f"{scheme}://{_host(host)}{_port(connection.port)}" + (f"/{path}" if path else ""),
@@ -118,7 +118,8 @@ def _host(host: str) -> str:
             return host
         raise BadTarget(
             f"The host of the Connection {CONNECTION} must be a name or an address only, without port or path, "
-            f"not {host[:100]!r}."
+            f"not {host[:100]!r}.",
+            "host",
         ) from None
     return f"[{address}]" if address.version == 6 else str(address)
 
@@ -127,17 +128,18 @@ def _port(port: Any) -> str:
     if port in (None, ""):
         return ""
     if not 0 < int(port) <= LARGEST_PORT:
-        raise BadTarget(f"The port of the Connection {CONNECTION} must be between 1 and {LARGEST_PORT}.")
+        raise BadTarget(f"The port of the Connection {CONNECTION} must be between 1 and {LARGEST_PORT}.", "port")
     return f":{int(port)}"
 
 
 def _path(name: str, value: Any) -> str:
     """Return a path below the host, without slashes at its ends."""
+    field = "endpoint" if name == "endpoint" else "extra"
     if not isinstance(value, str):
-        raise BadTarget(f'"{name}" in the extra must be a text such as "satellite/v1/".')
+        raise BadTarget(f'"{name}" in the extra must be a text such as "satellite/v1/".', field)
     path = value.strip().strip("/")
     if "://" in path or any(part in (".", "..") for part in path.split("/")):
-        raise BadTarget(f'"{name}" in the extra must be a path such as "satellite/v1/", not {value[:100]!r}.')
+        raise BadTarget(f'"{name}" in the extra must be a path such as "satellite/v1/", not {value[:100]!r}.', field)
     return quote(path, safe="/:-_.~")
 
 

@@ -32,9 +32,13 @@ class RunsError(Exception):
 
 
 class BadRequest(RunsError):
-    """A value that can't be meant."""
+    """A value that can't be meant; ``field`` names it where there were several."""
 
     status = 400
+
+    def __init__(self, message: str, problems: Problems = (), *, field: str | None = None) -> None:
+        super().__init__(message, problems)
+        self.field = field
 
 
 class NotVerified(RunsError):

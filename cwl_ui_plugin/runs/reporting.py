@@ -6,13 +6,29 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from cwl_ui_plugin.reports import delivery, outbox, reporter
+from airflow.utils.session import create_session
+
+from cwl_ui_plugin.reports import outbox, reporter
+from cwl_ui_plugin.reports.delivery import TestResult, send_test_report
 from cwl_ui_plugin.reports.errors import ReportError
+from cwl_ui_plugin.reports.facts import run_row
 from cwl_ui_plugin.reports.tables import RecordedReport
 from cwl_ui_plugin.reports.target import read_target
 from cwl_ui_plugin.runs import settings
 from cwl_ui_plugin.runs.errors import NotFound
 from cwl_ui_plugin.runs.models import Page, iso
+
+__all__ = [
+    "DeliveryState",
+    "SentReport",
+    "TestResult",
+    "WaitingRun",
+    "delivery_state",
+    "reports_of",
+    "retry_now",
+    "send_test_report",
+    "waiting_runs",
+]
 
 
 @dataclass(frozen=True)
@@ -58,19 +74,6 @@ class SentReport:
     delivered: str | None
     answer: int | None
     attempts: int
-
-
-@dataclass(frozen=True)
-class TestResult:
-    """What the receiver answered to a test report; ``status`` is None where it did not answer."""
-
-    __test__ = False  # no test class for pytest
-
-    ok: bool
-    status: int | None
-    seconds: float
-    message: str
-    answer: str
 
 
 def delivery_state() -> DeliveryState:
@@ -121,12 +124,6 @@ def reports_of(dag_id: str, run_id: str, limit: int = 50, offset: int = 0) -> Pa
     return Page(tuple(_sent(report) for report in found), total)
 
 
-def send_test_report() -> TestResult:
-    """Send a report that is about no run, and return what the receiver answered."""
-    result = delivery.send_test_report()
-    return TestResult(result.ok, result.status, result.seconds, result.message, result.answer)
-
-
 def retry_now(dag_id: str | None = None, run_id: str | None = None) -> None:
     """Try again to deliver what waits: of one run, or all."""
     reporter.retry_now((dag_id, run_id) if dag_id and run_id else None)
@@ -160,10 +157,5 @@ def _about(route: str, payload: dict[str, Any]) -> str:
 
 
 def _is_run(dag_id: str, run_id: str) -> bool:
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
     with create_session(scoped=False) as session:
-        query = select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
-        return session.scalar(query) is not None
+        return run_row(session, dag_id, run_id) is not None

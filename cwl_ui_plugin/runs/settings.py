@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.reports.errors import ReportError
+from cwl_ui_plugin.reports.errors import BadTarget
 from cwl_ui_plugin.reports.target import target_of
 from cwl_ui_plugin.runs.errors import BadRequest
 from cwl_ui_plugin.runs.models import KeySetting, ReportConnection
@@ -71,7 +71,7 @@ def save_report_connection(
     from sqlalchemy import select
 
     if "://" in host:
-        raise BadRequest("The host must be a name or an address only, without schema, port or path.")
+        raise BadRequest("The host must be a name or an address only, without schema, port or path.", field="host")
     with create_session(scoped=False) as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == CONNECTION))
         if connection is None:
@@ -131,7 +131,7 @@ def save_signing_key(private_key: str) -> None:
     try:
         algorithm_of(private_key)
     except SigningError as error:
-        raise BadRequest(str(error)) from error
+        raise BadRequest(str(error), field="private_key") from error
     _save(SIGNING_KEY, private_key)
 
 
@@ -143,7 +143,7 @@ def save_report_key(private_key: str | None, algorithm: str) -> None:
         if text:
             keys.signing_key(text, chosen, allow_weak=config.flag("allow_weak_keys"))
     except SigningError as error:
-        raise BadRequest(str(error)) from error
+        raise BadRequest(str(error), field="algorithm" if private_key is None else "private_key") from error
     _save(REPORT_KEY, private_key)
     _save(REPORT_ALGORITHM, chosen)
 
@@ -156,7 +156,7 @@ def save_trigger_key(public_keys: str | None, algorithms: str) -> None:
         if text:
             keys.verifiers(text, chosen, allow_weak=config.flag("allow_weak_keys"))
     except SigningError as error:
-        raise BadRequest(str(error)) from error
+        raise BadRequest(str(error), field="algorithms" if public_keys is None else "public_keys") from error
     _save(TRIGGER_KEY, public_keys)
     _save(TRIGGER_ALGORITHM, ",".join(chosen))
 
@@ -193,8 +193,8 @@ def _check_target(connection: Any) -> None:
     """Raise :class:`BadRequest` if reports could not be sent to a Connection."""
     try:
         target_of(connection, {})
-    except ReportError as error:
-        raise BadRequest(str(error)) from error
+    except BadTarget as error:
+        raise BadRequest(str(error), field=error.field) from error
 
 
 def _extra_of(connection: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from flask_wtf import FlaskForm
 from flask_wtf.file import MultipleFileField
@@ -38,8 +39,21 @@ class ActionForm(FlaskForm):
     """A button: nothing but the token against requests from other sites."""
 
 
-class ConnectionForm(FlaskForm):
+class PartForm(FlaskForm):
+    """A form beside others on one page: the ids of its fields begin with ``part``."""
+
+    part = ""
+
+    def __init__(self, *arguments: Any, **values: Any) -> None:
+        super().__init__(*arguments, **values)
+        for field in self:
+            field.id = field.label.field_id = f"{self.part}-{field.name}"
+
+
+class ConnectionForm(PartForm):
     """Where reports go to."""
+
+    part = "connection"
 
     schema = SelectField("Schema", choices=["http", "https"])
     host = StringField("Host", validators=[InputRequired("Give the name or address of the receiver."), Length(max=500)])
@@ -68,8 +82,10 @@ class ConnectionForm(FlaskForm):
             raise ValidationError('Give a JSON object as {"timeout": 10}; the endpoint has a field of its own.')
 
 
-class ReportKeyForm(FlaskForm):
+class ReportKeyForm(PartForm):
     """The key that signs reports."""
+
+    part = "report-key"
 
     private_key = TextAreaField(
         "Private key",
@@ -79,8 +95,10 @@ class ReportKeyForm(FlaskForm):
     algorithm = SelectField("Algorithm", choices=list(ALGORITHMS))
 
 
-class SigningKeyForm(FlaskForm):
+class SigningKeyForm(PartForm):
     """The key that signs what is started on the page of a workflow."""
+
+    part = "signing-key"
 
     private_key = TextAreaField(
         "Private key",
@@ -89,8 +107,10 @@ class SigningKeyForm(FlaskForm):
     )
 
 
-class TriggerKeyForm(FlaskForm):
+class TriggerKeyForm(PartForm):
     """The keys that verify triggers."""
+
+    part = "trigger-key"
 
     public_keys = TextAreaField(
         "Public keys",
@@ -102,15 +122,19 @@ class TriggerKeyForm(FlaskForm):
     )
 
 
-class KeyPairForm(FlaskForm):
+class KeyPairForm(PartForm):
     """A new key pair."""
+
+    part = "pair"
 
     algorithm = SelectField("Algorithm", choices=[*RSA, *ELLIPTIC, *EDWARDS])
     keep = BooleanField("Sign reports with it from now on")
 
 
-class KeyCheckForm(FlaskForm):
+class KeyCheckForm(PartForm):
     """Keys that may belong together."""
+
+    part = "check"
 
     key = TextAreaField(
         "Key",

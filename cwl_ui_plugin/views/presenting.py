@@ -47,6 +47,7 @@ def init_presenting(blueprint: Blueprint) -> None:
         ("cwl_type", type_text),
         ("command", shlex.join),
         ("value", value_text),
+        ("json", json_text),
         ("visible", visible),
         ("markdown", to_html),
         ("source_lines", source_lines),
@@ -97,6 +98,11 @@ def value_text(value: Any) -> str:
     """Return a value of CWL as it is on one line of a page; long ones are cut."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def json_text(value: Any) -> str:
+    """Return a value as people read JSON."""
+    return json.dumps(value, ensure_ascii=False, indent=1)
 
 
 def duration(seconds: float | None) -> str:

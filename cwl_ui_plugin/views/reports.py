@@ -35,6 +35,7 @@ class ReportsView(CwlView):
             delivery=reporting.delivery_state() if permissions.may_read_connection(user) else None,
             may_retry=permissions.may_edit_connection(user),
             action=ActionForm(),
+            retried="retried" in request.args,
             offset=offset,
             page_size=PAGE_SIZE,
         )

@@ -13,7 +13,7 @@ from werkzeug.exceptions import Forbidden, NotFound
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user
 from cwl_ui_plugin.runs import key_checks, policy, reporting, settings, signing
-from cwl_ui_plugin.runs.errors import RunsError
+from cwl_ui_plugin.runs.errors import BadRequest, RunsError
 from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
 from cwl_ui_plugin.views.forms import (
     ActionForm,
@@ -26,6 +26,8 @@ from cwl_ui_plugin.views.forms import (
 )
 
 SHOWN_RUNS = 20
+KEY_FIELDS = ("private_key", "public_keys")
+"""What is typed into these may be secret: it never comes back."""
 
 
 class SettingsView(CwlView):
@@ -129,17 +131,21 @@ class SettingsView(CwlView):
     def retry(self) -> Any:
         """Try again to deliver what waits: all, or of one run."""
         _require(permissions.may_edit_connection(current_user()))
-        reporting.retry_now(request.form.get("dag_id"), request.form.get("run_id"))
+        dag_id, run_id = request.form.get("dag_id"), request.form.get("run_id")
+        reporting.retry_now(dag_id, run_id)
+        if "of_run" in request.form:
+            return redirect(url_for("ReportsView.of_run", dag_id=dag_id, run_id=run_id, retried=1))
         return redirect(url_for("SettingsView.index", retried=1) + "#delivery-title")
 
     def _save(self, form: Any, save: Callable[[], None], **shown: Any) -> Any:
-        if not form.validate_on_submit():
-            return self._show(status=400, **shown)
-        try:
-            save()
-        except RunsError as error:
-            return self._show(status=error.status, problem=error, **shown)
-        return redirect(url_for("SettingsView.index", saved=1))
+        """Save a form, or show it again with what is wrong with it."""
+        if form.validate_on_submit() and _is_saved(form, save):
+            # The address that was posted to has the part of the page as its fragment, which the browser keeps.
+            return redirect(url_for("SettingsView.index", saved=request.path.rsplit("/", 1)[-1]))
+        for name in KEY_FIELDS:
+            if name in form:
+                form[name].data = ""
+        return self._show(status=400, **shown)
 
     def _show(self, status: int = 200, **shown: Any) -> Any:
         user = current_user()
@@ -147,7 +153,7 @@ class SettingsView(CwlView):
             **_connection_context(user),
             **_keys_context(user),
             "action": ActionForm(),
-            "saved": "saved" in request.args,
+            "saved": request.args.get("saved"),
             "retried": "retried" in request.args,
         }
         _require(bool(context["connection"] or context["sees_keys"]))
@@ -190,6 +196,18 @@ def _keys_context(user: Any) -> dict[str, Any]:
         "pair_form": KeyPairForm(formdata=None),
         "check_form": KeyCheckForm(formdata=None),
     }
+
+
+def _is_saved(form: Any, save: Callable[[], None]) -> bool:
+    """Save; what is refused is said at the field that is meant."""
+    try:
+        save()
+    except BadRequest as error:
+        if error.field not in form:
+            raise
+        form[error.field].errors = [error.message]
+        return False
+    return True
 
 
 def _save_connection(form: ConnectionForm) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +50,60 @@ def csrf() -> Callable[[Any], str]:
         pytest.fail("no page has a form")
 
     return token_of
+
+
+@pytest.fixture
+def settings_cleared(airflow_home: Path) -> Iterator[None]:
+    """Leave no Connection, no key and no report behind."""
+    from airflow.utils.session import create_session
+
+    from cwl_ui_plugin.reports.tables import RecordedReport, ReportState
+    from cwl_ui_plugin.runs import settings
+
+    yield
+    settings.remove_report_connection()
+    for key in settings.VARIABLES:
+        settings.remove_variable(key)
+    with create_session() as session:
+        session.query(RecordedReport).delete()
+        session.query(ReportState).delete()
+
+
+@pytest.fixture
+def waiting_run(workflow: str, run_id: str) -> str:
+    """A run with two reports, of which one has arrived, and the other failed."""
+    from airflow.utils.session import create_session
+
+    from cwl_ui_plugin.reports.tables import RecordedReport, ReportState
+
+    now = datetime.now(timezone.utc)
+    key = {"dag_id": workflow, "run_id": run_id}
+    status = {"state": "success", "task_id": "<b>sort</b>", "map_index": 3, "try_number": 2, "report_id": "x"}
+    with create_session() as session:
+        session.add(
+            ReportState(
+                **key,
+                run_key=1,
+                recorded="{}",
+                sequence=2,
+                delivered=1,
+                failures=4,
+                next_try_at=now,
+                last_error="<script>no</script>",
+                updated_at=now,
+            )
+        )
+        for number in (1, 2):
+            session.add(
+                RecordedReport(
+                    **key,
+                    sequence=number,
+                    route="status",
+                    payload=json.dumps({**status, "sequence": number}),
+                    recorded_at=now,
+                    ended_at=now if number == 1 else None,
+                    answer=200 if number == 1 else 503,
+                    attempts=number,
+                )
+            )
+    return run_id

@@ -17,12 +17,12 @@ from werkzeug.serving import make_server
 SCREENSHOTS = Path(os.environ["CWL_SCREENSHOTS"]) if "CWL_SCREENSHOTS" in os.environ else None
 
 
-def picture(page: Page, name: str) -> None:
+def picture(page: Page, name: str, width: int = 1200) -> None:
     """Keep screenshots for the docs in light and dark where a folder for them is named."""
     if SCREENSHOTS is None:
         return
     size = page.viewport_size
-    page.set_viewport_size({"width": 1200, "height": 800})
+    page.set_viewport_size({"width": width, "height": 800})
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.screenshot(path=SCREENSHOTS / f"workflows-{name}-{scheme}.png", full_page=True, animations="disabled")
