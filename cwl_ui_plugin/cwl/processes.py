@@ -19,6 +19,7 @@ SERVER_VARIABLE = "CWL_UI_PLUGIN_SERVER"
 """The mark of everything that belongs to one standalone server, commands of its tasks included."""
 KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_AT_ONCE = 64 * 1024
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _SHOWN_CHARACTERS = 200
@@ -85,7 +86,7 @@ def find(mark_prefix: str, variable: str = MARK_VARIABLE, *, below: Iterable[int
     others with an environment of their own.
     """
     own = set(_ancestors(os.getpid()))
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - see _read
     marked = [process for pid in pids if (process := _process(pid, mark_prefix, variable)) is not None]
     known = {process.pid for process in marked}
     under = _descendants(pids, known | set(below)) - known
@@ -133,7 +134,7 @@ def _send(process: Process, number: signal.Signals) -> None:
 def _process(pid: int, mark_prefix: str, variable: str) -> Process | None:
     """Return process ``pid`` if it lives and its mark begins so; None also for what is gone or not ours to see."""
     try:
-        mark = _mark(Path(f"/proc/{pid}/environ").read_bytes(), variable)
+        mark = _mark(_read(f"/proc/{pid}/environ"), variable)
     except OSError:
         return None
     return _described(pid, mark) if mark is not None and mark.startswith(mark_prefix) else None
@@ -142,7 +143,7 @@ def _process(pid: int, mark_prefix: str, variable: str) -> Process | None:
 def _described(pid: int, mark: str) -> Process | None:
     try:
         state, _, start = _status(pid)
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        command = _read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").decode("utf-8", "replace").strip()
     except (OSError, ValueError, IndexError):
         return None
     return None if state in "ZX" else Process(pid=pid, command=command[:_SHOWN_CHARACTERS], mark=mark, start=start)
@@ -166,18 +167,27 @@ def _descendants(pids: Iterable[int], roots: set[int]) -> set[int]:
 
 
 def _mark(environment: bytes, variable: str) -> str | None:
-    key = f"{variable}=".encode()
-    for entry in environment.split(b"\0"):
-        if entry.startswith(key):
-            return entry[len(key) :].decode("utf-8", "replace")
-    return None
+    key = f"\0{variable}=".encode()
+    _before, found, after = (b"\0" + environment).partition(key)
+    return after.partition(b"\0")[0].decode("utf-8", "replace") if found else None
 
 
 def _status(pid: int) -> tuple[str, int, int]:
     """Return state, parent and start of a process; see proc(5), /proc/[pid]/stat."""
-    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    fields = text.rpartition(")")[2].split()
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].decode().split()
     return fields[0], int(fields[1]), int(fields[19])
+
+
+def _read(path: str) -> bytes:
+    """Read a file of /proc; pathlib takes three times as long, and a scan reads hundreds of files."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = [os.read(file, _AT_ONCE)]
+        while parts[-1]:
+            parts.append(os.read(file, _AT_ONCE))
+        return b"".join(parts)
+    finally:
+        os.close(file)
 
 
 def _ancestors(pid: int) -> Iterator[int]:

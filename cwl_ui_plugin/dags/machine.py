@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from functools import cache
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def is_alive(pid: int, known_since: float) -> bool:
         state, ticks = fields[0], int(fields[19])
     except (OSError, ValueError, IndexError):
         return False
-    started = _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
+    started = time.time() - _uptime() + ticks / os.sysconf("SC_CLK_TCK")
     return state not in "ZX" and started <= known_since + _CLOCK_SLACK_SECONDS
 
 
@@ -55,8 +56,5 @@ def _pid_namespace() -> int:
         return 0
 
 
-def _boot_time() -> float:
-    for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
-        if line.startswith("btime "):
-            return float(line.split()[1])
-    return 0.0
+def _uptime() -> float:
+    return float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
