@@ -64,37 +64,39 @@ class Portal:
 
 
 def main() -> None:
-    options = common.options(__doc__, reports=(10_000, "reports of the backlog"))
+    options = common.options(
+        __doc__, reports=(10_000, "reports of the backlog"), database=(2, "0 SQLite, 1 PostgreSQL, 2 both")
+    )
     page = PAGE if options.page == common.PAGE else options.page
-    costs: list[list[str]] = []
-    soon: list[list[str]] = []
-    drained: list[list[str]] = []
-    for database in servers.DATABASES:
+    for number, database in enumerate(servers.DATABASES):
+        if options.database not in (number, 2):
+            continue
         with servers.airflow(database) as airflow, tempfile.TemporaryDirectory() as folder:
             document, job = workflows.chain(Path(folder), STEPS)
             dag_id = airflow.upload(document)
             inputs = json.loads(job.read_text())
             inputs["file"]["path"] = str(job.with_name("text.txt"))
-            costs.append([database, *_cost(airflow, dag_id, inputs, options.repeat)])
-            soon.append([database, *_latency(airflow, dag_id, inputs, options.repeat)])
-            drained.append([database, *_drain(airflow, options.reports)])
-    _write(page, options, costs, soon, drained)
+            cost = _cost(airflow, dag_id, inputs, options.repeat)
+            soon = _latency(airflow, dag_id, inputs, options.repeat)
+            drained = _drain(airflow, options.reports)
+        _write(page, database, (options.repeat, options.reports), cost, soon, drained)
 
 
-def _write(page: Path, options: object, *tables: list[list[str]]) -> None:
-    costs, soon, drained = tables
-    repeat, reports = options.repeat, options.reports  # type: ignore[attr-defined]
+def _write(page: Path, database: str, counts: tuple[int, int], *rows: list[str]) -> None:
+    """Write the section of a database."""
+    cost, soon, drained = rows
+    repeat, reports = counts
     content = (
         f"A run of {STEPS} steps that follow each other, by Airflow's own times, alternately without a Connection and "
         "with one to a port where nobody listens.\n\n"
-        + common.table(["", "no Connection", "receiver down", "ratio"], costs)
+        + common.table(["no Connection", "receiver down", "ratio"], [cost])
         + "\n\nFrom the moment that Airflow's database has for a state of a task to the arrival of its report:\n\n"
-        + common.table(["", "reports", "p50", "p95"], soon)
+        + common.table(["reports", "p50", "p95"], [soon])
         + f"\n\nA backlog of {reports} reports of {reports // OF_RUN} runs, each signed with RS256, once, to a "
         "receiver on the same machine; the memory is that of the API server.\n\n"
-        + common.table(["", "delivered in", "reports per second", "memory before", "highest"], drained)
+        + common.table(["delivered in", "reports per second", "memory before", "highest"], [drained])
     )
-    common.write_section(page, "reports", content, repeat)
+    common.write_section(page, f"reports-{database.lower()}", content, repeat)
 
 
 def _cost(airflow: servers.Airflow, dag_id: str, job: dict[str, object], repeat: int) -> list[str]:

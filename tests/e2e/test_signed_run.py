@@ -125,7 +125,11 @@ def test_a_signed_run_goes_through_and_every_report_is_verified(
     progress = [payload["progress"] for payload in portal.of_run(run_id, "progress")]
     assert progress == sorted(progress)
     assert progress[-1] == 100
-    assert portal.of_run(run_id, "progress")[-1]["state"] == "success"
+    last = portal.of_run(run_id, "progress")[-1]
+    assert last["state"] == "success"
+    steps = last["statistics"]["steps"]
+    assert [steps[name]["output_bytes"] for name in ("write", "shout", "count")] == [6, 6, 2]
+    assert all(steps[name][key] > 0 for name in ("write", "shout") for key in ("duration", "peak_memory_bytes"))
     states = {(payload["task_id"], payload["state"]) for payload in portal.of_run(run_id, "status")}
     for task in ("CWLJobDispatcher", "write", "shout", "count", "CWLJobGatherer"):
         assert {(task, "running"), (task, "success")} <= states

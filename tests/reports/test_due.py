@@ -87,6 +87,15 @@ def test_a_success_ends_with_progress_100_and_the_results() -> None:
     assert results.payload["results"] == {"out": 7}
 
 
+def test_the_statistics_have_what_the_tool_used_and_wrote() -> None:
+    used = {"command": ["sort"], "cpu_seconds": 2.5, "peak_memory_bytes": 9, "output_bytes": 1234}
+    facts = run(replace(task("a", 0, 1), statistics=used), state="success", total=1)
+    (progress,) = [report for report in due(facts) if "statistics" in report.payload]
+    told_of = progress.payload["statistics"]["steps"]["a"]
+    assert {key: told_of.get(key) for key in used} == {**used, "command": None}, "a command may have secrets"
+    assert told_of["duration"] > 0
+
+
 def test_progress_stays_below_100_until_the_run_has_succeeded() -> None:
     assert told(due(run(task("a", 0, 1), total=1)))[-1] == ("progress", None, "running", 99)
 

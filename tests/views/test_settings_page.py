@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from receiver import answering, receiver
 
 from cwl_ui_plugin.runs import settings
@@ -80,6 +81,37 @@ def test_a_connection_that_can_not_work_is_refused(post: Callable[..., Any], fie
     assert answer.status_code == 400
     assert word in answer.text
     assert not settings.report_connection().is_set
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key", "word"),
+    [
+        ("RS256", "ES256", "fit"),
+        ("HS256", "short", "secret"),
+        ("RS256", "garbage", "PEM"),
+        ("ES256", "encrypted", "encrypted"),
+    ],
+)
+def test_a_key_that_can_not_sign_is_refused_and_the_old_one_kept(
+    post: Callable[..., Any], pair: KeyPair, algorithm: str, key: str, word: str
+) -> None:
+    settings.save_report_key(pair.private, "ES256")
+    text = {"ES256": generate_key_pair("ES256").private, "encrypted": _encrypted(pair.private)}.get(key, key)
+    for path, field in (("report-key", "algorithm"), ("signing-key", "unused")):
+        if path == "signing-key" and key != "encrypted":
+            continue
+        answer = post(path, private_key=text, **{field: algorithm})
+        assert answer.status_code == 400
+        assert word in answer.text
+        assert text.splitlines()[-2 if "\n" in text else -1] not in answer.text
+    assert settings.report_key().fingerprint == fingerprint(pair.public)
+    assert not settings.signing_key().is_set
+
+
+def _encrypted(private: str) -> str:
+    key = serialization.load_pem_private_key(private.encode(), None)
+    protection = serialization.BestAvailableEncryption(b"word")
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection).decode()
 
 
 def test_a_test_report_shows_the_answer_and_the_time(post: Callable[..., Any], admin: Any) -> None:
