@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from airflow_server import Server, standalone
 from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
-from receiver import receiver
 
 pytestmark = pytest.mark.e2e
 
@@ -219,24 +218,6 @@ def test_the_settings_show_what_is_set(page: Page, site: Server) -> None:
     expect(page.get_by_role("heading", name="Settings")).to_be_visible()
     expect(page.locator("body")).to_contain_text("process_report")
     picture(page, site, "settings")
-
-
-def test_a_receiver_is_named_and_a_test_report_sent_and_removed_again(page: Page, site: Server) -> None:
-    page.goto(f"{site.url}/plugin/cwl")
-    inside = frame(page)
-    inside.get_by_role("link", name="Settings").click()
-    with receiver() as portal:
-        inside.get_by_label("Host").fill("127.0.0.1")
-        inside.get_by_label("Port").fill(str(portal.port))
-        inside.get_by_role("button", name="Save").first.click()
-        expect(inside.get_by_text("Saved.")).to_be_visible(timeout=30_000)
-        try:
-            inside.get_by_role("button", name="Send test report").click()
-            expect(inside.locator("#test-result")).to_contain_text("The receiver answered 200.", timeout=30_000)
-            assert [payload["state"] for _route, payload in portal.reports] == ["test"]
-        finally:
-            inside.get_by_role("button", name="Remove connection").click()
-            expect(inside.get_by_text("No reports are sent.")).to_be_visible(timeout=30_000)
 
 
 def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
