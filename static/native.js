@@ -81,16 +81,26 @@
     }
   }
 
+  // A form that starts something is sent once, however often its button is pressed.
+  function onSubmit(event) {
+    const form = event.target;
+    if (!("once" in form.dataset)) return;
+    if ("sent" in form.dataset) event.preventDefault();
+    form.dataset.sent = "";
+  }
+
   apply();
   if (host) new MutationObserver(apply).observe(host.document.documentElement, { attributes: true, attributeFilter: ["class"] });
   addEventListener("storage", (event) => { if (event.key === "theme") apply(); });
   prefersDark.addEventListener("change", apply);
   addEventListener("DOMContentLoaded", () => {
     document.addEventListener("click", onClick);
+    document.addEventListener("submit", onSubmit);
     localTimes(document);
     const next = document.querySelector("a[data-go]");
     if (next && host) leaveFrame(next.href);
     else if (next) location.replace(next.href);
   });
+  addEventListener("pageshow", () => document.querySelectorAll("form[data-once]").forEach((form) => delete form.dataset.sent));
   window.cwl = { localTimes };
 })();

@@ -5,6 +5,7 @@
   if (!state) return;
   const FIRST_MS = 1000;
   const LONGEST_MS = 30000;
+  const LONGEST_AFTER_END_MS = 300000; // then only reports are waited for
   const script = { "X-Requested-With": "XMLHttpRequest" };
   let pause = FIRST_MS;
   let timer = null;
@@ -31,6 +32,7 @@
       news = data.news;
       pause = FIRST_MS;
     }
+    if (data.over) state.dataset.over = "yes";
     if (data.ended) {
       state.dataset.ended = "yes";
       document.dispatchEvent(new CustomEvent("cwl:ended"));
@@ -39,9 +41,9 @@
 
   function schedule() {
     clearTimeout(timer);
-    if (state.dataset.ended === "yes" || document.hidden) return;
+    if (state.dataset.over === "yes" || document.hidden) return;
     timer = setTimeout(refresh, pause);
-    pause = Math.min(pause * 1.2, LONGEST_MS);
+    pause = Math.min(pause * 1.2, state.dataset.ended === "yes" ? LONGEST_AFTER_END_MS : LONGEST_MS);
   }
 
   function lasting(seconds) {

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.utils.session import create_session
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, delete, exists, func, or_, select, update
 
 from cwl_ui_plugin.reports.tables import GONE, RecordedReport, ReportState
+from cwl_ui_plugin.reports.target import CONNECTION
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -50,6 +51,30 @@ class Backlog:
     oldest: datetime | None
     last_error: str | None
     next_try_at: datetime | None
+
+
+@dataclass(frozen=True)
+class RunDelivery:
+    """How far the reports of one run are.
+
+    ``is_wanted``: there is a Connection to send them to. ``is_settled``: the end of the run is among what was recorded.
+    """
+
+    is_wanted: bool
+    recorded: int
+    over: int
+    given_up: int
+    is_settled: bool
+
+    @property
+    def delivered(self) -> int:
+        """How many the receiver has."""
+        return self.over - self.given_up
+
+    @property
+    def waiting(self) -> int:
+        """How many it does not have yet."""
+        return self.recorded - self.over
 
 
 def waiting_runs(limit: int, offset: int = 0, *, due_at: datetime | None = None) -> list[Waiting]:
@@ -160,6 +185,23 @@ def reports_of(dag_id: str, run_id: str, limit: int, offset: int = 0) -> tuple[l
         found = list(session.scalars(query))
         session.expunge_all()
     return found, int(total or 0)
+
+
+def delivery_of(key: RunKey) -> RunDelivery:
+    """Return how far the reports of a run are, with one query."""
+    from airflow.models.connection import Connection
+
+    given_up = and_(_of(key), RecordedReport.ended_at.is_not(None), RecordedReport.answer.is_(None))
+    query = select(
+        exists().where(Connection.conn_id == CONNECTION),
+        select(ReportState.sequence).where(_is(key)).scalar_subquery(),
+        select(ReportState.delivered).where(_is(key)).scalar_subquery(),
+        select(func.count()).select_from(RecordedReport).where(given_up).scalar_subquery(),
+        exists().where(_is(key), ReportState.settled_end.is_not(None)),
+    )
+    with create_session(scoped=False) as session:
+        is_wanted, recorded, over, lost, is_settled = session.execute(query).one()
+    return RunDelivery(bool(is_wanted), recorded or 0, over or 0, lost or 0, bool(is_settled))
 
 
 def remove_old(days: float) -> int:

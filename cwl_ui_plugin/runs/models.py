@@ -267,6 +267,17 @@ class RunDetail:
 
 
 @dataclass(frozen=True)
+class RunSource:
+    """What a run was started with. ``job`` is whole; ``secrets`` are the inputs that the workflow says are secret."""
+
+    dag_id: str
+    job: dict[str, Any]
+    version: str | None
+    secrets: frozenset[str]
+    user: str | None
+
+
+@dataclass(frozen=True)
 class OutputFile:
     """A file among the outputs of a run; ``path`` is relative to the run's output folder."""
 

@@ -12,6 +12,7 @@ from cwl_ui_plugin.reports import outbox, reporter
 from cwl_ui_plugin.reports.delivery import TestResult, send_test_report
 from cwl_ui_plugin.reports.errors import ReportError
 from cwl_ui_plugin.reports.facts import run_row
+from cwl_ui_plugin.reports.outbox import RunDelivery
 from cwl_ui_plugin.reports.tables import RecordedReport
 from cwl_ui_plugin.reports.target import read_target
 from cwl_ui_plugin.runs import settings
@@ -122,6 +123,11 @@ def reports_of(dag_id: str, run_id: str, limit: int = 50, offset: int = 0) -> Pa
     if not total and not _is_run(dag_id, run_id):
         raise NotFound(f"There is no run {run_id!r} of {dag_id!r}.")
     return Page(tuple(_sent(report) for report in found), total)
+
+
+def delivery_of(dag_id: str, run_id: str) -> RunDelivery:
+    """Return how far the reports of a run are."""
+    return outbox.delivery_of((dag_id, run_id))
 
 
 def retry_now(dag_id: str | None = None, run_id: str | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +62,11 @@ def trigger(
         _check_conf(dag_id, conf, run_id or "", version)
     create = partial(_create, dag_id, conf, run_id or None, user, via, signature, version)
     return with_patience(create, f"the run {run_id} of {dag_id}")
+
+
+def new_run_id() -> str:
+    """Return a name for a run that no other has: when it was asked for, and some letters."""
+    return f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:6]}"
 
 
 def check_job(dag_id: str, job: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, request
@@ -12,7 +12,8 @@ from flask import Response, request
 from cwl_ui_plugin import config
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import current_user
-from cwl_ui_plugin.runs import advice, history, inspection, output_tree, step_groups, stopping, workflows
+from cwl_ui_plugin.reports.outbox import RunDelivery
+from cwl_ui_plugin.runs import advice, history, inspection, output_tree, reporting, step_groups, stopping, workflows
 from cwl_ui_plugin.runs.models import RunDetail, RunSummary, StepState
 from cwl_ui_plugin.runs.step_groups import StepGroup
 from cwl_ui_plugin.views.addresses import files_url, zip_url
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 PARTS = ("head", "problem", "outputs", "timeline", "steps")
 """What changes while a run goes on, in the order of the page; each is a template."""
 MOST_FAILURES = 5
+RECORDED_WITHIN = timedelta(minutes=5)
+"""After this no more reports about the end of a run are expected, whatever was recorded."""
 _YOUNG, _OLDER = 5.0, 1.05
 
 
@@ -36,6 +39,7 @@ def context(dag_id: str, run_id: str) -> dict[str, Any]:
     groups = step_groups.group_steps(run.steps)
     failed = _failures(run)
     summary = run.summary
+    reports = reporting.delivery_of(dag_id, run_id)
     return {
         "run": run,
         "summary": summary,
@@ -48,6 +52,8 @@ def context(dag_id: str, run_id: str) -> dict[str, Any]:
         "nodes": output_tree.output_nodes(dag_id, run_id, known=run.outputs) if run.outputs else None,
         "expected": history.expected_seconds(dag_id, run_id),
         "elapsed": _elapsed(summary),
+        "reports": reports,
+        "is_over": _is_over(summary, reports),
         "is_cwl": workflows.is_cwl_dag(dag_id),
         "is_stored": run.version is not None,
         "files_url": files_url(dag_id, run_id),
@@ -70,11 +76,22 @@ def answer_changes(view: CwlView, dag_id: str, run_id: str) -> Response:
     else:
         found = context(dag_id, run_id)
         html = {part: view.render_template(f"cwl_ui_plugin/run_{part}.html", **found) for part in PARTS}
-        ended = found["summary"].has_ended
-        answer = answer_json({"parts": html, "states": found["states"], "news": news, "ended": ended})
+        ended, over = found["summary"].has_ended, found["is_over"]
+        answer = answer_json({"parts": html, "states": found["states"], "news": news, "ended": ended, "over": over})
     answer.set_etag(tag)
     answer.headers["Cache-Control"] = "private, no-cache"
     return answer
+
+
+def _is_over(summary: RunSummary, reports: RunDelivery) -> bool:
+    """Whether nothing more will happen: the run has ended, and the receiver has the reports about that."""
+    if not summary.has_ended:
+        return False
+    if not reports.is_wanted:
+        return True
+    ended = datetime.fromisoformat(summary.ended_at) if summary.ended_at else datetime.now(timezone.utc)
+    is_recorded = reports.is_settled or datetime.now(timezone.utc) - ended > RECORDED_WITHIN
+    return is_recorded and not reports.waiting
 
 
 def _failures(run: RunDetail) -> list[StepState]:

@@ -34,13 +34,15 @@ class RunsView(CwlView):
         """Show the runs of all workflows that the user may read."""
         offset = max(0, request.args.get("offset", 0, type=int))
         dag_id = request.args.get("dag_id") or None
-        readable = permissions.readable_dag_ids(current_user())
+        user = current_user()
+        readable = permissions.readable_dag_ids(user)
         among = readable & {dag_id} if dag_id else readable
         runs = inspection.list_runs(among, wanted=_filter(), limit=PAGE_SIZE, offset=offset)
         return self.page(
             "runs.html",
             runs=runs,
             **stop_context(runs.items),
+            triggerable={found for found in {run.dag_id for run in runs.items} if permissions.may_trigger(user, found)},
             states=inspection.STATES,
             sought={name: request.args.get(name, "") for name in ("state", "text", "user", "since", "until")},
             dag_id=dag_id,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
-from datetime import datetime, timezone
 from typing import Any
 
 from flask import request, url_for
@@ -16,8 +14,9 @@ from cwl_ui_plugin.config import MEBIBYTE
 from cwl_ui_plugin.cwl.errors import CwlError, JobError
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.library.store import StoredVersion
-from cwl_ui_plugin.runs import inspection, triggering, workflows
+from cwl_ui_plugin.runs import inspection, rerunning, triggering, workflows
 from cwl_ui_plugin.runs.errors import Conflict, NotFound, RunsError
+from cwl_ui_plugin.runs.models import RunSummary
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name
 from cwl_ui_plugin.views.job_form import sent
 from cwl_ui_plugin.views.job_form.drafts import FORM, TEXT, Draft, moved
@@ -44,11 +43,24 @@ class TriggerView(CwlView):
         version = workflows.get_workflow(dag_id, _chosen_version()).version
         form = TriggerForm(formdata=request.form if request.method == "POST" else None)
         if request.method == "GET":
-            form.run_id.data = _new_run_id()
+            form.run_id.data = triggering.new_run_id()
             return self._show_first(dag_id, version, form)
         if form.digest.data and form.digest.data != version.digest:
             return self._show_replaced(dag_id, version, form)
         return self._start(dag_id, version, form)
+
+    @expose("/again", methods=["POST"])
+    @requires(permissions.may_trigger, "dag_id")
+    @requires(permissions.may_read, "dag_id")
+    def again(self) -> Any:
+        """Start a run like an earlier one: the same version of the workflow, the same job."""
+        dag_id, run_id = request.args.get("dag_id", ""), request.args.get("run_id", "")
+        try:
+            return self._started(rerunning.run_again(dag_id, run_id, user=user_name(), via=triggering.VIEW))
+        except RunsError as error:
+            is_stored = workflows.stored_version(dag_id) is not None
+            shown = {"dag_id": dag_id, "run_id": run_id, "is_stored": is_stored, "problem": error}
+            return self.page("not_started.html", error.status, **shown)
 
     @expose("/workflows/<dag_id>/run/convert", methods=["POST"])
     @requires(permissions.may_trigger, "dag_id")
@@ -90,7 +102,10 @@ class TriggerView(CwlView):
             return self._show(dag_id, version, form, draft, status=422, problem=error)
         except RunsError as error:
             return self._show(dag_id, version, form, draft, status=error.status, problem=error)
-        return self.page("started.html", run=run, page=url_for("RunsView.show", dag_id=dag_id, run_id=run.run_id))
+        return self._started(run)
+
+    def _started(self, run: RunSummary) -> Any:
+        return self.page("started.html", run=run, page=url_for("RunsView.show", dag_id=run.dag_id, run_id=run.run_id))
 
     def _show_first(self, dag_id: str, version: StoredVersion, form: TriggerForm) -> Any:
         try:
@@ -186,7 +201,3 @@ def _plan_of(dag_id: str, digest: str | None) -> Plan | None:
         return workflows.get_workflow(dag_id, digest).plan
     except RunsError:
         return None
-
-
-def _new_run_id() -> str:
-    return f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:6]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,51 @@ def test_what_has_not_changed_costs_few_queries(page: Callable[..., Any], statem
     tag = page("run", SCRIPT).headers["ETag"]
     statements.clear()
     page("run", {**SCRIPT, "If-None-Match": tag})
-    assert len(statements) <= 4, statements
+    assert len(statements) <= 4, statements  # two of them Airflow's: is the token revoked, which team has the Dag
+
+
+@pytest.fixture
+def reported(workflow: str, run_id: str) -> Iterator[Callable[..., None]]:
+    """Set a Connection for reports, and how far those of the run are: ``reported(sequence=5, delivered=3)``."""
+    from airflow.models import Connection
+    from airflow.utils.session import create_session
+
+    from cwl_ui_plugin.reports.tables import ReportState
+
+    with create_session() as session:
+        session.add(Connection(conn_id="process_report", conn_type="http", host="localhost"))
+
+    def put(**values: Any) -> None:
+        with create_session() as session:
+            key = {"dag_id": workflow, "run_id": run_id}
+            session.query(ReportState).filter_by(**key).delete()
+            session.add(ReportState(**key, run_key=1, updated_at=BEGAN, **values))
+
+    yield put
+    with create_session() as session:
+        session.query(Connection).filter_by(conn_id="process_report").delete()
+        session.query(ReportState).filter_by(run_id=run_id).delete()
+
+
+def test_reports_are_counted_where_somebody_gets_them(page: Callable[..., Any], workflow: str, run_id: str) -> None:
+    assert '/reports"' not in page("run").text
+
+
+def test_a_page_looks_on_until_the_last_report_is_delivered(
+    page: Callable[..., Any], workflow: str, run_id: str, airflow: Any, reported: Callable[..., None]
+) -> None:
+    assert "</a>: 0 delivered</p>" in page("run").text
+    reported(sequence=5, delivered=3)
+    assert f'/cwl/runs/{workflow}/{run_id}/reports">Reports</a>: 3 delivered, 2 waiting</p>' in page("run").text
+    airflow.set_run(workflow, run_id, "success")
+    ended = page("run", SCRIPT)
+    assert (ended.json["ended"], ended.json["over"]) == (True, False)
+    reported(sequence=5, delivered=5)
+    changed = page("run", {**SCRIPT, "If-None-Match": ended.headers["ETag"]})
+    assert "5 delivered</p>" in changed.json["parts"]["head"]
+    assert changed.json["over"] is False  # the reports about the end are not recorded yet
+    reported(sequence=7, delivered=7, settled_end=BEGAN)
+    assert page("run", SCRIPT).json["over"] is True
 
 
 def test_a_thousand_elements_are_one_line(page: Callable[..., Any], workflow: str, run_id: str, airflow: Any) -> None:
