@@ -175,7 +175,9 @@ def test_a_stop_that_somebody_else_began_is_shown(
     workflow: str,
     run_id: str,
     stubborn: subprocess.Popen[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__STOP_GRACE", "60")
     thread = threading.Thread(target=lambda: stopping.stop_run(workflow, run_id, user="eve"))
     thread.start()
     try:
@@ -184,9 +186,11 @@ def test_a_stop_that_somebody_else_began_is_shown(
         page = open_page(run_page(workflow, run_id))
         panel = page.locator("#stop-progress")
         expect(panel).to_contain_text(f"pid {stubborn.pid}")
+        stubborn.kill()
         expect(panel).to_contain_text("The stop has ended.", timeout=20_000)
         expect(page.locator("#run-state")).to_contain_text("Stopped by eve")
     finally:
+        stubborn.kill()
         thread.join()
 
 
