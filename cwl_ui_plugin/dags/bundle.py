@@ -6,8 +6,10 @@ the newest version never moves (``tracking``): Airflow reads files of a moved fo
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,7 @@ class CwlDagBundle(BaseDagBundle):
         for path in self.path.glob("*.py"):
             if path.name not in files:
                 path.unlink()
+                Path(cache_from_source(path)).unlink(missing_ok=True)
         _write_if_changed(self.path / VERSION_FILE, self.store.keep_manifest(manifest))
 
     def _write_version(self, version: str) -> None:
@@ -110,9 +113,18 @@ def file_name(dag_id: str) -> str:
 
 
 def _write_if_changed(path: Path, text: str) -> None:
-    """Replace a file in one step, and only if its content differs: Airflow reads again what has a new time."""
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
+    """Replace a file in one step, and only if its content differs: Airflow reads again what has a new time.
+
+    The new time is another second. The files of two versions are of the same size, and Python takes bytecode for that
+    of a file with the same size and second: Airflow would run one version and call it the other.
+    """
+    earliest = 0.0
+    if path.exists():
+        if path.read_text(encoding="utf-8") == text:
+            return
+        earliest = int(path.stat().st_mtime) + 1.0
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8")
+    if beside.stat().st_mtime < earliest:
+        os.utime(beside, (earliest, earliest))
     beside.replace(path)

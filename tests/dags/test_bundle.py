@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+
+import pytest
 
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 
@@ -43,6 +47,29 @@ def test_the_tracking_folder_follows_the_store(add: Add, store: WorkflowStore) -
     store.delete("two")
     tracking.refresh()
     assert names(tracking.path) == ["clean_dag_run.py", "one.py"]
+
+
+def test_python_never_takes_the_bytecode_of_one_version_for_another(
+    add: Add, store: WorkflowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digest_of_dag() -> str:
+        spec = spec_from_file_location("one", tracking.path / "one.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return str(module.dag.version.digest)
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for label in ("one", "other", "third"):  # in less than a second
+        stored = add("one", label)
+        tracking = bundle()
+        tracking.refresh()
+        assert digest_of_dag() == stored.digest
+    times = int((tracking.path / "one.py").stat().st_mtime)
+    add("one", "one")
+    tracking.refresh()
+    assert int((tracking.path / "one.py").stat().st_mtime) > times
 
 
 def test_a_version_keeps_the_workflows_it_was_made_of(add: Add) -> None:

@@ -37,12 +37,10 @@ def upgrade() -> None:
         table.drop_column("waiting")
     op.execute("UPDATE cwl_report_state SET delivered = sequence, last_error = NULL")
     op.create_index("idx_cwl_report_state_progress", "cwl_report_state", ["sequence", "delivered"])
-    op.create_index("idx_cwl_report_state_settled", "cwl_report_state", ["settled_end"])
 
 
 def downgrade() -> None:
     """Take back."""
-    op.drop_index("idx_cwl_report_state_settled", "cwl_report_state")
     op.drop_index("idx_cwl_report_state_progress", "cwl_report_state")
     with op.batch_alter_table("cwl_report_state") as table:
         table.add_column(sa.Column("acknowledged", sa.Text, nullable=False, server_default="{}"))
