@@ -26,8 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--public-key", type=Path, help="file with the public key, to verify with")
     parser.add_argument("--algorithm", "-a", default="RS256", help="algorithms that are accepted, comma-separated")
     parser.add_argument("--record", type=Path, help="append each report as a line of JSON")
-    parser.add_argument("--fail-rate", type=_share, default=0.0, help="share of reports to answer with 503, for tests")
-    parser.add_argument("--delay", type=_seconds, default=0.0, help="seconds to wait before each answer, for tests")
+    parser.add_argument(
+        "--fail-rate", type=_number_to(1), default=0.0, help="share of reports to answer with 503, for tests"
+    )
+    parser.add_argument(
+        "--delay", type=_number_to(LONGEST_DELAY), default=0.0, help="seconds to wait before each answer, for tests"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -149,15 +153,16 @@ def _open_record(path: Path) -> TextIO:
         raise UsageError(f"The record {path} can't be written: {error.strerror}.") from error
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share: it is a number from 0 to 1.")
-    return value
+def _number_to(most: float) -> Callable[[str], float]:
+    """Return what reads an option that is a number from 0 to ``most``."""
 
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {most:g}.")
+        return value
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= LONGEST_DELAY:
-        raise argparse.ArgumentTypeError(f"{text} is no delay: it is a number of seconds from 0 to {LONGEST_DELAY}.")
-    return value
+    return read

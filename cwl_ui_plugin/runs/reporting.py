@@ -21,9 +21,11 @@ from cwl_ui_plugin.runs.models import Page, iso
 
 __all__ = [
     "DeliveryState",
+    "RunDelivery",
     "SentReport",
     "TestResult",
     "WaitingRun",
+    "delivery_of",
     "delivery_state",
     "reports_of",
     "retry_now",

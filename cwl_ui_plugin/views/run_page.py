@@ -12,7 +12,6 @@ from flask import Response, request
 from cwl_ui_plugin import config
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import current_user
-from cwl_ui_plugin.reports.outbox import RunDelivery
 from cwl_ui_plugin.runs import advice, history, inspection, output_tree, reporting, step_groups, stopping, workflows
 from cwl_ui_plugin.runs.models import RunDetail, RunSummary, StepState
 from cwl_ui_plugin.runs.step_groups import StepGroup
@@ -83,7 +82,7 @@ def answer_changes(view: CwlView, dag_id: str, run_id: str) -> Response:
     return answer
 
 
-def _is_over(summary: RunSummary, reports: RunDelivery) -> bool:
+def _is_over(summary: RunSummary, reports: reporting.RunDelivery) -> bool:
     """Whether nothing more will happen: the run has ended, and the receiver has the reports about that."""
     if not summary.has_ended:
         return False
