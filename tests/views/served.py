@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,22 @@ def fits(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
-@pytest.fixture(scope="module")
-def address(flask_app: Any) -> Iterator[str]:
-    """The address of the pages."""
-    server = make_server("localhost", 0, flask_app, threaded=True)
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """Serve a WSGI app; yield its address."""
+    server = make_server("localhost", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://localhost:{server.port}"
     server.shutdown()
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(flask_app: Any) -> Iterator[str]:
+    """The address of the pages."""
+    with serving(flask_app) as found:
+        yield found
 
 
 @pytest.fixture

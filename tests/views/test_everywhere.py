@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
-from served import SCREENSHOTS, address, barriers, chromium, open_page  # noqa: F401 - fixtures
+from served import SCREENSHOTS, address, barriers, chromium, open_page, serving  # noqa: F401 - fixtures
 from test_browser import overflowing
 from test_run_page import start_run
 from test_workflow_pages import NARROW, TOOL
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
 from cwl_ui_plugin.library.store import StoredVersion
@@ -105,12 +103,8 @@ def prefixed(flask_app: Any) -> Iterator[str]:
         return Response(body, 200 if found else 404, mimetype="text/html")(environ, start)
 
     app = DispatcherMiddleware(host, {f"{PREFIX}/pluginsv2": flask_app})
-    server = make_server("localhost", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://localhost:{server.port}{PREFIX}"
-    server.shutdown()
-    thread.join()
+    with serving(app) as found:
+        yield f"{found}{PREFIX}"
 
 
 @pytest.mark.parametrize("framed", [False, True])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +14,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from playwright.sync_api import Browser, Page, expect
+from served import serving
 from test_browser import browser as chromium  # noqa: F401 - a fixture
-from werkzeug.serving import make_server
 
 from cwl_ui_plugin.signing.keys import fingerprint, generate_key_pair
 
@@ -38,12 +37,8 @@ def address(flask_app: Any, sent: list[bytes]) -> Iterator[str]:
         sent.append(body)
         return flask_app({**environ, "wsgi.input": io.BytesIO(body)}, start_response)
 
-    server = make_server("localhost", 0, recording, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://localhost:{server.port}"
-    server.shutdown()
-    thread.join()
+    with serving(recording) as found:
+        yield found
 
 
 @pytest.fixture
