@@ -63,7 +63,7 @@
   function onClick(event) {
     const target = event.target instanceof Element ? event.target : null;
     const opener = target && target.closest("[data-confirm]");
-    if (opener) document.getElementById(opener.dataset.confirm).showModal();
+    if (opener) document.getElementById(opener.dataset.confirm)?.showModal();
     const closer = target && target.closest("[data-close]");
     if (closer) closer.closest("dialog").close();
     const link = target && target.closest("a[data-app]");
@@ -93,9 +93,10 @@
   if (host) new MutationObserver(apply).observe(host.document.documentElement, { attributes: true, attributeFilter: ["class"] });
   addEventListener("storage", (event) => { if (event.key === "theme") apply(); });
   prefersDark.addEventListener("change", apply);
+  // At once, and not when all scripts of the page are there: what can be seen can be pressed.
+  document.addEventListener("click", onClick);
+  document.addEventListener("submit", onSubmit);
   addEventListener("DOMContentLoaded", () => {
-    document.addEventListener("click", onClick);
-    document.addEventListener("submit", onSubmit);
     localTimes(document);
     const next = document.querySelector("a[data-go]");
     if (next && host) leaveFrame(next.href);

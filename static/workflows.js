@@ -7,5 +7,6 @@
     const dialog = document.getElementById("delete");
     dialog.querySelector("form").action = button.dataset.delete;
     document.getElementById("delete-name").textContent = button.dataset.name;
+    dialog.showModal();
   });
 })();

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from served import address, barriers, chromium, fits, open_page, picture  # noqa: F401 - fixtures
 
 from cwl_ui_plugin.library.store import StoredVersion
@@ -207,3 +207,17 @@ def test_a_workflow_is_deleted_and_restored_by_keyboard(
     assert barriers(page) == []
     page.get_by_role("button", name=f"Restore {two_versions}").first.press("Enter")
     expect(page.get_by_role("link", name="Versions (2)")).to_be_visible()
+
+
+def test_what_can_be_seen_can_be_pressed_while_scripts_still_load(
+    open_page: Callable[..., Page],  # noqa: F811
+    two_versions: str,
+) -> None:
+    page = open_page(f"/cwl/workflows/{two_versions}")
+    held: list[Route] = []
+    page.route("**/static/workflow.js*", held.append)
+    page.goto(page.url, wait_until="commit")
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert len(held) == 1
+    held[0].continue_()
