@@ -215,7 +215,7 @@ def test_what_can_be_seen_can_be_pressed_while_scripts_still_load(
 ) -> None:
     page = open_page(f"/cwl/workflows/{two_versions}")
     held: list[Route] = []
-    page.route("**/static/workflow.js*", held.append)
+    page.route("**/static/workflow.js*", lambda route: held.append(route))
     page.goto(page.url, wait_until="commit")
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_role("dialog")).to_be_visible()
