@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import attrs
 from airflow.sdk import DAG, TaskGroup
 from airflow.sdk.definitions.timetables.simple import NullTimetable
 
@@ -30,9 +31,11 @@ from cwl_ui_plugin.library.store import StoredVersion
 
 # A step runs when everything before it succeeded or was skipped: the outputs of a skipped step are null (CWL).
 TRIGGER_RULE = "none_failed"
+_AIRFLOWS_TIMETABLE: Any = attrs.fields(DAG).timetable.default
 _PACKAGE = str(Path(__file__).parents[1])
 
 
+@attrs.define(init=False, repr=False, eq=False, slots=False)  # as DAG itself, for a field of our own
 class CWLDAG(DAG):
     """A Dag that runs a CWL document.
 
@@ -44,6 +47,13 @@ class CWLDAG(DAG):
         DocumentError: the document can't be used; Airflow shows the message as an import error.
 
     """
+
+    timetable: Any = attrs.field(init=False)
+
+    @timetable.default
+    def _timetable_of_schedule(self) -> Any:
+        """Take the usual schedule as it is: before Airflow does, it loads its timetables, for longer than all else."""
+        return self.schedule if isinstance(self.schedule, NullTimetable) else _AIRFLOWS_TIMETABLE.factory(self)
 
     def __init__(
         self,
@@ -65,7 +75,7 @@ class CWLDAG(DAG):
             **kwargs,
         }
         settings["tags"] = {names.TAG, *(settings.get("tags") or ())}
-        super().__init__(dag_id, **settings)
+        self.__attrs_init__(dag_id, **settings)
         self.fileloc = calling_file
         self.version = found
         _add_tasks(self, plan, Document(compiled=found.folder, source=found.source))
