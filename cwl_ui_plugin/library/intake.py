@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import re
 import shutil
@@ -21,6 +22,8 @@ DOCUMENT_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
 MAIN_NAMES = ("main.cwl", "workflow.cwl", "packed.cwl")
 _CWL_VERSION = re.compile(rb"""^\s*["']?cwlVersion["']?\s*:""", re.MULTILINE)
 _SCANNED_BYTES = 256 * 1024
+_ENTRY_BYTES = 1024
+"""What a file may take in the list of files that a zip ends with: its name, and some 50 bytes."""
 _BAD_ZIP = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
 """What zipfile raises for a zip that is broken, encrypted (RuntimeError) or packed in a way it does not know."""
 
@@ -134,12 +137,32 @@ def _unpack_zip(upload: UploadedFile, folder: Path, limits: Limits) -> None:
     packed = folder.with_name(f"{folder.name}.zip")
     try:
         _save(upload.stream, packed, limits.upload_bytes, _too_large(limits))
-        with zipfile.ZipFile(packed) as archive:
+        with _PackedFile(packed, limits) as file, zipfile.ZipFile(file) as archive:
             _extract(archive, folder, limits)
     except _BAD_ZIP as error:
         raise BadUpload(f"{upload.name!r} can't be unpacked: {error}") from error
     finally:
         packed.unlink(missing_ok=True)
+
+
+class _PackedFile(io.BufferedReader):
+    """A zip that is read in parts of bounded size.
+
+    zipfile reads the list of files at once, and makes an object of each of its lines, before it tells how many they are.
+    """
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        super().__init__(io.FileIO(path))
+        self._limits = limits
+        self._most = CHUNK + limits.unpacked_files * _ENTRY_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self._most:
+            raise UploadTooLarge(
+                f"The zip lists far more than the {self._limits.unpacked_files} files that are allowed "
+                "([cwl] max_unpacked_files)."
+            )
+        return super().read(size)
 
 
 def _extract(archive: zipfile.ZipFile, folder: Path, limits: Limits) -> None:

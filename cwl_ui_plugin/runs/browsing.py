@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from cwl_ui_plugin.runs.errors import NotFound, Unavailable
 from cwl_ui_plugin.runs.inputs import UPLOADS
 
 MOST_ENTRIES = 1000
+MOST_SCANNED = 20_000
+"""How many entries of a folder are looked at: a folder may have millions."""
 FOLDER = "folder"
 FILE = "file"
 
@@ -58,10 +61,13 @@ def browse(path: str = "") -> Folder:
         return Folder("", (), tuple(_root_entry(root) for root in roots))
     folder, root = _folder(path, roots)
     try:
-        found = sorted(_entries(folder, roots), key=lambda entry: (entry.kind != FOLDER, entry.name))
+        names, cut = _names(folder)
+        found = sorted(_entries(folder, names, roots), key=lambda entry: (entry.kind != FOLDER, entry.name))
     except OSError as error:
         raise Unavailable(f"The folder {path!r} can't be read: {error.strerror or error}.") from error
-    return Folder(_job_path(folder), _trail(folder, root), tuple(found[:MOST_ENTRIES]), len(found) > MOST_ENTRIES)
+    return Folder(
+        _job_path(folder), _trail(folder, root), tuple(found[:MOST_ENTRIES]), cut or len(found) > MOST_ENTRIES
+    )
 
 
 def _roots() -> list[Path]:
@@ -81,16 +87,19 @@ def _folder(path: str, roots: list[Path]) -> tuple[Path, Path]:
     return folder, root.resolve()
 
 
-def _entries(folder: Path, roots: list[Path]) -> Iterator[Entry]:
-    resolved = [root.resolve() for root in roots]
+def _names(folder: Path) -> tuple[list[str], bool]:
+    """Return the names in a folder, at most :data:`MOST_SCANNED`, and whether it has more."""
     with os.scandir(folder) as found:
-        for item in found:
-            if not _is_text(item.name):
-                continue
-            path = folder / item.name
-            entry = _entry(path, resolved)
-            if entry:
-                yield entry
+        names = [item.name for item in islice(found, MOST_SCANNED)]
+        return names, next(found, None) is not None
+
+
+def _entries(folder: Path, names: list[str], roots: list[Path]) -> Iterator[Entry]:
+    resolved = [root.resolve() for root in roots]
+    for name in filter(_is_text, names):
+        entry = _entry(folder / name, resolved)
+        if entry:
+            yield entry
 
 
 def _entry(path: Path, roots: list[Path]) -> Entry | None:

@@ -21,10 +21,11 @@ def iso(moment: datetime | None) -> str | None:
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """A part of a longer list: ``total`` counts all of it."""
+    """A part of a longer list: ``total`` counts all of it, or as much of it as is looked at, if it is ``cut``."""
 
     items: tuple[T, ...]
     total: int
+    cut: bool = False
 
 
 @dataclass(frozen=True)

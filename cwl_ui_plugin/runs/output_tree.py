@@ -55,12 +55,16 @@ def output_nodes(
 
 
 def folder_nodes(dag_id: str, run_id: str, path: str, offset: int = 0) -> Page[OutputNode]:
-    """Return what is in a folder of the outputs, at most :data:`PAGE` of it; raise :class:`NotFound`."""
+    """Return what is in a folder of the outputs, at most :data:`PAGE` of it; raise :class:`NotFound`.
+
+    Of a folder with more than :data:`MOST_FILES` entries only so many are looked at.
+    """
     target, folder = output_folder_path(dag_id, run_id, path)
     with os.scandir(target) as entries:
         names = sorted(entry.name for entry in islice(entries, MOST_FILES))
+        cut = next(entries, None) is not None
     shown = names[offset : offset + PAGE]
-    return Page(tuple(_on_disk(name, target / name, folder) for name in shown), len(names))
+    return Page(tuple(_on_disk(name, target / name, folder) for name in shown), len(names), cut)
 
 
 class _Budget:

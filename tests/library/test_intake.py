@@ -98,6 +98,21 @@ def test_sizes_and_numbers_are_bounded(tmp_path: Path) -> None:
         unpack([packed(*((f"{n}.cwl", TOOL) for n in range(6)))], tmp_path / "c", LIMITS)
 
 
+def test_a_zip_of_a_million_files_is_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = b"PK\x01\x02" + bytes(24) + (7).to_bytes(2, "little") + bytes(16)
+    lines = b"".join(named + b"%07d" % number for number in range(1_000_000))
+    end = b"PK\x05\x06" + bytes(4) + b"\xff\xff" * 2 + len(lines).to_bytes(4, "little") + bytes(6)
+    made = []
+    monkeypatch.setattr(zipfile.ZipInfo, "_decodeExtra", lambda self, *_arguments: made.append(self))
+    limits = Limits(upload_bytes=100_000_000, unpacked_bytes=20_000, unpacked_files=5)
+    with pytest.raises(UploadTooLarge, match="far more than the 5 files that are allowed"):
+        unpack([file("upload.zip", lines + end)], tmp_path / "u", limits)
+    assert not made
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_a_broken_zip_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadUpload, match="can't be unpacked"):
         unpack([file("a.zip", b"PK\x03\x04 and then nonsense")], tmp_path / "u", LIMITS)

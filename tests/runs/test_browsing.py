@@ -58,3 +58,13 @@ def test_a_long_folder_is_cut(tree: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(browsing, "MOST_ENTRIES", 1)
     found = browsing.browse("samples")
     assert (len(found.entries), found.truncated) == (1, True)
+
+
+def test_of_a_folder_of_millions_only_the_first_are_looked_at(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsing, "MOST_SCANNED", 2)
+    looked_at: list[Path] = []
+    entry = browsing._entry
+    monkeypatch.setattr(browsing, "_entry", lambda path, roots: looked_at.append(path) or entry(path, roots))
+    assert browsing.browse("samples").truncated
+    assert len(looked_at) == 2
+    assert not browsing.browse(str(tree / "genomes")).truncated

@@ -82,6 +82,21 @@ def test_a_folder_is_opened_and_leads_nowhere_else(
         outputs.archive_entries(workflow, run_id, "private")
 
 
+def test_of_a_folder_of_millions_only_the_first_are_looked_at(
+    workflow: str, run_id: str, folder: Path, deliver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "many").mkdir()
+    for number in range(4):
+        (folder / "many" / str(number)).write_text("x")
+    deliver({"many": {"class": "Directory", "location": (folder / "many").as_uri(), "basename": "many"}})
+    monkeypatch.setattr(output_tree, "MOST_FILES", 4)
+    page = output_tree.folder_nodes(workflow, run_id, "many")
+    assert (len(page.items), page.total, page.cut) == (4, 4, False)
+    monkeypatch.setattr(output_tree, "MOST_FILES", 3)
+    page = output_tree.folder_nodes(workflow, run_id, "many")
+    assert (len(page.items), page.total, page.cut) == (3, 3, True)
+
+
 def test_a_file_that_is_gone_or_elsewhere_is_said_to_be(
     workflow: str, run_id: str, folder: Path, folders: Path, deliver: Any
 ) -> None:
