@@ -148,7 +148,7 @@ def _unpack_zip(upload: UploadedFile, folder: Path, limits: Limits) -> None:
 class _PackedFile(io.BufferedReader):
     """A zip that is read in parts of bounded size.
 
-    zipfile reads the list of files at once, and makes an object of each of its lines, before it tells how many they are.
+    zipfile reads the list of files at once, and makes an object of each of them, before it tells how many they are.
     """
 
     def __init__(self, path: Path, limits: Limits) -> None:

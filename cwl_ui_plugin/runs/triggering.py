@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from cwl_ui_plugin.signing.errors import SigningError
 
 if TYPE_CHECKING:
     from airflow.utils.types import DagRunTriggeredByType
+    from sqlalchemy.orm import Session
 
 LONGEST_RUN_ID = 250
 VIEW = "view"
@@ -182,6 +183,17 @@ def _create(
         raise BadRequest(f"Airflow does not accept this run: {error}") from error
 
 
+def _just_past(session: Session) -> datetime | None:
+    """Return when a run may start so that Airflow starts it at once; None where that is the time of the trigger.
+
+    Airflow compares it with SQLite's clock, which has whole seconds: a run of now would wait for the next one. A signed
+    run does, as its signature need not have been valid a second ago.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        return None
+    return datetime.now(timezone.utc) - timedelta(seconds=1)
+
+
 def _insert(
     dag_id: str,
     conf: dict[str, Any],
@@ -199,7 +211,13 @@ def _insert(
         if signature and signing.was_used(session, dag_id, run_id or ""):
             raise Conflict(f"The signed run {run_id!r} of {dag_id!r} was started before; sign another run_id.")
         run = trigger_dag(
-            dag_id, triggered_by=source, triggering_user_name=user, run_id=run_id, conf=conf, session=session
+            dag_id,
+            triggered_by=source,
+            triggering_user_name=user,
+            run_id=run_id,
+            conf=conf,
+            run_after=None if signature else _just_past(session),
+            session=session,
         )
         assert run is not None  # noqa: S101 - it raises rather than return None
         session.flush()
