@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from airflow_server import Server, standalone
 from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
+from receiver import receiver
 
 pytestmark = pytest.mark.e2e
 
@@ -83,15 +84,21 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
     opened = context.new_page()
     errors: list[str] = []
     opened.on("request", lambda request: foreign(request.url, site.url, errors))
-    opened.goto(f"{site.url}/plugin/cwl")
-    opened.locator("input[name=username]").fill(site.user)
-    opened.locator("input[name=password]").fill(site.password)
-    opened.locator("button[type=submit], input[type=submit]").first.click()
+    log_in(opened, site, site.user, site.password)
     expect(frame(opened).get_by_role("heading", name="CWL workflows")).to_be_visible(timeout=30_000)
     # From here on only: the login page of FabAuthManager has a script error of its own.
     opened.on("pageerror", lambda error: errors.append(f"{opened.url}: {error.stack}"))
     yield opened
     assert errors == []
+
+
+def log_in(page: Page, site: Server, user: str, password: str) -> None:
+    """Ask for the list of workflows, and log in where that leads."""
+    page.goto(f"{site.url}/plugin/cwl")
+    page.locator("input[name=username]").fill(user)
+    page.locator("input[name=password]").fill(password)
+    page.locator("button[type=submit], input[type=submit]").first.click()
+    page.wait_for_url(re.compile(r"/plugin/cwl"), timeout=60_000)
 
 
 def foreign(url: str, site: str, errors: list[str]) -> None:
@@ -218,6 +225,24 @@ def test_the_settings_show_what_is_set(page: Page, site: Server) -> None:
     expect(page.get_by_role("heading", name="Settings")).to_be_visible()
     expect(page.locator("body")).to_contain_text("process_report")
     picture(page, site, "settings")
+
+
+def test_a_receiver_is_named_and_a_test_report_sent_and_removed_again(page: Page, site: Server) -> None:
+    page.goto(f"{site.url}/plugin/cwl")
+    inside = frame(page)
+    inside.get_by_role("link", name="Settings").click()
+    with receiver() as portal:
+        inside.get_by_role("textbox", name="Host").fill("127.0.0.1")
+        inside.get_by_role("spinbutton", name="Port").fill(str(portal.port))
+        inside.get_by_role("button", name="Save").first.click()
+        expect(inside.locator(".alert.success")).to_be_visible(timeout=30_000)
+        try:
+            inside.get_by_role("button", name="Send test report").click()
+            expect(inside.locator("#test-result")).to_contain_text("The receiver answered 200.", timeout=30_000)
+            assert [payload["state"] for _route, payload in portal.reports] == ["test"]
+        finally:
+            inside.get_by_role("button", name="Remove connection").click()
+            expect(inside.get_by_text("No reports are sent.")).to_be_visible(timeout=30_000)
 
 
 def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(

@@ -1,0 +1,127 @@
+"""What each of Airflow's roles sees in a browser under FabAuthManager, and that its pages have nothing else."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from airflow_server import Server, standalone, wait_for
+from playwright.sync_api import Browser, Page, expect
+from test_browser import WORKFLOW, browser, frame, log_in  # noqa: F401 - browser is a fixture
+
+pytestmark = pytest.mark.e2e
+DAG_ID = "guarded"
+PASSWORD = "a-password-of-a-test"
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a role may: the roles are Airflow's own, as FabAuthManager makes them."""
+
+    read: bool = True
+    run: bool = False
+    configure: bool = False
+    upload: bool = False
+
+
+ROLES = {
+    "Public": Rights(read=False),
+    "Viewer": Rights(),
+    "User": Rights(run=True),
+    "Op": Rights(run=True, configure=True),
+    "Admin": Rights(run=True, configure=True, upload=True),
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with standalone(tmp_path_factory.mktemp("roles") / "home", "fab") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def running_run(site: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A run that runs for as long as the tests need it."""
+    document = tmp_path_factory.mktemp("documents") / f"{DAG_ID}.cwl"
+    document.write_text(WORKFLOW)
+    site.command("upload", document)
+    with site.client() as client:
+        runs = f"/cwl/api/v1/workflows/{DAG_ID}/runs"
+        body = {"run_id": "long", "conf": {"job": {"text": "x", "seconds": 3600}}}
+        client.post(runs, json=body).raise_for_status()
+        wait_for(lambda: client.get(f"{runs}/long").json()["state"] == "running", what="the start of the run")
+        yield "long"
+        client.post(f"{runs}/long/stop", json={}).raise_for_status()
+
+
+@pytest.fixture
+def logged_in(site: Server, browser: Browser) -> Callable[[str], tuple[Page, httpx.Client]]:  # noqa: F811
+    """Return a page and a REST client of a new user with a role."""
+
+    def opened(role: str) -> tuple[Page, httpx.Client]:
+        name = f"{role.lower()}-{uuid.uuid4().hex[:6]}"
+        with site.client() as admin:
+            user = {"username": name, "email": f"{name}@example.org", "first_name": name, "last_name": role}
+            answer = admin.post("/auth/fab/v1/users", json=user | {"password": PASSWORD, "roles": [{"name": role}]})
+            assert answer.is_success, answer.text
+        page = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+        log_in(page, site, name, PASSWORD)
+        answer = httpx.post(f"{site.url}/auth/token", json={"username": name, "password": PASSWORD})
+        headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        return page, httpx.Client(base_url=site.url, headers=headers, timeout=60, trust_env=False)
+
+    return opened
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_sees_what_it_may_and_gets_no_further(
+    logged_in: Callable[[str], tuple[Page, httpx.Client]], site: Server, running_run: str, role: str
+) -> None:
+    rights = ROLES[role]
+    page, client = logged_in(role)
+    shown = {True: 1, False: 0}
+
+    page.goto(f"{site.url}/pluginsv2/cwl/workflows")
+    expect(page.locator(f"table a[href$='/workflows/{DAG_ID}']")).to_have_count(shown[rights.read])
+    expect(page.get_by_role("button", name="Upload", exact=True)).to_have_count(shown[rights.upload])
+
+    page.goto(f"{site.url}/pluginsv2/cwl/workflows/{DAG_ID}")
+    expect(page.locator("#graph svg")).to_have_count(shown[rights.read])
+    expect(page.get_by_role("link", name="Run", exact=True)).to_have_count(shown[rights.run])
+    expect(page.get_by_role("button", name="Delete", exact=True)).to_have_count(shown[rights.upload])
+    page.goto(f"{site.url}/pluginsv2/cwl/run?dag_id={DAG_ID}&run_id={running_run}")
+    expect(page.locator("[data-state=running]").first).to_be_visible(visible=rights.read)
+    stop = page.get_by_role("button", name="Stop run")
+    expect(stop).to_have_count(shown[rights.read])
+    if rights.read:
+        expect(stop).to_be_enabled(enabled=rights.run)
+
+    page.goto(f"{site.url}/pluginsv2/cwl/settings")
+    expect(page.get_by_role("button", name="Save").first).to_be_visible(visible=rights.configure)
+
+    refused: dict[str, bool] = {
+        f"workflows/{DAG_ID}": rights.read,
+        f"workflows/{DAG_ID}/source": rights.read,
+        f"workflows/{DAG_ID}/run": rights.run,
+        f"run?dag_id={DAG_ID}&run_id={running_run}": rights.read,
+        f"runs/{DAG_ID}/{running_run}/reports": rights.read,
+    }
+    for path, allowed in refused.items():
+        answer = page.goto(f"{site.url}/pluginsv2/cwl/{path}")
+        assert answer is not None
+        assert answer.ok == allowed, (path, answer.status)
+        assert answer.status in (200, 403, 404), path
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.get_by_text("Traceback")).to_have_count(0)
+
+    run = f"/cwl/api/v1/workflows/{DAG_ID}/runs/{running_run}"
+    assert client.get(run).is_success == rights.read
+    files = {"files": ("new.cwl", WORKFLOW)}
+    if not rights.upload:
+        assert client.post("/cwl/api/v1/workflows", files=files).status_code == 403
+    if not rights.run:
+        assert client.post(f"{run}/stop", json={}).status_code in (403, 404)
+        assert client.post(f"/cwl/api/v1/workflows/{DAG_ID}/runs", json={"run_id": "x"}).status_code in (403, 404)
