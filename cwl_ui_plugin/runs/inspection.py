@@ -95,11 +95,13 @@ def run_stamp(dag_id: str, run_id: str) -> RunStamp:
     from sqlalchemy import func, select
 
     task = TaskInstance
+    # Not the column as it is: SQLite would read the tasks of all runs of the Dag, as an index has those by state.
+    state = func.coalesce(task.state, "")
     query = (
-        select(task.state, func.count(), func.max(task.start_date), func.max(task.end_date), func.sum(task.try_number))
+        select(state, func.count(), func.max(task.start_date), func.max(task.end_date), func.sum(task.try_number))
         .where(task.dag_id == dag_id, task.run_id == run_id)
-        .group_by(task.state)
-        .order_by(task.state)
+        .group_by(state)
+        .order_by(state)
     )
     with create_session(scoped=False) as session:
         run = session.execute(_run_stamp_query(dag_id, run_id)).one_or_none()

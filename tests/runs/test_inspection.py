@@ -117,3 +117,24 @@ def test_a_run_that_does_not_exist_is_not_found(workflow: str) -> None:
         inspection.get_run(workflow, f"never-{uuid.uuid4()}")
     with pytest.raises(NotFound):
         inspection.get_run("never", "never")
+
+
+def test_a_look_for_news_reads_the_tasks_of_one_run_only(workflow: str, run_id: str) -> None:
+    from airflow.settings import get_engine
+    from sqlalchemy import event
+
+    sent: list[tuple[str, Any]] = []
+
+    def listen(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        sent.append((statement, parameters))
+
+    engine = get_engine()
+    event.listen(engine, "before_cursor_execute", listen)
+    try:
+        inspection.run_stamp(workflow, run_id)
+    finally:
+        event.remove(engine, "before_cursor_execute", listen)
+    ((statement, parameters),) = [one for one in sent if "FROM task_instance" in one[0]]
+    with engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    assert any("run_id=?" in str(row) for row in plan), plan
