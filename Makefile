@@ -58,7 +58,7 @@ chaos: $(STAMP)  ## kill everything while 50 runs report, on SQLite and PostgreS
 screenshots: $(STAMP)  ## make the pictures of docs/ anew
 	mkdir -p docs/images
 	CWL_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest tests/e2e/test_browser.py tests/e2e/test_trigger_form.py tests/e2e/test_run_results.py tests/views/test_workflow_pages.py -k "simple or run_results or workflow_pages"
-	cd docs/images && ls | grep -vE "^(workflows-(first-visit-light|upload-error-light|graph-dark|versions-light)|simple-(run-outputs-light|run-failed-light|step-dark|workflow-light|run-light|trigger-light|stop-dialog-dark|form-filled-light)).png" | xargs rm -f
+	cd docs/images && ls | grep -vE "^(workflows-(first-visit-light|upload-error-light|graph-dark|versions-light)|simple-(run-failed-light|workflow-light|run-light|trigger-light|stop-dialog-dark|form-filled-light)).png" | xargs rm -f
 
 clean:  ## remove what was built, and the virtual environment
 	rm -rf $(VENV) .build build dist *.egg-info
