@@ -33,6 +33,16 @@ def test_a_skipped_step_does_not_stop_what_follows(add: Add) -> None:
     assert {task.trigger_rule for task in CWLDAG("wf", version=add("wf", "one")).tasks} == {"none_failed"}
 
 
+def test_a_dag_file_may_give_a_schedule(add: Add) -> None:
+    from cwl_ui_plugin.dags.dag import CWLDAG
+
+    version = add("wf", "one")
+    assert CWLDAG("wf", version=version, schedule="@daily").timetable.can_be_scheduled
+    assert not CWLDAG("wf", version=version, schedule=None).timetable.can_be_scheduled
+    with pytest.raises(ValueError, match="not a valid schedule"):
+        CWLDAG("wf", version=version, schedule=3)
+
+
 def test_the_dag_can_be_triggered_at_once_and_tells_what_it_is(add: Add) -> None:
     from cwl_ui_plugin.dags.dag import CWLDAG
 
