@@ -95,8 +95,9 @@ def run_stamp(dag_id: str, run_id: str) -> RunStamp:
     from sqlalchemy import func, select
 
     task = TaskInstance
-    # Not the column as it is: SQLite would read the tasks of all runs of the Dag, as an index has those by state.
-    state = func.coalesce(task.state, "")
+    # Not the column as it is: SQLite would read the tasks of all runs of the Dag, as an index has those by state. And
+    # nothing with a parameter: to PostgreSQL that can be another expression in each of its places.
+    state = func.lower(task.state)
     query = (
         select(state, func.count(), func.max(task.start_date), func.max(task.end_date), func.sum(task.try_number))
         .where(task.dag_id == dag_id, task.run_id == run_id)

@@ -102,14 +102,14 @@ def test_a_role_sees_what_it_may_and_gets_no_further(
     page.goto(f"{site.url}/pluginsv2/cwl/settings")
     expect(page.get_by_role("button", name="Save").first).to_be_visible(visible=rights.configure)
 
-    refused: dict[str, bool] = {
+    pages = {
         f"workflows/{DAG_ID}": rights.read,
         f"workflows/{DAG_ID}/source": rights.read,
         f"workflows/{DAG_ID}/run": rights.run,
         f"run?dag_id={DAG_ID}&run_id={running_run}": rights.read,
         f"runs/{DAG_ID}/{running_run}/reports": rights.read,
     }
-    for path, allowed in refused.items():
+    for path, allowed in pages.items():
         answer = page.goto(f"{site.url}/pluginsv2/cwl/{path}")
         assert answer is not None
         assert answer.ok == allowed, (path, answer.status)
