@@ -89,15 +89,39 @@
     form.dataset.sent = "";
   }
 
+  // What can be seen can be pressed: what needs a script that is still on its way is done when that is there.
+  const SCRIPTED = "button[type=button]:not([data-confirm], [data-close]), a[data-more], a[data-instead], a[data-preview]";
+  let held = new Map(); // what was pressed, and how to press it again; null: all scripts are there
+
+  function hold(event, again) {
+    if (!held) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    held.set(event.target, again);
+  }
+
+  function holdClick(event) {
+    const pressed = event.target instanceof Element && event.target.closest(SCRIPTED);
+    if (pressed) hold(event, () => pressed.click());
+  }
+
+  function release() {
+    const pressed = held;
+    held = null;
+    for (const [target, again] of pressed) if (target.isConnected) again();
+  }
+
   apply();
   if (host) new MutationObserver(apply).observe(host.document.documentElement, { attributes: true, attributeFilter: ["class"] });
   addEventListener("storage", (event) => { if (event.key === "theme") apply(); });
   prefersDark.addEventListener("change", apply);
-  // At once, and not when all scripts of the page are there: what can be seen can be pressed.
+  document.addEventListener("click", holdClick, true);
+  document.addEventListener("submit", (event) => hold(event, () => event.target.requestSubmit(event.submitter)), true);
   document.addEventListener("click", onClick);
   document.addEventListener("submit", onSubmit);
   addEventListener("DOMContentLoaded", () => {
     localTimes(document);
+    release();
     const next = document.querySelector("a[data-go]");
     if (next && host) leaveFrame(next.href);
     else if (next) location.replace(next.href);

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route
 from test_browser import browser as chromium  # noqa: F401 - a fixture
 from werkzeug.serving import make_server
 
@@ -47,6 +47,20 @@ def barriers(page: Page) -> list[str]:
 def fits(page: Page) -> bool:
     """Whether nothing is wider than the window."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def while_held(page: Page, script: str, act: Callable[[], None]) -> None:
+    """Load the page anew, and ``act`` on it before that script has come; then let it come."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    page.route(f"**/static/{script}*", keep)
+    page.goto(page.url, wait_until="commit")
+    act()
+    assert len(held) == 1, f"{script} was not asked for"
+    held[0].continue_()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from served import address, chromium, open_page  # noqa: F401 - fixtures
+from served import address, chromium, open_page, while_held  # noqa: F401 - fixtures
 from test_accessibility import barriers
 
 from cwl_ui_plugin.cwl import processes
@@ -66,6 +66,19 @@ def picture(page: Page, name: str) -> None:
 
 def ended(panel: Locator, run_id: str) -> Locator:
     return panel.locator(".alert.success", has_text=run_id)
+
+
+def test_stop_can_be_pressed_while_scripts_still_load(open_page: OpenPage, workflow: str, run_id: str) -> None:  # noqa: F811
+    page = open_page(run_page(workflow, run_id))
+
+    def press() -> None:
+        page.get_by_role("button", name="Stop run").first.click()
+        expect(page.get_by_role("dialog")).to_be_hidden()
+
+    while_held(page, "stop.js", press)
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
 
 
 def test_a_run_is_stopped_by_keyboard_alone(

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
-from served import address, barriers, chromium, fits, open_page, picture  # noqa: F401 - fixtures
+from playwright.sync_api import Page, expect
+from served import address, barriers, chromium, fits, open_page, picture, while_held  # noqa: F401 - fixtures
 
 from cwl_ui_plugin.library.store import StoredVersion
 from cwl_ui_plugin.runs import triggering
@@ -214,10 +214,9 @@ def test_what_can_be_seen_can_be_pressed_while_scripts_still_load(
     two_versions: str,
 ) -> None:
     page = open_page(f"/cwl/workflows/{two_versions}")
-    held: list[Route] = []
-    page.route("**/static/workflow.js*", lambda route: held.append(route))
-    page.goto(page.url, wait_until="commit")
-    page.get_by_role("button", name="Delete", exact=True).click()
-    expect(page.get_by_role("dialog")).to_be_visible()
-    assert len(held) == 1
-    held[0].continue_()
+
+    def press() -> None:
+        page.get_by_role("button", name="Delete", exact=True).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+
+    while_held(page, "workflow.js", press)
