@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from cwl_ui_plugin.cli.airflow_settings import recommended, with_bundle
 
 USER = "admin"
+ROLES = ("viewer", "user", "op", "admin")
+"""Airflow's roles, as SimpleAuthManager names them; FabAuthManager's are the same with a capital."""
 AUTH_MANAGERS = {
     "simple": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
     "fab": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
@@ -18,13 +22,22 @@ AUTH_MANAGERS = {
 
 
 class Home:
-    """A folder that belongs to one standalone server."""
+    """A folder that belongs to one standalone server.
 
-    def __init__(self, folder: Path, auth: str) -> None:
+    ``roles`` are those of users beside the administrator, by name; ``passwords`` those of all users, once prepared.
+    """
+
+    def __init__(self, folder: Path, auth: str, roles: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.auth = auth
         self.user = USER
-        self.password = ""
+        self.roles = {**(roles or {}), USER: "admin"}
+        self.passwords: dict[str, str] = {}
+
+    @property
+    def password(self) -> str:
+        """The administrator's password, once prepared."""
+        return self.passwords[USER]
 
     @property
     def logs(self) -> Path:
@@ -36,13 +49,16 @@ class Home:
         for folder in (self.logs, self.folder / "dags", self.folder / "plugins"):
             folder.mkdir(parents=True, exist_ok=True)
         kept = self._secrets()
-        self.password = kept["password"]
-        _write_secret(self._passwords_file, json.dumps({USER: self.password}))
+        self.passwords = {USER: kept["password"]}
+        for name in self.roles.keys() - {USER}:
+            self.passwords[name] = _password_of(name, kept["password"])
+        _write_secret(self._passwords_file, json.dumps(self.passwords))
+        users = [[name, role, self.passwords[name]] for name, role in self.roles.items()]
         url = f"http://{host}:{port}"
         settings = {
             "AIRFLOW_HOME": str(self.folder),
             "AIRFLOW__CORE__AUTH_MANAGER": AUTH_MANAGERS[self.auth],
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in self.roles.items()),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self._passwords_file),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             # The default of 32 worker processes is for a server, not for somebody's own machine.
@@ -55,7 +71,7 @@ class Home:
             "AIRFLOW__API__SECRET_KEY": kept["secret_key"],
             "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt_secret"],
             "AIRFLOW__CWL__INPUT_ROOTS": ":".join(str(root.expanduser().resolve()) for root in input_roots),
-            "CWL_UI_PASSWORD": self.password,
+            "CWL_UI_USERS": json.dumps(users),
         }
         for setting in recommended(with_bundle(None), str(self.folder / "bundles")):
             settings[setting.variable] = setting.value
@@ -80,6 +96,13 @@ class Home:
         }
         _write_secret(path, json.dumps(made))
         return made
+
+
+def _password_of(name: str, secret: str) -> str:
+    """Return a user's password: the same on each start, and as hard to guess as the secret that it is made from."""
+    return base64.urlsafe_b64encode(
+        hashlib.blake2b(name.encode(), key=secret.encode(), digest_size=12).digest()
+    ).decode()
 
 
 def _write_secret(path: Path, text: str) -> None:

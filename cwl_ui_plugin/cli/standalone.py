@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 from cwl_ui_plugin.cli.components import Components
 from cwl_ui_plugin.cli.errors import CliError, UsageError
-from cwl_ui_plugin.cli.home import Home
+from cwl_ui_plugin.cli.home import ROLES, USER, Home
 
 READY_SECONDS = 180
 POLL_SECONDS = 0.3
@@ -35,10 +36,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for everything (CWL_UI_HOME)",
     )
     parser.add_argument("--auth", choices=("simple", "fab"), default="simple", help="Airflow's auth manager")
+    parser.add_argument(
+        "--add-user",
+        type=_user,
+        action="append",
+        default=[],
+        metavar="NAME:ROLE",
+        help=f"a user beside the administrator; roles: {', '.join(ROLES)}; may be given several times",
+    )
     parser.add_argument("--ready-file", type=Path, help="write url, user, password and pid here once runs can start")
     parser.add_argument(
         "--input-root", type=Path, action="append", default=[], help="a folder that input files may come from"
     )
+
+
+def _user(text: str) -> tuple[str, str]:
+    name, _, role = text.partition(":")
+    if not re.fullmatch(r"[\w.@-]{1,64}", name, re.ASCII) or name == USER or role not in ROLES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME:ROLE with a name of letters, digits and . _ @ - that is not {USER}, "
+            f"and a role of {', '.join(ROLES)}"
+        )
+    return name, role
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     port = arguments.port or _free_port(arguments.host)
     if arguments.port and not _is_free(arguments.host, port):
         raise UsageError(f"Port {port} is taken; choose another with --port, or --port 0 for any.")
-    home = Home(arguments.home.expanduser().resolve(), arguments.auth)
+    home = Home(arguments.home.expanduser().resolve(), arguments.auth, dict(arguments.add_user))
     environment = home.prepare(arguments.host, port, arguments.input_root)
     stopping = _StopSignals()
     components = Components(home.logs, environment)
@@ -127,7 +146,10 @@ def _get(url: str) -> dict[str, Any] | None:
 
 def _announce(ready_file: Path | None, url: str, home: Home) -> None:
     data = {"url": url, "user": home.user, "password": home.password, "pid": os.getpid()}
-    print(f"\nReady: {url}\nLogin: {home.user}  Password: {home.password}\nStop with Ctrl-C.", flush=True)
+    if len(home.passwords) > 1:
+        data["passwords"] = home.passwords
+    logins = "\n".join(f"Login: {name}  Password: {password}" for name, password in home.passwords.items())
+    print(f"\nReady: {url}\n{logins}\nStop with Ctrl-C.", flush=True)
     if ready_file:
         beside = ready_file.with_name(f".{ready_file.name}.{os.getpid()}")
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123

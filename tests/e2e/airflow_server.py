@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +66,8 @@ class Server:
     pid: int
     home: Path
     auth: str
+    passwords: dict[str, str] = field(default_factory=dict)
+    """Of all users by name, where ``--add-user`` was given."""
 
     def token(self) -> str:
         answer = httpx.post(f"{self.url}/auth/token", json={"username": self.user, "password": self.password})
@@ -131,7 +133,7 @@ def standalone(home: Path, auth: str, *arguments: str, **variables: str) -> Iter
         if not ready.exists():
             pytest.fail(f"standalone ended with {process.returncode}:\n{log.read_text()[-4000:]}")
         data = json.loads(ready.read_text())
-        yield Server(home=home, auth=auth, **{key: data[key] for key in ("url", "user", "password", "pid")})
+        yield Server(home=home, auth=auth, **data)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=STOP_SECONDS)

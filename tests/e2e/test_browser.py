@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from airflow_server import Server, standalone
+from keyboard import press, reach, type_into
 from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
 from receiver import receiver
 
@@ -277,3 +278,67 @@ def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
     expect(inside.get_by_role("status").first).to_contain_text("twice was deleted", timeout=30_000)
     inside.get_by_role("button", name="Restore twice").first.click()
     expect(inside.get_by_role("link", name="Versions (2)")).to_be_visible(timeout=30_000)
+
+
+def test_the_whole_way_by_keyboard_alone(page: Page, site: Server, tmp_path: Path) -> None:
+    (tmp_path / "keys.cwl").write_text(WORKFLOW)
+    page.goto(f"{site.url}/plugin/cwl")
+    inside = frame(page)
+    with page.expect_file_chooser() as chooser:
+        press(page, inside.locator("input[type=file]").first)
+    chooser.value.set_files(tmp_path / "keys.cwl")
+    press(page, inside.get_by_role("button", name="Upload", exact=True))
+
+    expect(inside.get_by_role("heading", name="Say it loud")).to_be_visible(timeout=60_000)
+    reach(page, inside.locator("#graph [data-node][tabindex='0']"))
+    page.keyboard.press("ArrowRight")
+    expect(inside.locator("#graph [data-node=write]")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(inside.get_by_role("region", name="Details of the chosen node")).to_contain_text("write")
+    page.keyboard.press("Escape")
+    press(page, inside.get_by_role("link", name="Run", exact=True).first)
+
+    type_into(page, inside.get_by_label(re.compile("^What to say")), "hello")
+    type_into(page, inside.get_by_label(re.compile("^seconds")), "600")
+    press(page, inside.get_by_role("button", name="Run", exact=True))
+    page.wait_for_url(re.compile(r"/dags/keys/runs/.+"), timeout=60_000)
+    press(page, page.get_by_role("link", name="CWL run"))
+    expect(inside.locator("[data-state=running]").first).to_be_visible(timeout=60_000)
+
+    press(page, inside.get_by_role("button", name="Stop run").first)
+    expect(inside.get_by_role("button", name="Cancel")).to_be_focused()
+    press(page, inside.get_by_role("dialog").get_by_role("button", name="Stop run"))
+    expect(inside.locator("[data-state=failed]").first).to_be_visible(timeout=60_000)
+
+    press(page, inside.get_by_role("link", name="Edit and run again"))
+    expect(inside.get_by_role("heading", name="Run Say it loud")).to_be_visible()
+    type_into(page, inside.get_by_label(re.compile("^seconds")), "0")
+    press(page, inside.get_by_role("button", name="Run", exact=True))
+    page.wait_for_url(re.compile(r"/dags/keys/runs/.+"), timeout=60_000)
+    press(page, page.get_by_role("link", name="CWL run"))
+    expect(inside.get_by_text("shouted.html").first).to_be_visible(timeout=90_000)
+    press(page, inside.get_by_role("link", name=re.compile("^Preview")).first)
+    expect(inside.get_by_role("dialog")).to_contain_text("shouted.html")
+    page.keyboard.press("Escape")
+    expect(inside.get_by_role("dialog")).to_be_hidden()
+    with page.expect_download() as download:
+        press(page, inside.get_by_role("link", name="Download shouted.html"))
+    assert Path(download.value.path()).read_text() == "<B>HELLO</B>\n"
+
+    page.goto(f"{site.url}/plugin/cwl")
+    press(page, inside.get_by_role("link", name="Runs", exact=True))
+    type_into(page, inside.get_by_label("Run or workflow"), "keys")
+    press(page, inside.get_by_role("button", name="Show", exact=True))
+    compared = inside.get_by_role("checkbox", name=re.compile("^Compare .+ of keys$"))
+    expect(compared).to_have_count(2)
+    press(page, compared.nth(0), "Space")
+    press(page, compared.nth(1), "Space")
+    reach(page, inside.get_by_role("button", name="Compare"), "Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(inside.get_by_role("heading", level=1)).to_contain_text("Compar")
+
+    press(page, inside.get_by_role("link", name="Workflows", exact=True))
+    press(page, inside.get_by_role("button", name="Delete keys"))
+    press(page, inside.get_by_role("dialog").get_by_role("button", name="Delete"))
+    press(page, inside.get_by_role("button", name="Restore keys").first)
+    expect(inside.get_by_role("heading", name="Say it loud")).to_be_visible(timeout=30_000)

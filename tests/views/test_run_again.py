@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from keyboard import press as press_key
 from playwright.sync_api import Page
 from served import address, chromium, open_page  # noqa: F401 - fixtures
 
@@ -100,7 +101,7 @@ def test_the_list_starts_a_run_again(
 ) -> None:
     page = open_page(f"/cwl/runs?dag_id={workflow}", role="user")
     page.route("**/plugin/cwl_run", lambda route: route.fulfill(body="Airflow's page of the run"))
-    page.get_by_role("button", name=f"Run again {run_id}").click()
+    press_key(page, page.get_by_role("button", name=f"Run again {run_id}"))
     page.wait_for_url(re.compile(rf"/dags/{workflow}/runs/.+/plugin/cwl_run"))
     (new,) = set(run_ids(workflow)) - {run_id}
     assert new in page.url

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from keyboard import press
 from playwright.sync_api import Locator, LocatorAssertions, Page, expect
 from receiver import Receiver, answering, receiver
 from served import address, barriers, chromium, fits, open_page, picture  # noqa: F401 - fixtures
@@ -125,15 +126,15 @@ def test_a_new_key_is_downloaded_once_and_its_public_key_copied(open_page: OpenP
     page = open_page(PAGE, permissions=["clipboard-read", "clipboard-write"])
     made = part(page, "New key pair")
     made.get_by_label("Algorithm").select_option("ES384")
-    made.get_by_label("Sign reports with it from now on").check()
-    made.get_by_role("button", name="Generate").click()
+    press(page, made.get_by_label("Sign reports with it from now on"), "Space")
+    press(page, made.get_by_role("button", name="Generate"))
     expect(made.get_by_text("The new key signs reports from now on.")).to_be_in_viewport()
     with page.expect_download() as download:
-        made.get_by_role("link", name="Download private key").click()
+        press(page, made.get_by_role("link", name="Download private key"))
     private = Path(download.value.path()).read_text()
     assert download.value.suggested_filename == "key.pem"
     public = public_of(private)
-    made.get_by_role("button", name="Copy public key").click()
+    press(page, made.get_by_role("button", name="Copy public key"))
     expect(made.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()").strip() == public.strip()
     picture(page, "settings-new-key")
@@ -162,7 +163,7 @@ def test_keys_are_set_and_removed(open_page: OpenPage, pair: KeyPair) -> None:  
         assert "PRIVATE KEY" not in page.content()
     assert settings.trigger_key().algorithm == "RS256,ES256"
     for title in (SIGNING_KEY, REPORT_KEY, TRIGGER_KEYS):
-        part(page, title).get_by_role("button", name=re.compile("^Remove")).click()
+        press(page, part(page, title).get_by_role("button", name=re.compile("^Remove")))
         expect(part(page, title).get_by_text("Not set")).to_be_visible()
     assert not settings.report_key().is_set
 

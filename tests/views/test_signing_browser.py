@@ -13,6 +13,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+from keyboard import press
 from playwright.sync_api import Browser, Page, expect
 from served import serving
 from test_browser import browser as chromium  # noqa: F401 - a fixture
@@ -88,7 +89,7 @@ def choose(page: Page, pem: str) -> Any:
 def press_run(page: Page) -> int:
     """Send the form; return the status of the answer. The page that follows goes on to Airflow's, which is not here."""
     with page.expect_response(lambda answer: answer.request.method == "POST" and answer.url.endswith("/run")) as answer:
-        page.get_by_role("button", name="Run", exact=True).click()
+        press(page, page.get_by_role("button", name="Run", exact=True))
     return int(answer.value.status)
 
 

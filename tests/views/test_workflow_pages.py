@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from keyboard import press
 from playwright.sync_api import Page, expect
 from served import address, barriers, chromium, fits, open_page, picture, while_held  # noqa: F401 - fixtures
 
@@ -60,7 +61,7 @@ def test_the_first_visit_offers_examples_that_run_with_one_click_more(
     assert barriers(page) == []
     assert fits(page)
     picture(page, "first-visit")
-    page.get_by_role("button", name="Add this example GC content").click()
+    press(page, page.get_by_role("button", name="Add this example GC content"))
     page.locator('#graph [data-node="count"]').click(timeout=60_000)
     picture(page, "graph")
     page.get_by_role("link", name="Try it with the data of the example").click(timeout=60_000)
@@ -151,8 +152,8 @@ def test_two_versions_are_compared_and_the_old_one_made_current(
     two_versions: str,
 ) -> None:
     page = open_page(f"/cwl/workflows/{two_versions}", viewport=NARROW)
-    page.get_by_role("link", name="Versions (2)").press("Enter")
-    page.get_by_role("button", name="Compare").press("Enter")
+    press(page, page.get_by_role("link", name="Versions (2)"))
+    press(page, page.get_by_role("button", name="Compare"))
     expect(page.locator(".diff .removed code")).to_have_text("first: 1")
     expect(page.locator(".diff .added code")).to_have_text(
         ["first: 2", "# " + HOSTILE.replace("\u202e\u2066", "⟨U+202E⟩⟨U+2066⟩")]
@@ -160,8 +161,8 @@ def test_two_versions_are_compared_and_the_old_one_made_current(
     picture(page, "versions")
     assert barriers(page) == []
     assert fits(page)
-    page.get_by_role("button", name="Make current").press("Enter")
-    page.get_by_role("link", name="Source").click()
+    press(page, page.get_by_role("button", name="Make current"))
+    press(page, page.get_by_role("link", name="Source"))
     expect(page.locator("pre.source")).to_contain_text("first: 1")
     viewer = open_page(f"/cwl/workflows/{two_versions}/versions", role="viewer")
     expect(viewer.get_by_role("button", name="Compare")).to_be_visible()
@@ -196,16 +197,16 @@ def test_a_workflow_is_deleted_and_restored_by_keyboard(
     two_versions: str,
 ) -> None:
     page = open_page("/cwl/workflows?search=two-")
-    page.get_by_role("button", name=f"Delete {two_versions}").press("Enter")
+    press(page, page.get_by_role("button", name=f"Delete {two_versions}"))
     dialog = page.get_by_role("dialog", name=f"Delete {two_versions}?")
     expect(dialog).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
-    page.get_by_role("button", name=f"Delete {two_versions}").press("Enter")
-    dialog.get_by_role("button", name="Delete").press("Enter")
+    press(page, page.get_by_role("button", name=f"Delete {two_versions}"))
+    press(page, dialog.get_by_role("button", name="Delete"))
     expect(page.get_by_role("status").first).to_contain_text(f"{two_versions} was deleted")
     assert barriers(page) == []
-    page.get_by_role("button", name=f"Restore {two_versions}").first.press("Enter")
+    press(page, page.get_by_role("button", name=f"Restore {two_versions}").first)
     expect(page.get_by_role("link", name="Versions (2)")).to_be_visible()
 
 
