@@ -21,6 +21,7 @@ from cwl_ui_plugin.runs.models import RunSignature, RunSummary, iso
 from cwl_ui_plugin.runs.pinning import pin
 from cwl_ui_plugin.runs.workflows import is_cwl_dag, open_store, stored_version
 from cwl_ui_plugin.signing.errors import SigningError
+from cwl_ui_plugin.signing.tokens import EARLY
 
 if TYPE_CHECKING:
     from airflow.utils.types import DagRunTriggeredByType
@@ -186,12 +187,12 @@ def _create(
 def _just_past(session: Session) -> datetime | None:
     """Return when a run may start so that Airflow starts it at once; None where that is the time of the trigger.
 
-    Airflow compares it with SQLite's clock, which has whole seconds: a run of now would wait for the next one. A signed
-    run does, as its signature need not have been valid a second ago.
+    Airflow compares it with SQLite's clock, which has whole seconds: a run of now would wait for the next one. What
+    checks its signature in the first task knows that this is early (``signing.tokens.EARLY``).
     """
     if session.get_bind().dialect.name != "sqlite":
         return None
-    return datetime.now(timezone.utc) - timedelta(seconds=1)
+    return datetime.now(timezone.utc) - timedelta(seconds=EARLY)
 
 
 def _insert(
@@ -216,7 +217,7 @@ def _insert(
             triggering_user_name=user,
             run_id=run_id,
             conf=conf,
-            run_after=None if signature else _just_past(session),
+            run_after=_just_past(session),
             session=session,
         )
         assert run is not None  # noqa: S101 - it raises rather than return None

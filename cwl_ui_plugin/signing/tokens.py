@@ -24,6 +24,8 @@ LONGEST_TOKEN = 16 * 1024 * 1024
 LONGEST_HEADER = 8 * 1024
 CLOCK_SKEW = 5
 """Seconds that the clock of whoever signs may be ahead of ours; an expiry gets none."""
+EARLY = 1
+"""Seconds that a moment which was kept may be before the true one."""
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _NO_TOKEN = "The signature is no token."  # noqa: S105 - a message
 
@@ -55,7 +57,7 @@ def check(
 ) -> Verified:
     """Return what a token says that one of the keys has signed with one of the algorithms.
 
-    ``at`` is the moment (seconds since 1970) at which it must be valid, if that is not now.
+    ``at`` is the moment (seconds since 1970) at which it must be valid, if that is not now; it may be a little early.
 
     Raises:
         BadSignature: it does not verify, or is expired or not valid yet.
@@ -68,7 +70,10 @@ def check(
         payload = _signed_payload(token, verifier)
         if payload is not None:
             claims = _object(payload)
-            _check_times(claims, time.time() if at is None else at)
+            if at is None:
+                _check_times(claims, time.time(), CLOCK_SKEW)
+            else:
+                _check_times(claims, at, CLOCK_SKEW + EARLY)
             return Verified(claims, verifier.algorithm, verifier.fingerprint, verifier.is_weak)
     raise BadSignature("The signature does not hold.")
 
@@ -115,11 +120,11 @@ def _object(text: bytes) -> dict[str, Any]:
     return found
 
 
-def _check_times(claims: Mapping[str, Any], now: float) -> None:
+def _check_times(claims: Mapping[str, Any], now: float, skew: float) -> None:
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     if not all(isinstance(moment, (int, float)) and not isinstance(moment, bool) for moment in times.values()):
         raise BadSignature("The signature's exp, nbf and iat must be numbers.")
     if times.get("exp", now + 1) <= now:
         raise BadSignature("The signature has expired.")
-    if max(times.get("nbf", now), times.get("iat", now)) > now + CLOCK_SKEW:
+    if max(times.get("nbf", now), times.get("iat", now)) > now + skew:
         raise BadSignature("The signature is not valid yet.")

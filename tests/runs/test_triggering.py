@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cwl_ui_plugin.dags.conf import read_conf
 from cwl_ui_plugin.runs import triggering
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified
 from cwl_ui_plugin.runs.models import RunSummary
+from cwl_ui_plugin.signing.keys import generate_key_pair
+from cwl_ui_plugin.signing.tokens import CLOCK_SKEW, sign
 
 
 def trigger(dag_id: str, job: Any = None, **options: Any) -> RunSummary:
@@ -45,15 +50,36 @@ def test_a_run_id_is_made_where_none_is_given(workflow: str) -> None:
     assert trigger(workflow).run_id != trigger(workflow).run_id
 
 
-def test_the_scheduler_need_not_wait_for_the_next_second(workflow: str) -> None:
+def when_due(run_id: str) -> datetime | None:
+    """Return when a run is due, if the scheduler takes it for due already."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import func, select
 
-    run = trigger(workflow)
     with create_session() as session:
-        due = select(DagRun.run_id).where(DagRun.run_after <= func.now())  # as the scheduler asks
-        assert run.run_id in session.scalars(due).all()
+        due = select(DagRun.run_after).where(DagRun.run_id == run_id, DagRun.run_after <= func.now())
+        return session.scalar(due)
+
+
+def test_the_scheduler_need_not_wait_for_the_next_second(workflow: str) -> None:
+    assert when_due(trigger(workflow).run_id)
+
+
+def test_a_signed_run_is_due_at_once_and_holds_though_its_signer_is_ahead(
+    workflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = generate_key_pair("EdDSA")
+    monkeypatch.setenv("AIRFLOW_VAR_JWT_BACKEND_PUBLIC_KEY", pair.public)
+    monkeypatch.setenv("AIRFLOW_VAR_JWT_BACKEND_CRYPT_ALGORITHM", "EdDSA")
+    monkeypatch.setenv("AIRFLOW__CWL__REQUIRE_SIGNED_CONF", "True")
+    run_id = f"r-{uuid.uuid4()}"
+    conf = {"job": {"text": "x"}}
+    claims = {"run_id": run_id, "conf": conf, "iat": time.time() + CLOCK_SKEW}
+    signed = conf | {"check_payload": sign(claims, pair.private, "EdDSA")}
+    trigger(workflow, conf=signed, run_id=run_id)
+    due = when_due(run_id)
+    assert due
+    assert read_conf(signed, run_id=run_id, created=due).job == {"text": "x"}
 
 
 @pytest.mark.parametrize(

@@ -333,7 +333,9 @@ def test_times_must_be_numbers(pair: keys.KeyPair, name: str, value: Any) -> Non
 def test_a_token_counts_at_the_moment_that_is_asked_about(pair: keys.KeyPair) -> None:
     token = tokens.sign({"exp": 1000, "iat": 900.5}, pair.private, "RS256")
     assert tokens.check(token, pair.public, ["RS256"], at=999).claims["exp"] == 1000
-    for moment in (1000, 1001, 890):
+    early = 900.5 - tokens.CLOCK_SKEW - tokens.EARLY
+    assert tokens.check(token, pair.public, ["RS256"], at=early).claims["exp"] == 1000
+    for moment in (1000, 1001, early - 0.1):
         with pytest.raises(BadSignature):
             tokens.check(token, pair.public, ["RS256"], at=moment)
 
