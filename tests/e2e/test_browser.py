@@ -310,11 +310,12 @@ def test_the_whole_way_by_keyboard_alone(page: Page, site: Server, tmp_path: Pat
     press(page, inside.get_by_role("dialog").get_by_role("button", name="Stop run"))
     expect(inside.locator("[data-state=failed]").first).to_be_visible(timeout=60_000)
 
+    stopped = page.url
     press(page, inside.get_by_role("link", name="Edit and run again"))
     expect(inside.get_by_role("heading", name="Run Say it loud")).to_be_visible()
     type_into(page, inside.get_by_label(re.compile("^seconds")), "0")
     press(page, inside.get_by_role("button", name="Run", exact=True))
-    page.wait_for_url(re.compile(r"/dags/keys/runs/.+"), timeout=60_000)
+    page.wait_for_url(lambda url: "/dags/keys/runs/" in url and url != stopped, timeout=60_000)
     press(page, page.get_by_role("link", name="CWL run"))
     expect(inside.get_by_text("shouted.html").first).to_be_visible(timeout=90_000)
     press(page, inside.get_by_role("link", name=re.compile("^Preview")).first)
