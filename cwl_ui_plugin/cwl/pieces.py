@@ -61,9 +61,13 @@ class OneStep(Workflow):
 
 
 class Elements(OneStep):
-    """Some elements of a scattered step, run side by side; ``chosen`` are their inputs by index."""
+    """Some elements of a scattered step, run side by side; ``chosen`` are their inputs by index.
+
+    Their jobs say whose they are: ``job.element`` is what the element is called in ``titles``.
+    """
 
     chosen: dict[int, dict[str, Any]]
+    titles: dict[int, str]
     results: dict[int, tuple[dict[str, Any], str]]
     """Outputs and status of each element that has ended."""
 
@@ -75,8 +79,16 @@ class Elements(OneStep):
         pending = []
         for index, element in self.chosen.items():
             state = {name: WorkflowStateItem({"type": "Any"}, element.get(name), "success") for name in inputs}
-            pending.append(self._attempt({**self.state, **state}, partial(ended, index), runtimeContext))
+            jobs = self._attempt({**self.state, **state}, partial(ended, index), runtimeContext)
+            pending.append(self._titled(jobs, self.titles.get(index)))
         yield from _in_turns(pending)
+
+    @staticmethod
+    def _titled(jobs: Any, title: str | None) -> Any:
+        for job in jobs:
+            if job is not None:
+                job.element = title
+            yield job
 
     def _without_scatter(self) -> list[str]:
         """Make the step take each input as it is: its element's value, even where that is null."""

@@ -17,6 +17,7 @@ from cwltool.process import Process
 from cwl_ui_plugin.cwl import complaints
 from cwl_ui_plugin.cwl.container_jobs import prepare_job
 from cwl_ui_plugin.cwl.disk import check_disk, full_disk
+from cwl_ui_plugin.cwl.element_logs import ElementLog
 from cwl_ui_plugin.cwl.time_limits import TimeLimit
 
 COMMAND = "command.json"
@@ -44,8 +45,10 @@ class Recorder(logging.Handler):
         self.exit_code: int | None = None
         self.complaints: list[str] = []
         self._failed = False
+        self._element: str | None = None
         self._limit: TimeLimit | None = None
         self._stderr_file: Path | None = None
+        self._stderr_end = ""
 
     @contextmanager
     def listening(self, process: Process) -> Iterator[None]:
@@ -70,7 +73,8 @@ class Recorder(logging.Handler):
         if self._limit:
             return f"the command did not end within its time limit of {self._limit.seconds:g} seconds: {command}"
         if self._failed and self.exit_code:
-            return f"the command {complaints.ending(self.exit_code)}: {command}"
+            of_element = f" of {self._element}" if self._element else ""
+            return f"the command{of_element} {complaints.ending(self.exit_code)}: {command}"
         return cause or "\n".join(self.complaints[-MOST_COMPLAINTS:]) or "it ended without outputs"
 
     def full_disk(self) -> str:
@@ -79,11 +83,8 @@ class Recorder(logging.Handler):
 
     def stderr_end(self) -> str:
         """Return the end of what the failed command wrote to its standard error."""
-        for path in (self._stderr_file, self.folder / "stderr.log"):
-            text = _end_of(path) if path else ""
-            if text:
-                return text
-        return ""
+        written = _end_of(self._stderr_file) if self._stderr_file else ""
+        return written or self._stderr_end or _end_of(self.folder / "stderr.log")
 
     def _watched(self, job: Any) -> Any:
         if isinstance(job, JobBase):
@@ -91,18 +92,27 @@ class Recorder(logging.Handler):
         return job
 
     def _watch(self, job: Any) -> None:
-        """Give each job files of its own for what it prints: cwltool closes them after the job."""
+        """Give each job files for what it prints: cwltool closes them after the job."""
         run, collect = job.run, job.collect_outputs
         limit = TimeLimit(job) if job.timelimit else None
+        element = getattr(job, "element", None)
+        log = ElementLog(self.folder, element) if element else None
 
         def watched_run(context: Any, *args: Any) -> None:
             check_disk(job, self.folder)
             prepare_job(job, context, self.folder)
             _note_command(self.folder, job)
             context = context.copy()
-            context.default_stdout = (self.folder / "stdout.log").open("ab")
-            context.default_stderr = (self.folder / "stderr.log").open("ab")
-            run(context, *args)
+            if log is None:
+                context.default_stdout = (self.folder / "stdout.log").open("ab")
+                context.default_stderr = (self.folder / "stderr.log").open("ab")
+                run(context, *args)
+                return
+            context.default_stdout, context.default_stderr = log.open("stdout"), log.open("stderr")
+            try:
+                run(context, *args)
+            finally:
+                log.join()
 
         def watched_collect(outdir: str, exit_code: int) -> Any:
             if not self._failed:
@@ -110,6 +120,8 @@ class Recorder(logging.Handler):
                 self.command = [str(word) for word in job.command_line]
                 self.exit_code = exit_code
                 self._stderr_file = Path(job.outdir) / job.stderr if job.stderr else None
+                self._element = element
+                self._stderr_end = _end_of(log.path("stderr")) if log else ""
             if limit and limit.is_exceeded():
                 self._limit = limit
                 raise WorkflowException(self.explain())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cwltool.executors import MultithreadedJobExecutor, SingleJobExecutor
+from cwltool.utils import aslist
 
 from cwl_ui_plugin.cwl.execution import (
     KeptOutputs,
@@ -54,9 +55,7 @@ def element_labels(compiled: Path, source: Path, step: Step, values: Values) -> 
     with ending_badly(step, source):
         workflow = load_workflow(read_piece(compiled, step.piece, source), with_decimal_floats(values))
         calls, _gathered = expand(workflow)
-        keys = workflow.steps[0].tool["scatter"]
-    keys = [keys] if isinstance(keys, str) else keys
-    return [_label([element.get(key) for key in keys]) for element, _callback in calls]
+    return [_label(workflow, element) for element, _callback in calls]
 
 
 def run_elements(
@@ -74,6 +73,7 @@ def run_elements(
     with ending_badly(step, source):
         workflow = load_workflow(piece, values, Elements)
         calls, _gathered = expand(workflow)
+        titles = {index: f"element {index}, {_label(workflow, calls[index][0])}" for index in chosen}
     kept = KeptOutputs(compiled, piece, settings)
     results: ElementResults = {}
     workflow.chosen = {}
@@ -86,6 +86,7 @@ def run_elements(
             results[str(index)] = [found, "success"]
     if not workflow.chosen:
         return ElementsResult(results, reused_result({}))
+    workflow.titles = titles if len(workflow.chosen) > 1 else {}
     work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
     executor = SingleJobExecutor() if len(workflow.chosen) == 1 else MultithreadedJobExecutor()
     summary = run_process(work, workflow, {}, executor)
@@ -114,8 +115,10 @@ def gather(compiled: Path, source: Path, step: Step, values: Values, results: El
     return {name: [value, status] for name, value in outputs.items()}, status
 
 
-def _label(parts: list[Any]) -> str:
-    return ", ".join(_part_label(part) for part in parts)[:LONGEST_LABEL]
+def _label(workflow: Any, element: dict[str, Any]) -> str:
+    """Return what a scattered step's element is called: its values of what the step is scattered over."""
+    parts = [_part_label(element.get(key)) for key in aslist(workflow.steps[0].tool["scatter"])]
+    return " ".join(", ".join(parts).split())[:LONGEST_LABEL]
 
 
 def _part_label(value: Any) -> str:

@@ -74,3 +74,58 @@ def test_labels_name_the_elements(tmp_path: Path) -> None:
     files = [{"class": "File", "location": f"file:///{name}", "basename": name} for name in ("one.fq", "two.fq")]
     values = {key: [files if name == "a" else [1, 2], "success"] for key, name in names.items()}
     assert scattering.element_labels(folder, tmp_path / "source", step, values) == ["one.fq, 1", "two.fq, 2"]
+
+
+def shell(text: str) -> str:
+    """A tool of one string input; ``text`` is what its shell runs."""
+    return json.dumps(
+        {
+            "class": "CommandLineTool",
+            "requirements": {"ShellCommandRequirement": {}, "ResourceRequirement": {"coresMin": 0.1}},
+            "arguments": [{"shellQuote": False, "valueFrom": text}],
+            "inputs": {"a": "string"},
+            "outputs": {"out": {"type": "string?", "outputBinding": {"outputEval": "$(null)"}}},
+        }
+    )
+
+
+def run_batch(folder: Path, tool: str, elements: list[str]) -> Path:
+    """Run all elements as one batch; return the folder with its logs."""
+    document = compiled(folder, "dotproduct", tool, {"a": "string"})
+    step = read_plan(document).steps[0]
+    values = {key: [elements, "success"] for key in step.sources}
+    place = folder / "batch"
+    scattering.run_elements(document, folder / "source", step, values, range(len(elements)), place, SETTINGS)
+    return place
+
+
+def test_what_the_commands_of_a_batch_print_is_kept_apart(tmp_path: Path) -> None:
+    # Each prints, waits until the other has printed, too, and prints again: side by side, their lines would mix.
+    wait = "touch ../$(inputs.a).seen; until [ -e ../one.seen -a -e ../two.seen ]; do :; done"
+    text = f"printf 'from $(inputs.a)\\n'; printf x-$(inputs.a) >&2; {wait}; printf 'still $(inputs.a)'"
+    place = run_batch(tmp_path, shell(text), ["one", "two"])
+    parts = sorted((place / "stdout.log").read_text().split("==> ")[1:])
+    assert parts == [
+        "element 0, one <==\nfrom one\nstill one\n",
+        "element 1, two <==\nfrom two\nstill two\n",
+    ]
+    assert sorted((place / "stderr.log").read_text().splitlines()) == [
+        "==> element 0, one <==",
+        "==> element 1, two <==",
+        "x-one",
+        "x-two",
+    ]
+    assert not list(place.glob("*.part"))
+
+
+def test_an_error_names_the_element_of_a_batch_and_tells_what_that_one_printed(tmp_path: Path) -> None:
+    text = "if [ $(inputs.a) = bad ]; then echo broken >&2; exit 3; fi; echo fine >&2"
+    with pytest.raises(StepError, match="the command of element 1, bad ended with exit code 3") as raised:
+        run_batch(tmp_path, shell(text), ["good", "bad"])
+    assert raised.value.stderr == "broken"
+    assert "==> element 1, bad <==\nbroken\n" in (tmp_path / "batch/stderr.log").read_text()
+
+
+def test_a_single_element_writes_to_the_log_while_it_runs(tmp_path: Path) -> None:
+    place = run_batch(tmp_path, shell("echo x"), ["one"])
+    assert (place / "stdout.log").read_text() == "x\n"
