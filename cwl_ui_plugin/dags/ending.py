@@ -48,7 +48,7 @@ class RunEnding:
         self._ender = processes.Ender(grace)
         self._containers_at = time.monotonic() + grace
         self._idle_since: dict[int, float] = {}
-        self._is_frozen = False
+        self._frozen: dict[int, float] = {}
 
     def look(self, tasks: Iterable[TaskProcess] = ()) -> list[str]:
         """End what can be ended by now, and name what is left; ``tasks`` ran here when the stop began."""
@@ -63,8 +63,9 @@ class RunEnding:
         holders = {lease.pid: lease.task_id for lease in leases if lease.is_here and lease.has_holder}
         running |= holders
         if len(holders) > MANY_FOR_A_CORE * (os.cpu_count() or 1):
-            self._is_frozen = True
+            self._frozen |= dict.fromkeys(holders, time.time())
             _send(holders, signal.SIGSTOP)
+        self._kill_frozen_without_lease(holders)
         commands = processes.find(run_folder.run_mark(self.dag_id, self.run_id), below=holders)
         self._ender.signal(commands)
         if not commands:
@@ -81,9 +82,15 @@ class RunEnding:
     def _is_ours(self, lease: Lease) -> bool:
         return lease.is_here or is_void(lease, for_worker=self._for_worker)
 
+    def _kill_frozen_without_lease(self, holders: dict[int, str]) -> None:
+        """Kill what gave its lease back in the moment in which it was frozen; it has no commands any more."""
+        for pid in self._frozen.keys() - holders.keys():
+            if is_alive(pid, self._frozen.pop(pid)):
+                _send([pid], signal.SIGKILL)
+
     def _kill_idle(self, pids: Iterable[int]) -> None:
         """Kill task processes that do not end by themselves; what they still do is of no use to anyone."""
-        now, most = time.monotonic(), 0.0 if self._is_frozen else IDLE_SECONDS
+        now, most = time.monotonic(), 0.0 if self._frozen else IDLE_SECONDS
         _send([pid for pid in pids if now - self._idle_since.setdefault(pid, now) >= most], signal.SIGKILL)
 
     def _end_containers(self, lease: Lease) -> list[str]:
