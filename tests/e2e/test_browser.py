@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwr
 from receiver import receiver
 
 pytestmark = pytest.mark.e2e
+expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
 
 SCREENSHOTS = Path(os.environ["CWL_SCREENSHOTS"]) if "CWL_SCREENSHOTS" in os.environ else None
 CHROMIUM = Path("/usr/bin/chromium")
