@@ -255,9 +255,18 @@ def _document(process: Process) -> dict[str, Any]:
     # Kept for each process: documents of several versions may be mixed, and defaults differ between versions.
     document.update({key: process.metadata[key] for key in ("cwlVersion", ORIGINAL_CWLVERSION)})
     for step in document.get("steps", []):
-        embedded = next(known for known in process.steps if known.id == step["id"]).embedded_tool  # type: ignore[attr-defined]
-        step["run"] = _document(embedded)
+        loaded = next(known for known in process.steps if known.id == step["id"])  # type: ignore[attr-defined]
+        step["run"] = _document(loaded.embedded_tool)
+        _keep_link_merges(step, loaded.tool["inputs"])
     return document
+
+
+def _keep_link_merges(step: dict[str, Any], inputs: list[Any]) -> None:
+    """Write down how links are merged where cwltool's check of types has decided it: runs rely on that."""
+    decided = {item["id"]: item["linkMerge"] for item in inputs if "linkMerge" in item}
+    for item in step["in"]:
+        if item["id"] in decided:
+            item["linkMerge"] = decided[item["id"]]
 
 
 def quiet() -> None:

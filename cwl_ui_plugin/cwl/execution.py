@@ -46,7 +46,7 @@ from cwl_ui_plugin.cwl.errors import JobError, StepError
 from cwl_ui_plugin.cwl.links import escaping_link
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.pieces import load_tool_piece, load_workflow
-from cwl_ui_plugin.cwl.plan import END_PIECE, START_PIECE, Step, read_piece, read_plan
+from cwl_ui_plugin.cwl.plan import END_PIECE, START_PIECE, Step, read_piece
 from cwl_ui_plugin.cwl.problems import problems_of
 from cwl_ui_plugin.cwl.processes import MARK_VARIABLE, SERVER_VARIABLE
 from cwl_ui_plugin.cwl.recording import Recorder
@@ -296,8 +296,7 @@ def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[
                 workflow.state, workflow.tool["outputs"], True, workflow.multi, "outputSource", incomplete=True
             )
         else:
-            names = [parameter.id for parameter in read_plan(compiled).outputs]
-            result = {name: values[name][0] for name in names if name in values}
+            result = {name: value for name, (value, _status) in values.items()}
         outputs.mkdir(parents=True, exist_ok=True)
         delivered: Any = relocateOutputs(result or {}, str(outputs), set(), "copy", StdFsAccess(""))
     except (SchemaSaladException, WorkflowException, OSError) as error:

@@ -36,6 +36,7 @@ DEEPEST_JOB = 100
 # What a job may hold besides inputs: the folders of a run, and what CWL runners know (they contain a colon).
 FOLDERS = ("output_folder", "outputs_folder", "tmp_folder")
 _DROPPED = ("cwl:tool", "id")
+_OVERRIDES = ("cwltool:overrides", "http://commonwl.org/cwltool#overrides")
 
 
 def read_job(text: str) -> dict[str, Any]:
@@ -125,6 +126,8 @@ def check_job(plan: Plan, job: Mapping[str, Any], files: FileRules) -> dict[str,
             checked[name] = checker.check(_accepted_type(inputs[name]), value, found)
             found += file_problems(inputs[name], checked[name])
             problems += [replace(problem, input=_input_path(name, problem.input)) for problem in found]
+        elif name in _OVERRIDES:
+            problems.append(Problem("a job can't override requirements; upload a version with these", input=name))
         elif name in FOLDERS or ":" in str(name) or str(name).startswith("$"):
             checked[name] = value
         elif name not in _DROPPED and (meant := _meant(str(name), [key for key in inputs if key not in job])):

@@ -191,7 +191,20 @@ def _context() -> LoadingContext:
 def _construct(document: Any, context: LoadingContext, cls: Any = default_make_tool) -> Any:
     context = context.copy()
     context.metadata = {key: document[key] for key in ("cwlVersion", ORIGINAL_CWLVERSION)}
-    return cls(document, context)
+    process = cls(document, context)
+    for step in getattr(process, "steps", []):
+        _set_types(step)
+    return process
+
+
+def _set_types(step: Any) -> None:
+    """Give the outputs of a step the types that cwltool's check of types gives them, which is not run here."""
+    for output in step.tool["outputs"]:
+        if step.tool.get("loop"):
+            if step.tool.get("outputMethod") == "all_iterations":
+                output["type"] = {"type": "array", "items": output["type"]}
+        elif step.tool.get("when"):
+            output["type"] = ["null", *aslist(output["type"])]
 
 
 def _commented(document: Any) -> CommentedMap:

@@ -92,9 +92,7 @@ def _add_tasks(dag: DAG, plan: Plan, document: Document) -> None:
     common: dict[str, Any] = {"dag": dag, "document": document, "trigger_rule": TRIGGER_RULE, **_retries()}
     dispatcher = CwlDispatchOperator(task_id=names.DISPATCHER, **common)
     tasks = _add_steps(plan.steps, dispatcher, common, ExecutorRules.configured())
-    gatherer = CwlGatherOperator(
-        task_id=names.GATHERER, sources=_sources_of(plan.output_sources, plan.steps, tasks, dispatcher), **common
-    )
+    gatherer = CwlGatherOperator(task_id=names.GATHERER, sources=_sources_of_outputs(plan, tasks, dispatcher), **common)
     gatherer.set_upstream(_last(plan.steps, tasks) or dispatcher)
 
 
@@ -122,6 +120,13 @@ def _add_steps(steps: Iterable[Step], start: Any, common: dict[str, Any], rules:
         added.first.set_upstream(before or start)
         tasks[step.id] = added.last
     return tasks
+
+
+def _sources_of_outputs(plan: Plan, tasks: dict[str, Any], start: Any) -> list[str]:
+    """Return the tasks that have the values of the workflow's outputs; a tool may have more than it declares."""
+    if plan.is_tool:
+        return [task.task_id for task in tasks.values()]
+    return _sources_of(plan.output_sources, plan.steps, tasks, start)
 
 
 def _sources_of(names_read: Iterable[str], steps: Iterable[Step], tasks: dict[str, Any], start: Any) -> list[str]:

@@ -36,6 +36,40 @@ steps:
       cwltool:Loop: {loopWhen: $(inputs.i1 < 10), loop: {i1: o1}, outputMethod: last}
 """
 )
+NESTED_LOOP = (
+    "cwlVersion: v1.2\n"
+    + NAMESPACES
+    + """
+class: Workflow
+requirements: {InlineJavascriptRequirement: {}, SubworkflowFeatureRequirement: {}, StepInputExpressionRequirement: {}}
+inputs: {i1: int, i2: int}
+outputs: {o1: {type: Any, outputSource: outer/o1}}
+steps:
+  outer:
+    run:
+      class: Workflow
+      inputs: {i1: int, i2: int}
+      outputs: {o1: {type: "int[]", outputSource: inner/o1}}
+      steps:
+        inner:
+          run:
+            class: ExpressionTool
+            inputs: {i1: int, i2: int}
+            outputs: {o1: int}
+            expression: "${return {'o1': inputs.i1 + 1};}"
+          in: {i1: i1, i2: i2}
+          out: [o1]
+          requirements:
+            cwltool:Loop: {loopWhen: $(inputs.i1 <= inputs.i2), loop: {i1: o1}, outputMethod: all}
+    in: {i1: i1, i2: i2}
+    out: [o1]
+    requirements:
+      cwltool:Loop:
+        loopWhen: $(inputs.i2 < 4)
+        loop: {i2: {valueFrom: $(inputs.i2 + 1)}}
+        outputMethod: all
+"""
+)
 SECRETS = (
     "cwlVersion: v1.2\n"
     + NAMESPACES
@@ -115,6 +149,10 @@ def loaded() -> None:
 
 def test_a_loop_runs_until_its_condition_is_false(tmp_path: Path) -> None:
     assert outputs_of(LOOP, {"i1": 1, "i2": 2}, tmp_path) == {"o1": 11}
+
+
+def test_a_loop_collects_what_a_loop_inside_it_has_collected(tmp_path: Path) -> None:
+    assert outputs_of(NESTED_LOOP, {"i1": 1, "i2": 1}, tmp_path) == {"o1": [[2], [2, 3], [2, 3, 4]]}
 
 
 def test_a_secret_reaches_its_command_and_no_value(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from stored import add_version
 
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.cwl.plan import Plan, Step
+from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 
 Add = Callable[[str, str], StoredVersion]
 
@@ -25,6 +27,23 @@ def test_one_task_per_step_between_dispatcher_and_gatherer(add: Add) -> None:
         "d": {"CWLJobGatherer"},
         "CWLJobGatherer": set(),
     }
+
+
+def test_the_last_task_of_a_tool_reads_it_whatever_outputs_it_declares(store: WorkflowStore) -> None:
+    from cwl_ui_plugin.dags.dag import CWLDAG
+
+    tool = Plan(
+        "CommandLineTool",
+        "v1.2",
+        "tool.cwl",
+        None,
+        None,
+        (),
+        (),
+        (Step("tool", "tool", "tool", "step-tool", "CommandLineTool", "tool"),),
+    )
+    dag = CWLDAG("tool", version=add_version(store, "tool", tool, "one"))
+    assert dag.get_task("CWLJobGatherer").source_tasks == ("tool",)
 
 
 def test_a_skipped_step_does_not_stop_what_follows(add: Add) -> None:
