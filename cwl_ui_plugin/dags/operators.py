@@ -275,7 +275,8 @@ class CwlEnterOperator(_StepOperator):
             values = nesting.enter(
                 self.document.compiled, self.document.source, self.step, source_values, task.folder, settings
             )
-        return dict(self.end(context, values or {names.SKIPPED: [True, "skipped"]}, values is None))
+        is_skipped = values is None
+        return dict(self.end(context, {names.SKIPPED: [True, "skipped"]} if is_skipped else values, is_skipped))
 
 
 class CwlLeaveOperator(_StepOperator):

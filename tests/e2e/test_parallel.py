@@ -199,3 +199,28 @@ def test_a_subworkflow_that_is_skipped_is_skipped_with_its_steps(
     assert run["outputs"] == {"all": None, "n": 0}
     states = {step["task_id"]: step["state"] for step in run["steps"]}
     assert states["inner"] == states["inner.join"] == states["inner.each"] == "skipped"
+
+
+def test_a_subworkflow_without_inputs_is_run(server: Server, client: httpx.Client, tmp_path: Path) -> None:
+    path = tmp_path / "from-nothing.cwl"
+    say = {"class": "CommandLineTool", "baseCommand": ["echo", "hello"], "inputs": {}, "outputs": {"said": "stdout"}}
+    inner = {
+        "class": "Workflow",
+        "inputs": {},
+        "outputs": {"said": {"type": "File", "outputSource": "say/said"}},
+        "steps": {"say": {"run": say, "in": {}, "out": ["said"]}},
+    }
+    outer = {
+        "cwlVersion": "v1.2",
+        "class": "Workflow",
+        "requirements": {"SubworkflowFeatureRequirement": {}},
+        "inputs": {},
+        "outputs": {"said": {"type": "File", "outputSource": "inner/said"}},
+        "steps": {"inner": {"run": inner, "in": {}, "out": ["said"]}},
+    }
+    path.write_text(json.dumps(outer))
+    server.command("upload", path)
+    start(client, "from-nothing", "r")
+    run = server.wait_for_run(client, "from-nothing", "r")
+    assert run["state"] == "success", run
+    assert Path(run["outputs"]["said"]["path"]).read_text() == "hello\n"
