@@ -30,8 +30,9 @@ def _set_users(users: list[tuple[str, str, str]]) -> None:
             if user is None:
                 manager.add_user(name, "CWL", role.name, f"{name}@localhost", role, password=password)
             else:
-                user.roles = [role]
-                manager.update_user(user)
+                if role not in user.roles:
+                    user.roles = [role]
+                    manager.update_user(user)
                 manager.reset_password(user.id, password)
 
 
