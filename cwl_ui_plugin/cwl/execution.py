@@ -54,6 +54,8 @@ from cwl_ui_plugin.cwl.sampling import sampling
 from cwl_ui_plugin.cwl.shortcuts import take_shortcuts
 
 Values = dict[str, list[Any]]
+MOST_LISTED = 20_000
+"""Entries of folders in an output object; a million would keep the API server busy for minutes."""
 JOB_REQUIREMENTS = "cwl:requirements"
 _REQUIREMENTS_URI = "https://w3id.org/cwl/cwl#requirements"
 _GENERATION = "http://commonwl.org/cwltool#generation"
@@ -283,6 +285,8 @@ def _cause(error: Exception, source: Path) -> str:
 def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[str, Any]:
     """Deliver the outputs of the workflow into the folder ``outputs``; return the CWL output object.
 
+    Its folders have no ``listing`` if there would be more than :data:`MOST_LISTED` entries in all of them.
+
     Raises:
         StepError: an output can't be delivered.
 
@@ -302,7 +306,16 @@ def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[
     except (SchemaSaladException, WorkflowException, OSError) as error:
         raise StepError(f"The outputs of the workflow can't be delivered: {error}") from error
     visit_class(delivered, ("File", "Directory"), _as_delivered)
+    _shorten(delivered)
     return dict(delivered)
+
+
+def _shorten(outputs: Any) -> None:
+    """Leave out what is in folders if that is too much to be sent about; it can be read from the folders."""
+    listed: list[int] = []
+    visit_class(outputs, ("Directory",), lambda folder: listed.append(len(folder.get("listing") or ())))
+    if sum(listed) > MOST_LISTED:
+        visit_class(outputs, ("Directory",), lambda folder: folder.pop("listing", None))
 
 
 def _failure(step: Step, recorder: Recorder, error: Exception | None, status: str, cause: str = "") -> StepError:

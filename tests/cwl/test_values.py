@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from compiled_run import run_compiled
 
-from cwl_ui_plugin.cwl import compiling
+from cwl_ui_plugin.cwl import compiling, execution
 
 COUNT = {
     "class": "ExpressionTool",
@@ -95,3 +95,19 @@ def test_a_tool_hands_on_all_that_its_command_says_it_has_made(tmp_path: Path) -
         "outputs": {},
     }
     assert outputs_of(tmp_path, tool, {}) == {"more": 5}
+
+
+@pytest.mark.parametrize(("most", "is_listed"), [(5, True), (4, False)])
+def test_folders_of_outputs_are_listed_unless_they_hold_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, is_listed: bool
+) -> None:
+    monkeypatch.setattr(execution, "MOST_LISTED", most)
+    tool = {
+        "class": "CommandLineTool",
+        "baseCommand": ["mkdir", "-p", "made/a", "made/b/c", "made/d/e"],
+        "inputs": {},
+        "outputs": {"made": {"type": "Directory", "outputBinding": {"glob": "made"}}},
+    }
+    made = outputs_of(tmp_path, tool, {})["made"]
+    assert ("listing" in made) == is_listed
+    assert (Path(made["path"]) / "b/c").is_dir()
