@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
@@ -50,11 +50,14 @@ def command() -> Iterator[subprocess.Popen[str]]:
 
 
 def test_many_task_processes_stand_still_while_their_commands_end_and_are_killed_then(
-    holder: subprocess.Popen[str], command: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+    holder: subprocess.Popen[str],
+    command: subprocess.Popen[str],
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[..., object],
 ) -> None:
     run = looking(monkeypatch)
     assert any(f"pid {command.pid}" in left for left in run.look())
-    assert psutil.Process(holder.pid).status() == psutil.STATUS_STOPPED
+    eventually(lambda: psutil.Process(holder.pid).status() == psutil.STATUS_STOPPED)
     command.kill()
     command.wait(timeout=30)
     run.look()
