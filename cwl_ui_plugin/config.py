@@ -7,6 +7,9 @@ Every option is declared once, in :data:`OPTIONS`; ``airflow config list`` shows
 from __future__ import annotations
 
 import json
+import os
+import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -313,6 +316,34 @@ def outputs_folder() -> Path:
 def tmp_folder() -> Path:
     """Where intermediate files of runs are."""
     return _folder("tmp_folder", "tmp")
+
+
+def control_folder() -> Path:
+    """Where processes leave each other word: leases, orders to stop, claims of folders; made if it is not there.
+
+    No job can name it. Nobody but this user may write there; for workers and API servers of different users an
+    administrator makes it beforehand, for a group.
+
+    Raises:
+        ConfigError: it can't be made, or is not a folder that only trusted users can write to.
+
+    """
+    folder = tmp_folder() / ".control"
+    try:
+        if not os.path.lexists(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+        found, owner = folder.lstat(), folder.parent.stat().st_uid
+    except OSError as error:
+        raise ConfigError(f"{folder}, for what processes tell each other, can't be used: {error.strerror}.") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_mode & stat.S_IWOTH:
+        raise ConfigError(f"{folder} must be a folder (not a link) that not everybody can write to; remove it.")
+    if found.st_uid not in (os.geteuid(), 0, owner):
+        raise ConfigError(
+            f"{folder} belongs to the user with the number {found.st_uid}; it must be this process's ({os.geteuid()})."
+        )
+    return folder
 
 
 def reuse_folder() -> Path | None:
