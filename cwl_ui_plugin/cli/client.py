@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from cwl_ui_plugin.cli.errors import ServerError, UnsupportedWorkflow
+from cwl_ui_plugin.cli.errors import ServerError, UnsupportedWorkflow, UsageError
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -30,7 +30,7 @@ UNAUTHORIZED = 401
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how the server is found and who is asking."""
     parser.add_argument("--url", "-u", default=os.environ.get("CWL_UI_URL"), help="URL of the server (CWL_UI_URL)")
-    parser.add_argument("--user", help="user name, with --password")
+    parser.add_argument("--user", help="user name, with --password (CWL_UI_USER)")
     parser.add_argument("--password", help="password of --user (CWL_UI_PASSWORD)")
     parser.add_argument("--token", help="Airflow's bearer token (CWL_UI_TOKEN)")
 
@@ -62,16 +62,24 @@ class Client:
     def of(cls, arguments: argparse.Namespace) -> Client:
         """Return the client that the command line describes, logged in if it has credentials."""
         client = cls(arguments.url or DEFAULT_URL)
+        if arguments.password and not (arguments.user or os.environ.get("CWL_UI_USER")):
+            raise UsageError("--password is of no use without a user: name it with --user or CWL_UI_USER.")
         token = arguments.token or (None if arguments.user else os.environ.get("CWL_UI_TOKEN"))
-        if token is None and arguments.user:
-            token = client.log_in(arguments.user, arguments.password or os.environ.get("CWL_UI_PASSWORD", ""))
+        user = arguments.user or os.environ.get("CWL_UI_USER")
+        if not token and user:
+            token = client.log_in(user, _password(arguments, user))
         if token:
             client._use_token(token)
         return client
 
     def log_in(self, user: str, password: str) -> str:
         """Return a bearer token of Airflow, and use it from now on."""
-        answer = self.request("POST", "/auth/token", json={"username": user, "password": password}).json()
+        try:
+            answer = self.request("POST", "/auth/token", json={"username": user, "password": password}).json()
+        except ServerError as error:
+            if error.status == UNAUTHORIZED:
+                raise ServerError(f"{self.url} refuses the login of {user}: wrong user or password.", 401) from error
+            raise
         if not isinstance(answer, dict) or "access_token" not in answer:
             raise ServerError(f"{self.url} gave no token; is it an Airflow server?")
         token = str(answer["access_token"])
@@ -135,6 +143,13 @@ class Client:
         self._headers["Authorization"] = f"Bearer {token}"
 
 
+def _password(arguments: argparse.Namespace, user: str) -> str:
+    password: str | None = arguments.password or os.environ.get("CWL_UI_PASSWORD")
+    if not password:
+        raise UsageError(f"The login of {user} needs a password: give --password or CWL_UI_PASSWORD.")
+    return password
+
+
 def _opener() -> OpenerDirector:
     """Return what opens URLs. It follows no redirects: the login would go with them, to wherever they lead."""
     import urllib.request
@@ -174,13 +189,22 @@ def problem_lines(data: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _not_logged_in() -> str:
+    if os.environ.get("CWL_UI_PASSWORD") and not (os.environ.get("CWL_UI_USER") or os.environ.get("CWL_UI_TOKEN")):
+        return "Not logged in: CWL_UI_PASSWORD is set, but no user; name it with --user or CWL_UI_USER."
+    return (
+        "Not logged in, or the login has expired: give --user and --password (CWL_UI_USER, CWL_UI_PASSWORD), or "
+        "--token (CWL_UI_TOKEN)."
+    )
+
+
 def _refusal(answer: Answer) -> Exception:
     data = answer.json()
     data = data if isinstance(data, dict) else {}
     detail = data.get("detail") or answer.reason
     text = detail if isinstance(detail, str) else str(detail)
     if answer.status == UNAUTHORIZED:
-        text = "Not logged in, or the login has expired: give --user and --password, --token, or CWL_UI_TOKEN."
+        text = _not_logged_in()
     lines = [f"{text} (HTTP {answer.status})", *(f"  {line}" for line in problem_lines(data))]
     if data.get("unsupported"):
         return UnsupportedWorkflow("\n".join(lines))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from typing import Any
 
 from cwl_ui_plugin.cli.errors import CliError
 from cwl_ui_plugin.version import __version__
+
+DEBUG = "CWL_UI_DEBUG"
+"""Set in the environment, an unforeseen error ends with a traceback."""
 
 # Each module has ``add_arguments(parser)`` and ``run(arguments) -> exit code``.
 COMMANDS = {
@@ -38,12 +42,36 @@ def main(arguments: list[str] | None = None) -> int:
             module.add_arguments(subparser)
     parsed = parser.parse_args(words)
     try:
-        return int(module.run(parsed))
+        return _run(module, parsed)
     except CliError as error:
         print(f"cwl-ui-plugin {parsed.command}: {error}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        print(f"cwl-ui-plugin {parsed.command}: {_in_a_line(error)}", file=sys.stderr)
+        return 1
+
+
+def _run(module: Any, parsed: argparse.Namespace) -> int:
+    try:
+        code = int(module.run(parsed))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the output has read enough; Python would complain once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return what is told of an error that nobody has foreseen."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}"
+    return f"{type(error).__name__}: {text} (an error of this command; {DEBUG}=1 shows where)"
 
 
 if __name__ == "__main__":

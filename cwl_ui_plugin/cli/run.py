@@ -77,7 +77,7 @@ def _workflow_and_job(arguments: argparse.Namespace) -> tuple[str, dict[str, Any
     folder = path.absolute().parent
     content = _read(path) if b"cwl:tool" in path.read_bytes() else {}
     if "cwl:tool" in content:
-        return str(folder / local_name(content.pop("cwl:tool"))), content, arguments.basedir or folder
+        return str(folder / local_name(str(content.pop("cwl:tool")))), content, arguments.basedir or folder
     return arguments.workflow, {}, arguments.basedir or folder
 
 

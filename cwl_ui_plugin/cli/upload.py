@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of, problem_lines
 from cwl_ui_plugin.cli.errors import ServerError, UnsupportedWorkflow, UsageError
+from cwl_ui_plugin.library.paths import absolute
 
 POLL_SECONDS = 0.15
 
@@ -86,9 +87,9 @@ def split_fragment(file: str) -> tuple[Path, str]:
     """Split ``file#process``, a path or a ``file://`` URI; a file whose name has a ``#`` is that file."""
     file = local_name(file)
     if Path(file).is_file():
-        return Path(file), ""
+        return absolute(Path(file)), ""
     path, hash_sign, fragment = file.rpartition("#")
-    return (Path(path), hash_sign + fragment) if path else (Path(file), "")
+    return (absolute(Path(path)), hash_sign + fragment) if path else (Path(file), "")
 
 
 def packed(path: Path) -> tuple[str, bytes, str | None]:
@@ -111,7 +112,7 @@ def packed(path: Path) -> tuple[str, bytes, str | None]:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:
             archive.write(file, file.relative_to(root).as_posix())
-    return f"{path.stem}.zip", buffer.getvalue(), path.absolute().relative_to(root).as_posix()
+    return f"{path.stem}.zip", buffer.getvalue(), absolute(path).relative_to(root).as_posix()
 
 
 def _wait(client: Client, state: dict[str, Any], path: Path, progress: Callable[[str], None]) -> dict[str, Any]:

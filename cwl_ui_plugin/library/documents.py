@@ -20,6 +20,7 @@ from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import DocumentError
+from cwl_ui_plugin.library.paths import absolute
 from cwl_ui_plugin.library.store import SOURCE_FOLDER, StoredVersion, digest_of, write_text
 
 
@@ -30,7 +31,7 @@ def local_document(document: Path, dag_id: str) -> StoredVersion:
         DocumentError: it does not exist or can't be used.
 
     """
-    document = document.absolute()
+    document = absolute(document)
     if not document.is_file():
         raise DocumentError(f"There is no CWL document {str(document)!r}.")
     root = config.workflows_folder() / "dag-files"

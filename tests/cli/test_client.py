@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import threading
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.cli.client import Client
-from cwl_ui_plugin.cli.errors import ServerError, UnsupportedWorkflow
+from cwl_ui_plugin.cli.client import Client, add_server_arguments
+from cwl_ui_plugin.cli.errors import CliError, ServerError, UnsupportedWorkflow
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -109,3 +110,39 @@ def test_an_answer_that_breaks_off_is_an_error(server: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "no url", "http://[", "ftp://127.0.0.1:1"])
 def test_a_server_that_is_none_can_not_be_reached(url: str) -> None:
     assert "can't be reached" in str(refused(Client(url)))
+
+
+def arguments(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_server_arguments(parser)
+    return parser.parse_args(list(words))
+
+
+def test_a_user_and_a_password_may_both_be_in_the_environment(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Handler.answers["/auth/token"] = (201, {}, b'{"access_token": "t"}')
+    monkeypatch.setenv("CWL_UI_USER", "ada")
+    monkeypatch.setenv("CWL_UI_PASSWORD", "secret")
+    Client.of(arguments("--url", server))
+    assert json.loads(Handler.seen[0]["body"]) == {"username": "ada", "password": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "told"),
+    [
+        (["--password", "p"], {}, "--password is of no use without a user"),
+        (["--user", "ada"], {}, "The login of ada needs a password"),
+        ([], {"CWL_UI_PASSWORD": "p"}, "CWL_UI_PASSWORD is set, but no user"),
+        ([], {}, "Not logged in, or the login has expired"),
+        (["--user", "ada", "--password", "wrong"], {}, "refuses the login of ada: wrong user or password"),
+    ],
+)
+def test_what_is_missing_of_a_login_is_named(
+    server: str, monkeypatch: pytest.MonkeyPatch, words: list[str], variables: dict[str, str], told: str
+) -> None:
+    Handler.answers = {"/auth/token": (401, {}, b"{}"), "/x": (401, {}, b"{}")}
+    for name in ("CWL_UI_USER", "CWL_UI_PASSWORD", "CWL_UI_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(CliError, match=told):
+        Client.of(arguments("--url", server, *words)).request("POST", "/x", json={})

@@ -52,7 +52,7 @@ def server() -> Iterator[Recorder]:
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CWL_UI_URL", "CWL_UI_TOKEN", "CWL_UI_PASSWORD"):
+    for name in ("CWL_UI_URL", "CWL_UI_TOKEN", "CWL_UI_USER", "CWL_UI_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
 
 
