@@ -58,8 +58,9 @@ OPTIONS: tuple[Option, ...] = (
         "input_roots",
         "",
         "string",
-        "More folders that the files of a job may come from, separated by colons. "
-        "A file outside of them and of inputs_folder is refused.",
+        "More folders that the files of everybody's jobs may come from, separated by colons, besides inputs_folder. "
+        "What users uploaded, and outputs of runs, can be used by those who may see them; a folder of these that is "
+        "named here is open to everybody.",
         "/data/genomes:/data/reads",
     ),
     Option(
@@ -366,9 +367,20 @@ def _roots(name: str) -> tuple[Path, ...]:
     return tuple(Path(part).expanduser().resolve() for part in text(name).split(":") if part.strip())
 
 
+def uploads_folder() -> Path:
+    """Where files are that users sent as inputs, a folder for each upload."""
+    return inputs_folder() / "uploads"
+
+
 def input_roots() -> tuple[Path, ...]:
-    """All folders that the files of a job may come from: results of earlier runs are inputs too."""
-    return (inputs_folder(), outputs_folder(), *_roots("input_roots"))
+    """All folders that everybody's inputs may come from, except for :func:`closed_folders` within them."""
+    return (inputs_folder(), *_roots("input_roots"))
+
+
+def closed_folders() -> tuple[Path, ...]:
+    """The folders with files that are not everybody's, wherever they lie: uploads, outputs, the plugin's own."""
+    own = (uploads_folder(), outputs_folder(), tmp_folder(), workflows_folder(), _folder("reuse_folder", "reuse"))
+    return (*own, *_roots("output_roots"))
 
 
 def output_roots() -> tuple[Path, ...]:

@@ -20,8 +20,8 @@ from cwl_ui_plugin.api.security import (
     allow_dag,
     check_same_origin,
     clean_address,
+    known,
     logged_in,
-    name_of,
     require,
 )
 from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
@@ -91,6 +91,9 @@ def trigger(
         return JSONResponse(json.loads(jwt_backend.refusal(error)), status_code=403)
     if verified is None:
         _check_user(request, user, dag_id)
+        actor = jwt_backend.Actor(user.get_name(), permissions.input_access(user))
+    else:
+        actor = jwt_backend.acting_user(dag_id, known(user))
     conf = _conf(body.get("conf"))
     if verified is not None:
         conf = with_signature(conf, verified.token)
@@ -98,7 +101,8 @@ def trigger(
         dag_id,
         conf=conf,
         run_id=_run_id(body),
-        user=name_of(user) or "" if verified is None else jwt_backend.acting_user(dag_id, name_of(user)),
+        user=actor.name,
+        files=actor.files,
         via=triggering.EXPERIMENTAL,
         signature=verified.signature if verified else None,
     )

@@ -57,15 +57,15 @@ async def send_input(request: Request, user: GetUserDep, name: str, folder: str 
 
 
 @router.post("/inputs/visible", responses=answers(VisibleInputs))
-def visible_inputs(asked: Paths) -> dict[str, dict[str, bool]]:
-    """Tell for each path whether a job may name it: it exists inside a folder that inputs may come from."""
-    return {"visible": inputs.visible_inputs(asked.paths)}
+def visible_inputs(user: GetUserDep, asked: Paths) -> dict[str, dict[str, bool]]:
+    """Tell for each path whether a job of this user may name it: it exists where their inputs may come from."""
+    return {"visible": inputs.visible_inputs(asked.paths, permissions.input_access(user))}
 
 
 @router.get("/inputs/browse", responses=answers(browsing.Folder, 404))
-def browse_inputs(path: str = "") -> dict[str, Any]:
-    """List a folder that inputs may come from; without a path, these folders themselves."""
-    return browsing.browse(path).as_json()
+def browse_inputs(user: GetUserDep, path: str = "") -> dict[str, Any]:
+    """List a folder that this user's inputs may come from; without a path, the shared folders themselves."""
+    return browsing.browse(permissions.input_access(user), path).as_json()
 
 
 @router.post(

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from cwl_ui_plugin.api.experimental import with_signature
 from cwl_ui_plugin.api.schemas import Responses, Run, RunList, answers, failing, failing_file
-from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, logged_in, name_of, require
+from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, known, logged_in, require
 from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
 from cwl_ui_plugin.api.workflows import LARGEST_OFFSET, UNTRUSTED
 from cwl_ui_plugin.auth import jwt_backend, permissions
@@ -106,14 +106,15 @@ def trigger(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Dep
     verified = _verified(body)
     if verified is None:
         require(permissions.may_trigger(logged_in(user), dag_id))
-        name = logged_in(user).get_name()
+        actor = jwt_backend.Actor(user.get_name(), permissions.input_access(user))
     else:
-        name = jwt_backend.acting_user(dag_id, name_of(user))
+        actor = jwt_backend.acting_user(dag_id, known(user))
     return triggering.trigger(
         dag_id,
         conf=_conf(body),
         run_id=_run_id(body),
-        user=name,
+        user=actor.name,
+        files=actor.files,
         via=triggering.REST,
         signature=verified.signature if verified else None,
     ).as_json()

@@ -77,9 +77,9 @@ clean_address = Depends(check_address)
 OptionalUser = Annotated[Any, Depends(optional_user)]
 
 
-def name_of(user: Any) -> str | None:
-    """Return the name of an :data:`OptionalUser`, or None where nobody is logged in."""
-    return None if isinstance(user, HTTPException) else str(user.get_name())
+def known(user: Any) -> Any | None:
+    """Return an :data:`OptionalUser`, or None where nobody is logged in."""
+    return None if isinstance(user, HTTPException) else user
 
 
 def logged_in(user: Any) -> Any:

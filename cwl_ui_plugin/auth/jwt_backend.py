@@ -10,10 +10,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.runs.errors import NotAllowed
+from cwl_ui_plugin.runs.input_access import InputAccess
 from cwl_ui_plugin.runs.models import RunSignature
 from cwl_ui_plugin.runs.signing import reason, trigger_policy, verify
 from cwl_ui_plugin.signing.errors import BadSignature, SigningError
@@ -66,8 +67,18 @@ def verify_body(body: Mapping[str, Any]) -> VerifiedTrigger | None:
     return VerifiedTrigger(run_id=run_id, conf=conf, token=token, signature=signature)
 
 
-def acting_user(dag_id: str, caller: str | None) -> str:
-    """Return the name of the user that a signed trigger acts as; ``caller`` is the one who is logged in, if anybody is.
+class Actor(NamedTuple):
+    """Whom a signed trigger acts as, and which files it may use as inputs."""
+
+    name: str
+    files: InputAccess
+
+
+def acting_user(dag_id: str, caller: Any | None) -> Actor:
+    """Return whom a signed trigger acts as; ``caller`` is the user who is logged in, if anybody is.
+
+    Without a user it may use what is shared, and the outputs of the Dag that it triggers; no uploads, as nobody can
+    tell the owners of signing keys from each other.
 
     Raises:
         NotAllowed: the user of ``[cwl] jwt_backend_user`` is not there, or may not trigger that Dag.
@@ -77,7 +88,9 @@ def acting_user(dag_id: str, caller: str | None) -> str:
 
     name = config.text("jwt_backend_user").strip()
     if not name:
-        return caller or SIGNED
+        if caller is None:
+            return Actor(SIGNED, InputAccess(None, lambda other: other == dag_id))
+        return Actor(str(caller.get_name()), permissions.input_access(caller))
     user = permissions.find_user(name)
     if user is None:
         raise NotAllowed(
@@ -89,7 +102,7 @@ def acting_user(dag_id: str, caller: str | None) -> str:
             f"The signature holds, but the user {name!r} that signed triggers act as ([cwl] jwt_backend_user) may not "
             f"trigger {dag_id!r}."
         )
-    return name
+    return Actor(name, permissions.input_access(user))
 
 
 def requires_authentication(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ auth manager.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -15,6 +16,8 @@ from airflow.api_fastapi.auth.managers.models.resource_details import (
     DagDetails,
     VariableDetails,
 )
+
+from cwl_ui_plugin.runs.input_access import InputAccess
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
@@ -54,6 +57,11 @@ def may_add_inputs(user: Any) -> bool:
     if manager.is_authorized_dag(method="POST", access_entity=DagAccessEntity.RUN, user=user):
         return True
     return any(may_trigger(user, dag_id) for dag_id in sorted(readable_dag_ids(user)))
+
+
+def input_access(user: Any) -> InputAccess:
+    """Return which files the user may use as inputs."""
+    return InputAccess(str(user.get_name()), partial(may_read, user))
 
 
 def may_stop(user: Any, dag_id: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,17 +17,44 @@ from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.strict_json import is_text
 
 NETWORK_SCHEMES = ("http", "https")
+NOT_ALLOWED = (
+    "is not in a folder that inputs may come from: upload it, use an output of a workflow that you may see, or ask an "
+    "administrator for its folder ([cwl] input_roots)"
+)
+NOT_WHOLE = "holds folders that inputs may not come from, such as what others uploaded: name a folder in it"
 _BITS = {"int": 32, "long": 64}
 _LITERAL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
 class FileRules:
-    """Where files of a job may be: relative paths start at ``base``; links resolved, all must be in ``roots``."""
+    """Where files of a job may be: relative paths start at ``base``; links resolved, all must be in ``roots``.
+
+    ``closed`` are folders in these roots that no file may come from; a root within one of them is open all the same.
+    """
 
     base: Path
     roots: tuple[Path, ...]
     allow_network: bool = False
+    closed: tuple[Path, ...] = ()
+
+    def allows(self, real: Path, *, whole: bool = False) -> bool:
+        """Whether a job may name a path without links; ``whole``: with everything below it, as a Directory does."""
+        if self.root_of(real) is None:
+            return False
+        return not whole or not any(
+            folder.is_relative_to(real) for folder, is_open in self._is_open.items() if not is_open
+        )
+
+    def root_of(self, real: Path) -> Path | None:
+        """Return the root that a path is in; None where the innermost folder that decides is a closed one, or none."""
+        innermost = next((folder for folder in (real, *real.parents) if folder in self._is_open), None)
+        return innermost if innermost is not None and self._is_open[innermost] else None
+
+    @cached_property
+    def _is_open(self) -> dict[Path, bool]:
+        closed = {folder.resolve(): False for folder in self.closed}
+        return {**closed, **{root.resolve(): True for root in self.roots}}
 
 
 def type_text(declared: Any) -> str:
@@ -87,7 +115,6 @@ class Checker:
 
     def __init__(self, files: FileRules) -> None:
         self.files = files
-        self._roots = tuple(root.resolve() for root in files.roots)
 
     def check(self, declared: Any, value: Any, problems: list[Problem]) -> Any:
         """Return the value with absolute locations; add what is wrong, and where within it, to ``problems``."""
@@ -221,18 +248,18 @@ class Checker:
     def _check_path(self, declared: str, path: Path, location: str, problems: list[Problem]) -> Any:
         try:
             real = path.resolve()
-            exists = real.exists()
+            exists, is_folder = real.exists(), real.is_dir()
         except (OSError, RuntimeError, ValueError):
             problems.append(Problem(f"{location} can't be read"))
             return location
-        if not any(real.is_relative_to(root) for root in self._roots):
-            problems.append(
-                Problem(f"{location} is not in a folder that inputs may come from; upload it, or ask for its folder")
-            )
+        if not self.files.allows(real):
+            problems.append(Problem(f"{location} {NOT_ALLOWED}"))
         elif not exists:
             problems.append(Problem(f"there is no {declared.lower()} {location}"))
-        elif real.is_dir() != (declared == "Directory"):
-            problems.append(Problem(f"{location} is {'a folder' if real.is_dir() else 'a file'}, not a {declared}"))
+        elif is_folder != (declared == "Directory"):
+            problems.append(Problem(f"{location} is {'a folder' if is_folder else 'a file'}, not a {declared}"))
+        elif is_folder and not self.files.allows(real, whole=True):
+            problems.append(Problem(f"{location} {NOT_WHOLE}"))
         return Path(path.absolute()).as_uri()
 
 

@@ -119,20 +119,16 @@ class CwlDispatchOperator(_CwlOperator):
     def execute(self, context: Context) -> Values:
         """Return the values of the workflow's inputs."""
         from cwl_ui_plugin.cwl import execution
-        from cwl_ui_plugin.cwl.jobs import FileRules, check_job
+        from cwl_ui_plugin.cwl.jobs import check_job
         from cwl_ui_plugin.dags import run_folder
         from cwl_ui_plugin.dags.conf import read_conf
+        from cwl_ui_plugin.dags.file_access import file_rules
 
         with self.reported(context):
             run = context["dag_run"]
             conf = read_conf(run.conf, run_id=run.run_id, created=run.run_after)
             run_folder.place_run_tmp(run.dag_id, run.run_id, conf.tmp_folder)
-            rules = FileRules(
-                base=config.inputs_folder(),
-                roots=config.input_roots(),
-                allow_network=config.flag("allow_network"),
-            )
-            job = check_job(read_plan(self.document.compiled), conf.job, rules)
+            job = check_job(read_plan(self.document.compiled), conf.job, file_rules())
             with self.leased(context) as task:
                 values = execution.start(
                     self.document.compiled, self.document.source, job, task.folder, self.run_settings(task)

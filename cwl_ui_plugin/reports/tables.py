@@ -1,7 +1,7 @@
 """The plugin's tables, beside Airflow's in its database; ``airflow db migrate`` makes them.
 
 What is true of a run stands in Airflow's own tables. Ours keep the reports about it until the receiver has them and for
-some days after, and which signed triggers were taken.
+some days after, which signed triggers were taken, and whose the uploaded inputs are.
 """
 
 from __future__ import annotations
@@ -86,6 +86,16 @@ class SignedTrigger(Base):
     run_key: Mapped[int] = mapped_column(Integer, nullable=False)
     algorithm: Mapped[str] = mapped_column(String(20), nullable=False)
     fingerprint: Mapped[str] = mapped_column(String(100), nullable=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+
+class InputFolder(Base):
+    """Whose a folder of uploaded inputs is, by its name below ``inputs_folder/uploads``."""
+
+    __tablename__ = "cwl_input_folder"
+
+    folder: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
 
 

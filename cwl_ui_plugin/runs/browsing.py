@@ -12,7 +12,7 @@ from typing import Any
 from cwl_ui_plugin import config
 from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.runs.errors import NotFound, Unavailable
-from cwl_ui_plugin.runs.inputs import UPLOADS
+from cwl_ui_plugin.runs.input_access import InputAccess
 
 MOST_ENTRIES = 1000
 MOST_SCANNED = 20_000
@@ -46,23 +46,22 @@ class Folder:
         return asdict(self)
 
 
-def browse(path: str = "") -> Folder:
-    """Return a folder, or the folders that inputs may come from.
+def browse(access: InputAccess, path: str = "") -> Folder:
+    """Return a folder, or the folders that everybody's inputs may come from.
 
-    Links that lead out of these folders are not shown, nor what other people sent.
+    Only what ``access`` allows is shown, with links resolved: nothing that other people sent, no outputs of others.
 
     Raises:
         NotFound: no such folder, or one where inputs may not come from.
         Unavailable: it can't be read.
 
     """
-    roots = _roots()
     if not path:
-        return Folder("", (), tuple(_root_entry(root) for root in roots))
-    folder, root = _folder(path, roots)
+        return Folder("", (), tuple(_root_entry(root) for root in config.input_roots()))
+    folder, root = _folder(path, access)
     try:
         names, cut = _names(folder)
-        found = sorted(_entries(folder, names, roots), key=lambda entry: (entry.kind != FOLDER, entry.name))
+        found = sorted(_entries(folder, names, access), key=lambda entry: (entry.kind != FOLDER, entry.name))
     except OSError as error:
         raise Unavailable(f"The folder {path!r} can't be read: {error.strerror or error}.") from error
     return Folder(
@@ -70,21 +69,17 @@ def browse(path: str = "") -> Folder:
     )
 
 
-def _roots() -> list[Path]:
-    """The folders to look in: not that of outputs, where each workflow has its own readers."""
-    return [root for root in config.input_roots() if root != config.outputs_folder()]
-
-
-def _folder(path: str, roots: list[Path]) -> tuple[Path, Path]:
+def _folder(path: str, access: InputAccess) -> tuple[Path, Path]:
+    """Return a folder without links, and the root that it is in."""
     missing = NotFound(f"There is no folder {path[:200]!r} that inputs may come from.")
     try:
         folder = (config.inputs_folder() / path).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
         raise missing from None
-    root = next((root for root in roots if folder.is_relative_to(root.resolve())), None)
-    if root is None or not folder.is_dir() or folder.is_relative_to(_uploads()):
+    root = access.root_of(folder)
+    if root is None or not folder.is_dir():
         raise missing
-    return folder, root.resolve()
+    return folder, root
 
 
 def _names(folder: Path) -> tuple[list[str], bool]:
@@ -94,18 +89,17 @@ def _names(folder: Path) -> tuple[list[str], bool]:
         return names, next(found, None) is not None
 
 
-def _entries(folder: Path, names: list[str], roots: list[Path]) -> Iterator[Entry]:
-    resolved = [root.resolve() for root in roots]
+def _entries(folder: Path, names: list[str], access: InputAccess) -> Iterator[Entry]:
     for name in filter(_is_text, names):
-        entry = _entry(folder / name, resolved)
+        entry = _entry(folder / name, access)
         if entry:
             yield entry
 
 
-def _entry(path: Path, roots: list[Path]) -> Entry | None:
+def _entry(path: Path, access: InputAccess) -> Entry | None:
     try:
         real = path.resolve(strict=True)
-        if not any(real.is_relative_to(root) for root in roots) or real.is_relative_to(_uploads()):
+        if access.root_of(real) is None:
             return None
         if real.is_dir():
             return Entry(path.name, _job_path(path), FOLDER)
@@ -131,10 +125,6 @@ def _job_path(path: Path) -> str:
     """Return what a job calls a path: relative to the folder for inputs where it lies in there."""
     base = config.inputs_folder()
     return str(path.relative_to(base)) if path.is_relative_to(base) and path != base else str(path)
-
-
-def _uploads() -> Path:
-    return (config.inputs_folder() / UPLOADS).resolve()
 
 
 def _is_text(name: str) -> bool:

@@ -21,8 +21,9 @@ from typing import IO
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.config import bytes_text
+from cwl_ui_plugin.runs import upload_owners
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
-from cwl_ui_plugin.runs.inputs import UPLOADS, is_uuid, target_of
+from cwl_ui_plugin.runs.inputs import is_uuid, target_of
 
 log = logging.getLogger(__name__)
 KEPT_SECONDS = 7 * 24 * 3600
@@ -56,7 +57,7 @@ def start(name: str, size: int, *, user: str, folder: str | None = None) -> Part
 
     Raises:
         BadRequest: a name or folder that can't be used.
-        Conflict: there is a file of that name in the folder.
+        Conflict: there is a file of that name in the folder, or the folder is another user's.
         TooLarge: more than ``[cwl] max_input_size`` bytes, or too many uploads at once.
         Unavailable: it can't be written.
 
@@ -65,7 +66,9 @@ def start(name: str, size: int, *, user: str, folder: str | None = None) -> Part
     if size > limit:
         raise TooLarge(f"The file is larger than {bytes_text(limit)} ([cwl] max_input_size).")
     state = _State(user, name, folder or str(uuid.uuid4()), size)
-    if target_of(name, state.folder).exists():
+    target = target_of(name, state.folder)
+    upload_owners.claim(state.folder.lower(), user)
+    if target.exists():
         raise _taken(name)
     _remove_forgotten()
     if sum(_owner(path) == user for path in _waiting()) >= MOST_WAITING:
@@ -187,7 +190,7 @@ def _waiting() -> list[Path]:
 
 
 def _parts() -> Path:
-    return config.inputs_folder() / UPLOADS / ".parts"
+    return config.uploads_folder() / ".parts"
 
 
 def _taken(name: str) -> Conflict:

@@ -14,14 +14,14 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.library.errors import BadUpload
 from cwl_ui_plugin.library.intake import safe_name
+from cwl_ui_plugin.runs import upload_owners
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, TooLarge, Unavailable
+from cwl_ui_plugin.runs.input_access import InputAccess
 
 log = logging.getLogger(__name__)
 CHUNK = 1024 * 1024
 MOST_PATHS = 10_000
 LONGEST_NAME = 255
-UPLOADS = "uploads"
-"""The folder of what users sent, in the folder for inputs."""
 _UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
 
 
@@ -30,12 +30,14 @@ def save_input(name: str, stream: BinaryIO, *, user: str, folder: str | None = N
 
     Raises:
         BadRequest: a name that leaves the folder, or a folder that is no UUID.
-        Conflict: a file of that name is in that folder already.
+        Conflict: a file of that name is in that folder already, or the folder is another user's.
         TooLarge: more than ``[cwl] max_input_size`` bytes.
         Unavailable: it can't be written, for instance because the disk is full.
 
     """
+    folder = folder or str(uuid.uuid4())
     target = target_of(name, folder)
+    upload_owners.claim(folder.lower(), user)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
@@ -48,18 +50,17 @@ def save_input(name: str, stream: BinaryIO, *, user: str, folder: str | None = N
     return target
 
 
-def visible_inputs(paths: Iterable[str]) -> dict[str, bool]:
-    """Return for each path whether a job may name it as it is: it exists inside a folder that inputs may come from."""
+def visible_inputs(paths: Iterable[str], access: InputAccess) -> dict[str, bool]:
+    """Return for each path whether a job may name it as it is: it exists where inputs of this user may come from."""
     wanted = list(paths)
     if len(wanted) > MOST_PATHS:
         raise BadRequest(f"At most {MOST_PATHS} paths can be asked for at once.")
-    roots = [root.resolve() for root in config.input_roots()]
-    return {path: _is_visible(path, roots) for path in wanted}
+    return {path: _is_visible(path, access) for path in wanted}
 
 
-def target_of(name: str, folder: str | None) -> Path:
+def target_of(name: str, folder: str) -> Path:
     """Return where a sent file will be; raise :class:`BadRequest` for a name that leads elsewhere."""
-    if folder is not None and not is_uuid(folder):
+    if not is_uuid(folder):
         raise BadRequest("The folder of an input must be a UUID; leave it out to get a new one.")
     try:
         relative = safe_name(name)
@@ -67,7 +68,7 @@ def target_of(name: str, folder: str | None) -> Path:
         raise BadRequest(f"The name {name[:80]!r} can't be used: {error}") from error
     if any(len(part.encode("utf-8", "replace")) > LONGEST_NAME for part in relative.parts):
         raise BadRequest("The name of the file is too long.")
-    return config.inputs_folder() / UPLOADS / (folder.lower() if folder else str(uuid.uuid4())) / relative
+    return config.uploads_folder() / folder.lower() / relative
 
 
 def is_uuid(text: str) -> bool:
@@ -94,7 +95,7 @@ def _copy(stream: BinaryIO, file: BinaryIO) -> None:
         file.write(chunk)
 
 
-def _is_visible(path: str, roots: list[Path]) -> bool:
+def _is_visible(path: str, access: InputAccess) -> bool:
     parts = urlsplit(path)
     if parts.scheme not in ("", "file"):
         return False
@@ -103,4 +104,4 @@ def _is_visible(path: str, roots: list[Path]) -> bool:
         target = (config.inputs_folder() / local).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
         return False
-    return any(target.is_relative_to(root) for root in roots)
+    return access.allows(target, whole=target.is_dir())

@@ -8,13 +8,14 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.conf import OUTPUT_FOLDER, SIGNATURE
 from cwl_ui_plugin.runs import inspection, settings, signing, triggering
 from cwl_ui_plugin.runs.errors import Conflict, InvalidJob, NotFound
+from cwl_ui_plugin.runs.input_access import InputAccess
 from cwl_ui_plugin.runs.models import RunSource, RunSummary
 from cwl_ui_plugin.runs.workflows import is_cwl_dag, stored_version
 
 EDIT = "Use “Edit and run again” instead."
 
 
-def run_again(dag_id: str, run_id: str, *, user: str, via: str) -> RunSummary:
+def run_again(dag_id: str, run_id: str, *, user: str, via: str, files: InputAccess | None = None) -> RunSummary:
     """Start a run like an earlier one, and return it.
 
     The outputs get a folder of their own, also where the earlier run named one. The signature of the earlier run is for
@@ -24,7 +25,7 @@ def run_again(dag_id: str, run_id: str, *, user: str, via: str) -> RunSummary:
         NotFound: no such run, or its workflow was deleted.
         Conflict: it can't be run as it was: its version is gone, it has secrets of another user, or only signed runs
             are allowed and the server can't sign.
-        InvalidJob: inputs are gone; one problem for each.
+        InvalidJob: inputs are gone, or this user may not use them (``files``); one problem for each.
 
     """
     source = inspection.run_source(dag_id, run_id)
@@ -35,9 +36,11 @@ def run_again(dag_id: str, run_id: str, *, user: str, via: str) -> RunSummary:
     new_id = triggering.new_run_id()
     conf = _signed(new_id, {"job": _without_folder(source.job)})
     try:
-        return triggering.trigger(dag_id, conf=conf, run_id=new_id, user=user, via=via, version=source.version)
+        return triggering.trigger(
+            dag_id, conf=conf, run_id=new_id, user=user, via=via, files=files, version=source.version
+        )
     except InvalidJob as error:
-        text = f"The run {run_id!r} can't be run as it was, since its inputs have changed or are gone. {EDIT}"
+        text = f"The run {run_id!r} can't be run as it was: its inputs have changed, are gone, or are not yours. {EDIT}"
         raise InvalidJob(text, error.problems) from error
 
 

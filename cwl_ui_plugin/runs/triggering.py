@@ -17,6 +17,7 @@ from cwl_ui_plugin.dags.registration import register
 from cwl_ui_plugin.runs import signing
 from cwl_ui_plugin.runs.database import with_patience
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
+from cwl_ui_plugin.runs.input_access import InputAccess, shared_only
 from cwl_ui_plugin.runs.models import RunSignature, RunSummary, iso
 from cwl_ui_plugin.runs.pinning import pin
 from cwl_ui_plugin.runs.workflows import is_cwl_dag, open_store, stored_version
@@ -40,10 +41,13 @@ def trigger(
     run_id: str | None = None,
     user: str,
     via: str,
+    files: InputAccess | None = None,
     signature: RunSignature | None = None,
     version: str | None = None,
 ) -> RunSummary:
     """Create a run of a Dag and return it; Airflow starts it at once. ``version``: of an earlier version of a workflow.
+
+    ``files`` says which inputs the user may use besides those that everybody may.
 
     ``conf`` is ``{"job": {...}}``, and ``check_payload`` where it is signed; it is kept as it is. A signature in it is
     verified, unless ``signature`` tells that it was. The job of a Dag that is not CWL is not checked.
@@ -61,7 +65,7 @@ def trigger(
     signature = signature or _verified(conf, run_id or "")
     if is_cwl_dag(dag_id):
         _check_signed(signature)
-        _check_conf(dag_id, conf, run_id or "", version)
+        _check_conf(dag_id, conf, run_id or "", version, files)
     create = partial(_create, dag_id, conf, run_id or None, user, via, signature, version)
     return with_patience(create, f"the run {run_id} of {dag_id}")
 
@@ -71,12 +75,12 @@ def new_run_id() -> str:
     return f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:6]}"
 
 
-def check_job(dag_id: str, job: dict[str, Any]) -> dict[str, Any]:
+def check_job(dag_id: str, job: dict[str, Any], files: InputAccess | None = None) -> dict[str, Any]:
     """Return the job with absolute locations; raise :class:`InvalidJob` or :class:`NotFound`."""
     version = stored_version(dag_id)
     if version is None:
         raise NotFound(f"There is no CWL workflow {dag_id!r}.")
-    return _checked(version.plan, job)
+    return _checked(version.plan, job, files)
 
 
 def _check_run_id(run_id: str | None) -> None:
@@ -136,7 +140,7 @@ def _check_signed(signature: RunSignature | None) -> None:
         )
 
 
-def _check_conf(dag_id: str, conf: dict[str, Any], run_id: str, digest: str | None) -> None:
+def _check_conf(dag_id: str, conf: dict[str, Any], run_id: str, digest: str | None, files: InputAccess | None) -> None:
     try:
         read = read_conf(conf, run_id=run_id, verify=False)
     except JobError as error:
@@ -145,15 +149,12 @@ def _check_conf(dag_id: str, conf: dict[str, Any], run_id: str, digest: str | No
     if digest and version is None:
         raise NotFound(f"There is no version {digest!r} of the workflow {dag_id!r}.")
     if version is not None:  # the document of a Dag file is known to its tasks only; its first task checks the job
-        _checked(version.plan, read.job)
+        _checked(version.plan, read.job, files)
 
 
-def _checked(plan: Plan, job: dict[str, Any]) -> dict[str, Any]:
-    rules = jobs.FileRules(
-        base=config.inputs_folder(), roots=config.input_roots(), allow_network=config.flag("allow_network")
-    )
+def _checked(plan: Plan, job: dict[str, Any], files: InputAccess | None) -> dict[str, Any]:
     try:
-        return jobs.check_job(plan, job, rules)
+        return jobs.check_job(plan, job, (files or shared_only()).rules(job))
     except JobError as error:
         raise InvalidJob(error.message, error.problems) from error
     except RecursionError:

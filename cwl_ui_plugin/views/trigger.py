@@ -56,7 +56,9 @@ class TriggerView(CwlView):
         """Start a run like an earlier one: the same version of the workflow, the same job."""
         dag_id, run_id = request.args.get("dag_id", ""), request.args.get("run_id", "")
         try:
-            return self._started(rerunning.run_again(dag_id, run_id, user=user_name(), via=triggering.VIEW))
+            files = permissions.input_access(current_user())
+            run = rerunning.run_again(dag_id, run_id, user=user_name(), via=triggering.VIEW, files=files)
+            return self._started(run)
         except RunsError as error:
             is_stored = workflows.stored_version(dag_id) is not None
             shown = {"dag_id": dag_id, "run_id": run_id, "is_stored": is_stored, "problem": error}
@@ -96,6 +98,7 @@ class TriggerView(CwlView):
                 run_id=form.run_id.data,
                 user=user_name(),
                 via=triggering.VIEW,
+                files=permissions.input_access(current_user()),
                 version=_chosen_version(),
             )
         except CwlError as error:

@@ -8,6 +8,7 @@ import pytest
 
 from cwl_ui_plugin.runs import browsing
 from cwl_ui_plugin.runs.errors import NotFound
+from cwl_ui_plugin.runs.input_access import shared_only
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def tree(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def names(path: str) -> list[str]:
-    return [entry.name for entry in browsing.browse(path).entries]
+    return [entry.name for entry in browsing.browse(shared_only(), path).entries]
 
 
 def test_the_allowed_folders_come_first(tree: Path) -> None:
@@ -36,13 +37,15 @@ def test_the_allowed_folders_come_first(tree: Path) -> None:
 
 def test_a_folder_shows_what_a_job_may_name(tree: Path) -> None:
     assert names(str(tree / "inputs")) == ["genomes", "samples"]
-    found = browsing.browse("samples")
+    found = browsing.browse(shared_only(), "samples")
     assert [(entry.path, entry.kind, entry.size_text) for entry in found.entries] == [
         ("samples/deep", "folder", ""),
         ("samples/b.txt", "file", "2.0 kB"),
     ]
     assert [entry.path for entry in found.trail] == [str(tree / "inputs"), "samples"]
-    assert [entry.path for entry in browsing.browse(str(tree / "genomes")).entries] == [str(tree / "genomes/hg38.fa")]
+    assert [entry.path for entry in browsing.browse(shared_only(), str(tree / "genomes")).entries] == [
+        str(tree / "genomes/hg38.fa")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -51,12 +54,12 @@ def test_a_folder_shows_what_a_job_may_name(tree: Path) -> None:
 )
 def test_no_other_folder_is_shown(tree: Path, path: str) -> None:
     with pytest.raises(NotFound):
-        browsing.browse(path)
+        browsing.browse(shared_only(), path)
 
 
 def test_a_long_folder_is_cut(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browsing, "MOST_ENTRIES", 1)
-    found = browsing.browse("samples")
+    found = browsing.browse(shared_only(), "samples")
     assert (len(found.entries), found.truncated) == (1, True)
 
 
@@ -65,6 +68,6 @@ def test_of_a_folder_of_millions_only_the_first_are_looked_at(tree: Path, monkey
     looked_at: list[Path] = []
     entry = browsing._entry
     monkeypatch.setattr(browsing, "_entry", lambda path, roots: looked_at.append(path) or entry(path, roots))
-    assert browsing.browse("samples").truncated
+    assert browsing.browse(shared_only(), "samples").truncated
     assert len(looked_at) == 2
-    assert not browsing.browse(str(tree / "genomes")).truncated
+    assert not browsing.browse(shared_only(), str(tree / "genomes")).truncated

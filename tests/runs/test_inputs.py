@@ -10,6 +10,7 @@ import pytest
 
 from cwl_ui_plugin.runs import inputs
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, TooLarge
+from cwl_ui_plugin.runs.input_access import shared_only
 
 
 class Broken(io.BytesIO):
@@ -70,5 +71,5 @@ def test_paths_are_visible_inside_the_allowed_folders(folders: Path) -> None:
     link = folders / "inputs/link.txt"
     link.symlink_to(outside)
     asked = [str(inside), inside.as_uri(), "a b.txt", str(outside), str(link), "gone", "http://x/y", "../secret.txt"]
-    seen = inputs.visible_inputs(asked)
+    seen = inputs.visible_inputs(asked, shared_only())
     assert [path for path in asked if seen[path]] == asked[:3]
