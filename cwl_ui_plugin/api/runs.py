@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel
 
+from cwl_ui_plugin.api.answering import OpenFileResponse
 from cwl_ui_plugin.api.experimental import with_signature
 from cwl_ui_plugin.api.schemas import Responses, Run, RunList, answers, failing, failing_file
 from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, known, logged_in, require
@@ -148,14 +149,14 @@ def list_files(dag_id: str, run_id: str) -> Any:
     responses=_FILE,
     dependencies=_READERS,
 )
-def get_file(dag_id: str, run_id: str, path: str, inline: bool = False) -> FileResponse:
+def get_file(dag_id: str, run_id: str, path: str, inline: bool = False) -> OpenFileResponse:
     """Download an output file, or a range of it; `inline`: a browser may show it, without scripts."""
-    found = outputs.output_path(dag_id, run_id, path)
-    media_type = previews.MEDIA_TYPES.get(found.suffix.lower(), "application/octet-stream")
-    is_shown = inline and found.suffix.lower() in previews.MEDIA_TYPES
-    return FileResponse(
-        found,
-        filename=_sendable(found.name),
+    name, suffix = PurePosixPath(path).name, PurePosixPath(path).suffix.lower()
+    media_type = previews.MEDIA_TYPES.get(suffix, "application/octet-stream")
+    is_shown = inline and suffix in previews.MEDIA_TYPES
+    return OpenFileResponse(
+        outputs.open_output(dag_id, run_id, path),
+        filename=_sendable(name),
         media_type=media_type,
         content_disposition_type="inline" if is_shown else "attachment",
         headers=SHOWN if is_shown else UNTRUSTED,

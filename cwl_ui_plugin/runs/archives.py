@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
 
 CHUNK_BYTES = 256 * 1024
 MOST_FILES = 100_000
@@ -16,24 +15,27 @@ TOO_MANY = "NOT-EVERYTHING-IS-HERE.txt"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same files make the same zip
 
 
-def zip_stream(entries: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
-    """Yield a zip of files, each with its name in it; what can't be read any more is left out.
+def zip_stream(entries: Iterable[tuple[str, Callable[[], BinaryIO]]]) -> Iterator[bytes]:
+    """Yield a zip of files, each with its name in it and what opens it; what can't be opened any more is left out.
 
     Files are stored as they are: outputs are often compressed, and to compress them would take the server's time.
     """
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for number, (name, path) in enumerate(entries):
+        for number, (name, open_file) in enumerate(entries):
             if number == MOST_FILES:
                 archive.writestr(zipfile.ZipInfo(TOO_MANY, date_time=_DATE), f"Only the first {MOST_FILES} files.\n")
                 break
-            with suppress(FileNotFoundError, PermissionError):
-                yield from _add(archive, pipe, _writable(name), path)
+            try:
+                source = open_file()
+            except OSError:
+                continue
+            yield from _add(archive, pipe, _writable(name), source)
     yield pipe.take()
 
 
-def _add(archive: zipfile.ZipFile, pipe: _Pipe, name: str, path: Path) -> Iterator[bytes]:
-    with path.open("rb") as source:
+def _add(archive: zipfile.ZipFile, pipe: _Pipe, name: str, source: BinaryIO) -> Iterator[bytes]:
+    with source:
         info = zipfile.ZipInfo(name, date_time=_DATE)
         info.external_attr = (stat.S_IFREG | 0o644) << 16
         with archive.open(info, "w", force_zip64=True) as target:

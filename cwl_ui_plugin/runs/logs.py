@@ -1,23 +1,22 @@
 """What the commands of a task print, and what they use: files of the task's try, or what is kept of them after the run.
 
-The files are written by commands that may be hostile: each is opened first, and then looked at for being a plain file
-in the run's own folder, so that no link leads anywhere else.
+The files are written by commands that may be hostile: see :mod:`cwl_ui_plugin.opened`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.dags import run_folder
 from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.opened import FOLDER, Entry, Place, place_of
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
 
 STREAMS = ("stdout", "stderr")
@@ -90,7 +89,7 @@ def running_command(task: TaskTry) -> list[str] | None:
     with file:
         try:
             words = json.loads(file.read(_LARGEST_COMMAND))
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     return [str(word) for word in words] if isinstance(words, list) else None
 
@@ -101,15 +100,29 @@ def usage_lines(dag_id: str, run_id: str) -> dict[tuple[str, int, int], list[str
     Most tries are too short for samples; so the files are looked for, and not the tries.
     """
     found: dict[tuple[str, int, int], list[str]] = {}
-    for root in _roots(dag_id, run_id):
-        for path in islice(root.glob(f"*/*/*/{_USAGE}"), MOST_SAMPLED):
-            task_id, map_index, try_number = path.relative_to(root).parts[:3]
-            file = _open_in(root, path)
-            if file is not None:
-                with file, suppress(ValueError):
-                    key = (task_id, int(map_index), int(try_number))
-                    found[key] = file.read(PART_BYTES).decode("ascii", "replace").splitlines()
+    for place in _places(dag_id, run_id):
+        for task_id, map_index, try_number in _tries(place):
+            if len(found) == MOST_SAMPLED:
+                break
+            with suppress(OSError, ValueError), place.open(f"{task_id}/{map_index}/{try_number}/{_USAGE}") as file:
+                key = (task_id, int(map_index), int(try_number))
+                found[key] = file.read(PART_BYTES).decode("ascii", "replace").splitlines()
     return found
+
+
+def _tries(place: Place) -> list[tuple[str, ...]]:
+    """Return the tries that have folders: task, map index and number, as these are called."""
+    names: list[tuple[str, ...]] = [()]
+    for _level in range(3):
+        names = [(*name, entry.name) for name in names for entry in _entries(place, name) if entry.kind == FOLDER]
+    return names
+
+
+def _entries(place: Place, name: tuple[str, ...]) -> list[Entry]:
+    try:
+        return place.entries("/".join(name))[0]
+    except OSError:
+        return []
 
 
 def _open_stream(task: TaskTry, stream: str) -> BinaryIO | None:
@@ -119,28 +132,31 @@ def _open_stream(task: TaskTry, stream: str) -> BinaryIO | None:
 
 
 def _open(task: TaskTry, name: str) -> BinaryIO | None:
-    parts = (task.task_id, str(task.map_index), str(task.try_number), name)
-    found = (_open_in(root, root.joinpath(*parts)) for root in _roots(task.dag_id, task.run_id))
-    return next((file for file in found if file is not None), None)
-
-
-def _roots(dag_id: str, run_id: str) -> tuple[Path, Path]:
-    """Return the folders that may have files of a run's tries, links resolved."""
-    return run_folder.run_tmp(dag_id, run_id).resolve(), run_folder.kept_logs(dag_id, run_id).resolve()
-
-
-def _open_in(root: Path, path: Path) -> BinaryIO | None:
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        if _is_own_file(descriptor, root):
-            return os.fdopen(descriptor, "rb")
-        os.close(descriptor)
+    path = f"{task.task_id}/{task.map_index}/{task.try_number}/{name}"
+    for place in _places(task.dag_id, task.run_id):
+        with suppress(OSError, ValueError):
+            return place.open(path)
     return None
 
 
-def _is_own_file(descriptor: int, place: Path) -> bool:
-    real = Path(f"/proc/self/fd/{descriptor}").readlink()
-    return stat.S_ISREG(os.fstat(descriptor).st_mode) and real.is_relative_to(place)
+def _places(dag_id: str, run_id: str) -> Iterator[Place]:
+    """Yield the folders that may have files of a run's tries."""
+    for folder in (run_folder.run_tmp(dag_id, run_id), run_folder.kept_logs(dag_id, run_id)):
+        place = place_of(folder, (config.tmp_folder(),))
+        if place is not None:
+            yield _chosen(place, (dag_id, *Path(run_id).parts)) or place
+
+
+def _chosen(place: Place, run: tuple[str, ...]) -> Place | None:
+    """Return the folder of its own choice that a run keeps its intermediate files in: a link stands for it.
+
+    A link that leads to anything but a folder of this run is none of ours.
+    """
+    try:
+        target = place_of(place.path.readlink(), config.output_roots())
+    except OSError:
+        return None
+    return target if target is not None and target.parts[-len(run) :] == run else None
 
 
 def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
+from cwl_ui_plugin.opened import Entry, Place
 from cwl_ui_plugin.runs.errors import NotFound
 from cwl_ui_plugin.runs.models import Page
-from cwl_ui_plugin.runs.outputs import MOST_FILES, inside, load, local_path, output_folder_path
+from cwl_ui_plugin.runs.outputs import MOST_FILES, folder_entries, load, name_in
 
 PAGE = 100
 FILE, FOLDER, LIST, RECORD, VALUE, ELSEWHERE = "file", "folder", "list", "record", "value", "elsewhere"
@@ -44,14 +45,14 @@ def output_nodes(
 
     ``known`` is the output object, where it is known.
     """
-    outputs, folder = load(dag_id, run_id, known)
+    outputs, run_place = load(dag_id, run_id, known)
     value: Any = outputs or {}
     for key in place:
         value = _item(value, key)
     items = _items(value)
     budget = _Budget(PAGE)
     shown = items[offset : offset + PAGE]
-    return Page(tuple(_node(name, item, (*place, name), folder, budget) for name, item in shown), len(items))
+    return Page(tuple(_node(name, item, (*place, name), run_place, budget) for name, item in shown), len(items))
 
 
 def folder_nodes(dag_id: str, run_id: str, path: str, offset: int = 0) -> Page[OutputNode]:
@@ -59,12 +60,11 @@ def folder_nodes(dag_id: str, run_id: str, path: str, offset: int = 0) -> Page[O
 
     Of a folder with more than :data:`MOST_FILES` entries only so many are looked at.
     """
-    target, folder = output_folder_path(dag_id, run_id, path)
-    with os.scandir(target) as entries:
-        names = sorted(entry.name for entry in islice(entries, MOST_FILES))
-        cut = next(entries, None) is not None
-    shown = names[offset : offset + PAGE]
-    return Page(tuple(_on_disk(name, target / name, folder) for name in shown), len(names), cut)
+    place, entries, is_cut = folder_entries(dag_id, run_id, path, MOST_FILES)
+    shown = entries[offset : offset + PAGE]
+    folder = place.below(path)
+    base = "/".join(folder.parts[len(place.parts) :])
+    return Page(tuple(_on_disk(entry, folder, base) for entry in shown), len(entries), is_cut)
 
 
 class _Budget:
@@ -94,7 +94,7 @@ def _items(value: Any) -> list[tuple[str, Any]]:
     return list(value.items()) if isinstance(value, dict) else []
 
 
-def _node(name: str, value: Any, place: tuple[str, ...], folder: Path, budget: _Budget) -> OutputNode:
+def _node(name: str, value: Any, place: tuple[str, ...], folder: Place, budget: _Budget) -> OutputNode:
     if isinstance(value, dict) and value.get("class") in ("File", "Directory"):
         return _file_node(name, value, place, folder, budget)
     if not _holds_files(value):
@@ -106,7 +106,7 @@ def _node(name: str, value: Any, place: tuple[str, ...], folder: Path, budget: _
 
 
 def _children(
-    items: list[tuple[str, Any]], place: tuple[str, ...], folder: Path, budget: _Budget
+    items: list[tuple[str, Any]], place: tuple[str, ...], folder: Place, budget: _Budget
 ) -> Iterator[OutputNode]:
     for name, item in items:
         yield _node(name, item, (*place, name), folder, budget)
@@ -119,22 +119,23 @@ def _holds_files(value: Any) -> bool:
     return isinstance(value, list) and any(map(_holds_files, value))
 
 
-def _file_node(name: str, value: dict[str, Any], place: tuple[str, ...], folder: Path, budget: _Budget) -> OutputNode:
-    target = local_path(value.get("location") or value.get("path"))
-    path = inside(target, folder) if target is not None and target.exists() else None
-    basename = str(value.get("basename") or (target.name if target else "") or value.get("location") or name)
+def _file_node(name: str, value: dict[str, Any], place: tuple[str, ...], folder: Place, budget: _Budget) -> OutputNode:
+    path = name_in(folder, value.get("location") or value.get("path"))
+    state = _state(folder, path)
+    basename = str(value.get("basename") or (PurePosixPath(path).name if path else "") or value.get("location") or name)
     secondary = value.get("secondaryFiles")
     items = [(str(number), item) for number, item in enumerate(secondary)] if isinstance(secondary, list) else []
     below = (*place, "secondaryFiles")
     children = tuple(_children(items, below, folder, budget)) if items and budget.take(len(items)) else None
-    if path is None:
+    is_folder = value["class"] == "Directory"
+    if state is None or stat.S_ISDIR(state.st_mode) != is_folder:
         return OutputNode(basename, ELSEWHERE, place, value=str(value.get("location") or ""))
     return OutputNode(
         basename,
-        FOLDER if value["class"] == "Directory" else FILE,
+        FOLDER if is_folder else FILE,
         place,
         path=path,
-        size=_size(value, target),
+        size=None if is_folder else _size(value, state),
         checksum=value["checksum"] if isinstance(value.get("checksum"), str) else None,
         format=value["format"] if isinstance(value.get("format"), str) else None,
         total=len(items),
@@ -142,19 +143,24 @@ def _file_node(name: str, value: dict[str, Any], place: tuple[str, ...], folder:
     )
 
 
-def _size(value: dict[str, Any], target: Path | None) -> int | None:
-    if value["class"] == "Directory":
-        return None
+def _size(value: dict[str, Any], state: os.stat_result) -> int:
     size = value.get("size")
-    if isinstance(size, int):
-        return size
-    return target.stat().st_size if target is not None else None
+    return size if isinstance(size, int) else state.st_size
 
 
-def _on_disk(name: str, target: Path, folder: Path) -> OutputNode:
-    path = inside(target, folder) if target.exists() else None
-    if path is None or not (target.is_file() or target.is_dir()):
-        return OutputNode(name, ELSEWHERE, value="a link out of the folder" if target.is_symlink() else "no file")
-    if target.is_dir():
-        return OutputNode(name, FOLDER, path=path)
-    return OutputNode(name, FILE, path=path, size=target.stat().st_size)
+def _state(place: Place, name: str | None) -> os.stat_result | None:
+    """Return what is known of a plain file or folder, or None where there is none."""
+    try:
+        return place.state(name) if name is not None else None
+    except (OSError, ValueError):
+        return None
+
+
+def _on_disk(entry: Entry, folder: Place, base: str) -> OutputNode:
+    path = f"{base}/{entry.name}"
+    state = _state(folder, entry.name)
+    if state is None:
+        return OutputNode(entry.name, ELSEWHERE, value="a link or a special file")
+    if stat.S_ISDIR(state.st_mode):
+        return OutputNode(entry.name, FOLDER, path=path)
+    return OutputNode(entry.name, FILE, path=path, size=state.st_size)

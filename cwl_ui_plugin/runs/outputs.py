@@ -1,16 +1,19 @@
 """The outputs of a run: the CWL output object, and the files that it names. Nothing else in the folder is shown.
 
 A job may choose an output folder that others use, too; so a file counts only if the output object names it, or a
-Directory that it is in, and if it lies in the run's output folder with all links resolved.
+Directory that it is in, and if it lies in the run's output folder. Delivery copies what links lead to and makes none;
+so no link is followed: see :mod:`cwl_ui_plugin.opened`.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin import config
@@ -18,6 +21,7 @@ from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.dags.conf import read_conf
 from cwl_ui_plugin.dags.names import GATHERER
 from cwl_ui_plugin.dags.xcom_values import unpacked
+from cwl_ui_plugin.opened import Entry, Place, place_of
 from cwl_ui_plugin.runs.errors import NotFound
 from cwl_ui_plugin.runs.inspection import find_run
 from cwl_ui_plugin.runs.models import OutputFile
@@ -26,11 +30,11 @@ MOST_FILES = 10_000
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """A File or Directory of the output object."""
+class _Output:
+    """A File or Directory of the output object; ``name`` is where it is in the run's output folder."""
 
     output: str
-    path: Path
+    name: str
     is_folder: bool
     checksum: str | None = None
     format: str | None = None
@@ -43,110 +47,114 @@ def output_object(dag_id: str, run_id: str) -> dict[str, Any] | None:
 
 def output_tree(dag_id: str, run_id: str) -> list[OutputFile]:
     """Return the files of a run's outputs, at most :data:`MOST_FILES`; raise :class:`NotFound`."""
-    outputs, folder = load(dag_id, run_id)
+    outputs, place = load(dag_id, run_id)
     found: dict[str, OutputFile] = {}
-    for entry in _entries(outputs):
-        for path in _files(entry):
-            name = inside(path, folder)
-            if name is None or name in found:
+    for output in _outputs(outputs, place):
+        for name in _files(output, place):
+            if name in found:
                 continue
             if len(found) == MOST_FILES:
                 return list(found.values())
-            found[name] = OutputFile(
-                path=name,
-                size=path.stat().st_size,
-                output=entry.output,
-                checksum=entry.checksum,
-                format=entry.format,
-            )
+            with suppress(OSError):
+                found[name] = OutputFile(
+                    path=name,
+                    size=place.state(name).st_size,
+                    output=output.output,
+                    checksum=output.checksum,
+                    format=output.format,
+                )
     return list(found.values())
 
 
-def output_path(dag_id: str, run_id: str, path: str) -> Path:
-    """Return where an output file is; ``path`` is as in :func:`output_tree`. Raise :class:`NotFound` for any other."""
-    target, _folder = _output(dag_id, run_id, path)
-    if not target.is_file():
+def open_output(dag_id: str, run_id: str, path: str) -> BinaryIO:
+    """Open an output file; ``path`` is as in :func:`output_tree`. Raise :class:`NotFound` for any other."""
+    outputs, place = load(dag_id, run_id)
+    try:
+        file = place.open(path)
+    except (OSError, ValueError):
+        raise _missing(run_id, path) from None
+    if not _is_held(outputs, place, path):
+        file.close()
         raise _missing(run_id, path)
-    return target
+    return file
 
 
-def output_folder_path(dag_id: str, run_id: str, path: str) -> tuple[Path, Path]:
-    """Return where a folder of the outputs is, and the run's output folder; raise :class:`NotFound`."""
-    target, folder = _output(dag_id, run_id, path)
-    if not target.is_dir():
+def folder_entries(dag_id: str, run_id: str, path: str, most: int) -> tuple[Place, list[Entry], bool]:
+    """Return the run's output folder, what a folder of the outputs has, and whether that is more than ``most``.
+
+    Raise :class:`NotFound`.
+    """
+    outputs, place = load(dag_id, run_id)
+    if not path or not _is_held(outputs, place, path):
         raise _missing(run_id, path)
-    return target, folder
+    try:
+        return place, *place.entries(path, most)
+    except (OSError, ValueError):
+        raise _missing(run_id, path) from None
 
 
-def archive_entries(dag_id: str, run_id: str, path: str | None = None) -> Iterator[tuple[str, Path]]:
-    """Return the files of a folder of the outputs, or of all outputs, with their names in an archive.
+def archive_entries(dag_id: str, run_id: str, path: str | None = None) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    """Return the files of a folder of the outputs, or of all outputs: names in an archive, and what opens each.
 
     Raise :class:`NotFound`, before the first file is asked for. There may be a million of them.
     """
     if path is None:
-        outputs, folder = load(dag_id, run_id)
-        return _all_archived(_entries(outputs), folder)
-    target, folder = output_folder_path(dag_id, run_id, path)
-    return _folder_archived(target, folder)
+        outputs, place = load(dag_id, run_id)
+        return _all_archived(_outputs(outputs, place), place)
+    place, _entries, _is_cut = folder_entries(dag_id, run_id, path, most=0)
+    return _folder_archived(place.below(path))
 
 
-def _all_archived(entries: Iterable[_Entry], folder: Path) -> Iterator[tuple[str, Path]]:
+def _all_archived(outputs: Iterable[_Output], place: Place) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
     names = set()
-    for entry in entries:
-        for path in _files(entry):
-            name = inside(path, folder)
-            if name is not None and name not in names:
+    for output in outputs:
+        for name in _files(output, place):
+            if name not in names:
                 names.add(name)
-                yield name, folder / name
+                yield name, partial(place.open, name)
 
 
-def _folder_archived(target: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in _files(_Entry("", target, is_folder=True)):
-        name = inside(path, folder)
-        if name is not None:
-            yield path.relative_to(target.parent).as_posix(), folder / name
-
-
-def _output(dag_id: str, run_id: str, path: str) -> tuple[Path, Path]:
-    outputs, folder = load(dag_id, run_id)
-    try:
-        target = (folder / path).resolve(strict=True)
-    except (OSError, ValueError, RuntimeError):
-        raise _missing(run_id, path) from None
-    if not target.is_relative_to(folder) or not _is_held(outputs, target):
-        raise _missing(run_id, path)
-    return target, folder
+def _folder_archived(folder: Place) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    for name in folder.files():
+        yield f"{folder.parts[-1]}/{name}", partial(folder.open, name)
 
 
 def _missing(run_id: str, path: str) -> NotFound:
     return NotFound(f"The run {run_id!r} has no output {path!r}.")
 
 
-def _is_held(outputs: dict[str, Any] | None, target: Path) -> bool:
-    """Whether the output object names a target; first by the names alone, since links are rare and slow to follow."""
-    names, folders = _names(target), {name for parent in target.parents for name in _names(parent)}
+def _is_held(outputs: dict[str, Any] | None, place: Place, path: str) -> bool:
+    """Whether the output object names a file or folder, or a Directory that it is in."""
+    try:
+        target = place.below(path).path
+    except OSError:
+        return False
+    folders = [parent for parent in (target, *target.parents) if parent.is_relative_to(place.path)]
+    spellings, of_folders = _spellings(target), {text for folder in folders for text in _spellings(folder)}
     for _output, value in _file_objects(outputs):
         location = value.get("location") or value.get("path")
-        if location in names or (value["class"] == "Directory" and location in folders):
+        if location in (of_folders if value["class"] == "Directory" else spellings):
             return True
-    return any(_holds(entry, target) for entry in _entries(outputs))
+    named = {(place.path / output.name, output.is_folder) for output in _outputs(outputs, place)}
+    return (target, False) in named or any((folder, True) in named for folder in folders)
 
 
-def _names(path: Path) -> set[str]:
-    """Return what a location may call a path, without its slash at the end."""
+def _spellings(path: Path) -> set[str]:
+    """Return what a location may call a path, without its slash at the end; most are spelled so."""
     return {str(path), path.as_uri()}
 
 
-def output_folder(dag_id: str, run_id: str, conf: dict[str, Any] | None) -> Path:
-    """Return the folder that the outputs of a run go to, links resolved."""
+def output_place(dag_id: str, run_id: str, conf: dict[str, Any] | None) -> Place:
+    """Return the folder that the outputs of a run go to, below the folder that the site allows for it."""
     try:
         chosen = read_conf(conf, run_id=run_id, verify=False).output_folder
     except JobError:
         chosen = None
-    return (chosen or config.outputs_folder() / dag_id / run_id).resolve()
+    default = Place(config.outputs_folder(), (dag_id, *Path(run_id).parts))
+    return (place_of(chosen, config.output_roots()) if chosen else None) or default
 
 
-def load(dag_id: str, run_id: str, known: dict[str, Any] | None = None) -> tuple[dict[str, Any] | None, Path]:
+def load(dag_id: str, run_id: str, known: dict[str, Any] | None = None) -> tuple[dict[str, Any] | None, Place]:
     """Return the output object of a run (``known``, if it is), and its output folder; raise :class:`NotFound`."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
@@ -162,16 +170,16 @@ def load(dag_id: str, run_id: str, known: dict[str, Any] | None = None) -> tuple
         conf = find_run(session, dag_id, run_id).conf
         row = session.execute(query).first() if known is None else None
         value = unpacked(XComModel.deserialize_value(row)) if row else known
-    folder = output_folder(dag_id, run_id, conf if isinstance(conf, dict) else None)
-    return (value if isinstance(value, dict) else None), folder
+    place = output_place(dag_id, run_id, conf if isinstance(conf, dict) else None)
+    return (value if isinstance(value, dict) else None), place
 
 
-def _entries(outputs: dict[str, Any] | None) -> Iterator[_Entry]:
+def _outputs(outputs: dict[str, Any] | None, place: Place) -> Iterator[_Output]:
     for output, value in _file_objects(outputs):
-        path = local_path(value.get("location") or value.get("path"))
-        if path is not None:
+        name = name_in(place, value.get("location") or value.get("path"))
+        if name is not None:
             checksum, format_ = _text(value.get("checksum")), _text(value.get("format"))
-            yield _Entry(output, path, value["class"] == "Directory", checksum, format_)
+            yield _Output(output, name, value["class"] == "Directory", checksum, format_)
 
 
 def _file_objects(outputs: dict[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -208,25 +216,24 @@ def local_path(location: Any) -> Path | None:
     return None if parts.scheme else Path(location)
 
 
-def _files(entry: _Entry) -> Iterator[Path]:
-    if not entry.is_folder:
-        if entry.path.is_file():
-            yield entry.path
-        return
-    for folder, names, files in os.walk(entry.path):
-        names.sort()
-        for name in sorted(files):
-            path = Path(folder, name)
-            if path.is_file():
-                yield path
+def name_in(place: Place, location: Any) -> str | None:
+    """Return what a location of CWL is called in the run's output folder, or None for what is not in there."""
+    path = local_path(location)
+    if path is None or ".." in path.parts or not path.is_relative_to(place.path) or path == place.path:
+        return None
+    return path.relative_to(place.path).as_posix()
 
 
-def inside(path: Path, folder: Path) -> str | None:
-    """Return the path relative to the run's folder, or None for what leads out of it."""
-    target = path.resolve()
-    return target.relative_to(folder).as_posix() if target.is_relative_to(folder) else None
+def _files(output: _Output, place: Place) -> Iterator[str]:
+    """Yield the names of the plain files of an output that are there."""
+    if output.is_folder:
+        yield from place.files(output.name)
+    elif _is_there(place, output.name, is_folder=False):
+        yield output.name
 
 
-def _holds(entry: _Entry, target: Path) -> bool:
-    place = entry.path.resolve()
-    return target.is_relative_to(place) if entry.is_folder else target == place
+def _is_there(place: Place, name: str, *, is_folder: bool) -> bool:
+    try:
+        return stat.S_ISDIR(place.state(name).st_mode) == is_folder
+    except (OSError, ValueError):
+        return False

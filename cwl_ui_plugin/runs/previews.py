@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
+from typing import BinaryIO
 
 TEXT_BYTES = 128 * 1024
 MOST_ROWS = 200
@@ -42,14 +44,13 @@ class Preview:
     is_part: bool = False
 
 
-def preview(path: Path) -> Preview:
-    """Return what can be shown of a file."""
-    size, suffix = path.stat().st_size, path.suffix.lower()
+def preview(file: BinaryIO, name: str) -> Preview:
+    """Return what can be shown of an open file of that name."""
+    size, suffix = os.fstat(file.fileno()).st_size, PurePosixPath(name).suffix.lower()
     if suffix in MEDIA_TYPES:
         kind = IMAGE if suffix in IMAGES else PDF if suffix == ".pdf" else HTML
         return Preview(kind if size <= LARGEST_SHOWN else NONE, size)
-    with path.open("rb") as file:
-        content = file.read(TEXT_BYTES)
+    content = file.read(TEXT_BYTES)
     if not _is_text(content):
         return Preview(NONE, size)
     text = content.decode("utf-8", "replace")

@@ -24,6 +24,7 @@ from pathlib import Path
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.library.intake import remove
 from cwl_ui_plugin.library.store import write_text
+from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.runs.errors import NotFound
 from cwl_ui_plugin.runs.models import Excerpt, Upload
 
@@ -141,11 +142,11 @@ def excerpts_of(source: Path, problems: Iterable[Problem]) -> tuple[Excerpt, ...
 
 
 def _excerpt(source: Path, file: str, line: int) -> Excerpt | None:
-    path = source / file
-    if not path.resolve().is_relative_to(source.resolve()) or not path.is_file():
+    try:
+        with Place(source).open(file) as stream:
+            lines = stream.read(LONGEST_EXCERPT_SOURCE).decode("utf-8", "replace").split("\n")
+    except (OSError, ValueError):
         return None
-    with path.open("rb") as stream:
-        lines = stream.read(LONGEST_EXCERPT_SOURCE).decode("utf-8", "replace").split("\n")
     first = max(1, line - EXCERPT_CONTEXT)
     shown = tuple(text.rstrip("\r")[:LONGEST_EXCERPT_LINE] for text in lines[first - 1 : line + EXCERPT_CONTEXT])
     return Excerpt(file, line, first, shown) if line <= len(lines) else None

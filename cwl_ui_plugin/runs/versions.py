@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from cwl_ui_plugin.cwl.packing import portable
 from cwl_ui_plugin.cwl.plan import read_packed
@@ -16,10 +17,11 @@ from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.names import BUNDLE
 from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.runs.database import with_patience
 from cwl_ui_plugin.runs.errors import Conflict, NotFound, Unavailable
 from cwl_ui_plugin.runs.upload_state import finishing
-from cwl_ui_plugin.runs.workflows import LONGEST_SOURCE, library_errors, open_store, source_names
+from cwl_ui_plugin.runs.workflows import LONGEST_SOURCE, library_errors, open_store, source_names, source_place
 
 LONGEST_LINE = 2000
 MOST_LINES = 5000
@@ -102,20 +104,34 @@ def restore(dag_id: str) -> StoredVersion:
 
 def compare(dag_id: str, old: str, new: str) -> list[FileChange]:
     """Return the files in which two versions differ; raise :class:`NotFound`."""
-    before, after = stored(dag_id, old).source, stored(dag_id, new).source
-    names = {*source_names(before), *source_names(after)}
-    changes = (_file_change(name, before / name, after / name) for name in sorted(names))
+    versions = stored(dag_id, old), stored(dag_id, new)
+    names = {name for version in versions for name in source_names(version)}
+    before, after = map(source_place, versions)
+    changes = (_file_change(name, _bytes(before, name), _bytes(after, name)) for name in sorted(names))
     return [change for change in changes if change is not None]
 
 
 def archive(version: StoredVersion) -> IO[bytes]:
-    """Return a zip of the files as they were uploaded."""
+    """Return a zip of the files as they were uploaded; raise :class:`NotFound` if they are not there any more."""
+    place = source_place(version)
     file = tempfile.SpooledTemporaryFile(max_size=_SPOOLED)  # noqa: SIM115 - whoever sends it closes it
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name in source_names(version.source):
-            packed.write(version.source / name, name)
+    try:
+        with zipfile.ZipFile(file, "w") as packed:
+            for name in source_names(version):
+                with place.open(name) as source, packed.open(_member(name, source), "w") as target:
+                    shutil.copyfileobj(source, target)
+    except OSError as error:
+        file.close()
+        raise NotFound(f"The files of {version.dag_id!r} can't be read: {error.strerror or error}.") from error
     file.seek(0)
     return file
+
+
+def _member(name: str, source: BinaryIO) -> zipfile.ZipInfo:
+    """Return what a zip says of an open file: its name, and whether it can be executed."""
+    info = zipfile.ZipInfo(name)
+    info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, os.fstat(source.fileno()).st_mode << 16
+    return info
 
 
 def packed_document(version: StoredVersion) -> str:
@@ -135,8 +151,7 @@ def _check_free(dag_id: str) -> None:
             )
 
 
-def _file_change(name: str, old: Path, new: Path) -> FileChange | None:
-    before, after = _bytes(old), _bytes(new)
+def _file_change(name: str, before: bytes | None, after: bytes | None) -> FileChange | None:
     if before == after:
         return None
     kind = "added" if before is None else "removed" if after is None else "changed"
@@ -173,5 +188,9 @@ def _cut(line: str) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
 
 
-def _bytes(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
+def _bytes(place: Place, name: str) -> bytes | None:
+    try:
+        with place.open(name) as file:
+            return file.read()
+    except OSError:
+        return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin import config
@@ -14,6 +13,7 @@ from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, TAG
 from cwl_ui_plugin.library.errors import BadDagId, UnknownWorkflow
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.opened import Place, place_of
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
 from cwl_ui_plugin.runs.models import VersionSummary, WorkflowDetail, WorkflowSummary
 from cwl_ui_plugin.runs.recent_runs import recent_runs, with_runs
@@ -49,7 +49,7 @@ def get_workflow(dag_id: str, digest: str | None = None) -> WorkflowDetail:
         version=version,
         plan=version.plan,
         versions=tuple(_version_summary(item, current) for item in versions),
-        sources=tuple(source_names(version.source)),
+        sources=tuple(source_names(version)),
     )
 
 
@@ -66,10 +66,11 @@ def source_text(dag_id: str, path: str, digest: str | None = None) -> str:
     with library_errors():
         store = open_store()
         version = store.current(dag_id) if digest is None else store.version(dag_id, digest)
-    if path not in source_names(version.source):
-        raise NotFound(f"The workflow {dag_id!r} has no file {path!r}.")
-    with (version.source / path).open("rb") as file:
-        return file.read(LONGEST_SOURCE).decode("utf-8", "replace")
+    try:
+        with source_place(version).open(path) as file:
+            return file.read(LONGEST_SOURCE).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        raise NotFound(f"The workflow {dag_id!r} has no file {path!r}.") from None
 
 
 def delete_workflow(dag_id: str) -> None:
@@ -135,6 +136,14 @@ def _version_summary(version: StoredVersion, current: StoredVersion) -> VersionS
     )
 
 
-def source_names(source: Path) -> list[str]:
+def source_place(version: StoredVersion) -> Place:
+    """Return the folder with the files of an upload, for opening them."""
+    folder = place_of(version.source, (config.workflows_folder(),))
+    if folder is None:
+        raise NotFound(f"The files of {version.dag_id!r} are not in the folder of workflows.")
+    return folder
+
+
+def source_names(version: StoredVersion) -> list[str]:
     """Return the names of the files of an upload, sorted."""
-    return sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
+    return sorted(source_place(version).files())

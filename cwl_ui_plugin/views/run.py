@@ -106,12 +106,13 @@ class RunView(CwlView):
     def preview(self) -> Any:
         """Show what an output file looks like."""
         dag_id, run_id, path = _run_arguments("path")
-        found = outputs.output_path(dag_id, run_id, path)
+        with outputs.open_output(dag_id, run_id, path) as file:
+            preview = previews.preview(file, path)
         return self._fragment(
             "preview",
             summary={"dag_id": dag_id, "run_id": run_id},
             path=path,
-            preview=previews.preview(found),
+            preview=preview,
             files_url=files_url(dag_id, run_id),
         )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.runs import archives, output_tree, outputs, previews
 from cwl_ui_plugin.runs.errors import NotFound
 
@@ -76,7 +78,7 @@ def test_a_folder_is_opened_and_leads_nowhere_else(
     for path in ("private", "plots/way-out", "..", "plots/..", "", "/etc", "plots/missing"):
         with pytest.raises(NotFound):
             output_tree.folder_nodes(workflow, run_id, path)
-    names = [name for name, _path in outputs.archive_entries(workflow, run_id, "plots")]
+    names = [name for name, _open in outputs.archive_entries(workflow, run_id, "plots")]
     assert names == [f"plots/{HOSTILE}"]
     with pytest.raises(NotFound):
         outputs.archive_entries(workflow, run_id, "private")
@@ -110,8 +112,9 @@ def test_a_file_that_is_gone_or_elsewhere_is_said_to_be(
 def test_a_zip_is_made_while_it_is_sent(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(b"0123456789" * 300_000)
     (tmp_path / "small").write_text("x")
-    entries = [("a/big", tmp_path / "big"), ("gone", tmp_path / "gone"), ("ü\udcff", tmp_path / "small")]
-    parts = list(archives.zip_stream(entries))
+    place = Place(tmp_path)
+    entries = [("a/big", "big"), ("gone", "gone"), ("ü\udcff", "small")]
+    parts = list(archives.zip_stream((name, partial(place.open, path)) for name, path in entries))
     assert max(map(len, parts)) < 400_000
     with zipfile.ZipFile(io.BytesIO(b"".join(parts))) as archive:
         assert archive.testzip() is None
@@ -122,7 +125,9 @@ def test_a_zip_is_made_while_it_is_sent(tmp_path: Path) -> None:
 def test_a_zip_of_too_many_files_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MOST_FILES", 2)
     (tmp_path / "small").write_text("x")
-    content = b"".join(archives.zip_stream((str(number), tmp_path / "small") for number in range(5)))
+    content = b"".join(
+        archives.zip_stream((str(number), lambda: (tmp_path / "small").open("rb")) for number in range(5))
+    )
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.namelist() == ["0", "1", archives.TOO_MANY]
 
@@ -147,13 +152,16 @@ def test_a_zip_of_too_many_files_says_so(tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_a_preview_fits_the_file(tmp_path: Path, name: str, content: bytes, kind: str) -> None:
     (tmp_path / name).write_bytes(content)
-    assert previews.preview(tmp_path / name).kind == kind
+    with (tmp_path / name).open("rb") as file:
+        assert previews.preview(file, name).kind == kind
 
 
 def test_a_preview_is_bounded(tmp_path: Path) -> None:
     (tmp_path / "wide.csv").write_text(",".join(["x" * 10_000] * 100) + "\n" + "1,2\n" * 100_000)
-    found = previews.preview(tmp_path / "wide.csv")
+    with (tmp_path / "wide.csv").open("rb") as file:
+        found = previews.preview(file, "wide.csv")
     assert found.is_part
     assert sum(len(cell) for row in found.rows for cell in row) <= previews.TEXT_BYTES
     (tmp_path / "long.txt").write_text("x" * 10_000_000)
-    assert len(previews.preview(tmp_path / "long.txt").text) == previews.TEXT_BYTES
+    with (tmp_path / "long.txt").open("rb") as file:
+        assert len(previews.preview(file, "long.txt").text) == previews.TEXT_BYTES

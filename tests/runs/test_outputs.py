@@ -45,8 +45,9 @@ def test_the_tree_has_what_the_output_object_names(workflow: str, run_id: str, r
 
 
 def test_an_output_file_is_found(workflow: str, run_id: str, results: Path) -> None:
-    assert outputs.output_path(workflow, run_id, "plots/deep/p.svg").read_text() == "<svg/>"
-    assert outputs.output_path(workflow, run_id, "a b.txt") == (results / "a b.txt").resolve()
+    for path, content in {"plots/deep/p.svg": b"<svg/>", "a b.txt": b"abc"}.items():
+        with outputs.open_output(workflow, run_id, path) as file:
+            assert file.read() == content
 
 
 @pytest.mark.parametrize(
@@ -68,14 +69,14 @@ def test_an_output_file_is_found(workflow: str, run_id: str, results: Path) -> N
 )
 def test_nothing_else_is(workflow: str, run_id: str, results: Path, path: str) -> None:
     with pytest.raises(NotFound):
-        outputs.output_path(workflow, run_id, path)
+        outputs.open_output(workflow, run_id, path)
 
 
 def test_an_absolute_path_out_of_the_folder_is_not_found(
     workflow: str, run_id: str, results: Path, folders: Path
 ) -> None:
     with pytest.raises(NotFound):
-        outputs.output_path(workflow, run_id, str(folders / "outside.txt"))
+        outputs.open_output(workflow, run_id, str(folders / "outside.txt"))
 
 
 def test_a_run_without_outputs_yet(workflow: str, run_id: str) -> None:
@@ -97,7 +98,7 @@ def test_outputs_in_a_folder_that_the_job_chose(
 
     assert [file.path for file in outputs.output_tree(workflow, run.run_id)] == ["mine.txt"]
     with pytest.raises(NotFound):
-        outputs.output_path(workflow, run.run_id, "of-another-run.txt")
+        outputs.open_output(workflow, run.run_id, "of-another-run.txt")
 
 
 def test_outputs_of_no_run_are_not_found(workflow: str) -> None:
