@@ -13,6 +13,7 @@ from cwl_ui_plugin.api.schemas import Workflow, WorkflowList, answers, failing, 
 from cwl_ui_plugin.api.security import GetUserDep, allow, allow_dag, require
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.runs import uploads, workflow_list, workflows
+from cwl_ui_plugin.runs.errors import NotFound
 from cwl_ui_plugin.runs.models import Upload
 
 router = APIRouter(tags=["workflows"])
@@ -69,15 +70,15 @@ async def upload(
         return JSONResponse(staged.as_json(), status_code=202, headers=headers)
     done = await _ended(staged)
     uploads.raise_failure(done)
-    detail = await run_in_threadpool(workflows.get_workflow, done.dag_id)
-    return JSONResponse(detail.as_json(), status_code=201)
+    return JSONResponse(await run_in_threadpool(_uploaded, done, user), status_code=201)
 
 
 @router.get("/uploads/{upload_id}", tags=["uploads"], responses=answers(Upload, 404))
 def get_upload(upload_id: str, user: GetUserDep) -> Any:
     """Show an upload on its way."""
     found = uploads.get_upload(upload_id)
-    require(found.user == user.get_name() or permissions.may_upload(user))
+    if found.user != user.get_name() and not permissions.may_read(user, found.dag_id):
+        raise NotFound(f"There is no upload {upload_id!r}.")
     return found.as_json()
 
 
@@ -104,7 +105,7 @@ def get_source(dag_id: str, path: str | None = None, version: str | None = None)
     "/workflows/{dag_id}",
     status_code=204,
     responses=failing(404, 409, 503),
-    dependencies=[allow(permissions.may_delete), allow_dag(permissions.may_read)],
+    dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_delete)],
 )
 def delete_workflow(dag_id: str) -> None:
     """Delete a workflow. Its runs stay, and go on to their end."""
@@ -113,7 +114,20 @@ def delete_workflow(dag_id: str) -> None:
 
 def _start(files: list[uploads.UploadedFile], user: Any, dag_id: str | None, main: str | None, replace: bool) -> Upload:
     require(not replace or permissions.may_replace(user))
-    return uploads.start_upload(files, user=user.get_name(), dag_id=dag_id, main=main, replace=replace)
+    return uploads.start_upload(
+        files,
+        user=user.get_name(),
+        rights=permissions.upload_rights(user),
+        dag_id=dag_id,
+        main=main,
+        replace=replace,
+    )
+
+
+def _uploaded(upload: Upload, user: Any) -> dict[str, Any]:
+    """Return what was uploaded; to somebody who may not read the Dag, nothing that others have done with it."""
+    detail = workflows.get_workflow(upload.dag_id, upload.digest)
+    return (detail if permissions.may_read(user, upload.dag_id) else detail.alone()).as_json()
 
 
 async def _ended(upload: Upload) -> Upload:

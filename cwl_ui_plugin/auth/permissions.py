@@ -18,6 +18,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import (
 )
 
 from cwl_ui_plugin.runs.input_access import InputAccess
+from cwl_ui_plugin.runs.models import UploadRights
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
@@ -79,14 +80,27 @@ def may_upload(user: Any) -> bool:
     return _workflows(user, "POST")
 
 
-def may_replace(user: Any) -> bool:
-    """Whether the user may upload a new version of a workflow."""
-    return _workflows(user, "PUT")
+def may_replace(user: Any, dag_id: str | None = None) -> bool:
+    """Whether the user may choose what runs of a workflow execute: upload a version, or make another the current one.
+
+    Without a dag_id: of some workflow, perhaps.
+    """
+    return _workflows(user, "PUT") and (dag_id is None or _dag(user, "PUT", dag_id))
 
 
-def may_delete(user: Any) -> bool:
+def may_restore(user: Any, dag_id: str) -> bool:
+    """Whether the user may bring a deleted workflow back."""
+    return may_upload(user) and _dag(user, "PUT", dag_id)
+
+
+def may_delete(user: Any, dag_id: str) -> bool:
     """Whether the user may delete a workflow."""
-    return _workflows(user, "DELETE")
+    return _workflows(user, "DELETE") and _dag(user, "DELETE", dag_id)
+
+
+def upload_rights(user: Any) -> UploadRights:
+    """Return what the user may do with a Dag whose name an upload takes."""
+    return UploadRights(partial(may_read, user), partial(_dag, user, "PUT"))
 
 
 def may_read_connection(user: Any) -> bool:
@@ -109,9 +123,23 @@ def may_edit_variable(user: Any, key: str) -> bool:
     return _variable(user, "PUT", key)
 
 
+def restorable_dag_ids(user: Any) -> set[str]:
+    """Return the dag_ids of all Dags that the user may bring back; see :func:`may_restore`."""
+    return _dag_ids(user, "PUT") if may_upload(user) else set()
+
+
+def deletable_dag_ids(user: Any) -> set[str]:
+    """Return the dag_ids of all Dags that the user may delete; see :func:`may_delete`."""
+    return _dag_ids(user, "DELETE") if _workflows(user, "DELETE") else set()
+
+
 def readable_dag_ids(user: Any) -> set[str]:
     """Return the dag_ids of all Dags that the user may see."""
-    return set(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
+    return _dag_ids(user, "GET")
+
+
+def _dag_ids(user: Any, method: ResourceMethod) -> set[str]:
+    return set(get_auth_manager().get_authorized_dag_ids(user=user, method=method))
 
 
 def _dag(user: Any, method: ResourceMethod, dag_id: str, entity: DagAccessEntity | None = None) -> bool:

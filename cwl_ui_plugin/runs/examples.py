@@ -11,7 +11,7 @@ from typing import Any
 from cwl_ui_plugin import config, resources
 from cwl_ui_plugin.runs import uploads
 from cwl_ui_plugin.runs.errors import NotFound
-from cwl_ui_plugin.runs.models import Upload
+from cwl_ui_plugin.runs.models import Upload, UploadRights
 from cwl_ui_plugin.runs.uploads import UploadedFile
 
 INPUTS = "examples"
@@ -77,7 +77,7 @@ def job_of(dag_id: str) -> dict[str, Any] | None:
     return example.job if example and (config.inputs_folder() / INPUTS).is_dir() else None
 
 
-def start(name: str, *, user: str) -> Upload:
+def start(name: str, *, user: str, rights: UploadRights) -> Upload:
     """Upload an example, and put its data where inputs are.
 
     Raises:
@@ -95,7 +95,7 @@ def start(name: str, *, user: str) -> Upload:
             UploadedFile(path.relative_to(main.parent).as_posix(), opened.enter_context(path.open("rb")))
             for path in paths
         ]
-        return uploads.start_upload(files, user=user, dag_id=name, main=main.name)
+        return uploads.start_upload(files, user=user, rights=rights, dag_id=name, main=main.name)
 
 
 def _copy_data() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Generic, TypeVar
 
@@ -97,6 +98,12 @@ class WorkflowDetail:
             "versions": [asdict(item) for item in self.versions],
         }
 
+    def alone(self) -> WorkflowDetail:
+        """Return it without its runs and the other versions, for somebody who may not see these."""
+        summary = replace(self.summary, last_run_id=None, last_run_state=None, recent_runs=(), version_count=1)
+        own = tuple(item for item in self.versions if item.digest == self.version.digest)
+        return replace(self, summary=summary, versions=own)
+
 
 @dataclass(frozen=True)
 class Excerpt:
@@ -135,6 +142,14 @@ class Upload:
     def as_json(self) -> dict[str, Any]:
         """Return it for an API's answer."""
         return {**asdict(self), "problems": [problem.as_json() for problem in self.problems]}
+
+
+@dataclass(frozen=True)
+class UploadRights:
+    """What the one who uploads may do with a Dag that has the name already; each is asked with a dag_id."""
+
+    may_see: Callable[[str], bool]
+    may_change: Callable[[str], bool]
 
 
 @dataclass(frozen=True)

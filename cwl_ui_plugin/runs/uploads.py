@@ -28,12 +28,13 @@ from cwl_ui_plugin.runs.errors import (
     BadRequest,
     Conflict,
     InvalidWorkflow,
+    NotAllowed,
     NotFound,
     RunsError,
     TooLarge,
     Unavailable,
 )
-from cwl_ui_plugin.runs.models import Upload
+from cwl_ui_plugin.runs.models import Upload, UploadRights
 from cwl_ui_plugin.runs.upload_state import UploadFolder, excerpts_of, finishing, seconds_since, sweep
 from cwl_ui_plugin.runs.workflows import open_store
 
@@ -47,7 +48,8 @@ _UNEXPECTED = "The workflow could not be stored, because of an error in the serv
 _compiling = threading.BoundedSemaphore(COMPILING_AT_ONCE)
 _waiting = threading.BoundedSemaphore(MOST_WAITING)
 _ERRORS: dict[int, type[RunsError]] = {
-    error.status: error for error in (BadRequest, NotFound, Conflict, TooLarge, InvalidWorkflow, Unavailable)
+    error.status: error
+    for error in (BadRequest, NotAllowed, NotFound, Conflict, TooLarge, InvalidWorkflow, Unavailable)
 }
 
 
@@ -61,17 +63,22 @@ class _Task:
     filename: str
     digest: str
     replace: bool
+    may_see: bool
+    may_change: bool
 
 
 def start_upload(
     files: Iterable[UploadedFile],
     *,
     user: str,
+    rights: UploadRights,
     dag_id: str | None = None,
     main: str | None = None,
     replace: bool = False,
 ) -> Upload:
     """Check and stage an upload; compile it in the background. ``replace`` allows a new version of a workflow.
+
+    Of a Dag that the user may not see nothing is told but that its name is taken.
 
     Content that is the current version of that workflow already is done at once.
 
@@ -79,6 +86,7 @@ def start_upload(
         BadRequest: files, main document or dag_id can't be used.
         TooLarge: more bytes or files than allowed.
         Conflict: another Dag has the dag_id.
+        NotAllowed: the user may not change the workflow.
         Unavailable: too many uploads are waiting.
 
     """
@@ -86,7 +94,7 @@ def start_upload(
     sweep(store.uploads)
     folder = UploadFolder.create(store.uploads)
     try:
-        task, upload = _stage(store, folder, list(files), user, dag_id, main, replace)
+        task, upload = _stage(store, folder, list(files), user, dag_id, main, replace, rights)
         _check_free(task, upload.dag_id)
         _start(task, upload)
     except BaseException:
@@ -125,6 +133,7 @@ def _stage(
     dag_id: str | None,
     main: str | None,
     may_replace: bool,
+    rights: UploadRights,
 ) -> tuple[_Task, Upload]:
     """Unpack the files and name things."""
     try:
@@ -143,6 +152,8 @@ def _stage(
         filename=sent or PurePosixPath(found.partition("#")[0]).name,
         digest=digest_of(folder.source, found),
         replace=may_replace,
+        may_see=rights.may_see(chosen),
+        may_change=rights.may_change(chosen),
     )
     upload = Upload(
         id=folder.id,
@@ -172,16 +183,27 @@ def _limits() -> intake.Limits:
 
 
 def _check_free(task: _Task, dag_id: str) -> None:
-    """Raise :class:`Conflict` if the dag_id is taken by anything that this upload may not replace."""
+    """Raise :class:`Conflict` or :class:`NotAllowed` if the dag_id is that of a Dag that this may not be.
+
+    Its runs and versions are of those who may see it, also when it was deleted.
+    """
     if dag_id == CLEAN_DAG_RUN:
         raise Conflict(f"The dag_id {CLEAN_DAG_RUN!r} is reserved for the Dag that stops runs; choose another.")
-    if dag_id in task.store:
-        if not task.replace and _current_digest(task.store, dag_id) != task.digest:
-            raise Conflict(
-                f"There is a workflow {dag_id!r} already. Choose another dag_id, or replace it with a new version."
-            )
-    elif with_patience(lambda: _is_other_dag(dag_id), f"looking for {dag_id}"):
+    is_ours, is_deleted = dag_id in task.store, task.store.is_deleted(dag_id)
+    is_other = not is_ours and with_patience(lambda: _is_other_dag(dag_id), f"looking for {dag_id}")
+    if (is_ours or is_other or is_deleted) and not task.may_see:
+        raise Conflict(f"The dag_id {dag_id!r} is taken. Choose another dag_id.")
+    if is_other:
         raise Conflict(f"Airflow has a Dag {dag_id!r} that is not an uploaded workflow. Choose another dag_id.")
+    if is_ours and not task.replace and _current_digest(task.store, dag_id) != task.digest:
+        raise Conflict(
+            f"There is a workflow {dag_id!r} already. Choose another dag_id, or replace it with a new version."
+        )
+    if (is_deleted or (is_ours and task.replace)) and not task.may_change:
+        raise NotAllowed(
+            f"There {'was' if is_deleted else 'is'} a workflow {dag_id!r}, and a new version of it takes the right to "
+            "edit that Dag. Choose another dag_id, or ask an administrator of this Airflow."
+        )
 
 
 def _current_digest(store: WorkflowStore, dag_id: str) -> str | None:

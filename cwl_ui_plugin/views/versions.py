@@ -70,7 +70,7 @@ class VersionsView(CwlView):
     @requires(permissions.may_read, "dag_id")
     def make_current(self, dag_id: str) -> BaseResponse:
         """Let new runs use another version."""
-        if not permissions.may_replace(current_user()):
+        if not permissions.may_replace(current_user(), dag_id):
             raise Forbidden(DENIED)
         digest = request.form.get("version")
         if not digest:
@@ -82,7 +82,7 @@ class VersionsView(CwlView):
     @requires(permissions.may_read, "dag_id")
     def restore(self, dag_id: str) -> BaseResponse:
         """Bring a deleted workflow back."""
-        if not permissions.may_upload(current_user()):
+        if not permissions.may_restore(current_user(), dag_id):
             raise Forbidden(DENIED)
         versions.restore(dag_id)
         return redirect(url_for("WorkflowsView.show", dag_id=dag_id))

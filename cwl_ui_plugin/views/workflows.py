@@ -48,7 +48,7 @@ class WorkflowsView(CwlView):
         """Upload one of the examples."""
         if not permissions.may_upload(current_user()):
             raise Forbidden(DENIED)
-        started = examples.start(name, user=user_name())
+        started = examples.start(name, user=user_name(), rights=permissions.upload_rights(current_user()))
         return redirect(url_for("WorkflowsView.upload", upload_id=started.id))
 
     @expose("/uploads/<upload_id>")
@@ -92,7 +92,7 @@ class WorkflowsView(CwlView):
     @requires(permissions.may_read, "dag_id")
     def delete(self, dag_id: str) -> BaseResponse:
         """Delete a workflow; its runs stay, and it can be restored."""
-        if not permissions.may_delete(current_user()):
+        if not permissions.may_delete(current_user(), dag_id):
             raise Forbidden(DENIED)
         workflows.delete_workflow(dag_id)
         return redirect(url_for("WorkflowsView.index", deleted=dag_id))
@@ -112,7 +112,7 @@ class WorkflowsView(CwlView):
             problem=problem,
             workflows=found.items,
             total=found.total,
-            deleted=deleted_workflows(readable) if may_upload else [],
+            deleted=deleted_workflows(readable & permissions.restorable_dag_ids(user)),
             just_deleted=request.args.get("deleted"),
             examples=examples.available() if may_upload and not found.total and not search else (),
             offset=offset,
@@ -120,7 +120,7 @@ class WorkflowsView(CwlView):
             search=search,
             sort=sort,
             may_upload=may_upload,
-            may_delete=permissions.may_delete(user),
+            deletable=permissions.deletable_dag_ids(user),
         )
 
     def _upload(self, form: UploadForm) -> Any:
@@ -134,6 +134,7 @@ class WorkflowsView(CwlView):
             started = uploads.start_upload(
                 [uploads.UploadedFile(file.filename, file.stream) for file in form.files.data if file.filename],
                 user=user_name(),
+                rights=permissions.upload_rights(user),
                 dag_id=form.dag_id.data or None,
                 main=form.main.data or None,
                 replace=form.replace.data,

@@ -25,6 +25,7 @@ from cwl_ui_plugin.runs.errors import (
     TooLarge,
     Unavailable,
 )
+from cwl_ui_plugin.runs.models import UploadRights
 from cwl_ui_plugin.runs.uploads import UploadedFile
 from cwl_ui_plugin.runs.workflow_list import list_workflows
 
@@ -47,8 +48,11 @@ def fresh_id() -> str:
 
 
 def upload(text: str, dag_id: str, **options: Any) -> uploads.Upload:
-    started = uploads.start_upload(sent(text), user="ada", dag_id=dag_id, **options)
+    started = uploads.start_upload(sent(text), user="ada", rights=ALL, dag_id=dag_id, **options)
     return uploads.wait_upload(started.id)
+
+
+ALL = UploadRights(may_see=lambda _dag_id: True, may_change=lambda _dag_id: True)
 
 
 def leftovers(store: WorkflowStore) -> list[Path]:
@@ -70,7 +74,7 @@ def without_cwltool(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_uploaded_tool_can_be_run_at_once(store: WorkflowStore) -> None:
-    started = uploads.start_upload(sent(TOOL, "Say it!.cwl"), user="ada")
+    started = uploads.start_upload(sent(TOOL, "Say it!.cwl"), user="ada", rights=ALL)
     assert started.dag_id == "Say-it"
     done = uploads.wait_upload(started.id)
 
@@ -140,7 +144,7 @@ def test_a_zip_that_leads_out_of_its_folder_is_refused(store: WorkflowStore) -> 
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("../evil.cwl", TOOL)
     with pytest.raises(BadRequest, match="leads out"):
-        uploads.start_upload(sent(packed.getvalue(), "evil.zip"), user="ada")
+        uploads.start_upload(sent(packed.getvalue(), "evil.zip"), user="ada", rights=ALL)
     assert leftovers(store) == []
 
 
@@ -193,9 +197,11 @@ def test_an_upload_whose_server_died_reads_as_failed(
     script = tmp_path / "server.py"
     script.write_text(
         "import io, time\n"
+        "from cwl_ui_plugin.runs.models import UploadRights\n"
         "from cwl_ui_plugin.runs.uploads import UploadedFile, start_upload\n"
+        "rights = UploadRights(may_see=lambda dag_id: True, may_change=lambda dag_id: True)\n"
         f"files = [UploadedFile('say.cwl', io.BytesIO({TOOL!r}.encode()))]\n"
-        f"print('upload', start_upload(files, user='ada', dag_id={fresh_id()!r}).id, flush=True)\n"
+        f"print('upload', start_upload(files, user='ada', rights=rights, dag_id={fresh_id()!r}).id, flush=True)\n"
         "time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as server:

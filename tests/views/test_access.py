@@ -124,3 +124,30 @@ def test_every_address_on_a_page_keeps_the_prefix_that_airflow_is_served_below(
     addresses = re.findall(r'(?:href|src|action|data-graph|data-delete)="(/[^"]*)"', page.text)
     assert len(addresses) > 10
     assert [found for found in addresses if not found.startswith("/airflow/")] == []
+
+
+@pytest.mark.parametrize(("act", "right"), [("current", "PUT"), ("restore", "PUT"), ("delete", "DELETE")])
+def test_a_workflow_is_changed_by_those_who_may_change_its_dag(
+    browser: Callable[..., Any],
+    workflow: str,
+    store: Any,
+    csrf: Callable[[Any], str],
+    monkeypatch: pytest.MonkeyPatch,
+    act: str,
+    right: str,
+) -> None:
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+
+    admin = browser("admin")
+    fields = {"csrf_token": csrf(admin), "version": store.current(workflow).digest}
+    if act == "restore":
+        store.delete(workflow)
+    rights = {"GET", "POST", "PUT", "DELETE"} - {right}
+
+    def is_authorized(_self: Any, *, method: str, **_options: Any) -> bool:
+        return method in rights
+
+    monkeypatch.setattr(SimpleAuthManager, "is_authorized_dag", is_authorized)
+    assert admin.post(f"/cwl/workflows/{workflow}/{act}", data=fields).status_code == 403
+    rights.add(right)
+    assert admin.post(f"/cwl/workflows/{workflow}/{act}", data=fields).status_code == 302
