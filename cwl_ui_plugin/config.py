@@ -212,6 +212,12 @@ OPTIONS: tuple[Option, ...] = (
         'valid signature alone is enough, for every Dag; the run is of whoever is logged in, or of "signed trigger".',
         "portal",
     ),
+    Option(
+        "require_dag_id",
+        "False",
+        "boolean",
+        "Refuse signed triggers whose token does not say for which Dag it is (claim dag_id).",
+    ),
     Option("require_exp", "False", "boolean", "Refuse signed triggers whose token has no time of expiry (exp)."),
     Option("report_poll_interval", "1.0", "float", "Seconds between two looks for reports and stops that are due."),
     Option(

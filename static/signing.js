@@ -1,4 +1,4 @@
-// Sign a run with a private key that never leaves this browser: a JWT over exactly run_id and conf.
+// Sign a run with a private key that never leaves this browser: a JWT over dag_id, run_id and conf.
 "use strict";
 (() => {
   const box = document.getElementById("signing");
@@ -84,7 +84,7 @@
 
   function claims(conf) {
     const times = box.dataset.lifetime ? { exp: Math.floor(Date.now() / 1000) + Number(box.dataset.lifetime) } : {};
-    return { run_id: form.elements.run_id.value, conf, ...times };
+    return { dag_id: box.dataset.dagId, run_id: form.elements.run_id.value, conf, ...times };
   }
 
   function tell(kind, ...content) {

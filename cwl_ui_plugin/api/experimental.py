@@ -86,7 +86,7 @@ def trigger(
 ) -> Response:
     """Start a run: `{"run_id", "conf", "check_payload"?}`, `conf` as JSON text or as an object."""
     try:
-        verified = jwt_backend.verify_body(body)
+        verified = jwt_backend.verify_body(body, dag_id)
     except SigningError as error:
         return JSONResponse(json.loads(jwt_backend.refusal(error)), status_code=403)
     if verified is None:

@@ -104,7 +104,7 @@ def list_runs(
 )
 def trigger(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
     """Start a run. With a signature that holds no login is needed, where the server has keys to verify it."""
-    verified = _verified(body)
+    verified = _verified(body, dag_id)
     if verified is None:
         require(permissions.may_trigger(logged_in(user), dag_id))
         actor = jwt_backend.Actor(user.get_name(), permissions.input_access(user))
@@ -219,13 +219,14 @@ def stop(dag_id: str, run_id: str, user: GetUserDep, how: Stop | None = None) ->
     return stopping.stop_run(dag_id, run_id, user=user.get_name(), remove=remove).as_json()
 
 
-def _verified(body: dict[str, Any]) -> jwt_backend.VerifiedTrigger | None:
+def _verified(body: dict[str, Any], dag_id: str) -> jwt_backend.VerifiedTrigger | None:
     """Return what was signed; None where nothing was, or no key is set. A signature that is sent must hold."""
     token = jwt_backend.sent_signature(body)
     if token is None:
         return None
     try:
-        return jwt_backend.verify_body({"run_id": body.get("run_id"), "conf": _sent_conf(body), SIGNATURE: token})
+        sent = {"run_id": body.get("run_id"), "conf": _sent_conf(body), SIGNATURE: token}
+        return jwt_backend.verify_body(sent, dag_id)
     except SigningError as error:
         raise NotVerified(reason(error)) from error
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cwl_ui_plugin import config
 from cwl_ui_plugin.runs.errors import NotAllowed
 from cwl_ui_plugin.runs.input_access import InputAccess
-from cwl_ui_plugin.runs.models import RunSignature
-from cwl_ui_plugin.runs.signing import reason, trigger_policy, verify
+from cwl_ui_plugin.runs.signing import VerifiedToken, reason, trigger_policy, verify
 from cwl_ui_plugin.signing.errors import BadSignature, SigningError
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class VerifiedTrigger:
     run_id: str
     conf: Any
     token: str
-    signature: RunSignature
+    signature: VerifiedToken
 
 
 def init_app(_app: Flask) -> None:
@@ -47,8 +46,10 @@ def sent_signature(body: Mapping[str, Any]) -> Any:
     return next((body[name] for name in SIGNATURES if body.get(name)), None)
 
 
-def verify_body(body: Mapping[str, Any]) -> VerifiedTrigger | None:
+def verify_body(body: Mapping[str, Any], dag_id: str | None = None) -> VerifiedTrigger | None:
     """Verify ``{"run_id", "conf", "check_payload" or "token"}``; return None where no key is set.
+
+    A token that is for one Dag holds for ``dag_id`` only.
 
     Raises:
         SigningError: there is a key, and the signature is missing, wrong, or of something else.
@@ -63,7 +64,7 @@ def verify_body(body: Mapping[str, Any]) -> VerifiedTrigger | None:
     run_id, conf = body.get("run_id"), body.get("conf")
     if not isinstance(run_id, str) or not run_id:
         raise BadSignature("The trigger has no run_id.")
-    signature = verify(token, policy, run_id=run_id, conf=conf)
+    signature = verify(token, policy, dag_id=dag_id, run_id=run_id, conf=conf)
     return VerifiedTrigger(run_id=run_id, conf=conf, token=token, signature=signature)
 
 
@@ -106,7 +107,7 @@ def acting_user(dag_id: str, caller: Any | None) -> Actor:
 
 
 def requires_authentication(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a Flask view be called only with a signed body, where a key is set."""
+    """Let a Flask view be called only with a signed body, where a key is set; its ``dag_id`` may be signed, too."""
 
     @wraps(function)
     def decorated(*args: Any, **kwargs: Any) -> Any:
@@ -114,7 +115,7 @@ def requires_authentication(function: Callable[..., Any]) -> Callable[..., Any]:
 
         body = request.get_json(silent=True)
         try:
-            verify_body(body if isinstance(body, dict) else {})
+            verify_body(body if isinstance(body, dict) else {}, kwargs.get("dag_id"))
         except SigningError as error:
             return Response(refusal(error), status=403, mimetype="application/json")
         return function(*args, **kwargs)

@@ -21,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--expires", metavar="SECONDS", type=float, help="let the signature expire (default: it does not)"
     )
+    parser.add_argument(
+        "--bind-dag",
+        action="store_true",
+        help="sign the dag_id, too: the signature then starts no other Dag. Servers of the predecessors refuse this",
+    )
     add_server_arguments(parser)
 
 
@@ -69,4 +74,7 @@ def _signed(arguments: argparse.Namespace, conf: str, key: str, *, allow_weak: b
     from cwl_ui_plugin.signing.triggers import sign_trigger
 
     algorithm = parse_algorithms(arguments.algorithm)[0]
-    return sign_trigger(arguments.run_id, conf, key, algorithm, lifetime=arguments.expires, allow_weak=allow_weak)
+    dag_id = arguments.dag_id if arguments.bind_dag else None
+    return sign_trigger(
+        arguments.run_id, conf, key, algorithm, dag_id=dag_id, lifetime=arguments.expires, allow_weak=allow_weak
+    )

@@ -30,7 +30,12 @@ class RunConf:
 
 
 def read_conf(
-    conf: dict[str, Any] | None, *, run_id: str, verify: bool = True, created: datetime | None = None
+    conf: dict[str, Any] | None,
+    *,
+    run_id: str,
+    dag_id: str | None = None,
+    verify: bool = True,
+    created: datetime | None = None,
 ) -> RunConf:
     """Read the conf of a run; with ``[cwl] require_signed_conf``, verify its signature first.
 
@@ -42,7 +47,7 @@ def read_conf(
     """
     conf = conf or {}
     if verify and config.flag("require_signed_conf"):
-        _verify(conf, run_id, created)
+        _verify(conf, dag_id, run_id, created)
     job = conf.get("job", {})
     if not isinstance(job, dict):
         raise JobError('The conf must be {"job": {...}}, with the inputs of the workflow in "job".')
@@ -67,14 +72,14 @@ def _allowed(name: str, folder: Any, base: Path) -> Path | None:
     return path
 
 
-def _verify(conf: dict[str, Any], run_id: str, created: datetime | None) -> None:
+def _verify(conf: dict[str, Any], dag_id: str | None, run_id: str, created: datetime | None) -> None:
     token = conf.get(SIGNATURE)
     if not token:
         raise JobError("Only signed runs are allowed ([cwl] require_signed_conf), and this conf has no signature.")
     signed = {key: value for key, value in conf.items() if key != SIGNATURE}
     moment = created.timestamp() if created else None
     try:
-        verified = triggers.verify_trigger(token, _policy(), run_id=run_id, conf=signed, at=moment)
+        verified = triggers.verify_trigger(token, _policy(), run_id=run_id, conf=signed, dag_id=dag_id, at=moment)
     except SigningError as error:
         raise JobError(f"The signature of this run's conf does not hold: {error}") from error
     log.info("The conf is signed by %s (%s).", verified.fingerprint, verified.algorithm)
@@ -90,7 +95,10 @@ def _policy() -> TriggerPolicy:
         return None if value is None else str(value)
 
     policy = triggers.read_policy(
-        variable, allow_weak=config.flag("allow_weak_keys"), require_exp=config.flag("require_exp")
+        variable,
+        allow_weak=config.flag("allow_weak_keys"),
+        require_exp=config.flag("require_exp"),
+        require_dag_id=config.flag("require_dag_id"),
     )
     if policy is None:
         raise JobError(

@@ -126,7 +126,7 @@ class CwlDispatchOperator(_CwlOperator):
 
         with self.reported(context):
             run = context["dag_run"]
-            conf = read_conf(run.conf, run_id=run.run_id, created=run.run_after)
+            conf = read_conf(run.conf, run_id=run.run_id, dag_id=run.dag_id, created=run.run_after)
             run_folder.place_run_tmp(run.dag_id, run.run_id, conf.tmp_folder)
             job = check_job(read_plan(self.document.compiled), conf.job, file_rules())
             with self.leased(context) as task:

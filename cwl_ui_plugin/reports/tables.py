@@ -77,7 +77,11 @@ class RecordedReport(Base):
 
 
 class SignedTrigger(Base):
-    """A signed trigger that was taken. It stays when its run is deleted, so that nobody can use the token again."""
+    """A signed trigger that was taken. It stays when its run is deleted, so that nobody can use the token again.
+
+    ``content`` is ``signing.triggers.content_of`` its claims, None from before that was kept; the row may go from
+    ``expires_at`` on, None for never, if the run is gone, too.
+    """
 
     __tablename__ = "cwl_signed_trigger"
 
@@ -87,6 +91,13 @@ class SignedTrigger(Base):
     algorithm: Mapped[str] = mapped_column(String(20), nullable=False)
     fingerprint: Mapped[str] = mapped_column(String(100), nullable=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+    content: Mapped[str | None] = mapped_column(String(64), nullable=True)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, nullable=True)
+
+    __table_args__ = (
+        Index("idx_cwl_signed_trigger_content", "content", unique=True),
+        Index("idx_cwl_signed_trigger_run_id", "run_id"),
+    )
 
 
 class InputFolder(Base):

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta, timezone
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags import run_folder
 from cwl_ui_plugin.dags.janitor import end_abandoned
+from cwl_ui_plugin.runs import signing
 
 log = logging.getLogger(__name__)
 ROUND_SECONDS = 20.0
@@ -40,7 +41,7 @@ class CleaningRound:
         tasks = [_clean]
         if time.monotonic() >= self._logs_due:
             self._logs_due = time.monotonic() + LOGS_ROUND_SECONDS
-            tasks.append(_clean_logs)
+            tasks += [_clean_logs, _clean_signatures]
         self._thread = threading.Thread(target=_try_all, args=(tasks,), name="cwl-cleaning", daemon=True)
         self._thread.start()
 
@@ -60,6 +61,10 @@ def _clean() -> None:
 
 def _clean_logs() -> None:
     remove_old_logs(config.number("keep_logs_days"))
+
+
+def _clean_signatures() -> None:
+    signing.forget_expired(datetime.now(timezone.utc))
 
 
 def remove_expired(days: float) -> int:

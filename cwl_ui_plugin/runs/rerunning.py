@@ -34,7 +34,7 @@ def run_again(dag_id: str, run_id: str, *, user: str, via: str, files: InputAcce
     _check_version(source)
     _check_secrets(source, user)
     new_id = triggering.new_run_id()
-    conf = _signed(new_id, {"job": _without_folder(source.job)})
+    conf = _signed(dag_id, new_id, {"job": _without_folder(source.job)})
     try:
         return triggering.trigger(
             dag_id, conf=conf, run_id=new_id, user=user, via=via, files=files, version=source.version
@@ -68,10 +68,10 @@ def _without_folder(job: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in job.items() if name not in OUTPUT_FOLDER}
 
 
-def _signed(run_id: str, conf: dict[str, Any]) -> dict[str, Any]:
+def _signed(dag_id: str, run_id: str, conf: dict[str, Any]) -> dict[str, Any]:
     key = settings.signing_key()
     if key.is_set and not key.problem:
-        return {**conf, SIGNATURE: signing.sign_conf(run_id, conf)}
+        return {**conf, SIGNATURE: signing.sign_conf(dag_id, run_id, conf)}
     if config.flag("require_signed_conf"):
         raise Conflict(
             f"Only signed runs are allowed here, and the server has no key that it could sign with. {EDIT} "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import datetime, timezone
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.runs.errors import BadRequest
+from cwl_ui_plugin.runs.errors import BadRequest, Conflict
 from cwl_ui_plugin.runs.models import RunSignature, iso
 from cwl_ui_plugin.signing import keys, triggers
 from cwl_ui_plugin.signing.algorithms import parse_algorithms
@@ -19,12 +20,27 @@ if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
     from sqlalchemy.orm import Session
 
+    from cwl_ui_plugin.reports.tables import SignedTrigger
+
 log = logging.getLogger(__name__)
 SIGNING_KEY = "process_sign_private_key"
 EVENT = "cwl_signed_trigger"
 REFUSED = "Failed to verify data"
 LIFETIME_SECONDS = 3600
 """How long a signature of the server or of a page holds, where signatures must expire."""
+LEEWAY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class VerifiedToken:
+    """A token whose signature holds. It starts one run; ``content`` tells it from every other token.
+
+    From ``expires_at`` on it is refused anyway; None for a token that never expires.
+    """
+
+    signature: RunSignature
+    content: str
+    expires_at: datetime | None
 
 
 def variable(name: str) -> str | None:
@@ -43,13 +59,16 @@ def trigger_policy() -> TriggerPolicy | None:
 
     """
     return triggers.read_policy(
-        variable, allow_weak=config.flag("allow_weak_keys"), require_exp=config.flag("require_exp")
+        variable,
+        allow_weak=config.flag("allow_weak_keys"),
+        require_exp=config.flag("require_exp"),
+        require_dag_id=config.flag("require_dag_id"),
     )
 
 
-def verify(token: Any, policy: TriggerPolicy, *, run_id: str, conf: Any) -> RunSignature:
-    """Return who has signed exactly this run_id and conf; raise :class:`SigningError`."""
-    verified = triggers.verify_trigger(token, policy, run_id=run_id, conf=conf)
+def verify(token: Any, policy: TriggerPolicy, *, dag_id: str | None, run_id: str, conf: Any) -> VerifiedToken:
+    """Return a token that is of exactly this run_id and conf, and for this Dag; raise :class:`SigningError`."""
+    verified = triggers.verify_trigger(token, policy, run_id=run_id, conf=conf, dag_id=dag_id)
     if verified.is_weak:
         log.warning(
             "The run %s was signed with a weak RSA key (%s), which [cwl] allow_weak_keys accepts: it can be broken. "
@@ -58,7 +77,11 @@ def verify(token: Any, policy: TriggerPolicy, *, run_id: str, conf: Any) -> RunS
             verified.fingerprint,
             keys.SMALLEST_RSA,
         )
-    return RunSignature(fingerprint=verified.fingerprint, algorithm=verified.algorithm)
+    return VerifiedToken(
+        RunSignature(fingerprint=verified.fingerprint, algorithm=verified.algorithm),
+        content=triggers.content_of(verified.claims),
+        expires_at=_end_of(verified.claims.get("exp")),
+    )
 
 
 def reason(error: SigningError) -> str:
@@ -69,8 +92,8 @@ def reason(error: SigningError) -> str:
     return f"{REFUSED}: {error}"
 
 
-def sign_conf(run_id: str, conf: dict[str, Any]) -> str:
-    """Return the signature of the server's own key over a run_id and a conf; raise :class:`BadRequest`."""
+def sign_conf(dag_id: str, run_id: str, conf: dict[str, Any]) -> str:
+    """Return the signature of the server's own key over a run of a Dag and its conf; raise :class:`BadRequest`."""
     private = variable(SIGNING_KEY)
     if not private:
         raise BadRequest(f"The server has no key to sign with (Variable {SIGNING_KEY}); sign with a key of your own.")
@@ -78,7 +101,9 @@ def sign_conf(run_id: str, conf: dict[str, Any]) -> str:
     try:
         algorithm = algorithm_of(private)
         allow_weak = config.flag("allow_weak_keys")
-        return triggers.sign_trigger(run_id, conf, private, algorithm, lifetime=lifetime, allow_weak=allow_weak)
+        return triggers.sign_trigger(
+            run_id, conf, private, algorithm, dag_id=dag_id, lifetime=lifetime, allow_weak=allow_weak
+        )
     except SigningError as error:
         raise BadRequest(f"The server's key can't sign (Variable {SIGNING_KEY}): {error}") from error
 
@@ -94,19 +119,16 @@ def algorithm_of(private: str) -> str:
     return keys.fitting_algorithm(private, algorithms, allow_weak=config.flag("allow_weak_keys"))
 
 
-def was_used(session: Session, dag_id: str, run_id: str) -> bool:
-    """Whether a signed trigger of this run was taken before, even if its run was deleted since."""
-    from cwl_ui_plugin.reports.tables import SignedTrigger
+def use(session: Session, run: DagRun, token: VerifiedToken, user: str) -> None:
+    """Keep that a token was used, in the transaction that creates its run; write into Airflow's audit log by whom.
 
-    return session.get(SignedTrigger, (dag_id, run_id)) is not None
-
-
-def keep(session: Session, run: DagRun, signature: RunSignature, user: str) -> None:
-    """Keep for ever that a signed run_id was used, and write into Airflow's audit log by whom."""
+    Two that use one token at the same moment: the second gets an ``IntegrityError`` from the database.
+    """
     from airflow.models.log import Log
 
     from cwl_ui_plugin.reports.tables import SignedTrigger
 
+    signature = token.signature
     kept = SignedTrigger(
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -114,10 +136,76 @@ def keep(session: Session, run: DagRun, signature: RunSignature, user: str) -> N
         algorithm=signature.algorithm,
         fingerprint=signature.fingerprint,
         created_at=datetime.now(timezone.utc),
+        content=token.content,
+        expires_at=token.expires_at,
     )
     extra = json.dumps({"fingerprint": signature.fingerprint, "algorithm": signature.algorithm})
     session.add_all([kept, Log(event=EVENT, dag_id=run.dag_id, run_id=run.run_id, owner=user, extra=extra)])
     session.flush()
+
+
+def check_unused(session: Session, token: VerifiedToken, dag_id: str, run_id: str) -> None:
+    """Raise :class:`Conflict` where a token was used before, on whatever Dag, even if its run was deleted since.
+
+    What is kept of a use from before contents were: that this run_id was signed.
+    """
+    from sqlalchemy import and_, or_, select
+
+    from cwl_ui_plugin.reports.tables import SignedTrigger as Kept
+
+    is_old = and_(Kept.run_id == run_id, or_(Kept.dag_id == dag_id, Kept.content.is_(None)))
+    kept = session.scalars(select(Kept).where(or_(Kept.content == token.content, is_old)).limit(1)).first()
+    if kept is None:
+        return
+    _prolong(kept, token)
+    session.commit()
+    raise already_used(run_id)
+
+
+def is_used(token: VerifiedToken) -> bool:
+    """Whether a token was used, as the database has it now."""
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    from cwl_ui_plugin.reports.tables import SignedTrigger
+
+    with create_session(scoped=False) as session:
+        return session.scalar(select(SignedTrigger.run_id).where(SignedTrigger.content == token.content)) is not None
+
+
+def already_used(run_id: str) -> Conflict:
+    """Return what is said to whoever uses a signature again."""
+    return Conflict(f"The signed run {run_id!r} was started before: a signature starts one run. Sign another run_id.")
+
+
+def _prolong(kept: SignedTrigger, token: VerifiedToken) -> None:
+    """Keep a use for as long as the last token of the same content can be valid."""
+    if kept.content == token.content and kept.expires_at is not None:
+        kept.expires_at = max(kept.expires_at, token.expires_at) if token.expires_at is not None else None
+
+
+def forget_expired(now: datetime) -> None:
+    """Remove what is kept of tokens that can't be used any more and have no run."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, exists
+
+    from cwl_ui_plugin.reports.tables import SignedTrigger
+
+    has_run = exists().where(DagRun.id == SignedTrigger.run_key)
+    expired = delete(SignedTrigger).where(SignedTrigger.expires_at < now, ~has_run)
+    with create_session(scoped=False) as session:
+        session.execute(expired.execution_options(synchronize_session=False))
+
+
+def _end_of(expiry: Any) -> datetime | None:
+    """Return from when on a token with this ``exp`` is refused by every clock; None for never."""
+    if expiry is None:
+        return None
+    try:
+        return datetime.fromtimestamp(expiry, timezone.utc) + LEEWAY
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def signature_of(session: Session, run: DagRun) -> RunSignature | None:

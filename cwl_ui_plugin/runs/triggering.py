@@ -18,8 +18,9 @@ from cwl_ui_plugin.runs import signing
 from cwl_ui_plugin.runs.database import with_patience
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
 from cwl_ui_plugin.runs.input_access import InputAccess, shared_only
-from cwl_ui_plugin.runs.models import RunSignature, RunSummary, iso
+from cwl_ui_plugin.runs.models import RunSummary, iso
 from cwl_ui_plugin.runs.pinning import pin
+from cwl_ui_plugin.runs.signing import VerifiedToken
 from cwl_ui_plugin.runs.workflows import is_cwl_dag, open_store, stored_version
 from cwl_ui_plugin.signing.errors import SigningError
 from cwl_ui_plugin.signing.tokens import EARLY
@@ -42,7 +43,7 @@ def trigger(
     user: str,
     via: str,
     files: InputAccess | None = None,
-    signature: RunSignature | None = None,
+    signature: VerifiedToken | None = None,
     version: str | None = None,
 ) -> RunSummary:
     """Create a run of a Dag and return it; Airflow starts it at once. ``version``: of an earlier version of a workflow.
@@ -62,7 +63,7 @@ def trigger(
     """
     _check_run_id(run_id)
     _check_dag(dag_id)
-    signature = signature or _verified(conf, run_id or "")
+    signature = signature or _verified(dag_id, conf, run_id or "")
     if is_cwl_dag(dag_id):
         _check_signed(signature)
         _check_conf(dag_id, conf, run_id or "", version, files)
@@ -119,7 +120,7 @@ def _is_known(dag_id: str) -> bool:
         return dag is not None and not dag.is_stale
 
 
-def _verified(conf: dict[str, Any], run_id: str) -> RunSignature | None:
+def _verified(dag_id: str, conf: dict[str, Any], run_id: str) -> VerifiedToken | None:
     """Return who signed the conf; None where it is not signed, or there is no key to verify it with."""
     token = conf.get(SIGNATURE)
     if not token:
@@ -127,12 +128,12 @@ def _verified(conf: dict[str, Any], run_id: str) -> RunSignature | None:
     signed = {name: value for name, value in conf.items() if name != SIGNATURE}
     try:
         policy = signing.trigger_policy()
-        return signing.verify(token, policy, run_id=run_id, conf=signed) if policy else None
+        return signing.verify(token, policy, dag_id=dag_id, run_id=run_id, conf=signed) if policy else None
     except SigningError as error:
         raise NotVerified(signing.reason(error)) from error
 
 
-def _check_signed(signature: RunSignature | None) -> None:
+def _check_signed(signature: VerifiedToken | None) -> None:
     if signature is None and config.flag("require_signed_conf"):
         raise NotVerified(
             "Only signed runs are allowed here ([cwl] require_signed_conf), and this conf has no signature, or there "
@@ -167,7 +168,7 @@ def _create(
     run_id: str | None,
     user: str,
     via: str,
-    signature: RunSignature | None,
+    signature: VerifiedToken | None,
     version: str | None,
 ) -> RunSummary:
     from airflow.exceptions import DagNotFound, DagRunAlreadyExists, ParamValidationError
@@ -178,6 +179,8 @@ def _create(
     try:
         return _insert(dag_id, conf, run_id, user, source, signature, version)
     except (DagRunAlreadyExists, IntegrityError) as error:
+        if signature and signing.is_used(signature):
+            raise signing.already_used(run_id or "") from error
         raise Conflict(f"The Dag {dag_id!r} has a run {run_id!r} already; choose another run_id.") from error
     except DagNotFound as error:
         raise NotFound(f"There is no Dag {dag_id!r}.") from error
@@ -202,7 +205,7 @@ def _insert(
     run_id: str | None,
     user: str,
     source: DagRunTriggeredByType,
-    signature: RunSignature | None,
+    signature: VerifiedToken | None,
     version: str | None,
 ) -> RunSummary:
     """Create the run, and with it, in one transaction, the record of its signature."""
@@ -210,8 +213,8 @@ def _insert(
     from airflow.utils.session import create_session
 
     with create_session(scoped=False) as session:
-        if signature and signing.was_used(session, dag_id, run_id or ""):
-            raise Conflict(f"The signed run {run_id!r} of {dag_id!r} was started before; sign another run_id.")
+        if signature:
+            signing.check_unused(session, signature, dag_id, run_id or "")
         run = trigger_dag(
             dag_id,
             triggered_by=source,
@@ -226,7 +229,7 @@ def _insert(
         if version:
             pin(session, run, version)
         if signature:
-            signing.keep(session, run, signature, user)
+            signing.use(session, run, signature, user)
         return RunSummary(
             dag_id=dag_id,
             run_id=run.run_id,

@@ -1,14 +1,15 @@
-"""Signed triggers, as the predecessors' clients make them: a JWT over exactly ``run_id`` and ``conf``."""
+"""Signed triggers, as the predecessors' clients make them: a JWT over ``run_id`` and ``conf``; or ``dag_id``, too."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cwl_ui_plugin import strict_json
 from cwl_ui_plugin.signing.algorithms import parse_algorithms
+from cwl_ui_plugin.signing.contents import canonical, digest
 from cwl_ui_plugin.signing.errors import BadSignature
 from cwl_ui_plugin.signing.tokens import Verified, check, sign
 
@@ -16,6 +17,7 @@ PUBLIC_KEY = "jwt_backend_public_key"
 ALGORITHM = "jwt_backend_crypt_algorithm"
 OLD_ALGORITHM = "jwt_backend_algorithm"
 CLAIMS = {"run_id", "conf"}
+DAG_ID = "dag_id"
 TIMES = {"exp", "nbf", "iat"}
 
 
@@ -23,17 +25,19 @@ TIMES = {"exp", "nbf", "iat"}
 class TriggerPolicy:
     """How triggers must be signed: by one of these keys, with one of these algorithms.
 
-    ``allow_weak`` accepts RSA keys under 2048 bits; ``require_exp`` refuses tokens that never expire.
+    ``allow_weak`` accepts RSA keys under 2048 bits; ``require_exp`` refuses tokens that never expire, and
+    ``require_dag_id`` those that do not say for which Dag they are.
     """
 
     keys: str
     algorithms: tuple[str, ...]
     allow_weak: bool = False
     require_exp: bool = False
+    require_dag_id: bool = False
 
 
 def read_policy(
-    variable: Callable[[str], str | None], *, allow_weak: bool, require_exp: bool = False
+    variable: Callable[[str], str | None], *, allow_weak: bool, require_exp: bool = False, require_dag_id: bool = False
 ) -> TriggerPolicy | None:
     """Return the policy that Airflow's Variables describe, or None where no key is set.
 
@@ -45,19 +49,30 @@ def read_policy(
     if not keys or not keys.strip():
         return None
     algorithms = parse_algorithms(variable(ALGORITHM) or variable(OLD_ALGORITHM))
-    return TriggerPolicy(keys, algorithms, allow_weak, require_exp)
+    return TriggerPolicy(keys, algorithms, allow_weak, require_exp, require_dag_id)
 
 
 def sign_trigger(
-    run_id: str, conf: Any, key: str, algorithm: str, *, lifetime: float | None = None, allow_weak: bool = False
+    run_id: str,
+    conf: Any,
+    key: str,
+    algorithm: str,
+    *,
+    dag_id: str | None = None,
+    lifetime: float | None = None,
+    allow_weak: bool = False,
 ) -> str:
-    """Return the ``check_payload`` of a trigger, valid for ``lifetime`` seconds if that is given."""
-    times = {} if lifetime is None else {"exp": int(time.time() + lifetime)}
-    return sign({"run_id": run_id, "conf": conf, **times}, key, algorithm, allow_weak=allow_weak)
+    """Return the ``check_payload`` of a trigger: for one Dag if that is named, for ``lifetime`` seconds if given."""
+    more: dict[str, Any] = {} if dag_id is None else {DAG_ID: dag_id}
+    if lifetime is not None:
+        more["exp"] = int(time.time() + lifetime)
+    return sign({"run_id": run_id, "conf": conf, **more}, key, algorithm, allow_weak=allow_weak)
 
 
-def verify_trigger(token: Any, policy: TriggerPolicy, *, run_id: str, conf: Any, at: float | None = None) -> Verified:
-    """Return what the token says if that is this run and this conf, and nothing else.
+def verify_trigger(
+    token: Any, policy: TriggerPolicy, *, run_id: str, conf: Any, dag_id: str | None = None, at: float | None = None
+) -> Verified:
+    """Return what the token says if that is this run and this conf, and nothing else; and this Dag, if it names one.
 
     ``conf`` may be a JSON text or an object, here and in the token: what counts is its content. ``at`` is the moment
     at which the token must be valid, if that is not now.
@@ -71,13 +86,22 @@ def verify_trigger(token: Any, policy: TriggerPolicy, *, run_id: str, conf: Any,
     claims = verified.claims
     if policy.require_exp and "exp" not in claims:
         raise BadSignature("The signature never expires: sign an exp, too ([cwl] require_exp).")
-    if set(claims) - TIMES != CLAIMS:
-        raise BadSignature("The signature is of other fields than run_id and conf.")
+    if set(claims) - TIMES - {DAG_ID} != CLAIMS:
+        raise BadSignature("The signature is of other fields than run_id, conf and dag_id.")
+    if policy.require_dag_id and DAG_ID not in claims:
+        raise BadSignature("The signature is for any Dag: sign the dag_id, too ([cwl] require_dag_id).")
+    if DAG_ID in claims and claims[DAG_ID] != dag_id:
+        raise BadSignature("The signature is of another dag_id.")
     if not run_id or claims["run_id"] != run_id:
         raise BadSignature("The signature is of another run_id.")
-    if not _same(_content(claims["conf"]), _content(conf)):
+    if canonical(_content(claims["conf"])) != canonical(_content(conf)):
         raise BadSignature("The signature is of another conf.")
     return verified
+
+
+def content_of(claims: Mapping[str, Any]) -> str:
+    """Return what makes a token the same as another, however both were written, signed or timed: a digest in hex."""
+    return digest([claims["run_id"], _content(claims["conf"]), claims.get(DAG_ID)])
 
 
 def _content(conf: Any) -> Any:
@@ -88,32 +112,3 @@ def _content(conf: Any) -> Any:
         return strict_json.loads(conf)
     except (ValueError, RecursionError):
         return conf
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same: 1 and 1.0 are (databases write one as the other), 1 and true not."""
-    waiting = [(one, other)]
-    while waiting:
-        left, right = waiting.pop()
-        if isinstance(left, dict) and isinstance(right, dict):
-            if left.keys() != right.keys():
-                return False
-            waiting += [(left[name], right[name]) for name in left]
-        elif isinstance(left, list) and isinstance(right, list):
-            if len(left) != len(right):
-                return False
-            waiting += zip(left, right, strict=True)
-        elif not _same_scalar(left, right):
-            return False
-    return True
-
-
-def _same_scalar(left: Any, right: Any) -> bool:
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, float) or isinstance(right, float):
-        try:
-            return isinstance(left, (int, float)) and isinstance(right, (int, float)) and float(left) == float(right)
-        except OverflowError:  # an integer beyond all floats
-            return False
-    return type(left) is type(right) and bool(left == right)

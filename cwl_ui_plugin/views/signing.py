@@ -57,7 +57,9 @@ def signing_choice(chosen: str | None = None) -> SigningChoice:
     )
 
 
-def signed_conf(conf: dict[str, Any], *, run_id: str, sign_with: str | None, token: str | None) -> dict[str, Any]:
+def signed_conf(
+    conf: dict[str, Any], *, dag_id: str, run_id: str, sign_with: str | None, token: str | None
+) -> dict[str, Any]:
     """Return the conf of a run with its signature: the server's, or the one that the browser made.
 
     Raises:
@@ -65,7 +67,7 @@ def signed_conf(conf: dict[str, Any], *, run_id: str, sign_with: str | None, tok
 
     """
     if sign_with == BY_SERVER:
-        return {**conf, SIGNATURE: signing.sign_conf(run_id, conf)}
+        return {**conf, SIGNATURE: signing.sign_conf(dag_id, run_id, conf)}
     if token:
         return {**conf, SIGNATURE: token}
     if sign_with == BY_FILE:

@@ -94,7 +94,7 @@ class TriggerView(CwlView):
                 return self._show(dag_id, version, form, draft, status=400)
             run = triggering.trigger(
                 dag_id,
-                conf=_conf(form, draft),
+                conf=_conf(dag_id, form, draft),
                 run_id=form.run_id.data,
                 user=user_name(),
                 via=triggering.VIEW,
@@ -173,12 +173,16 @@ def _draft(plan: Plan) -> Draft:
     return Draft.of_text(plan, text)
 
 
-def _conf(form: TriggerForm, draft: Draft) -> dict[str, Any]:
+def _conf(dag_id: str, form: TriggerForm, draft: Draft) -> dict[str, Any]:
     """Return the conf of the run: the one that the browser signed, or one with the job of the form."""
     text = sent.text_of(request, "conf")
     conf = sent.conf_of(text) if text.strip() else {"job": draft.job()}
     return signed_conf(
-        conf, run_id=form.run_id.data or "", sign_with=request.form.get(FIELD), token=form.check_payload.data
+        conf,
+        dag_id=dag_id,
+        run_id=form.run_id.data or "",
+        sign_with=request.form.get(FIELD),
+        token=form.check_payload.data,
     )
 
 

@@ -180,16 +180,16 @@ def test_a_trigger_that_creates_no_run_uses_up_nothing(
     from cwl_ui_plugin.runs import signing
 
     body = body_of(pair)
-    keep = signing.keep
+    keep = signing.use
 
     def fail(*arguments: Any) -> None:
         keep(*arguments)
         raise RuntimeError("the database went away")
 
-    monkeypatch.setattr(signing, "keep", fail)
+    monkeypatch.setattr(signing, "use", fail)
     assert client().post(url(workflow), json=body).status_code == 500
     assert not exists(client, workflow, body["run_id"])
-    monkeypatch.setattr(signing, "keep", keep)
+    monkeypatch.setattr(signing, "use", keep)
     assert client().post(url(workflow), json=body).status_code == 200
 
 

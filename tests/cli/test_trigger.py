@@ -85,6 +85,8 @@ def test_a_signed_trigger_has_a_token_over_exactly_run_id_and_conf(
     options = ["-k", tmp_path / "key.pem", *([] if algorithm == "RS256" else ["-a", algorithm])]
     body = trigger(server, *options)
     assert jwt.decode(body["check_payload"], pair.public, algorithms=[algorithm]) == {"run_id": "r", "conf": CONF}
+    bound = trigger(server, *options, "--bind-dag")
+    assert jwt.decode(bound["check_payload"], pair.public, algorithms=[algorithm])["dag_id"] == "a b"
     expiring = trigger(server, *options, "--expires", 60)
     claims = jwt.decode(expiring["check_payload"], pair.public, algorithms=[algorithm])
     assert set(claims) == {"run_id", "conf", "exp"}

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cwl_ui_plugin.signing import keys, tokens
 from cwl_ui_plugin.signing.algorithms import EDWARDS, ELLIPTIC, RSA, parse_algorithms
 from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey, BadSignature
-from cwl_ui_plugin.signing.triggers import TriggerPolicy, sign_trigger, verify_trigger
+from cwl_ui_plugin.signing.triggers import TriggerPolicy, content_of, sign_trigger, verify_trigger
 
 SECRET = "a shared secret that is long enough for any hash, 0123456789 0123456789"
 
@@ -164,12 +164,39 @@ def test_a_trigger_is_of_a_conf_whatever_its_form(pair: keys.KeyPair, signed: An
         {"run_id": "r", "conf": {"job": {"x": 2}}},
         {"run_id": "r", "conf": '{"job": {}, "job": {"x": 1}}'},
         {"run_id": "r", "conf": None},
+        {"run_id": "r", "conf": CONF, "dag_id": "other"},
+        {"run_id": "r", "conf": CONF, "dag_id": None},
+        {"run_id": "r", "conf": CONF, "dag_id": ["d"]},
     ],
 )
 def test_a_signature_of_anything_else_is_refused(pair: keys.KeyPair, claims: dict[str, Any]) -> None:
     token = tokens.sign(claims, pair.private, "RS256")
     with pytest.raises(BadSignature):
-        verify_trigger(token, policy(pair), run_id="r", conf=CONF)
+        verify_trigger(token, policy(pair), run_id="r", conf=CONF, dag_id="d")
+
+
+def test_a_signature_may_be_for_one_dag(pair: keys.KeyPair) -> None:
+    token = sign_trigger("r", CONF, pair.private, "RS256", dag_id="d")
+    assert verify_trigger(token, policy(pair), run_id="r", conf=CONF, dag_id="d").claims["dag_id"] == "d"
+    for other in ("D", "", None):
+        with pytest.raises(BadSignature, match="another dag_id"):
+            verify_trigger(token, policy(pair), run_id="r", conf=CONF, dag_id=other)
+
+
+def test_the_dag_can_be_demanded(pair: keys.KeyPair) -> None:
+    strict = policy(pair, require_dag_id=True)
+    with pytest.raises(BadSignature, match="require_dag_id"):
+        verify_trigger(sign_trigger("r", CONF, pair.private, "RS256"), strict, run_id="r", conf=CONF, dag_id="d")
+    token = sign_trigger("r", CONF, pair.private, "RS256", dag_id="d")
+    assert verify_trigger(token, strict, run_id="r", conf=CONF, dag_id="d")
+
+
+@pytest.mark.parametrize("conf", [json.dumps(CONF, indent=3), {"job": {"y": [1.5, None, "ü"], "x": 1.0}}])
+def test_tokens_that_say_the_same_are_the_same(conf: Any) -> None:
+    same = content_of({"run_id": "r", "conf": CONF})
+    assert content_of({"run_id": "r", "conf": conf, "exp": 1, "iat": 2}) == same
+    for more in ({"run_id": "s"}, {"conf": {}}, {"dag_id": "d"}):
+        assert content_of({"run_id": "r", "conf": conf, **more}) != same
 
 
 def changed(token: str, part: int, how: Any) -> str:
@@ -358,6 +385,8 @@ def test_a_huge_token_is_refused_unread(pair: keys.KeyPair) -> None:
         (None, False),
         ([], {}),
         ([1], [1, 1]),
+        (9007199254740992.0, 9007199254740993),
+        (1e23, 10**23 + 1),
         ({"a": 1}, {"a": 1, "b": 1}),
     ],
 )

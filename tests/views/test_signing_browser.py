@@ -107,6 +107,7 @@ def test_a_run_is_signed_with_a_key_that_stays_in_the_browser(
     opened.get_by_label("Run ID").fill(run_id)
     opened.get_by_text("What is signed").click()
     expect(opened.locator("#sign-payload")).to_contain_text(run_id)
+    expect(opened.locator("#sign-payload")).to_contain_text(f'"dag_id": "{workflow}"')
     expect(opened.locator("#sign-payload")).to_contain_text('"text": "x \\"ü\\" </script>"')
     assert press_run(opened) == 200
     run = inspection.get_run(workflow, run_id)
