@@ -128,7 +128,9 @@ class CwlDispatchOperator(_CwlOperator):
             run = context["dag_run"]
             conf = read_conf(run.conf, run_id=run.run_id, dag_id=run.dag_id, created=run.run_after)
             run_folder.place_run_tmp(run.dag_id, run.run_id, conf.tmp_folder)
-            job = check_job(read_plan(self.document.compiled), conf.job, file_rules())
+            # Whose files they are was checked where the run was created: a worker knows no users.
+            rules = file_rules((config.uploads_folder(), config.outputs_folder()))
+            job = check_job(read_plan(self.document.compiled), conf.job, rules)
             with self.leased(context) as task:
                 values = execution.start(
                     self.document.compiled, self.document.source, job, task.folder, self.run_settings(task)
