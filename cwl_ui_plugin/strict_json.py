@@ -1,4 +1,4 @@
-"""JSON without what Python's reader lets pass: a key twice, NaN, numbers beyond a double."""
+"""JSON without what Python's reader lets pass: a key twice, NaN, numbers beyond a double, bytes that are not UTF-8."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import Any
 
 def loads(text: str | bytes) -> Any:
     """Return the value of a JSON text; raise ValueError, or RecursionError where it is nested too deeply."""
+    if isinstance(
+        text, bytes
+    ):  # Python's reader guesses UTF-16 and UTF-32, others take the same bytes for something else
+        text = text.decode("utf-8")
     return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_finite)
 
 
