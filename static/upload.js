@@ -38,6 +38,12 @@
     drop.scrollIntoView({ block: "nearest" });
     take(await dropped(event.dataTransfer));
   });
+  errors.addEventListener("click", (event) => { // the upload holds several processes: one is chosen, and it is sent again
+    const choice = event.target.closest("[data-main]");
+    if (!choice) return;
+    form.elements.main.value = choice.dataset.main;
+    send();
+  });
   form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
 
   // What was dropped, with the files in its folders.

@@ -68,7 +68,10 @@ class CatchAll:
 
 async def _runs_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RunsError)  # noqa: S101 - registered for it
-    more = {"unsupported": True} if isinstance(error, InvalidWorkflow) and error.unsupported else {}
+    more: dict[str, Any] = {}
+    if isinstance(error, InvalidWorkflow):
+        more = {"unsupported": True} if error.unsupported else {}
+        more |= {"choices": list(error.choices)} if error.choices else {}
     return answer(error.status, error.message, [problem.as_json() for problem in error.problems], **more)
 
 

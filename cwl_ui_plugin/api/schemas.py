@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from typing_extensions import TypedDict
@@ -27,11 +27,15 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Failure:
-    """Why something was not done; ``unsupported`` marks valid CWL that can't be run."""
+    """Why something was not done; ``unsupported`` marks valid CWL that can't be run.
+
+    ``choices`` are what may be sent as ``main``, where an upload holds several processes that could be meant.
+    """
 
     detail: str
     problems: list[Problem]
     unsupported: bool = False
+    choices: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

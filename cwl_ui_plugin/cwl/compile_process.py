@@ -18,12 +18,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from cwl_ui_plugin.cwl.errors import CompileTimeout, CwlError, DocumentError, Problem, UnsupportedError
+from cwl_ui_plugin.cwl.errors import ChoiceError, CompileTimeout, CwlError, DocumentError, Problem, UnsupportedError
 from cwl_ui_plugin.cwl.plan import Plan, read_plan
 
 MEMORY_BYTES = 4 * 1024**3
 _ERRORS = {"document": DocumentError, "unsupported": UnsupportedError}
 _LAST_OUTPUT = 2000
+MAX_REASON = 300
+"""Characters of another library's error in a message."""
 
 
 def compile_in_process(
@@ -70,7 +72,10 @@ def compile_in_process(
     if result.get("done"):
         return read_plan(out)
     if "error" not in result:
-        raise DocumentError(f"The validation of {main} broke off: {complaints.strip()[-_LAST_OUTPUT:]}")
+        reason = (complaints.strip().splitlines() or ["it was killed"])[-1]
+        raise DocumentError(f"The validation of {main} broke off: {reason[:MAX_REASON]}")
+    if "choices" in result:
+        raise ChoiceError(result["message"], choices=tuple(result["choices"]))
     problems = tuple(Problem(**problem) for problem in result["problems"])
     raise _ERRORS[result["error"]](result["message"], problems)
 
@@ -126,11 +131,20 @@ def _main(request: dict[str, Any]) -> None:
             allow_network=request["allow_network"],
             progress=lambda message: tell(progress=message),
         )
+    except ChoiceError as error:
+        tell(error="document", message=error.message, choices=error.choices)
     except CwlError as error:
         kind = "unsupported" if isinstance(error, UnsupportedError) else "document"
         tell(error=kind, message=error.message, problems=[problem.as_json() for problem in error.problems])
     except MemoryError:
         tell(error="document", message="The document needs more memory than validation may take.", problems=[])
+    except UnicodeError:
+        message = f"{request['main']} has a text with half of a surrogate pair in it, which is no character."
+        tell(error="document", message=message, problems=[])
+    except Exception as error:  # whatever a hostile document makes a library raise: users get words, not a traceback
+        reason = f"{type(error).__name__}: {error}"[:MAX_REASON].rstrip(": ")
+        message = f"{request['main']} can't be compiled, since cwltool meets an error of its own: {reason}"
+        tell(error="document", message=message, problems=[])
     else:
         tell(done=True)
 

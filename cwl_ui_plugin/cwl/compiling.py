@@ -29,6 +29,7 @@ from schema_salad.utils import json_dumps
 from cwl_ui_plugin.cwl.errors import DocumentError, Problem, UnsupportedError
 from cwl_ui_plugin.cwl.fetching import local_fetcher
 from cwl_ui_plugin.cwl.formats import format_edges
+from cwl_ui_plugin.cwl.main_process import main_process
 from cwl_ui_plugin.cwl.plan import (
     END_PIECE,
     PACKED_FILE,
@@ -68,9 +69,10 @@ def compile_document(
 ) -> Plan:
     """Validate the document ``main`` of the upload in ``source`` and write its compiled folder ``out``.
 
-    ``main`` may end with ``#fragment`` to choose a process of a packed document.
+    ``main`` may end with ``#fragment`` to choose a process of a packed document; the plan says which one was taken.
 
     Raises:
+        ChoiceError: a packed document, and it is not clear which of its processes is meant.
         DocumentError: what is wrong, each thing with file, line and column.
         UnsupportedError: valid CWL that cwltool can't run.
 
@@ -78,7 +80,7 @@ def compile_document(
     source = source.resolve()
     progress("Reading the document")
     _know_extensions()
-    process = _load_or_explain(source, main, allow_network, progress)
+    main, process = _load_or_explain(source, main, allow_network, progress)
     _refuse_operations(process, main)
     progress("Compiling the plan")
     return _write(process, source, main, out)
@@ -90,7 +92,9 @@ def _know_extensions() -> None:
         use_custom_schema(cwl_version, _EXTENSIONS_NAMESPACE, files("cwltool").joinpath(file).read_text("utf-8"))
 
 
-def _load_or_explain(source: Path, main: str, allow_network: bool, progress: Callable[[str], None]) -> Process:
+def _load_or_explain(
+    source: Path, main: str, allow_network: bool, progress: Callable[[str], None]
+) -> tuple[str, Process]:
     try:
         return _load(source, main, allow_network, progress)
     except DocumentError:
@@ -120,20 +124,23 @@ def _refuse_operations(process: Process, main: str) -> None:
         raise UnsupportedError(f"{main} can't be run: it has an abstract Operation{named and f' ({named})'}.")
 
 
-def _load(source: Path, main: str, allow_network: bool, progress: Callable[[str], None]) -> Process:
+def _load(source: Path, main: str, allow_network: bool, progress: Callable[[str], None]) -> tuple[str, Process]:
+    """Return the process, and the name of the document with the ``#fragment`` that it was chosen by."""
     path, hash_sign, fragment = main.partition("#")
     uri = (source / path).as_uri() + hash_sign + fragment
     if not (source / path).read_bytes().strip():
         raise DocumentError(f"{path} is empty; there is no CWL document in it.")
     context, document, uri = fetch_document(uri, _loading_context(source, allow_network))
     _check_version(document, path)
+    if not fragment and (chosen := main_process(document, path)):
+        main, uri = f"{path}#{chosen}", f"{uri}#{chosen}"
     progress("Validating")
     context, uri = resolve_and_validate_document(context, document, uri)
     progress("Building the workflow")
     process = make_tool(uri, context)
     if not isinstance(process, Process):
         raise DocumentError(f"{main} is no Workflow, CommandLineTool or ExpressionTool.")
-    return process
+    return main, process
 
 
 def _loading_context(source: Path, allow_network: bool) -> LoadingContext:

@@ -3,6 +3,7 @@
 CwlError
 ├── DocumentError          the upload can't be used; carries Problems with file, line and column
 │   ├── UnsupportedError   valid CWL that needs a feature or version that cwltool does not have
+│   ├── ChoiceError        several processes could be meant; carries their names
 │   └── CompileTimeout     validation took longer than allowed
 ├── JobError               a job does not fit the workflow's inputs; one Problem for each input
 └── StepError              a step ended badly; carries the exit code and the end of stderr
@@ -52,6 +53,14 @@ class DocumentError(CwlError):
 
 class UnsupportedError(DocumentError):
     """The document is right, but needs what cwltool does not support; a CWL runner exits with 33."""
+
+
+class ChoiceError(DocumentError):
+    """Several processes of the document could be meant: ``choices`` are what a caller may name as the main one."""
+
+    def __init__(self, message: str, problems: tuple[Problem, ...] = (), *, choices: tuple[str, ...] = ()) -> None:
+        super().__init__(message, problems)
+        self.choices = choices
 
 
 class CompileTimeout(DocumentError):

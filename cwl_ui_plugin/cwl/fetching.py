@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from schema_salad.exceptions import ValidationException
 from schema_salad.fetcher import DefaultFetcher
 
 NETWORK_SCHEMES = ("http", "https")
+_ESCAPED_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
 
 class LocalFetcher(DefaultFetcher):
@@ -36,7 +39,7 @@ class LocalFetcher(DefaultFetcher):
             raise ValidationException(
                 f"{url} is on the network, and nothing is fetched from there; put the file into the upload"
             )
-        return str(super().fetch_text(url, content_types))
+        return joined_surrogates(str(super().fetch_text(url, content_types)))
 
     def check_exists(self, url: str) -> bool:
         """Return whether a document is there; no look-ups on the network."""
@@ -51,6 +54,15 @@ class LocalFetcher(DefaultFetcher):
 
     def _is_inside(self, url: str) -> bool:
         return Path(unquote(urlsplit(url).path)).resolve().is_relative_to(self.root)
+
+
+def joined_surrogates(text: str) -> str:
+    """Return a document with each escaped surrogate pair (``\\ud83e\\uddec``) as the character that it means.
+
+    JSON writes characters above U+FFFF so (RFC 8259, section 7); a YAML parser reads the halves as characters of their
+    own, which nothing can write down afterwards. Half a pair stays as it is, as does what an escaped backslash begins.
+    """
+    return _ESCAPED_PAIR.sub(lambda found: found[1] + json.loads(f'"{found[2]}"'), text)
 
 
 def local_fetcher(root: Path, allow_network: bool) -> Callable[[Any, Any], LocalFetcher]:

@@ -21,7 +21,9 @@ from cwl_ui_plugin.cwl.secrets import secret_inputs
 
 JOB_REQUIREMENTS = "cwl:requirements"
 """What a job may bring for a tool besides its inputs; it travels with them."""
-LONGEST_TASK_NAME = 100
+MAX_TASK_NAME = 100
+MAX_TASK_ID = 220
+"""Airflow takes 250 characters, and a step's helpers add some."""
 RESERVED_TASK_IDS = ("CWLJobDispatcher", "CWLJobGatherer")
 _CWL_NAMESPACES = ("http://commonwl.org/cwltool#", "https://w3id.org/cwl/cwl#", "https://w3id.org/cwl/salad#")
 _DEEPEST_TYPE = 50
@@ -45,7 +47,7 @@ def make_plan(process: Process, main: str, engine: str) -> Plan:
         doc=_text(tool.get("doc")),
         inputs=tuple(_parameter(item, definitions, shortname(item["id"]) in secrets) for item in tool["inputs"]),
         outputs=tuple(_parameter(item, definitions) for item in tool["outputs"]),
-        steps=_steps(process, _inputs_of_job(process))
+        steps=_steps(process, _inputs_of_job(process), _TaskIds())
         if isinstance(process, Workflow)
         else (_tool_step(process, main),),
         output_sources=_output_sources(process),
@@ -122,11 +124,13 @@ def _last_name(name: str) -> str:
     return name.rsplit("#", 1)[-1].rsplit("/", 1)[-1]
 
 
-def _steps(workflow: Workflow, from_job: _FromJob, piece: str = "", prefix: str = "") -> tuple[Step, ...]:
+def _steps(
+    workflow: Workflow, from_job: _FromJob, task_ids: _TaskIds, piece: str = "", prefix: str = ""
+) -> tuple[Step, ...]:
     """Return the steps, each after those that it reads from; among equals in the order of the document.
 
     ``from_job`` says which inputs of the workflow are inputs of the job; ``piece`` and ``prefix`` are what the names of
-    pieces and the ids of tasks begin with, in a subworkflow.
+    pieces and the ids of tasks begin with, in a subworkflow. ``task_ids`` gives the ids of all tasks of the Dag.
     """
     made_by = {output["id"]: step.id for step in workflow.steps for output in step.tool["outputs"]}
     reads = {step["id"]: _sources(step) for step in workflow.tool["steps"]}
@@ -144,16 +148,31 @@ def _steps(workflow: Workflow, from_job: _FromJob, piece: str = "", prefix: str 
     for name in order:
         levels[name] = 1 + max((levels[before] for before in upstream[name]), default=0)
     order.sort(key=lambda name: (levels[name], positions[name]))
-    task_ids = _task_ids([shortname(name) for name in order], prefix)
+    given = [task_ids.give(shortname(name), prefix) for name in order]
     known = {step.id: step for step in workflow.steps}
     return tuple(
-        _step(known[name], from_job, f"{piece}step-{number}", task_ids[number], reads[name], upstream[name])
+        _step(
+            known[name],
+            from_job,
+            task_ids,
+            piece=f"{piece}step-{number}",
+            task_id=given[number],
+            sources=reads[name],
+            upstream=upstream[name],
+        )
         for number, name in enumerate(order)
     )
 
 
 def _step(
-    step: Any, from_job: _FromJob, piece: str, task_id: str, sources: tuple[str, ...], upstream: tuple[str, ...]
+    step: Any,
+    from_job: _FromJob,
+    task_ids: _TaskIds,
+    *,
+    piece: str,
+    task_id: str,
+    sources: tuple[str, ...],
+    upstream: tuple[str, ...],
 ) -> Step:
     tool = step.embedded_tool
     inputs = _step_inputs_of_job(step, from_job)
@@ -175,7 +194,9 @@ def _step(
         when=step.tool.get("when"),
         container=_image(tool),
         needs_container=_needs_container(tool),
-        steps=_steps(tool, _passed_on(tool, inputs), f"{piece}.", f"{task_id}.") if has_tasks_of_its_own(step) else (),
+        steps=_steps(tool, _passed_on(tool, inputs), task_ids, f"{piece}.", f"{task_id}.")
+        if has_tasks_of_its_own(step)
+        else (),
         output_sources=_output_sources(tool) if isinstance(tool, Workflow) else (),
         resources=resources,
         resource_inputs=inputs if needs_a_job(resources) else {},
@@ -194,7 +215,7 @@ def _tool_step(process: Process, main: str) -> Step:
     return Step(
         id=name,
         full_id=process.tool["id"],
-        task_id=_task_ids([name])[0],
+        task_id=_TaskIds().give(name),
         piece="step-0",
         tool=process.tool["class"],
         tool_name=name,
@@ -271,19 +292,30 @@ def _output_sources(process: Process) -> tuple[str, ...]:
     return tuple(dict.fromkeys(sources))
 
 
-def _task_ids(names: list[str], prefix: str = "") -> list[str]:
-    """Return a task id for each name: Airflow's characters only, no two alike, none that a helper of a step has."""
-    taken = set(RESERVED_TASK_IDS)
-    made = []
-    for name in names:
-        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:LONGEST_TASK_NAME] or "step"
-        base = re.sub(r"(scatter|gather|inputs|steps)$", r"\1_", base)
+class _TaskIds:
+    """The ids of the tasks of a Dag: Airflow's characters only, no two alike, none that a helper of a step has.
+
+    Ids depend on the document alone. Those of a level are given before those of the subworkflows in it, so a step keeps
+    its plain name where one in a subworkflow would come to the same, as ``inner`` in ``y`` does beside ``y.inner``.
+    """
+
+    def __init__(self) -> None:
+        self._taken = set(RESERVED_TASK_IDS)
+
+    def give(self, name: str, prefix: str = "") -> str:
+        """Return an id for a step; ``prefix`` is the id of the step whose subworkflow it is in, and a dot."""
+        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:MAX_TASK_NAME] or "step"
+        base = (prefix + re.sub(r"(scatter|gather|inputs|steps)$", r"\1_", base))[:MAX_TASK_ID]
         task_id, number = base, 2
-        while task_id.replace(".", "-") in taken:
+        while self._key(task_id) in self._taken:
             task_id, number = f"{base}_{number}", number + 1
-        taken.add(task_id.replace(".", "-"))
-        made.append(prefix + task_id)
-    return made
+        self._taken.add(self._key(task_id))
+        return task_id
+
+    @staticmethod
+    def _key(task_id: str) -> str:
+        """Return what no two ids may share: groups have a step's id without dots."""
+        return task_id.replace(".", "-")
 
 
 def _tool_name(step: Any) -> str:

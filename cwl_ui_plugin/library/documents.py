@@ -20,6 +20,7 @@ from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import DocumentError
+from cwl_ui_plugin.cwl.plan import read_plan
 from cwl_ui_plugin.library.paths import absolute
 from cwl_ui_plugin.library.store import SOURCE_FOLDER, StoredVersion, digest_of, write_text
 
@@ -86,7 +87,7 @@ def _compile(document: Path, root: Path) -> dict[str, Any]:
             _compile_staged(staging, main, root / digest)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return {"digest": digest, "main": main, "files": states}
+    return {"digest": digest, "main": read_plan(root / digest).main, "files": states}
 
 
 def _compile_staged(staging: Path, main: str, target: Path) -> None:

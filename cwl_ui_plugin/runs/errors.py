@@ -72,13 +72,19 @@ class TooLarge(RunsError):
 
 
 class InvalidWorkflow(RunsError):
-    """The document can't be used; ``unsupported`` if it is right but needs what cwltool does not have."""
+    """The document can't be used; ``unsupported`` if it is right but needs what cwltool does not have.
+
+    ``choices`` are what may be named as the main document, where several processes could be meant.
+    """
 
     status = 422
 
-    def __init__(self, message: str, problems: Problems = (), *, unsupported: bool = False) -> None:
+    def __init__(
+        self, message: str, problems: Problems = (), *, unsupported: bool = False, choices: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message, problems)
         self.unsupported = unsupported
+        self.choices = choices
 
 
 class InvalidJob(RunsError):

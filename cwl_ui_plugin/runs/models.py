@@ -133,6 +133,8 @@ class Upload:
     unsupported: bool = False
     excerpts: tuple[Excerpt, ...] = ()
     """The places of the problems in the files that were sent, as far as they can be shown."""
+    choices: tuple[str, ...] = ()
+    """What can be named as the main document, where the upload failed since several processes could be meant."""
 
     @property
     def has_ended(self) -> bool:

@@ -104,7 +104,8 @@ class UploadFolder:
             raise NotFound(f"There is no upload {self.id!r}, or it is too long ago.") from None
         problems = tuple(Problem(**problem) for problem in data["problems"])
         excerpts = tuple(Excerpt(**{**item, "lines": tuple(item["lines"])}) for item in data.get("excerpts", ()))
-        return Upload(**{**data, "problems": problems, "excerpts": excerpts})
+        choices = tuple(data.get("choices", ()))
+        return Upload(**{**data, "problems": problems, "excerpts": excerpts, "choices": choices})
 
     def _is_held(self) -> bool:
         try:

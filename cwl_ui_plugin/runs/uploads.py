@@ -15,7 +15,8 @@ from pathlib import PurePosixPath
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.compile_process import compile_in_process
-from cwl_ui_plugin.cwl.errors import DocumentError, UnsupportedError
+from cwl_ui_plugin.cwl.errors import ChoiceError, DocumentError, UnsupportedError
+from cwl_ui_plugin.cwl.plan import read_plan
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.names import BUNDLE, CLEAN_DAG_RUN
@@ -43,6 +44,7 @@ __all__ = ["UploadedFile", "get_upload", "raise_failure", "start_upload", "wait_
 log = logging.getLogger(__name__)
 COMPILING_AT_ONCE = 2
 MOST_WAITING = 32
+READY = "Ready to run"
 _POLL_SECONDS = 0.05
 _UNEXPECTED = "The workflow could not be stored, because of an error in the server; its log says more."
 _compiling = threading.BoundedSemaphore(COMPILING_AT_ONCE)
@@ -121,7 +123,7 @@ def raise_failure(upload: Upload) -> None:
     if upload.state != "failed":
         return
     if upload.status == InvalidWorkflow.status:
-        raise InvalidWorkflow(upload.message, upload.problems, unsupported=upload.unsupported)
+        raise InvalidWorkflow(upload.message, upload.problems, unsupported=upload.unsupported, choices=upload.choices)
     raise _ERRORS.get(upload.status or 500, RunsError)(upload.message, upload.problems)
 
 
@@ -254,6 +256,8 @@ def _ended(task: _Task, upload: Upload) -> Upload:
         version = _compile_and_store(task, upload)
     except UnsupportedError as error:
         failed = replace(upload, message=error.message, problems=error.problems, status=422, unsupported=True)
+    except ChoiceError as error:
+        failed = replace(upload, message=error.message, choices=error.choices, status=422)
     except DocumentError as error:
         failed = replace(upload, message=error.message, problems=error.problems, status=422)
     except RunsError as error:
@@ -262,8 +266,15 @@ def _ended(task: _Task, upload: Upload) -> Upload:
         log.exception("Upload %s of %s failed", upload.id, upload.dag_id)
         failed = replace(upload, message=_UNEXPECTED, status=500)
     else:
-        return replace(upload, state="done", message="Ready to run", digest=version.digest)
+        return replace(upload, state="done", message=_ready(task, version), digest=version.digest)
     return replace(failed, state="failed")
+
+
+def _ready(task: _Task, version: StoredVersion) -> str:
+    """Say that it can be run, and which process that is where nobody has named it."""
+    if version.main == task.main:
+        return READY
+    return f"{READY}: {version.main.partition('#')[2]!r}, the one workflow of the document that no other runs"
 
 
 def _compile_and_store(task: _Task, upload: Upload) -> StoredVersion:
@@ -302,7 +313,7 @@ def _store(task: _Task, upload: Upload) -> StoredVersion:
             upload.dag_id,
             source=task.folder.source,
             compiled=task.folder.compiled,
-            main=task.main,
+            main=read_plan(task.folder.compiled).main,
             filename=task.filename,
             uploaded_by=upload.user,
         )

@@ -162,4 +162,4 @@ def _upload_json(upload: Upload) -> dict[str, Any]:
 
 
 def _problems_html(failed: Upload | RunsError) -> str:
-    return str(render_template("cwl_ui_plugin/upload_problems.html", failed=failed))
+    return str(render_template("cwl_ui_plugin/upload_problems.html", failed=failed, can_choose=True))

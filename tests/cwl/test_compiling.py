@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cwl_ui_plugin.cwl import compiling
-from cwl_ui_plugin.cwl.errors import DocumentError, UnsupportedError
-from cwl_ui_plugin.cwl.plan import Plan, read_plan
+from cwl_ui_plugin.cwl.compile_process import compile_in_process
+from cwl_ui_plugin.cwl.errors import ChoiceError, DocumentError, UnsupportedError
+from cwl_ui_plugin.cwl.plan import Plan, Step, read_plan
 
 TOOL = """
 cwlVersion: v1.2
@@ -233,3 +235,134 @@ def test_the_plan_says_what_each_step_asks_of_the_machine(tmp_path: Path) -> Non
         "within": from_job,
         "fixed": {},
     }
+
+
+GRAPH = """
+cwlVersion: v1.2
+$graph:
+- {class: CommandLineTool, id: tool, baseCommand: ls, inputs: {}, outputs: {}}
+- {class: Workflow, id: inner, inputs: {}, outputs: {}, steps: {list: {run: "#tool", in: {}, out: []}}}
+"""
+OUTER = """
+- class: Workflow
+  id: NAME
+  requirements: {SubworkflowFeatureRequirement: {}}
+  inputs: {}
+  outputs: {}
+  steps: [{id: s, run: "#inner", in: [], out: []}]
+"""
+
+
+def test_the_one_workflow_that_no_other_runs_is_the_main_one(tmp_path: Path) -> None:
+    plan = compiled(tmp_path, main=GRAPH + OUTER.replace("NAME", "outer"))
+    assert plan.main == read_plan(tmp_path / "compiled").main == "main.cwl#outer"
+    assert [step.task_id for step in plan.steps] == ["s"]
+
+
+def test_a_workflow_called_main_is_the_main_one(tmp_path: Path) -> None:
+    plan = compiled(tmp_path, main=GRAPH + OUTER.replace("NAME", "main") + OUTER.replace("NAME", "outer"))
+    assert plan.main == "main.cwl"
+
+
+@pytest.mark.parametrize(
+    ("graph", "choices"),
+    [
+        (GRAPH + OUTER.replace("NAME", "a") + OUTER.replace("NAME", "b"), ("main.cwl#a", "main.cwl#b")),
+        (
+            GRAPH.splitlines()[1]
+            + "\n$graph:\n"
+            + 2 * "- {class: CommandLineTool, id: NAME, inputs: {}, outputs: {}}\n",
+            (),
+        ),
+    ],
+)
+def test_where_several_could_be_meant_they_are_named(tmp_path: Path, graph: str, choices: tuple[str, ...]) -> None:
+    graph = graph.replace("NAME", "first", 1).replace("NAME", "second")
+    with pytest.raises(ChoiceError) as caught:
+        compile_in_process(upload(tmp_path / "upload", main=graph), "main.cwl", tmp_path / "compiled", timeout=120)
+    assert caught.value.choices == (choices or ("main.cwl#first", "main.cwl#second"))
+
+
+ECHO = """{class: CommandLineTool, baseCommand: echo, inputs: {text: string?}, outputs: {}}"""
+
+
+def nested(step: str) -> str:
+    return f"{{class: Workflow, inputs: [], outputs: [], steps: {{{step}: {{run: {ECHO}, in: [], out: []}}}}}}"
+
+
+def test_no_two_tasks_of_a_dag_have_one_id(tmp_path: Path) -> None:
+    text = f"""
+cwlVersion: v1.2
+class: Workflow
+requirements: {{ScatterFeatureRequirement: {{}}, SubworkflowFeatureRequirement: {{}}}}
+inputs: {{texts: "string[]"}}
+outputs: {{}}
+steps:
+  x: {{run: {ECHO}, scatter: text, in: {{text: texts}}, out: []}}
+  x.scatter: {{run: {ECHO}, in: [], out: []}}
+  y.inner: {{run: {ECHO}, in: [], out: []}}
+  a.b: {{run: {nested("c")}, in: [], out: []}}
+  a: {{run: {nested("b.c")}, in: [], out: []}}
+  y:
+    run:
+      class: Workflow
+      inputs: {{}}
+      outputs: {{}}
+      steps: {{inner: {{run: {ECHO}, in: [], out: []}}, {"i" * 260}: {{run: {ECHO}, in: [], out: []}}}}
+    in: []
+    out: []
+"""
+    plan = compiled(tmp_path, main=text)
+    ids = [*task_ids(plan.steps)]
+    assert len({name.replace(".", "-") for name in ids}) == len(ids) == 10
+    assert {"x", "y", "y.inner", "y.inner_2", "a.b.c", "a.b.c_2"} <= set(ids)
+    assert max(map(len, ids)) < 240
+    again = compiling.compile_document(tmp_path / "upload", "main.cwl", tmp_path / "again")
+    assert [*task_ids(again.steps)] == ids
+
+
+def task_ids(steps: tuple[Step, ...]) -> Iterator[str]:
+    for step in steps:
+        yield step.task_id
+        yield from task_ids(step.steps)
+
+
+@pytest.mark.parametrize("place", ["label", "default", "input", "step", "symbol"])
+@pytest.mark.parametrize("text", ["\U0001f9ec gene", "p \U0001d4ab-value", "ok \\ \U0001f9ec"])
+def test_characters_that_are_escaped_as_pairs_are_what_they_mean(tmp_path: Path, text: str, place: str) -> None:
+    name = text.replace(" ", "").replace("\\", "")
+    document = {
+        "cwlVersion": "v1.2",
+        "class": "Workflow",
+        "label": text if place == "label" else "x",
+        "inputs": {
+            name if place == "input" else "i": {
+                "type": {"type": "enum", "symbols": [name]} if place == "symbol" else "string",
+                "default": name if place == "symbol" else text,
+            }
+        },
+        "outputs": {},
+        "steps": {
+            name if place == "step" else "s": {
+                "run": {"class": "CommandLineTool", "baseCommand": "ls", "inputs": {}, "outputs": {}},
+                "in": {},
+                "out": [],
+            }
+        },
+    }
+    plan = compiled(tmp_path, main=json.dumps(document))
+    assert plan == read_plan(tmp_path / "compiled")
+    assert (plan.label == text) is (place == "label")
+    assert (plan.inputs[0].id, plan.steps[0].id) == (
+        name if place == "input" else "i",
+        name if place == "step" else "s",
+    )
+    assert plan.inputs[0].default == (name if place == "symbol" else text)
+
+
+@pytest.mark.parametrize("label", [r'"\ud83e"', r'"\uddec\ud83e"', r'"\\ud83e\uddec"'])
+def test_half_a_pair_is_a_message_and_no_traceback(tmp_path: Path, label: str) -> None:
+    text = TOOL.replace("baseCommand", f"label: {label}\nbaseCommand")
+    with pytest.raises(DocumentError, match="surrogate") as caught:
+        compile_in_process(upload(tmp_path / "upload", main=text), "main.cwl", tmp_path / "compiled", timeout=120)
+    assert "Traceback" not in str(caught.value)

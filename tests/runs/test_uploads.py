@@ -98,6 +98,34 @@ def test_a_broken_document_is_explained_and_nothing_is_stored(store: WorkflowSto
     assert leftovers(store) == []
 
 
+USING_TWO = (
+    "inputs: {}, outputs: {}, requirements: {SubworkflowFeatureRequirement: {}}, "
+    "steps: {s: {run: '#two', in: {}, out: []}}"
+)
+TWO_WORKFLOWS = """cwlVersion: v1.2
+$graph:
+- {class: Workflow, id: one, inputs: {}, outputs: {}, steps: {}}
+- {class: Workflow, id: two, label: The second, inputs: {}, outputs: {}, steps: {}}
+"""
+
+
+def test_which_process_is_meant_is_asked_and_can_be_answered(store: WorkflowStore) -> None:
+    dag_id = fresh_id()
+    with pytest.raises(InvalidWorkflow, match="#one, #two") as caught:
+        upload(TWO_WORKFLOWS, dag_id)
+    assert caught.value.choices == ("say.cwl#one", "say.cwl#two")
+    assert dag_id not in store
+    assert upload(TWO_WORKFLOWS, dag_id, main=caught.value.choices[1]).message == "Ready to run"
+    assert workflows.get_workflow(dag_id).plan.label == "The second"
+
+
+def test_which_process_was_taken_is_said(store: WorkflowStore) -> None:
+    used = TWO_WORKFLOWS.replace("inputs: {}, outputs: {}, steps: {}", USING_TWO, 1)
+    dag_id = fresh_id()
+    assert "'one', the one workflow" in upload(used, dag_id).message
+    assert store.current(dag_id).main == "say.cwl#one"
+
+
 def test_an_unsupported_version_is_told_apart(store: WorkflowStore) -> None:
     with pytest.raises(InvalidWorkflow) as failure:
         upload(TOOL.replace("v1.2", "v9.9"), fresh_id())

@@ -107,6 +107,28 @@ def test_a_folder_a_drop_and_a_zip_are_uploaded(
     expect(page.locator('#graph [data-node="say"]')).to_be_visible()
 
 
+def test_which_process_is_meant_is_chosen_by_a_button(
+    open_page: Callable[..., Page],  # noqa: F811
+) -> None:
+    page = open_page("/cwl/workflows", viewport=NARROW)
+    graph = "cwlVersion: v1.2\n$graph:\n" + "".join(
+        f"- {{class: Workflow, id: {name}, label: {name} it, inputs: [], outputs: [], steps: []}}\n"
+        for name in ("plan", "do", "'<i>x'")
+    )
+    file = {"name": "several.cwl", "mimeType": "", "buffer": graph.encode()}
+    page.locator("input[type=file]").first.set_input_files(file)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    choice = page.get_by_role("group", name="Run one of these").get_by_role("button", name="Take do")
+    expect(choice).to_be_visible(timeout=60_000)
+    assert page.locator("main i").count() == 0
+    picture(page, "upload-choice")
+    assert barriers(page) == []
+    assert fits(page)
+    press(page, choice)
+    page.wait_for_url("**/cwl/workflows/several-do", timeout=60_000)
+    expect(page.get_by_role("heading", name="do it")).to_be_visible()
+
+
 def test_what_is_wrong_is_shown_in_the_source_at_its_line(
     open_page: Callable[..., Page],  # noqa: F811
 ) -> None:
