@@ -112,7 +112,7 @@ def test_which_process_is_meant_is_chosen_by_a_button(
 ) -> None:
     page = open_page("/cwl/workflows", viewport=NARROW)
     graph = "cwlVersion: v1.2\n$graph:\n" + "".join(
-        f"- {{class: Workflow, id: {name}, label: {name} it, inputs: [], outputs: [], steps: []}}\n"
+        f"- {{class: Workflow, id: {name}, label: do it, inputs: [], outputs: [], steps: []}}\n"
         for name in ("plan", "do", "'<i>x'")
     )
     file = {"name": "several.cwl", "mimeType": "", "buffer": graph.encode()}
