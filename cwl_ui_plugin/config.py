@@ -218,6 +218,15 @@ OPTIONS: tuple[Option, ...] = (
         "boolean",
         "Refuse signed triggers whose token does not say for which Dag it is (claim dag_id).",
     ),
+    Option(
+        "allowed_hosts",
+        "",
+        "string",
+        "Names that this server may be called by, besides that in [api] base_url, separated by commas; * in a name "
+        "stands for anything, * alone for every name. Addresses and names without a dot are always allowed. Where this "
+        "and base_url are empty, no name is refused.",
+        "airflow.hospital.example,*.internal.example",
+    ),
     Option("require_exp", "False", "boolean", "Refuse signed triggers whose token has no time of expiry (exp)."),
     Option("report_poll_interval", "1.0", "float", "Seconds between two looks for reports and stops that are due."),
     Option(

@@ -1,4 +1,5 @@
-"""What has to stand around all of Airflow's API server: bounds for request bodies, and the background loop's life.
+"""What has to stand around all of Airflow's API server: which calls of the plugin's are served and how large they may
+be, that nothing keeps the answers, and the background loop's life.
 
 Airflow buffers the whole body of a request to a Flask view in memory, and FastAPI that of a JSON call; so what is too
 large is refused before. The loop starts when the API server has started, and stops when it shuts down.
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.api.errors import answer
+from cwl_ui_plugin.api.hosts import is_called_rightly
 from cwl_ui_plugin.config import bytes_text
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,15 @@ FORM_BYTES = config.MEBIBYTE
 INPUTS = "/cwl/api/v1/inputs"
 UPLOADS = ("/cwl/api/v1/workflows", "/pluginsv2/cwl")
 OTHERS = ("/cwl", "/api/experimental")
+STATIC = ("/pluginsv2/cwl/static", "/cwl/api/v1/docs")
+"""The same for everybody: browsers may keep these."""
+_KEEP_NOTHING = (b"cache-control", b"no-store")
+
+
+MISDIRECTED = (
+    "This server is not called that. Use the address in [api] base_url; an administrator can allow more names in "
+    "[cwl] allowed_hosts."
+)
 
 
 class Background(Protocol):
@@ -40,7 +51,7 @@ class _TooLarge(Exception):
 
 
 class CwlMiddleware:
-    """Bounds bodies of the plugin's calls; starts and stops ``background`` with the API server."""
+    """Looks at the plugin's calls and bounds their bodies; starts and stops ``background`` with the API server."""
 
     def __init__(self, app: ASGIApp, background: Background | None = None) -> None:
         self.app = app
@@ -51,7 +62,7 @@ class CwlMiddleware:
         if scope["type"] == "lifespan" and self.background is not None:
             await self._live(self.background, scope, receive, send)
         elif scope["type"] == "http" and (limit := body_limit(scope)) is not None:
-            await self._serve_bounded(limit, scope, receive, send)
+            await self._serve_ours(limit, scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -68,6 +79,15 @@ class CwlMiddleware:
             return message
 
         await self.app(scope, stopping_receive, starting_send)
+
+    async def _serve_ours(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a call of the plugin's, if it is meant for this server."""
+        if not _is_below(_path(scope), STATIC):
+            send = _keeping_nothing(send)
+        if is_called_rightly(scope):
+            await self._serve_bounded(limit, scope, receive, send)
+        else:
+            await answer(421, MISDIRECTED)(scope, receive, send)
 
     async def _serve_bounded(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
         if _stated_length(scope) > limit:
@@ -102,12 +122,29 @@ class CwlMiddleware:
 
 def body_limit(scope: Scope) -> int | None:
     """Return how many bytes the body of a request may have, or None for a path that is not the plugin's."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = _path(scope)
     if path == INPUTS:
         return int(config.number("max_input_size"))
     if _is_below(path, UPLOADS):
         return int(config.number("max_upload_size")) + FORM_BYTES
     return JSON_BYTES if _is_below(path, OTHERS) else None
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _keeping_nothing(send: Send) -> Send:
+    """Let no browser and no proxy keep an answer: it may have somebody's data in it."""
+
+    async def marking_send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [item for item in message.get("headers", ()) if item[0].lower() != _KEEP_NOTHING[0]]
+            message = {**message, "headers": [*headers, _KEEP_NOTHING]}
+        await send(message)
+
+    return marking_send
 
 
 def _is_below(path: str, prefixes: tuple[str, ...]) -> bool:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from cwl_ui_plugin.api.schemas import answers
-from cwl_ui_plugin.api.security import allow, allow_dag
+from cwl_ui_plugin.api.security import GetUserDep, allow, allow_dag
 from cwl_ui_plugin.api.workflows import LARGEST_OFFSET
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.runs import reporting
@@ -81,11 +81,14 @@ def list_reports_of_run(
 @router.post(
     "/reports/test",
     responses=answers(reporting.TestResult),
-    dependencies=[allow(permissions.may_edit_connection)],
+    dependencies=[allow(permissions.may_test_connection)],
 )
-def send_test_report() -> Any:
-    """Send a report that is about no run, and return what the receiver answered."""
-    return asdict(reporting.send_test_report())
+def send_test_report(user: GetUserDep) -> Any:
+    """Send a report that is about no run, where Airflow may test connections (`[core] test_connection`).
+
+    What the receiver answered besides its status is for Admins only.
+    """
+    return asdict(reporting.send_test_report(sees_answer=permissions.is_admin(user)))
 
 
 @router.post(

@@ -24,7 +24,6 @@ _POLL_SECONDS = 0.1
 UNTRUSTED = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
-    "Cache-Control": "private, no-cache",
 }
 """Headers for what users sent and runs made: a browser must not take it for a page of Airflow."""
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 WORKFLOWS = "CWL Workflows"
 """The resource that the plugin's own permissions are on: can_create, can_edit, can_delete."""
 REPORT_CONNECTION = "process_report"
+FAB_ADMIN, SIMPLE_ADMIN = "Admin", "ADMIN"
 
 
 def find_user(name: str) -> Any | None:
@@ -111,6 +112,19 @@ def may_read_connection(user: Any) -> bool:
 def may_edit_connection(user: Any) -> bool:
     """Whether the user may change where reports go to."""
     return _connection(user, "PUT", REPORT_CONNECTION)
+
+
+def may_test_connection(user: Any) -> bool:
+    """Whether the user may have the server call the receiver: who could test that connection in Airflow."""
+    return may_edit_connection(user) and _connection(user, "POST", REPORT_CONNECTION)
+
+
+def is_admin(user: Any) -> bool:
+    """Whether the user has the role that may do everything: Admin. No such role is known of other auth managers."""
+    manager = get_auth_manager()
+    if _has_own_permissions(manager):
+        return any(role.name == FAB_ADMIN for role in user.roles)
+    return _is_a(manager, "SimpleAuthManager") and str(user.role or "").upper() == SIMPLE_ADMIN
 
 
 def may_read_variable(user: Any, key: str) -> bool:

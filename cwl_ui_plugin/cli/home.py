@@ -64,6 +64,8 @@ class Home:
             # The default of 32 worker processes is for a server, not for somebody's own machine.
             "AIRFLOW__CORE__PARALLELISM": str(max(4, 2 * (os.cpu_count() or 1))),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            # The test report is a test of a connection; who may save one here is trusted to.
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             "AIRFLOW__CORE__FERNET_KEY": kept["fernet_key"],
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.folder / 'airflow.db'}",

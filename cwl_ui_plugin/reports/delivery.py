@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 import time
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from cwl_ui_plugin.signing import tokens
 from cwl_ui_plugin.signing.algorithms import parse_algorithms
 from cwl_ui_plugin.signing.errors import SigningError
 
+log = logging.getLogger(__name__)
 SHOWN_CHARACTERS = 300
 MOST_ANSWER_BYTES = 64 * 1024
 MOST_REDIRECTS = 3
@@ -94,9 +96,9 @@ class Sender:
                 break
             current = _followed(current, status, headers.get("location", ""))
         kind = Unreachable if status in BUSY else NotDelivered
-        detail = f": {answer}" if answer else ""
-        message = f"{current} answered {status}{detail}"[:SHOWN_CHARACTERS]
-        raise kind(message, status, _retry_after(headers.get("retry-after")))
+        message = f"{current} answered {status}"[:SHOWN_CHARACTERS]
+        log.info("%s: %s", message, answer or "nothing else")
+        raise kind(message, status, _retry_after(headers.get("retry-after")), answer)
 
     def _request(self, url: str, body: bytes) -> tuple[int, httpx.Headers, str]:
         headers = {"Content-Type": "application/json"}
@@ -122,7 +124,13 @@ def send_test_report() -> TestResult:
         finally:
             sender.close()
     except ReportError as error:
-        return TestResult(False, getattr(error, "status", None), round(time.monotonic() - began, 3), str(error))
+        return TestResult(
+            ok=False,
+            status=getattr(error, "status", None),
+            seconds=round(time.monotonic() - began, 3),
+            message=str(error),
+            answer=getattr(error, "answer", ""),
+        )
     return TestResult(True, status, round(time.monotonic() - began, 3), f"The receiver answered {status}.", answer)
 
 

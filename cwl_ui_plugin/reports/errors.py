@@ -29,9 +29,13 @@ class NotSigned(ReportError):
 class NotDelivered(ReportError):
     """The receiver did not take it; ``status`` is its HTTP status, None where there was no answer."""
 
-    def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, status: int | None = None, retry_after: float | None = None, answer: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.answer = answer
+        """What the receiver says: not for everybody, it may be somebody else's server."""
         self.retry_after = retry_after
         """Seconds after which the receiver wants to be asked again, if it says so."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 import math
 import re
 import ssl
@@ -18,6 +19,7 @@ from cryptography.fernet import InvalidToken
 
 from cwl_ui_plugin.reports.errors import BadTarget
 
+log = logging.getLogger(__name__)
 CONNECTION = "process_report"
 PRIVATE_KEY = "process_report_private_key"
 ALGORITHMS = ("process_report_crypt_algorithm", "process_report_algorithm")
@@ -151,7 +153,9 @@ def _verify(value: Any) -> bool | str:
     try:
         _check_ca_file(value, Path(value).stat().st_mtime_ns)
     except (OSError, ValueError) as error:
-        raise BadTarget(f'The CA file {value} ("verify" in the extra) can\'t be read: {error}.') from error
+        # The reason would tell which files this server has, and what is in them.
+        log.info("The CA file %s can't be used: %s", value, error)
+        raise BadTarget(f'"verify" in the extra: {value[:200]} is no file with certificates.') from None
     return value
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow.utils.session import create_session
 
-from cwl_ui_plugin.reports import outbox, reporter
-from cwl_ui_plugin.reports.delivery import TestResult, send_test_report
+from cwl_ui_plugin.reports import delivery, outbox, reporter
+from cwl_ui_plugin.reports.delivery import TestResult
 from cwl_ui_plugin.reports.errors import ReportError
 from cwl_ui_plugin.reports.facts import run_row
 from cwl_ui_plugin.reports.outbox import RunDelivery
 from cwl_ui_plugin.reports.tables import RecordedReport
 from cwl_ui_plugin.reports.target import read_target
 from cwl_ui_plugin.runs import settings
-from cwl_ui_plugin.runs.errors import NotFound
+from cwl_ui_plugin.runs.errors import NotAllowed, NotFound
 from cwl_ui_plugin.runs.models import Page, iso
 
 __all__ = [
@@ -32,6 +32,9 @@ __all__ = [
     "send_test_report",
     "waiting_runs",
 ]
+
+
+ENABLED, DISABLED, HIDDEN = "enabled", "disabled", "hidden"
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,30 @@ def delivery_of(dag_id: str, run_id: str) -> RunDelivery:
 def retry_now(dag_id: str | None = None, run_id: str | None = None) -> None:
     """Try again to deliver what waits: of one run, or all."""
     reporter.retry_now((dag_id, run_id) if dag_id and run_id else None)
+
+
+def testing() -> str:
+    """Return whether a receiver may be tested: what Airflow's ``[core] test_connection`` says of all connections."""
+    from airflow.configuration import conf
+
+    value = str(conf.get("core", "test_connection", fallback=DISABLED)).strip().lower()
+    return value if value in (ENABLED, HIDDEN) else DISABLED
+
+
+def send_test_report(*, sees_answer: bool) -> TestResult:
+    """Send a report that is about no run; without ``sees_answer`` only the status of the receiver's answer is told.
+
+    Raises:
+        NotAllowed: Airflow tests no connections.
+
+    """
+    if testing() != ENABLED:
+        raise NotAllowed(
+            "Test reports are switched off, as tests of connections are in Airflow: an administrator can allow them "
+            "with [core] test_connection = Enabled."
+        )
+    result = delivery.send_test_report()
+    return result if sees_answer else replace(result, answer="")
 
 
 def _sent(report: RecordedReport) -> SentReport:

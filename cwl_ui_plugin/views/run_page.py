@@ -78,7 +78,6 @@ def answer_changes(view: CwlView, dag_id: str, run_id: str) -> Response:
         ended, over = found["summary"].has_ended, found["is_over"]
         answer = answer_json({"parts": html, "states": found["states"], "news": news, "ended": ended, "over": over})
     answer.set_etag(tag)
-    answer.headers["Cache-Control"] = "private, no-cache"
     return answer
 
 

@@ -119,8 +119,8 @@ class SettingsView(CwlView):
     @expose("/settings/test", methods=["POST"])
     def test(self) -> Any:
         """Send a test report."""
-        _require(permissions.may_edit_connection(current_user()))
-        result = reporting.send_test_report()
+        _require(permissions.may_test_connection(current_user()))
+        result = reporting.send_test_report(sees_answer=permissions.is_admin(current_user()))
         if wants_json():
             return answer_json(
                 {"ok": result.ok, "message": result.message, "seconds": result.seconds, "answer": result.answer}
@@ -157,9 +157,7 @@ class SettingsView(CwlView):
             "retried": "retried" in request.args,
         }
         _require(bool(context["connection"] or context["sees_keys"]))
-        page, code = self.page("settings.html", status, **{**context, **shown})
-        # A page may have a private key: nothing keeps a copy of it.
-        return page, code, {"Cache-Control": "no-store"}
+        return self.page("settings.html", status, **{**context, **shown})
 
 
 def _connection_context(user: Any) -> dict[str, Any]:
@@ -174,6 +172,7 @@ def _connection_context(user: Any) -> dict[str, Any]:
         "delivery": reporting.delivery_state(),
         "waiting": reporting.waiting_runs(SHOWN_RUNS),
         "may_edit_connection": permissions.may_edit_connection(user),
+        "testing": reporting.testing() if permissions.may_test_connection(user) else reporting.HIDDEN,
         "connection_form": form,
         "policy": policy.switches(),
     }

@@ -82,11 +82,7 @@ class WorkflowsView(CwlView):
     @requires(permissions.may_read, "dag_id")
     def graph(self, dag_id: str) -> Response:
         """Answer the graph of a workflow; ``version`` chooses an earlier one."""
-        version = request.args.get("version") or None
-        answer = answer_json(workflows.workflow_graph(dag_id, version))
-        if version is not None:  # which never changes
-            answer.headers["Cache-Control"] = "private, max-age=86400"
-        return answer
+        return answer_json(workflows.workflow_graph(dag_id, request.args.get("version") or None))
 
     @expose("/workflows/<dag_id>/delete", methods=["POST"])
     @requires(permissions.may_read, "dag_id")

@@ -129,3 +129,68 @@ def test_a_server_that_does_not_start_starts_no_background(airflow_home: Path) -
     with pytest.raises(RuntimeError), TestClient(app):
         pass
     assert background.events == []
+
+
+PATHS = ("/cwl/api/v1/workflows", "/pluginsv2/cwl/run", "/api/experimental/dags/x/dag_runs", "/cwl")
+
+
+@pytest.fixture
+def echo(airflow_home: Path) -> Any:
+    """A client of an app that lets everything be kept."""
+    from fastapi import Response
+    from fastapi.testclient import TestClient
+
+    from cwl_ui_plugin.api.middleware import CwlMiddleware
+
+    app = FastAPI()
+
+    @app.get("/{path:path}")
+    async def take(path: str) -> Response:
+        return Response(path, status_code=404 if "missing" in path else 200, headers={"Cache-Control": "max-age=60"})
+
+    app.add_middleware(CwlMiddleware)
+    return TestClient(app)
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/pluginsv2/cwl/missing"])
+def test_nothing_is_kept_of_an_answer(echo: Any, path: str) -> None:
+    assert echo.get(path).headers.get_list("cache-control") == ["no-store"]
+
+
+@pytest.mark.parametrize("path", ["/pluginsv2/cwl/static/x.js", "/cwl/api/v1/docs/x.js", "/api/v2/dags", "/cwlx"])
+def test_static_files_and_answers_of_others_are_left_alone(echo: Any, path: str) -> None:
+    assert echo.get(path).headers.get_list("cache-control") == ["max-age=60"]
+
+
+@pytest.mark.parametrize(
+    ("host", "base_url", "allowed", "is_served"),
+    [
+        ("airflow.example.org", "", "", True),  # nobody has said what it is called
+        ("evil.example", "", "", True),
+        ("airflow.example.org", "https://airflow.example.org/base", "", True),
+        ("AIRFLOW.example.org.:8443", "https://airflow.example.org", "", True),
+        ("evil.example", "https://airflow.example.org", "", False),
+        ("airflow.example.org.evil.example", "https://airflow.example.org", "", False),
+        ("evil.example:443@airflow.example.org", "https://airflow.example.org", "", False),
+        ("evil.example#airflow.example.org", "https://airflow.example.org", "", False),
+        ("[::1", "https://airflow.example.org", "", False),
+        ("localhost:8080", "https://airflow.example.org", "", True),
+        ("127.0.0.1:8080", "https://airflow.example.org", "", True),
+        ("[::1]:8080", "https://airflow.example.org", "", True),
+        ("airflow-api-server:8080", "https://airflow.example.org", "", True),
+        ("inner.example.net", "https://airflow.example.org", "other.example, *.example.net", True),
+        ("example.net", "https://airflow.example.org", "*.example.net", False),
+        ("evil.example", "", "other.example", False),
+        ("evil.example", "https://airflow.example.org", "*", True),
+    ],
+)
+def test_a_host_that_is_not_this_server_is_told_so(
+    echo: Any, monkeypatch: pytest.MonkeyPatch, host: str, base_url: str, allowed: str, is_served: bool
+) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+    monkeypatch.setenv("AIRFLOW__CWL__ALLOWED_HOSTS", allowed)
+    for path in PATHS:
+        answer = echo.get(path, headers={"Host": host})
+        assert answer.status_code == (200 if is_served else 421)
+        assert is_served or "[cwl] allowed_hosts" in answer.json()["detail"]
+    assert echo.get("/api/v2/monitor/health", headers={"Host": host}).status_code == 200

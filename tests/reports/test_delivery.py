@@ -12,6 +12,7 @@ import pytest
 from receiver import answering, receiver
 
 from cwl_ui_plugin.runs import reporting
+from cwl_ui_plugin.runs.errors import NotAllowed
 from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
 
 BROKEN = "-----BEGIN PRIVATE KEY-----\nbroken\n-----END PRIVATE KEY-----"
@@ -124,7 +125,7 @@ def test_a_report_that_is_refused_holds_up_no_other_run(
         (stuck,) = reporting.waiting_runs().items
         assert (stuck.run_id, stuck.failures) == (ended_run, 1)
         assert "400" in str(stuck.last_error)
-        assert "no such user" in str(stuck.last_error)
+        assert "no such user" not in str(stuck.last_error)  # whose server it is, is not known
 
 
 def test_a_busy_receiver_says_when_to_come_again(connection: Any, do_round: Any, ended_run: str) -> None:
@@ -308,7 +309,7 @@ def test_a_connection_that_can_not_be_used_says_which_field(
     state = reporting.delivery_state()
     assert word in str(state.problem)
     assert state.waiting, "reports are kept until it can be used"
-    result = reporting.send_test_report()
+    result = reporting.send_test_report(sees_answer=True)
     assert not result.ok
     assert word in result.message
 
@@ -389,17 +390,39 @@ def test_reports_are_given_up_only_where_the_connection_says_so(
         assert states == {"given up"}
 
 
+@pytest.mark.parametrize("policy", ["Disabled", "Hidden", "nonsense", ""])
+def test_a_test_report_is_sent_where_airflow_tests_connections(
+    connection: Any, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", policy)
+    with receiver() as portal:
+        connection(portal.port)
+        with pytest.raises(NotAllowed, match="test_connection = Enabled"):
+            reporting.send_test_report(sees_answer=True)
+        assert portal.reports == []
+
+
+def test_a_ca_file_is_no_way_to_look_for_files(connection: Any, tmp_path: Any) -> None:
+    (tmp_path / "secret").write_text("no certificate")
+    messages = set()
+    for name in ("secret", "missing", "."):
+        connection(1, extra={"verify": str(tmp_path / name)})
+        messages.add(str(reporting.send_test_report(sees_answer=True).message).replace(str(tmp_path / name), "FILE"))
+    assert len(messages) == 1
+
+
 def test_a_test_report_shows_the_answer_and_the_latency(connection: Any, pair: KeyPair) -> None:
     with receiver() as portal:
         portal.public_key = pair.public
         connection(portal.port, pair.private)
-        result = reporting.send_test_report()
+        result = reporting.send_test_report(sees_answer=True)
         assert (result.ok, result.status) == (True, 200)
         assert result.seconds > 0
         portal.mood = lambda _payload: answering(418, b"<b>teapot</b>")
-        result = reporting.send_test_report()
-        assert (result.ok, result.status) == (False, 418)
-        assert "<b>teapot</b>" in result.message
+        result = reporting.send_test_report(sees_answer=True)
+        assert (result.ok, result.status, result.answer) == (False, 418, "<b>teapot</b>")
+        result = reporting.send_test_report(sees_answer=False)
+        assert (result.status, "teapot" in repr(result)) == (418, False)
 
 
 def test_one_run_can_be_tried_again_now(connection: Any, do_round: Any, workflow: str, ended_run: str) -> None:

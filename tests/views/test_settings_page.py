@@ -121,7 +121,32 @@ def test_a_test_report_shows_the_answer_and_the_time(post: Callable[..., Any], a
         assert "The receiver answered 200." in shown
         assert "It took" in shown
         portal.mood = lambda _payload: answering(401, b"<i>who are you</i>")
-        assert "answered 401: &lt;i&gt;who are you&lt;/i&gt;" in post("test").text
+        shown = post("test").text
+        assert "answered 401" in shown
+        assert "&lt;i&gt;who are you&lt;/i&gt;" in shown
+
+
+@pytest.mark.parametrize("role", ["op", "user"])
+def test_what_a_receiver_says_is_for_admins(browser: Callable[..., Any], csrf: Callable[[Any], str], role: str) -> None:
+    with receiver() as portal:
+        settings.save_report_connection(schema="http", host="127.0.0.1", port=portal.port, endpoint="")
+        portal.mood = lambda _payload: answering(401, b"internal-page")
+        client, admin = browser(role), browser("admin")
+        token = {"csrf_token": csrf(admin)}
+        client.set_cookie("session", admin.get_cookie("session").value)
+        answer = client.post("/cwl/settings/test", data=token)
+        assert answer.status_code == (200 if role == "op" else 403)
+        assert "internal-page" not in answer.text
+        assert ("answered 401" in answer.text) == (role == "op")
+
+
+@pytest.mark.parametrize(("policy", "buttons", "told"), [("Enabled", 1, 0), ("Disabled", 1, 1), ("Hidden", 0, 0)])
+def test_the_test_report_follows_airflows_policy_for_connections(
+    admin: Any, monkeypatch: pytest.MonkeyPatch, policy: str, buttons: int, told: int
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", policy)
+    shown = admin.get("/cwl/settings").text
+    assert (shown.count("Send test report"), shown.count("Test reports are switched off")) == (buttons, told)
 
 
 def test_what_waits_is_shown_and_tried_again(
@@ -154,7 +179,6 @@ def test_a_key_pair_is_shown_once(post: Callable[..., Any], admin: Any) -> None:
     answer = post("keys", algorithm="ES256")
     assert "BEGIN PRIVATE KEY" in answer.text
     assert 'download="key.pem"' in answer.text
-    assert answer.headers["Cache-Control"] == "no-store"
     assert not settings.report_key().is_set
     assert "BEGIN PRIVATE KEY" not in admin.get("/cwl/settings").text
 
