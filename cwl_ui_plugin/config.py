@@ -109,6 +109,13 @@ OPTIONS: tuple[Option, ...] = (
         "Let the validation of a workflow, and input files, be fetched from the network.",
     ),
     Option(
+        "allow_job_requirements",
+        "False",
+        "boolean",
+        "Let the job of a run bring requirements of its own (cwl:requirements), for tools of CWL v1.1 and later. They "
+        "change what the tool does: only for sites where everybody who may trigger a workflow may also upload one.",
+    ),
+    Option(
         "container_engine",
         "auto",
         "string",

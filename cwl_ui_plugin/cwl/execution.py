@@ -43,6 +43,7 @@ from cwl_ui_plugin.cwl.container_jobs import ImageUnavailable, prepare_engine
 from cwl_ui_plugin.cwl.containers import CID_PREFIX
 from cwl_ui_plugin.cwl.disk import DiskTooFull
 from cwl_ui_plugin.cwl.errors import JobError, StepError
+from cwl_ui_plugin.cwl.jobs import REQUIREMENTS
 from cwl_ui_plugin.cwl.links import escaping_link
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.pieces import load_tool_piece, load_workflow
@@ -57,7 +58,6 @@ Values = dict[str, list[Any]]
 MOST_LISTED = 20_000
 """Entries of folders in an output object; a million would keep the API server busy for minutes."""
 JOB_REQUIREMENTS = "cwl:requirements"
-_REQUIREMENTS_URI = "https://w3id.org/cwl/cwl#requirements"
 _GENERATION = "http://commonwl.org/cwltool#generation"
 _DERIVED = ("path", "nameext", "nameroot", "dirname")
 _NO_CONTAINER = "none"
@@ -72,6 +72,7 @@ class RunSettings:
 
     ``reuse`` is the folder of outputs that are used again, ``secrets`` the file with the run's secrets, ``mpi_config``
     cwltool's file about the site's MPI, ``images`` where singularity keeps images; each may be None.
+    ``job_requirements`` says whether a job may bring requirements of its own.
     """
 
     engine: str
@@ -81,6 +82,7 @@ class RunSettings:
     secrets: Path | None = None
     mpi_config: Path | None = None
     images: Path | None = None
+    job_requirements: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ def preload() -> None:
 def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, settings: RunSettings) -> Values:
     """Return the values of the workflow's inputs: defaults filled in, secondary files found, all validated.
 
+    The job must have passed :func:`jobs.check_job`: cwltool takes names and places in it as they are.
+
     Raises:
         JobError: the job does not fit.
 
@@ -119,8 +123,7 @@ def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, setti
     preload()
     piece = read_piece(compiled, START_PIECE, source)
     order = with_decimal_floats(job)
-    requirements = order.pop(JOB_REQUIREMENTS, None) or order.pop(_REQUIREMENTS_URI, None)
-    order.pop("cwl:tool", None)
+    requirements = _pop_requirements(order, settings)
     try:
         process = load_workflow(piece, {}) if "wf" in piece else load_tool_piece(piece)
         secrets.hide(process, order, settings.secrets)
@@ -159,7 +162,7 @@ def run_step(
     if found is not None:
         return reused_result({name: [value, "success"] for name, value in found.items()})
     with ending_badly(step, source):
-        process, order = _process_and_order(piece, values)
+        process, order = _process_and_order(piece, values, settings)
     result = run_process(work, process, order, _executor(step, process), toplevel="wf" not in piece)
     if result.status == "success":
         kept.keep(key, {name: value for name, (value, _status) in result.values.items()})
@@ -339,16 +342,22 @@ def _failure(step: Step, recorder: Recorder, error: Exception | None, status: st
     return StepError(f"Step {step.id}: {message}", kind="unsupported")
 
 
-def _process_and_order(piece: dict[str, Any], values: Values) -> tuple[Process, dict[str, Any]]:
+def _process_and_order(piece: dict[str, Any], values: Values, settings: RunSettings) -> tuple[Process, dict[str, Any]]:
     """Return what to run and its job: a step has its values already, a tool gets them as its job."""
     if "wf" in piece:
         return load_workflow(piece, values), {}
     order = {name: value[0] for name, value in values.items()}
-    requirements = order.pop(JOB_REQUIREMENTS, None)
     tool: Process = load_tool_piece(piece)
-    for requirement in requirements or []:
-        tool.requirements.append(requirement)
+    tool.requirements.extend(_pop_requirements(order, settings))
     return tool, order
+
+
+def _pop_requirements(order: dict[str, Any], settings: RunSettings) -> list[Any]:
+    """Take the requirements out of a job; they could run any command, so only where a site allows them."""
+    found = [requirement for name in REQUIREMENTS for requirement in order.pop(name, None) or []]
+    if found and not settings.job_requirements:
+        raise JobError("A job can't bring requirements; see [cwl] allow_job_requirements.")
+    return found
 
 
 def _check_requirements(process: Process, requirements: Any) -> None:

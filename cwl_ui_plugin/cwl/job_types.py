@@ -6,6 +6,7 @@ Types are the plain JSON of ``plan.Parameter.type``. See https://www.commonwl.or
 from __future__ import annotations
 
 import math
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin.cwl.errors import Problem
+from cwl_ui_plugin.cwl.file_objects import file_object, parts_problems
 from cwl_ui_plugin.strict_json import is_text
 
 NETWORK_SCHEMES = ("http", "https")
@@ -23,7 +25,6 @@ NOT_ALLOWED = (
 )
 NOT_WHOLE = "holds folders that inputs may not come from, such as what others uploaded: name a folder in it"
 _BITS = {"int": 32, "long": 64}
-_LITERAL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -199,68 +200,75 @@ class Checker:
         if not isinstance(value, dict) or value.get("class") != declared:
             problems.append(_wrong(declared, value))
             return value
-        checked = dict(value)
         for text in value.values():
             if isinstance(text, str):
                 _check_text(text, problems)
-        location = checked.pop("path", None) if checked.get("location") is None else checked.get("location")
-        checked.pop("path", None)
-        if location is not None:
-            checked["location"] = self._check_location(declared, location, problems)
-        elif not self._is_literal(declared, checked, problems):
+        checked = file_object(value, problems)
+        if "location" in checked:
+            checked["location"] = self._check_location(declared, checked["location"], problems)
+        elif not isinstance(checked.get("contents" if declared == "File" else "listing"), (str, list)):
             problems.append(
                 Problem(f'a {declared} needs a location, for instance {{"class": "{declared}", "location": "x"}}')
             )
         for key in ("secondaryFiles", "listing"):
             if isinstance(checked.get(key), list):
-                checked[key] = [self._check_part(item, problems) for item in checked[key]]
+                checked[key] = [
+                    self._check_part(f".{key}[{index}]", item, problems) for index, item in enumerate(checked[key])
+                ]
+        problems += parts_problems(checked)
         return checked
 
-    def _check_part(self, item: Any, problems: list[Problem]) -> Any:
+    def _check_part(self, where: str, item: Any, problems: list[Problem]) -> Any:
         if not isinstance(item, dict) or item.get("class") not in ("File", "Directory"):
-            problems.append(Problem("secondaryFiles and listing hold objects of class File or Directory"))
+            problems.append(Problem("secondaryFiles and listing hold objects of class File or Directory", input=where))
             return item
-        return self._check_file(item["class"], item, problems)
-
-    def _is_literal(self, declared: str, value: dict[str, Any], problems: list[Problem]) -> bool:
-        if declared == "Directory":
-            return isinstance(value.get("listing"), list)
-        contents = value.get("contents")
-        if isinstance(contents, str) and len(contents.encode("utf-8", "replace")) > _LITERAL_BYTES:
-            problems.append(Problem("contents of a file may have 64 KiB; give a larger one by its location"))
-        return isinstance(contents, str)
+        return self._check_at(where, item["class"], item, problems)
 
     def _check_location(self, declared: str, location: Any, problems: list[Problem]) -> Any:
         if not isinstance(location, str) or not location.strip() or "\0" in location:
             problems.append(Problem(f"choose a {declared.lower()}: its location is empty"))
             return location
-        scheme = urlsplit(location).scheme if "://" in location else ""
-        if scheme in NETWORK_SCHEMES:
+        if "://" not in location:
+            return self._check_path(declared, self.files.base / location, location, problems)
+        try:
+            address = urlsplit(location)
+        except ValueError:
+            problems.append(Problem(f"{location} is no address"))
+            return location
+        if address.scheme in NETWORK_SCHEMES:
             if not self.files.allow_network:
                 problems.append(Problem(f"{location} is on the network, and input files are not fetched from there"))
             return location
-        if scheme not in ("", "file"):
-            problems.append(Problem(f"{location}: files are named by a path or by file://"))
+        if address.scheme != "file" or address.netloc not in ("", "localhost"):
+            problems.append(Problem(f"{location}: files are named by a path or by file:///"))
             return location
-        path = Path(unquote(urlsplit(location).path)) if scheme else self.files.base / location
-        return self._check_path(declared, path, location, problems)
+        if address.query or address.fragment:
+            problems.append(Problem(f"{location}: in file:///, write ? as %3F and # as %23"))
+            return location
+        return self._check_path(declared, Path(unquote(address.path)), location, problems)
 
     def _check_path(self, declared: str, path: Path, location: str, problems: list[Problem]) -> Any:
         try:
             real = path.resolve()
-            exists, is_folder = real.exists(), real.is_dir()
+            mode = real.stat().st_mode
+        except FileNotFoundError:
+            mode = 0
         except (OSError, RuntimeError, ValueError):
             problems.append(Problem(f"{location} can't be read"))
             return location
+        is_folder = stat.S_ISDIR(mode)
         if not self.files.allows(real):
             problems.append(Problem(f"{location} {NOT_ALLOWED}"))
-        elif not exists:
+        elif not mode:
             problems.append(Problem(f"there is no {declared.lower()} {location}"))
+        elif not is_folder and not stat.S_ISREG(mode):
+            problems.append(Problem(f"{location} is neither a file nor a folder, but a device, a pipe or a socket"))
         elif is_folder != (declared == "Directory"):
             problems.append(Problem(f"{location} is {'a folder' if is_folder else 'a file'}, not a {declared}"))
         elif is_folder and not self.files.allows(real, whole=True):
             problems.append(Problem(f"{location} {NOT_WHOLE}"))
-        return Path(path.absolute()).as_uri()
+        absolute = path.absolute()
+        return (real if ".." in absolute.parts else absolute).as_uri()  # the last part becomes a basename
 
 
 def _is_scalar(declared: str, value: Any) -> bool:
@@ -291,6 +299,8 @@ def _same_shape(declared: Any, value: Any) -> bool:
     """Whether ``value`` was meant to be of this type, so that what is wrong inside of it is worth telling."""
     if isinstance(declared, dict):
         return isinstance(value, list) if declared["type"] == "array" else isinstance(value, dict)
+    if declared == "Any":
+        return value is not None
     return declared in ("File", "Directory") and isinstance(value, dict) and value.get("class") == declared
 
 

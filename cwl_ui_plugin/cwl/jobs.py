@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 
 from cwl_ui_plugin import strict_json
 from cwl_ui_plugin.cwl.errors import JobError, Problem
+from cwl_ui_plugin.cwl.file_objects import is_directive
 from cwl_ui_plugin.cwl.job_files import file_problems
 from cwl_ui_plugin.cwl.job_types import Checker, FileRules, type_text
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
@@ -33,10 +34,21 @@ __all__ = [
 
 LONGEST_JOB = 4 * 1024 * 1024
 DEEPEST_JOB = 100
-# What a job may hold besides inputs: the folders of a run, and what CWL runners know (they contain a colon).
+MOST_PROBLEMS = 100
+MOST_SUGGESTIONS = 20
+"""Names that are compared with those of all inputs; a job may have a hundred thousand."""
+_LONGEST_SUGGESTION = 100
+# What a job may hold besides inputs: the folders of a run, and what CWL runners put there.
 FOLDERS = ("output_folder", "outputs_folder", "tmp_folder")
-_DROPPED = ("cwl:tool", "id")
+REQUIREMENTS = ("cwl:requirements", "https://w3id.org/cwl/cwl#requirements")
+"""Requirements that a job adds to a tool: https://www.commonwl.org/v1.2/CommandLineTool.html#Requirements_and_hints."""
+_NAMESPACES = "$namespaces"
+_DROPPED = ("cwl:tool", "https://w3id.org/cwl/cwl#tool", "id")
 _OVERRIDES = ("cwltool:overrides", "http://commonwl.org/cwltool#overrides")
+_NOT_ALLOWED = (
+    "a job can't bring requirements: upload a version with these, or ask an administrator to set "
+    "[cwl] allow_job_requirements"
+)
 
 
 def read_job(text: str) -> dict[str, Any]:
@@ -69,19 +81,31 @@ def read_job(text: str) -> dict[str, Any]:
 
 def check_texts(job: Any) -> None:
     """Raise :class:`JobError` for a job that is too deep, is not JSON, or has texts that no database can keep."""
+    for node in _nodes(job):
+        if isinstance(node, str) and not strict_json.is_text(node):
+            raise JobError("The job has a text with a null character or half of a surrogate pair in it.")
+        if not isinstance(node, (dict, list, str, int, float, type(None))):
+            raise JobError(f"The job has a value that JSON does not have: {str(node)[:80]}")
+
+
+def check_depth(job: Any) -> None:
+    """Raise :class:`JobError` for a job that is too deep for functions that call themselves."""
+    for _node in _nodes(job):
+        pass
+
+
+def _nodes(job: Any) -> Iterator[Any]:
+    """Yield the values of a job at any depth, and their names."""
     waiting: list[tuple[Any, int]] = [(job, 0)]
     while waiting:
         node, depth = waiting.pop()
         if depth > DEEPEST_JOB:
             raise JobError(f"The job is nested deeper than {DEEPEST_JOB} levels.")
+        yield node
         if isinstance(node, dict):
             waiting += [(part, depth + 1) for pair in node.items() for part in pair]
         elif isinstance(node, list):
             waiting += [(part, depth + 1) for part in node]
-        elif isinstance(node, str) and not strict_json.is_text(node):
-            raise JobError("The job has a text with a null character or half of a surrogate pair in it.")
-        elif not isinstance(node, (str, int, float, type(None))):
-            raise JobError(f"The job has a value that JSON does not have: {str(node)[:80]}")
 
 
 def job_template(plan: Plan) -> dict[str, Any]:
@@ -107,15 +131,19 @@ def job_text(plan: Plan, job: Mapping[str, Any] | None = None) -> str:
     return "\n".join(parts) or "{}\n"
 
 
-def check_job(plan: Plan, job: Mapping[str, Any], files: FileRules) -> dict[str, Any]:
+def check_job(
+    plan: Plan, job: Mapping[str, Any], files: FileRules, *, allow_requirements: bool = False
+) -> dict[str, Any]:
     """Return the job with absolute locations of its files.
 
-    What the workflow has no input for is left out, as CWL runners do; unless it looks like a misspelt input.
+    What the workflow has no input for is left out, as CWL runners do; unless it looks like a misspelt input, or would
+    mean more to a runner than an input: ``cwl:requirements`` (taken with ``allow_requirements``), ``$import``.
 
     Raises:
         JobError: with one problem for each input that is missing, misspelt or of a wrong type.
 
     """
+    check_depth(job)
     inputs = {item.id: item for item in plan.inputs}
     checker = Checker(files)
     checked: dict[str, Any] = {}
@@ -124,18 +152,52 @@ def check_job(plan: Plan, job: Mapping[str, Any], files: FileRules) -> dict[str,
         if name in inputs:
             found: list[Problem] = []
             checked[name] = checker.check(_accepted_type(inputs[name]), value, found)
-            found += file_problems(inputs[name], checked[name])
+            found += () if found else file_problems(inputs[name], checked[name])
             problems += [replace(problem, input=_input_path(name, problem.input)) for problem in found]
-        elif name in _OVERRIDES:
-            problems.append(Problem("a job can't override requirements; upload a version with these", input=name))
-        elif name in FOLDERS or ":" in str(name) or str(name).startswith("$"):
+        elif allow_requirements and name in (*REQUIREMENTS, _NAMESPACES):
             checked[name] = value
-        elif name not in _DROPPED and (meant := _meant(str(name), [key for key in inputs if key not in job])):
-            problems.append(Problem(f"the workflow has no such input; did you mean {meant!r}?", input=name))
+            problems += _runner_problems(name, value)
+    problems += _strangers(job, inputs, allow_requirements)
     problems += [_missing(item) for item in plan.inputs if not item.is_optional and item.id not in job]
     if problems:
-        raise JobError("The job does not fit the workflow's inputs.", tuple(problems))
-    return {name: value for name, value in checked.items() if name not in (*FOLDERS, *_DROPPED)}
+        raise JobError("The job does not fit the workflow's inputs.", _first(problems))
+    return checked
+
+
+def _strangers(job: Mapping[str, Any], inputs: Mapping[str, Parameter], allow_requirements: bool) -> Iterator[Problem]:
+    """Yield what is wrong with the names in a job that the workflow has no input for."""
+    known = (*FOLDERS, *_DROPPED, *((*REQUIREMENTS, _NAMESPACES) if allow_requirements else ()))
+    unused = [name for name in inputs if name not in job]
+    suggestions = 0
+    for name in job:
+        if name in inputs or name in known:
+            continue
+        if name in _OVERRIDES:
+            yield Problem("a job can't override requirements; upload a version with these", input=name)
+        elif name in REQUIREMENTS:
+            yield Problem(_NOT_ALLOWED, input=name)
+        elif is_directive(name):
+            yield Problem("the workflow has no such input, and a job holds no directives of CWL runners", input=name)
+        elif unused and suggestions < MOST_SUGGESTIONS and len(name) < _LONGEST_SUGGESTION:
+            suggestions += 1
+            if meant := _meant(name, unused):
+                yield Problem(f"the workflow has no such input; did you mean {meant!r}?", input=name)
+
+
+def _runner_problems(name: str, value: Any) -> Iterator[Problem]:
+    """Yield what is wrong with the form of requirements or namespaces; the rest is for cwltool to say."""
+    if name in REQUIREMENTS:
+        if not isinstance(value, list) or not all(isinstance(part, dict) and "class" in part for part in value):
+            yield Problem("requirements are a list of objects, each with a class", input=name)
+    elif not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
+        yield Problem("namespaces are a mapping of prefixes to addresses", input=name)
+
+
+def _first(problems: list[Problem]) -> tuple[Problem, ...]:
+    """Return the problems that are told: a hundred thousand would be no help."""
+    if len(problems) <= MOST_PROBLEMS:
+        return tuple(problems)
+    return (*problems[:MOST_PROBLEMS], Problem(f"and {len(problems) - MOST_PROBLEMS} more problems"))
 
 
 def _accepted_type(item: Parameter) -> Any:

@@ -72,6 +72,7 @@ class _CwlOperator(BaseOperator):
             secrets=run_folder.secrets_file(task.dag_id, task.run_id),
             mpi_config=config.mpi_config_file(),
             images=config.images_folder(),
+            job_requirements=config.flag("allow_job_requirements"),
         )
 
     @contextmanager
@@ -130,7 +131,8 @@ class CwlDispatchOperator(_CwlOperator):
             run_folder.place_run_tmp(run.dag_id, run.run_id, conf.tmp_folder)
             # Whose files they are was checked where the run was created: a worker knows no users.
             rules = file_rules((config.uploads_folder(), config.outputs_folder()))
-            job = check_job(read_plan(self.document.compiled), conf.job, rules)
+            allowed = config.flag("allow_job_requirements")
+            job = check_job(read_plan(self.document.compiled), conf.job, rules, allow_requirements=allowed)
             with self.leased(context) as task:
                 values = execution.start(
                     self.document.compiled, self.document.source, job, task.folder, self.run_settings(task)

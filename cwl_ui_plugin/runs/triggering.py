@@ -155,7 +155,8 @@ def _check_conf(dag_id: str, conf: dict[str, Any], run_id: str, digest: str | No
 
 def _checked(plan: Plan, job: dict[str, Any], files: InputAccess | None) -> dict[str, Any]:
     try:
-        return jobs.check_job(plan, job, (files or shared_only()).rules(job))
+        rules, allowed = (files or shared_only()).rules(job), config.flag("allow_job_requirements")
+        return jobs.check_job(plan, job, rules, allow_requirements=allowed)
     except JobError as error:
         raise InvalidJob(error.message, error.problems) from error
     except RecursionError:

@@ -23,7 +23,7 @@ def ending(test: dict[str, Any], folder: Path, answer: Any) -> None:
     """Run a test in this process, and send how it ended."""
     try:
         compiling.compile_document(SUITE, test["tool"], folder / "compiled")
-        outputs = run_compiled(folder / "compiled", SUITE, job_of(test), folder / "run")
+        outputs = run_compiled(folder / "compiled", SUITE, job_of(test), folder / "run", job_requirements=True)
         compare(test.get("output") or {}, outputs)
         answer.send("passed")
     except (CwlError, CompareFail) as error:

@@ -59,11 +59,6 @@ def test_each_input_that_is_wrong_is_named_once(rules: FileRules) -> None:
     assert "fast" in found["mode"]
 
 
-@pytest.mark.parametrize("name", ["cwltool:overrides", "http://commonwl.org/cwltool#overrides"])
-def test_requirements_that_a_job_would_override_are_refused_and_not_forgotten(rules: FileRules, name: str) -> None:
-    assert "upload a version" in problems(rules, {"text": "x", name: {"a.cwl": {"requirements": {}}}})[name]
-
-
 def test_what_is_wrong_inside_an_input_is_named_by_its_place(rules: FileRules) -> None:
     reads = {"lane": "one", "file": {"class": "File", "location": "gone.txt"}}
     found = problems(rules, {"text": "x", "reads": reads, "files": [{"class": "File", "location": "gone.txt"}]})

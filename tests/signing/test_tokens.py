@@ -407,10 +407,17 @@ def test_numbers_that_a_database_writes_in_another_way_are_the_same(
     verify_trigger(token, policy(pair), run_id="r", conf={"job": {"x": kept}})
 
 
-def test_integers_beyond_floats_are_compared_exactly(pair: keys.KeyPair) -> None:
-    token = sign_trigger("r", {"job": {"x": 2**53}}, pair.private, "RS256")
-    with pytest.raises(BadSignature):
-        verify_trigger(token, policy(pair), run_id="r", conf={"job": {"x": 2**53 + 1}})
+@pytest.mark.parametrize(
+    ("signed", "sent"),
+    [
+        *((2**53, 2**53 + 1), (2.0**53, 2**53 + 1), (2**53 + 1, 2.0**53), (1e23, int(1e23)), (1e308, 10**308 + 1)),
+        *((10**400, 1e308), (0.1, 0), (0.1 + 0.2, 0.3)),
+    ],
+)
+def test_numbers_are_compared_by_their_digits(pair: keys.KeyPair, signed: float, sent: float) -> None:
+    token = sign_trigger("r", {"job": {"x": signed}}, pair.private, "RS256")
+    with pytest.raises(BadSignature, match="another conf"):
+        verify_trigger(token, policy(pair), run_id="r", conf={"job": {"x": sent}})
 
 
 def test_a_signature_without_a_run_id_is_of_no_run(pair: keys.KeyPair) -> None:
