@@ -13,8 +13,8 @@ from datetime import datetime, timedelta, timezone
 from cwl_ui_plugin.reports import outbox
 from cwl_ui_plugin.reports.delivery import Sender
 from cwl_ui_plugin.reports.errors import NotDelivered, NotSigned, ReportError, Unreachable
-from cwl_ui_plugin.reports.outbox import RunKey, Waiting
-from cwl_ui_plugin.reports.tables import RecordedReport
+from cwl_ui_plugin.reports.outbox import Waiting
+from cwl_ui_plugin.reports.tables import RecordedReport, RunKey
 from cwl_ui_plugin.reports.target import ReportTarget
 
 log = logging.getLogger(__name__)

@@ -59,29 +59,40 @@ class RunFacts:
     total: int
     tasks: tuple[TaskFact, ...]
     results: dict[str, Any] | None = None
+    created: str = ""
 
 
 @dataclass(frozen=True)
 class Known:
     """What there are reports of.
 
-    ``tries`` has the state that was reported last of each try, ``end`` the last end of the run, ``progress`` the
-    highest since the run was last cleared.
+    ``tries`` has the state that was reported last of each try, ``end`` the last end of the run (its state, and how
+    often it had been cleared), ``progress`` the highest since the run was last cleared. ``reopened``: the run was seen
+    to go on after that end, but no task of it has started since. ``created`` is when the run was made: SQLite gives the
+    id of a run that was deleted to the next one.
     """
 
     tries: Mapping[str, str] = field(default_factory=dict)
     end: str = ""
     progress: int = 0
     clear_number: int = 0
+    reopened: bool = False
+    created: str = ""
 
     def to_json(self) -> str:
         """Return it as the table keeps it."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
+    def is_of(self, created: str) -> bool:
+        """Whether this is about the run that was made then, and not about one before it with the same name and id."""
+        return self.created in ("", created)
+
     @classmethod
     def from_json(cls, text: str) -> Known:
-        """Read :meth:`to_json` back."""
-        return cls(**json.loads(text))
+        """Read :meth:`to_json` back; an end from an earlier version has its moment, too."""
+        values = json.loads(text)
+        state, *_moment, clear_number = values.get("end", "").split("|") if values.get("end") else ("", "")
+        return cls(**{**values, "end": f"{state}|{clear_number}" if state else ""})
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,10 @@ def due_reports(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
     """Return the reports that are due, in the order in which they are to be told, and what is known with them."""
     if known.clear_number != run.clear_number:
         known = replace(known, clear_number=run.clear_number, progress=0)
+    if known.end and run.state not in RUN_ENDS:
+        known = replace(known, reopened=True)
+    known = replace(known, created=run.created)
+    is_over = known.end == _end(run) and not known.reopened
     tries = dict(known.tries)
     done = {task.instance for task in run.tasks if _is_done(task) and tries.get(task.key) == task.state}
     progress = known.progress
@@ -109,7 +124,10 @@ def due_reports(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
             done.add(task.instance)
         # 100 is left for the end of the run.
         progress = max(progress, min(99, int(100 * len(done) / max(run.total, 1))))
-        reports.append(Report("progress", _progress(run, RUNNING, progress, moment)))
+        if not is_over:  # a task that ends after its run is no progress of it
+            reports.append(Report("progress", _progress(run, RUNNING, progress, moment)))
+    if known.reopened and any(report.payload["state"] == RUNNING for report in reports if report.route == "status"):
+        known = replace(known, end="", reopened=False)
     known = replace(known, tries=tries, progress=progress)
     ending, known = _ending(run, known)
     return [*reports, *ending], known
@@ -146,11 +164,23 @@ def _news(task: TaskFact, told: str | None) -> Iterator[tuple[str, str]]:
         yield moment_text(task.ended or task.started), str(task.state)
 
 
+def tells_of_an_end(reports: Iterable[Report]) -> bool:
+    """Whether the end of a run is among reports."""
+    return any(report.route == "progress" and report.payload["state"] in RUN_ENDS for report in reports)
+
+
+def _end(run: RunFacts) -> str:
+    """Return what tells an end from others: not its moment, which Airflow may write again for the same end."""
+    return f"{run.state}|{run.clear_number}"
+
+
 def _ending(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
-    end = f"{run.state}|{moment_text(run.ended)}|{run.clear_number}"
-    if run.state not in RUN_ENDS or end == known.end:
+    """A run ends once for each time that it was cleared, or set to another state, or went on so that a task started."""
+    if run.state not in RUN_ENDS:
         return [], known
-    known = replace(known, end=end, progress=100 if run.state == "success" else known.progress)
+    if known.end == _end(run):
+        return [], replace(known, reopened=False)
+    known = replace(known, end=_end(run), reopened=False, progress=100 if run.state == "success" else known.progress)
     moment = moment_text(run.ended)
     progress = {**_progress(run, run.state, known.progress, moment), **run_end(run)}
     reports = [Report("progress", progress)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from sqlalchemy import Row, and_, exists, func, or_, select, true, tuple_, union
 from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, STATISTICS_KEY
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.reports.due import RUN_ENDS, RUNNING, TASK_ENDS, RunFacts, TaskFact
+from cwl_ui_plugin.reports.ending import moment_text
 from cwl_ui_plugin.reports.tables import ReportState
 
 if TYPE_CHECKING:
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
 
 # A run that ended longer ago, before anybody listened, is history.
 LOOK_BACK = timedelta(hours=24)
+# What is written late, with an older time stamp, is written by then.
+JUST_ENDED = timedelta(seconds=30)
+LATELY_ENDED = timedelta(minutes=5)
 RUNS_AT_ONCE = 50
 NEWEST_RUNS = 200
+COMPARED_RUNS = 200
 _RUN = (
     DagRun.id,
     DagRun.dag_id,
@@ -33,12 +39,13 @@ _RUN = (
     DagRun.start_date,
     DagRun.end_date,
     DagRun.clear_number,
+    DagRun.created_at,
 )
 _TRY = ("dag_id", "run_id", "task_id", "map_index", "try_number", "state", "start_date", "end_date")
 _STATE = and_(ReportState.dag_id == DagRun.dag_id, ReportState.run_id == DagRun.run_id)
 
 RunRow = Row[Any]
-"""A run: ``id, dag_id, run_id, state, start_date, end_date, clear_number``."""
+"""A run: ``id, dag_id, run_id, state, start_date, end_date, clear_number, created_at``."""
 
 
 def runs_to_look_at(session: Session, *, late: bool = False) -> list[RunRow]:
@@ -47,10 +54,11 @@ def runs_to_look_at(session: Session, *, late: bool = False) -> list[RunRow]:
     Many times a minute it looks at those that an index finds: how many runs have ended makes no difference. ``late``
     looks at all, and adds runs that ended within a day and whose tasks somebody has set to another state since.
     """
-    is_new = and_(ReportState.run_id.is_(None), DagRun.end_date > _recently())
+    has_ended = and_(DagRun.state.in_(RUN_ENDS), _ended_recently())
+    is_new = and_(ReportState.run_id.is_(None), or_(has_ended, DagRun.clear_number > 0))
     wanted = [DagRun.state == RUNNING, is_new, and_(ReportState.run_id.is_not(None), ~_is_settled(), _has_begun())]
     if late:
-        wanted.append(and_(DagRun.end_date > _recently(), _was_touched()))
+        wanted.append(and_(_ended_recently(), _was_touched()))
     where = true() if late else DagRun.id.in_(_likely_runs())
     is_cwl = exists().where(
         TaskInstance.dag_id == DagRun.dag_id,
@@ -74,37 +82,83 @@ def _likely_runs() -> CompoundSelect[Any]:
     )
 
 
+def runs_just_ended(session: Session, within: timedelta) -> list[RunRow]:
+    """Return the runs of which something was recorded within some time, by this machine's clock, and that have ended.
+
+    Whoever writes to such a run may have begun before its end was recorded, so time stamps don't tell what is new.
+    """
+    lately = and_(ReportState.updated_at > datetime.now(timezone.utc) - within, ReportState.settled_end.is_not(None))
+    query = select(*_RUN).join(ReportState, and_(_STATE, ReportState.run_key == DagRun.id)).where(lately)
+    return list(session.execute(query.order_by(DagRun.id)))
+
+
+def ended_runs(session: Session, after: int) -> list[RunRow]:
+    """Return the next runs with ids above ``after`` that ended within a day, as many as are compared at once."""
+    known = and_(_STATE, ReportState.run_key == DagRun.id, ReportState.settled_end.is_not(None))
+    query = select(*_RUN).join(ReportState, known).where(DagRun.id > after, _ended_recently())
+    return list(session.execute(query.order_by(DagRun.id).limit(COMPARED_RUNS)))
+
+
 def run_row(session: Session, dag_id: str, run_id: str) -> RunRow | None:
     """Return one run, or None where there is none."""
     return session.execute(select(*_RUN).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one_or_none()
 
 
-def facts_of(rows: Sequence[RunRow], session: Session) -> Iterator[RunFacts]:
-    """Yield everything about some runs that reports are made of; one that changes meanwhile is left for the next look.
+def in_parts(rows: Sequence[RunRow]) -> Iterator[Sequence[RunRow]]:
+    """Yield as many rows as are read at once."""
+    for first in range(0, len(rows), RUNS_AT_ONCE):
+        yield rows[first : first + RUNS_AT_ONCE]
+
+
+def facts_of(rows: Sequence[RunRow], session: Session) -> list[RunFacts]:
+    """Return the states of some runs and of all their tries; a run that changes meanwhile is left for the next look.
 
     The order of the queries matters: a try moves from the instances to the history, never back.
     """
-    for first in range(0, len(rows), RUNS_AT_ONCE):
-        part = rows[first : first + RUNS_AT_ONCE]
-        keys = [(row.dag_id, row.run_id) for row in part]
-        instances = _by_run(_tries(TaskInstance, keys, session))
-        earlier = _by_run(_tries(TaskInstanceHistory, keys, session))
-        xcoms = {row.id: read_xcoms(session, row.dag_id, row.run_id) for row in part if row.state in RUN_ENDS}
-        unchanged = set(session.execute(select(*_RUN).where(DagRun.id.in_([row.id for row in part]))).tuples())
-        for row in part:
-            if tuple(row) in unchanged:
-                key = (row.dag_id, row.run_id)
-                yield _facts(row, instances[key], earlier[key], xcoms.get(row.id, {}))
+    keys = [(row.dag_id, row.run_id) for row in rows]
+    instances = _by_run(_tries(TaskInstance, keys, session))
+    earlier = _by_run(_tries(TaskInstanceHistory, keys, session))
+    unchanged = _unchanged(rows, session)
+    return [_facts(row, instances[key], earlier[key]) for key, row in zip(keys, rows, strict=True) if row in unchanged]
 
 
-def _facts(row: RunRow, instances: list[Any], earlier: list[Any], xcoms: Xcoms) -> RunFacts:
+def with_outcome(run: RunFacts, session: Session) -> RunFacts | None:
+    """Add what the tasks of a run left: errors, statistics, results; None if the run has changed meanwhile.
+
+    Only the report of an end has them, and they may be large.
+    """
+    row = run_row(session, run.dag_id, run.run_id)
+    xcoms = read_xcoms(session, run.dag_id, run.run_id)
+    is_same = row is not None and (row.id, str(row.state), row.clear_number or 0) == (
+        run.run_key,
+        run.state,
+        run.clear_number,
+    )
+    if row is None or not is_same or not _unchanged([row], session):
+        return None
+    tasks = tuple(_with_outcome(task, xcoms) if task.is_last else task for task in run.tasks)
+    return replace(run, tasks=tasks, results=output_object(xcoms) if run.state == "success" else None)
+
+
+def _with_outcome(task: TaskFact, xcoms: Xcoms) -> TaskFact:
+    error = xcoms.get((*task.instance, ERROR_KEY)) if task.state == "failed" else None
+    return replace(task, error=error, statistics=xcoms.get((*task.instance, STATISTICS_KEY)))
+
+
+def _unchanged(rows: Sequence[RunRow], session: Session) -> set[RunRow]:
+    """Return those of some runs that are still as they were read."""
+    again = set(session.execute(select(*_RUN).where(DagRun.id.in_([row.id for row in rows]))))
+    return again.intersection(rows)
+
+
+def _facts(row: RunRow, instances: list[Any], earlier: list[Any]) -> RunFacts:
     kept = {_key(item) for item in earlier}
     last = {_key(item) for item in instances if _tells_of_its_try(item)}
     have_run = _that_have_run([*earlier, *instances])
     tasks = [_earlier_try(item, row, have_run) for item in earlier if _key(item) not in last]
     for item in instances:
         is_over = _key(item) in kept and not _tells_of_its_try(item)
-        tasks.append(_last_try(item, xcoms, has_started=_key(item) in have_run and not is_over))
+        tasks.append(_last_try(item, has_started=_key(item) in have_run and not is_over))
     return RunFacts(
         dag_id=row.dag_id,
         run_id=row.run_id,
@@ -115,7 +169,7 @@ def _facts(row: RunRow, instances: list[Any], earlier: list[Any], xcoms: Xcoms) 
         clear_number=row.clear_number or 0,
         total=sum(item.state != "removed" for item in instances),
         tasks=tuple(tasks),
-        results=output_object(xcoms) if row.state == "success" else None,
+        created=moment_text(row.created_at),
     )
 
 
@@ -141,9 +195,8 @@ def _that_have_run(items: Iterable[Any]) -> set[tuple[str, int, int]]:
     return {_key(item) for item in first.values()}
 
 
-def _last_try(item: Any, xcoms: Xcoms, *, has_started: bool) -> TaskFact:
+def _last_try(item: Any, *, has_started: bool) -> TaskFact:
     """``has_started``: not, if the try that ran is in the history, and what the instance says was set without one."""
-    where = (item.task_id, item.map_index)
     has_started = has_started and item.state in (*TASK_ENDS, RUNNING)
     return TaskFact(
         task_id=item.task_id,
@@ -152,8 +205,6 @@ def _last_try(item: Any, xcoms: Xcoms, *, has_started: bool) -> TaskFact:
         state=str(item.state) if item.state else None,
         started=item.start_date if has_started else None,
         ended=item.end_date,
-        error=xcoms.get((*where, ERROR_KEY)) if item.state == "failed" else None,
-        statistics=xcoms.get((*where, STATISTICS_KEY)),
     )
 
 
@@ -185,15 +236,15 @@ def _by_run(rows: Iterable[Row[Any]]) -> dict[tuple[str, str], list[Any]]:
     return found
 
 
-def _recently() -> datetime:
-    return datetime.now(timezone.utc) - LOOK_BACK
+def _ended_recently() -> ColumnElement[bool]:
+    return or_(DagRun.end_date.is_(None), DagRun.end_date > datetime.now(timezone.utc) - LOOK_BACK)
 
 
 def _is_settled() -> ColumnElement[bool]:
     return and_(
         ReportState.run_key == DagRun.id,
         ReportState.settled_end.is_not(None),
-        ReportState.settled_end == DagRun.end_date,
+        or_(DagRun.end_date.is_(None), ReportState.settled_end == DagRun.end_date),
         or_(ReportState.settled_state.is_(None), ReportState.settled_state == DagRun.state),
     )
 

@@ -7,17 +7,19 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.utils.session import create_session
-from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy import and_, delete, exists, func, or_, select, tuple_, update
 
-from cwl_ui_plugin.reports.tables import GONE, RecordedReport, ReportState
+from cwl_ui_plugin.reports.tables import GONE, RecordedReport, ReportState, RunKey
 from cwl_ui_plugin.reports.target import CONNECTION
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
-RunKey = tuple[str, str]
-"""dag_id and run_id."""
+    from cwl_ui_plugin.reports.tables import Base
+
 SHOWN_ERROR = 1000
+REMOVED_AT_ONCE = 1000
 _WAITS = ReportState.sequence > ReportState.delivered
 _RUN = and_(RecordedReport.dag_id == ReportState.dag_id, RecordedReport.run_id == ReportState.run_id)
 _NEXT = and_(_RUN, RecordedReport.sequence == ReportState.delivered + 1)
@@ -205,13 +207,32 @@ def delivery_of(key: RunKey) -> RunDelivery:
 
 
 def remove_old(days: float) -> int:
-    """Remove reports that were delivered so long ago, and what is kept of runs that are gone; return how many."""
+    """Remove some of the reports that were delivered so long ago, and of what is kept of runs that are gone.
+
+    Returns how many rows, 0 when there are no more: one transaction never takes long.
+    """
     before = datetime.now(timezone.utc) - timedelta(days=days)
     is_over = and_(ReportState.run_key == GONE, ReportState.sequence == ReportState.delivered)
+    report = (RecordedReport.dag_id, RecordedReport.run_id, RecordedReport.sequence)
+    run = (ReportState.dag_id, ReportState.run_id)
     with create_session(scoped=False) as session:
-        removed = session.execute(delete(RecordedReport).where(RecordedReport.ended_at < before))
-        session.execute(delete(ReportState).where(is_over, ReportState.updated_at < before))
-    return int(removed.rowcount)  # type: ignore[attr-defined]
+        return sum(
+            _delete_some(session, table, key, condition)
+            for table, key, condition in (
+                (RecordedReport, report, RecordedReport.ended_at < before),
+                (ReportState, run, and_(is_over, ReportState.updated_at < before)),
+            )
+        )
+
+
+def _delete_some(
+    session: Session, table: type[Base], key: tuple[InstrumentedAttribute[Any], ...], condition: ColumnElement[bool]
+) -> int:
+    some = select(*key).where(condition).limit(REMOVED_AT_ONCE)
+    found = [tuple(row) for row in session.execute(some)]
+    if found:
+        session.execute(delete(table).where(tuple_(*key).in_(found)).execution_options(synchronize_session=False))
+    return len(found)
 
 
 def _is(key: RunKey) -> ColumnElement[bool]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from airflow.utils.session import create_session
-
 from cwl_ui_plugin import config
-from cwl_ui_plugin.reports import outbox, recording
+from cwl_ui_plugin.reports import deleted, outbox, recording
+from cwl_ui_plugin.reports.deleted import Deletions
 from cwl_ui_plugin.reports.dispatch import Dispatcher
 from cwl_ui_plugin.reports.errors import ReportError
 from cwl_ui_plugin.reports.loop import wake
-from cwl_ui_plugin.reports.outbox import RunKey
+from cwl_ui_plugin.reports.tables import RunKey
 from cwl_ui_plugin.reports.target import ReportTarget, read_target
 
 LATE_SECONDS = 10.0
@@ -25,6 +24,8 @@ class Reporter:
 
     def __init__(self, may_send: Callable[[], bool] = lambda: True, done: Callable[[], None] = wake) -> None:
         self._dispatcher = Dispatcher(may_send, done)
+        self._recorder = recording.Recorder()
+        self._deletions = Deletions()
         self._late_at = 0.0
         self._clean_at = 0.0
 
@@ -38,7 +39,7 @@ class Reporter:
             if is_late:
                 recording.settle_unheard()
             return 0
-        count = recording.record_due(late=is_late)
+        count = self._deletions.round(late=is_late) + self._recorder.record_due(late=is_late)
         if target is not None:
             self._dispatcher.dispatch(target)
         self._clean()
@@ -61,9 +62,9 @@ class Reporter:
         return target, target is not None
 
     def _clean(self) -> None:
-        if time.monotonic() >= self._clean_at:
+        """Remove what is old; where there is much of it, a part in each round."""
+        if time.monotonic() >= self._clean_at and not outbox.remove_old(config.number("keep_reports_days")):
             self._clean_at = time.monotonic() + CLEAN_SECONDS
-            outbox.remove_old(config.number("keep_reports_days"))
 
 
 def retry_now(key: RunKey | None = None) -> None:
@@ -85,5 +86,4 @@ def keep_run(dag_id: str, run_id: str) -> None:
 
 def forget_run(dag_id: str, run_id: str) -> None:
     """Forget a run that was removed, but for its reports that wait."""
-    with create_session(scoped=False) as session:
-        recording.forget(session, dag_id, run_id)
+    deleted.forget_run(dag_id, run_id)

@@ -15,6 +15,8 @@ from sqlalchemy import Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 ID_LENGTH = 250
+RunKey = tuple[str, str]
+"""dag_id and run_id."""
 GONE = 0
 """The ``run_key`` of a run that was deleted: no run of Airflow has this id."""
 _FOLDER = Path(__file__).parent
@@ -52,6 +54,7 @@ class ReportState(Base):
     __table_args__ = (
         Index("idx_cwl_report_state_progress", "sequence", "delivered"),
         Index("idx_cwl_report_state_settled", "settled_end"),
+        Index("idx_cwl_report_state_updated", "updated_at"),
     )
 
 

@@ -153,7 +153,7 @@ def test_a_cleared_run_begins_anew_and_tells_only_what_is_new() -> None:
 def test_a_task_that_is_set_to_another_state_by_hand_is_told_again() -> None:
     known = known_after(run(task("a", 0, 1, "failed"), state="failed"))
     by_hand = run(task("a", 0, 1, "success"), state="failed")
-    assert told(due(by_hand, known)) == [("status", "a", "success", None), ("progress", None, "running", 25)]
+    assert told(due(by_hand, known)) == [("status", "a", "success", None)], "the run is over: it makes no progress"
     back = run(task("a", 0, 1, "failed"), state="failed")
     assert told(due(back, known_after(by_hand, known))) == [("status", "a", "failed", None)]
 
@@ -179,3 +179,33 @@ def test_an_end_that_is_older_than_its_start_comes_after_it() -> None:
 def test_known_survives_its_text() -> None:
     known = known_after(run(task("a", 0, 1), state="success"))
     assert Known.from_json(known.to_json()) == known
+
+
+def test_an_end_is_one_whatever_moment_airflow_writes_for_it() -> None:
+    ended = run(task("a", 0, 1, "failed"), state="failed")
+    assert due(replace(ended, ended=at(107)), known_after(ended)) == []
+
+
+def test_a_run_that_is_set_to_go_on_and_ends_at_once_has_not_ended_again() -> None:
+    ended = run(task("a", 0, 1, "failed"), state="failed")
+    reopened = known_after(replace(ended, state="running", ended=None), known_after(ended))
+    assert due(replace(ended, ended=at(107)), reopened) == []
+
+
+def test_a_run_that_is_set_to_go_on_so_that_a_task_starts_ends_again() -> None:
+    first = task("a", 0, 1, "failed")
+    ended = run(first, state="failed")
+    reopened = known_after(replace(ended, state="running", ended=None), known_after(ended))
+    again = run(replace(first, is_last=False), task("a", 110, 111, "failed", try_number=2), state="failed")
+    assert told(due(again, reopened)) == [
+        ("status", "a", "running", None),
+        ("status", "a", "failed", None),
+        ("progress", None, "failed", 0),
+    ]
+    assert due(again, known_after(again, reopened)) == []
+
+
+def test_an_end_that_an_earlier_version_has_told_is_not_told_again() -> None:
+    ended = run(task("a", 0, 1, "failed"), state="failed")
+    text = known_after(ended).to_json().replace('"failed|0"', '"failed|2026-01-01T00:01:40+00:00|0"')
+    assert due(ended, Known.from_json(text)) == []

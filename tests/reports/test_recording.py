@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.reports import recording, reporter
+from cwl_ui_plugin.reports.deleted import Deletions
 from cwl_ui_plugin.runs import reporting
 from cwl_ui_plugin.runs.errors import NotFound
 
 NOW = datetime.now(timezone.utc)
+RECORDER, DELETIONS = recording.Recorder(), Deletions()
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +25,12 @@ def nowhere(connection: Any) -> None:
 
 def told(dag_id: str, run_id: str) -> list[str]:
     """What the reports of a run say, in order."""
-    recording.record_due(late=True)
+    DELETIONS.round(late=True)
+    RECORDER.record_due(late=True)
+    return told_now(dag_id, run_id)
+
+
+def told_now(dag_id: str, run_id: str) -> list[str]:
     return [report.about for report in reversed(reporting.reports_of(dag_id, run_id, limit=500).items)]
 
 
@@ -224,3 +231,85 @@ def test_a_try_that_was_queued_but_never_ran_has_not_started(workflow: str, run_
     change_run(workflow, run_id, fail)
     airflow.set_task(workflow, run_id, "sort", state="up_for_retry", try_number=2, end_date=NOW + timedelta(seconds=9))
     assert told(workflow, run_id) == ["sort: running", "sort: up for retry", "sort: up for retry, try 2"]
+
+
+def age(dag_id: str, run_id: str, hours: float) -> None:
+    """Let what was recorded of a run be so old."""
+    from airflow.utils.session import create_session
+
+    from cwl_ui_plugin.reports.tables import ReportState
+
+    with create_session() as session:
+        session.get(ReportState, (dag_id, run_id)).updated_at -= timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_an_end_that_is_written_late_with_an_older_time_stamp(
+    workflow: str, ended_run: str, airflow: Any, late: bool
+) -> None:
+    before = told(workflow, ended_run)
+    airflow.set_task(workflow, ended_run, "sort", state="failed", updated_at=NOW - timedelta(hours=1))
+    RECORDER.record_due(late=late)
+    assert told_now(workflow, ended_run) == [*before, "sort: failed"]
+
+
+def test_an_end_with_an_older_time_stamp_hours_after_the_end_of_the_run(
+    workflow: str, ended_run: str, airflow: Any
+) -> None:
+    before = told(workflow, ended_run)
+    age(workflow, ended_run, hours=2)
+    airflow.set_task(workflow, ended_run, "sort", state="failed", updated_at=NOW - timedelta(days=1))
+    RECORDER.record_due(late=False)
+    assert told_now(workflow, ended_run) == before
+    assert told(workflow, ended_run) == [*before, "sort: failed"]
+
+
+def test_all_runs_of_a_day_are_compared_in_turn(
+    workflow: str, airflow: Any, end: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cwl_ui_plugin.reports import facts
+    from cwl_ui_plugin.runs import triggering
+
+    monkeypatch.setattr(facts, "COMPARED_RUNS", 2)
+    names = [f"d{number}" for number in range(5)]
+    for name in names:
+        triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=name, user="ada", via=triggering.REST)
+        end(workflow, name)
+    recorder = recording.Recorder()
+    recorder.record_due(late=True)
+    for name in names:
+        age(workflow, name, hours=2)
+        airflow.set_task(workflow, name, "sort", state="failed", updated_at=NOW - timedelta(days=1))
+    for _turn in range(3):
+        recorder.record_due(late=True)
+    assert [told_now(workflow, name)[-1] for name in names] == ["sort: failed"] * 5
+
+
+def test_an_end_whose_moment_is_written_again_is_told_once(workflow: str, ended_run: str) -> None:
+    def move(run: Any, _session: Any) -> None:
+        run.end_date += timedelta(seconds=7)
+
+    before = told(workflow, ended_run)
+    change_run(workflow, ended_run, move)
+    assert told(workflow, ended_run) == before
+
+
+def test_a_run_that_ended_before_anybody_was_to_be_told_stays_history(
+    workflow: str, ended_run: str, airflow: Any
+) -> None:
+    recording.settle_unheard()
+    airflow.set_task(workflow, ended_run, "sort", state="failed", updated_at=NOW + timedelta(hours=1))
+    assert told(workflow, ended_run) == []
+
+
+def test_a_run_of_the_same_name_before_anybody_looked(workflow: str, run_id: str, airflow: Any) -> None:
+    """The deletion is told, whoever notices it first."""
+    from cwl_ui_plugin.runs import triggering
+
+    begin(airflow, workflow, run_id)
+    told(workflow, run_id)
+    delete(workflow, run_id)
+    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggering.REST)
+    begin(airflow, workflow, run_id)
+    RECORDER.record_due()
+    assert told(workflow, run_id) == ["CWLJobDispatcher: running", "failed, 0 %", "CWLJobDispatcher: running"]
