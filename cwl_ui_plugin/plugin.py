@@ -67,12 +67,16 @@ def _background() -> Any:
     from cwl_ui_plugin.reports.lease import Lease
     from cwl_ui_plugin.reports.loop import Loop, Loops
     from cwl_ui_plugin.reports.reporter import Reporter
-    from cwl_ui_plugin.runs import cleaning, stopping
+    from cwl_ui_plugin.runs import cleaning, stop_word, stopping
 
     interval = config.number("report_poll_interval")
     lease = Lease("reports")
     reporter = Reporter(lease.is_held)
-    upkeep: list[Callable[[], object]] = [stopping.answer_stop_requests, cleaning.CleaningRound()]
+    upkeep: list[Callable[[], object]] = [
+        stopping.answer_stop_requests,
+        stop_word.StopWatch(),
+        cleaning.CleaningRound(),
+    ]
     return Loops(
         Loop([reporter.round], interval, lease, ending=reporter.stop), Loop(upkeep, interval, Lease("background"))
     )

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from cwl_ui_plugin.cwl.errors import StepError
+from cwl_ui_plugin.cwl.small_files import read_small
 
 NONE = "none"
 ASK_SECONDS = 10
@@ -28,6 +29,7 @@ _QUESTIONS: dict[str, tuple[str, ...]] = {
     "udocker": ("udocker", "version"),
 }
 _OTHER_NAMES = {"singularity": "apptainer"}
+_LARGEST_FILE = 1024
 
 
 @cache
@@ -65,11 +67,11 @@ def end_containers(folder: Path, mark: str) -> list[str]:
     ``folder`` is the task's, with the files of their ids, ``mark`` is in their label. Nobody is asked where the task
     has started none.
     """
-    try:
-        engine = (folder / ENGINE_FILE).read_text(encoding="utf-8").strip()
-    except OSError:
+    engine = _small_text(folder / ENGINE_FILE)
+    if engine not in _QUESTIONS:  # the file is where commands can write, too
         return []
-    containers = {path: path.read_text(encoding="utf-8", errors="replace").strip() for path in cid_files(folder)}
+    containers = {path: _small_text(path) for path in cid_files(folder)}
+    containers = {path: name for path, name in containers.items() if not name.startswith("-")}
     for container in {*containers.values(), *_labelled(engine, mark)} - {""}:
         remove(engine, container)
     there = _listed(engine, "ps", "--all", "--quiet", "--no-trunc")
@@ -90,6 +92,13 @@ def remove(engine: str, container: str) -> None:
 def cid_files(folder: Path) -> list[Path]:
     """Return the files in which the engine's clients have written the ids of a task's containers."""
     return sorted(folder.glob(f"{CID_PREFIX}-*.cid"))
+
+
+def _small_text(path: Path) -> str:
+    try:
+        return (read_small(path, _LARGEST_FILE) or b"").decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
 
 
 def _labelled(engine: str, mark: str) -> set[str]:

@@ -6,6 +6,7 @@ CwlError
 │   ├── ChoiceError        several processes could be meant; carries their names
 │   └── CompileTimeout     validation took longer than allowed
 ├── JobError               a job does not fit the workflow's inputs; one Problem for each input
+├── StoppedError           the run was stopped before the task, or its command, began
 └── StepError              a step ended badly; carries the exit code and the end of stderr
 """
 
@@ -69,6 +70,12 @@ class CompileTimeout(DocumentError):
 
 class JobError(CwlError):
     """The job does not fit the workflow's inputs."""
+
+
+class StoppedError(CwlError):
+    """The run was stopped, by whom the message says; what began nevertheless ends."""
+
+    kind = "stopped"
 
 
 class StepError(CwlError):

@@ -10,7 +10,7 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,8 @@ class RunSettings:
 
     ``reuse`` is the folder of outputs that are used again, ``secrets`` the file with the run's secrets, ``mpi_config``
     cwltool's file about the site's MPI, ``images`` where singularity keeps images; each may be None.
-    ``job_requirements`` says whether a job may bring requirements of its own.
+    ``job_requirements`` says whether a job may bring requirements of its own. ``before_command`` is called before each
+    command, from its thread; what it raises keeps the command from being started.
     """
 
     engine: str
@@ -83,6 +84,7 @@ class RunSettings:
     mpi_config: Path | None = None
     images: Path | None = None
     job_requirements: bool = False
+    before_command: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ def run_process(
     """Run a process by cwltool; raise :class:`StepError` if it ends badly."""
     os.environ[MARK_VARIABLE] = work.settings.mark
     prepare_engine(work.settings.engine, work.folder, work.settings.images)
-    recorder = Recorder(work.folder)
+    recorder = Recorder(work.folder, work.settings.before_command)
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         with ending_badly(work.step, work.source, recorder), recorder.listening(process), sampling(work.folder):

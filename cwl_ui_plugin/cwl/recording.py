@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,10 @@ _NOISE = (
 class Recorder(logging.Handler):
     """Listens to the jobs of one step. ``command`` and ``exit_code`` are of the job that failed, or of the last."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, before_command: Callable[[], None] = lambda: None) -> None:
         super().__init__(level=logging.WARNING)
         self.folder = folder
+        self._before_command = before_command
         self.command: list[str] | None = None
         self.exit_code: int | None = None
         self.complaints: list[str] = []
@@ -93,12 +94,17 @@ class Recorder(logging.Handler):
 
     def _watch(self, job: Any) -> None:
         """Give each job files for what it prints: cwltool closes them after the job."""
-        run, collect = job.run, job.collect_outputs
+        run, execute, collect = job.run, job._execute, job.collect_outputs
         limit = TimeLimit(job) if job.timelimit else None
         element = getattr(job, "element", None)
         log = ElementLog(self.folder, element) if element else None
 
+        def watched_execute(*args: Any, **kwargs: Any) -> None:
+            self._before_command()  # staging its inputs may have taken long
+            execute(*args, **kwargs)
+
         def watched_run(context: Any, *args: Any) -> None:
+            self._before_command()
             check_disk(job, self.folder)
             prepare_job(job, context, self.folder)
             _note_command(self.folder, job)
@@ -131,6 +137,7 @@ class Recorder(logging.Handler):
                 raise WorkflowException(f"cwl.output.json, which the command wrote, is not JSON: {error}") from error
 
         job.run = watched_run
+        job._execute = watched_execute
         job.collect_outputs = watched_collect
 
 

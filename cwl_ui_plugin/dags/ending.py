@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 
 from cwl_ui_plugin.cwl import containers, processes
-from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags import control_files, run_folder
 from cwl_ui_plugin.dags.machine import boot_of, is_alive, this_host, this_machine
 from cwl_ui_plugin.dags.run_folder import Lease
 from cwl_ui_plugin.dags.stop_orders import TaskProcess, has_janitor
@@ -76,7 +76,7 @@ class RunEnding:
             if not (commands or lease.pid in holders) or time.monotonic() > self._containers_at:
                 left += self._end_containers(lease)
             if not (left or lease.pid in holders):
-                lease.path.unlink(missing_ok=True)
+                control_files.remove(lease.path)
         return left
 
     def _is_ours(self, lease: Lease) -> bool:
@@ -94,8 +94,7 @@ class RunEnding:
         _send([pid for pid in pids if now - self._idle_since.setdefault(pid, now) >= most], signal.SIGKILL)
 
     def _end_containers(self, lease: Lease) -> list[str]:
-        folder = run_folder.folder_of(self.dag_id, self.run_id, lease)
-        return [f"{this_host()}: {container}" for container in containers.end_containers(folder, lease.mark)]
+        return [f"{this_host()}: {container}" for container in containers.end_containers(lease.folder, lease.mark)]
 
 
 def _send(pids: Iterable[int], number: signal.Signals) -> None:

@@ -81,14 +81,11 @@ def _on_worker_init(**_kwargs: object) -> None:
 
 def end_abandoned(*, for_worker: bool = False) -> int:
     """End the commands of tasks on this machine whose own process was killed; return of how many tasks."""
-    ended = 0
-    for path in config.tmp_folder().glob(f"[!.]*/*/{run_folder.LEASES}"):
-        dag_id, run_id = path.parent.parent.name, path.parent.name
-        for lease in run_folder.leases(dag_id, run_id):
-            if (lease.is_here and not lease.has_holder) or is_void(lease, for_worker=for_worker):
-                task = run_folder.TaskTry(dag_id, run_id, lease.task_id, lease.map_index, lease.try_number)
-                ended += _give_back(task)
-    return ended
+    return sum(
+        _give_back(lease)
+        for lease in run_folder.all_leases()
+        if (lease.is_here and not lease.has_holder) or is_void(lease, for_worker=for_worker)
+    )
 
 
 def _give_back(task: run_folder.TaskTry) -> bool:
@@ -174,10 +171,7 @@ def _safely(work: Callable[..., object], *arguments: object) -> bool:
 
 
 def _has_leases() -> bool:
-    folders = config.tmp_folder().glob(f"[!.]*/*/{run_folder.LEASES}")
-    return any(
-        lease.is_here for path in folders for lease in run_folder.leases(path.parent.parent.name, path.parent.name)
-    )
+    return any(lease.is_here for lease in run_folder.all_leases())
 
 
 def main() -> int:

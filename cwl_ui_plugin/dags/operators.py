@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from cwl_ui_plugin.cwl.execution import RunSettings, StepResult, Values
     from cwl_ui_plugin.dags.run_folder import TaskTry
+    from cwl_ui_plugin.dags.tombstones import StopCheck
 
 LOGGED_CHARACTERS = 20_000
 LARGEST_BATCH = 250
@@ -57,6 +58,7 @@ class _CwlOperator(BaseOperator):
         if step is not None:
             self.step = step
         self._running: TaskTry | None = None
+        self._check_stopped: Callable[[], None] = _do_nothing
 
     def run_settings(self, task: TaskTry, image: str | None = None) -> RunSettings:
         """Return how ``cwl.execution`` is to run this task; container engines are asked only if there is an image."""
@@ -73,6 +75,7 @@ class _CwlOperator(BaseOperator):
             mpi_config=config.mpi_config_file(),
             images=config.images_folder(),
             job_requirements=config.flag("allow_job_requirements"),
+            before_command=self._check_stopped,
         )
 
     @contextmanager
@@ -80,22 +83,32 @@ class _CwlOperator(BaseOperator):
         """Turn errors of CWL into an XCom for the run page and the reports, and a failed task."""
         try:
             yield
-        except CwlError as error:
+        except CwlError as failure:
+            error = _stop_check(context).found() or failure
             _push_error(context, error)
             kind = AirflowException if getattr(error, "kind", "") == "temporaryFail" else AirflowFailException
             raise kind(_with_problems(error)) from error
 
     @contextmanager
     def leased(self, context: Context) -> Iterator[TaskTry]:
-        """Hold this try's lease while it may have processes; its folder is there then."""
+        """Hold this try's lease while it does anything, unless the run is stopped.
+
+        The lease is written before it looks for the word of a stop, which looks for leases after it has left that: one
+        of the two sees the other.
+
+        Raises:
+            StoppedError: the run is stopped.
+
+        """
         from cwl_ui_plugin.cwl.processes import MARK_VARIABLE
         from cwl_ui_plugin.dags import run_folder
 
         self._running = task = _task_try(context)
+        self._check_stopped = _stop_check(context)
         try:
             with run_folder.lease(task, config.number("stop_grace")):
+                self._check_stopped()
                 os.environ[MARK_VARIABLE] = task.mark  # of all that this process starts
-                task.folder.mkdir(parents=True, exist_ok=True)
                 yield task
         finally:
             self._running = None
@@ -125,7 +138,7 @@ class CwlDispatchOperator(_CwlOperator):
         from cwl_ui_plugin.dags.conf import read_conf
         from cwl_ui_plugin.dags.file_access import file_rules
 
-        with self.reported(context):
+        with self.reported(context), self.leased(context) as task:
             run = context["dag_run"]
             conf = read_conf(run.conf, run_id=run.run_id, dag_id=run.dag_id, created=run.run_after)
             run_folder.place_run_tmp(run.dag_id, run.run_id, conf.tmp_folder)
@@ -133,11 +146,11 @@ class CwlDispatchOperator(_CwlOperator):
             rules = file_rules((config.uploads_folder(), config.outputs_folder()))
             allowed = config.flag("allow_job_requirements")
             job = check_job(read_plan(self.document.compiled), conf.job, rules, allow_requirements=allowed)
-            with self.leased(context) as task:
-                values = execution.start(
-                    self.document.compiled, self.document.source, job, task.folder, self.run_settings(task)
-                )
-                return dict(packed(values))
+            task.folder.mkdir(parents=True, exist_ok=True)
+            values = execution.start(
+                self.document.compiled, self.document.source, job, task.folder, self.run_settings(task)
+            )
+            return dict(packed(values))
 
 
 class _StepOperator(_CwlOperator):
@@ -159,6 +172,7 @@ class _StepOperator(_CwlOperator):
     def running(self, context: Context) -> Iterator[tuple[TaskTry, RunSettings]]:
         """Have a folder and a lease for commands; write what they print to the task's log."""
         with self.reported(context), self.leased(context) as task:
+            task.folder.mkdir(parents=True, exist_ok=True)
             try:
                 yield task, self.run_settings(task, self.step.container)
             finally:
@@ -202,9 +216,9 @@ class CwlScatterOperator(_StepOperator):
         """Return a batch for each task instance: ``{"first", "last", "label"}``, the indices of its elements."""
         from cwl_ui_plugin.cwl import scattering
 
-        if names.SKIPPED in _pull_values(context["ti"], self.source_tasks):
-            return []  # a task that is skipped has no list that another could be mapped over
-        with self.reported(context):
+        with self.reported(context), self.leased(context):
+            if names.SKIPPED in _pull_values(context["ti"], self.source_tasks):
+                return []  # a task that is skipped has no list that another could be mapped over
             labels = scattering.element_labels(
                 self.document.compiled, self.document.source, self.step, self.source_values(context)
             )
@@ -249,11 +263,11 @@ class CwlCollectOperator(_StepOperator):
         """Return the values of the step's outputs."""
         from cwl_ui_plugin.cwl import scattering
 
-        pulled = context["ti"].xcom_pull(task_ids=self.elements_task) or []
-        results: dict[str, Any] = {}
-        for batch in pulled if isinstance(pulled, list) else [pulled]:
-            results.update(_handed_on(batch))
-        with self.reported(context):
+        with self.reported(context), self.leased(context):
+            pulled = context["ti"].xcom_pull(task_ids=self.elements_task) or []
+            results: dict[str, Any] = {}
+            for batch in pulled if isinstance(pulled, list) else [pulled]:
+                results.update(_handed_on(batch))
             values, _status = scattering.gather(
                 self.document.compiled, self.document.source, self.step, self.source_values(context), results
             )
@@ -288,10 +302,10 @@ class CwlLeaveOperator(_StepOperator):
         """Return the values of the step's outputs; skip the task where the step was skipped."""
         from cwl_ui_plugin.cwl import nesting
 
-        values = _pull_values(context["ti"], self.source_tasks)
-        if names.SKIPPED in values:
-            self.skip(context, nesting.skipped(self.step))
-        with self.reported(context):
+        with self.reported(context), self.leased(context):
+            values = _pull_values(context["ti"], self.source_tasks)
+            if names.SKIPPED in values:
+                self.skip(context, nesting.skipped(self.step))
             return dict(packed(nesting.leave(self.document.compiled, self.document.source, self.step, values)))
 
 
@@ -306,13 +320,12 @@ class CwlGatherOperator(_CwlOperator):
         from cwl_ui_plugin.dags import run_folder
         from cwl_ui_plugin.dags.conf import read_conf
 
-        values = _pull_values(context["ti"], self.source_tasks)
-        with self.reported(context):
+        with self.reported(context), self.leased(context):
+            values = _pull_values(context["ti"], self.source_tasks)
             run = context["dag_run"]
             conf = read_conf(run.conf, run_id=run.run_id, verify=False)
             folder = conf.output_folder or config.outputs_folder() / run.dag_id / run.run_id
-            with self.leased(context):
-                outputs = execution.finish(self.document.compiled, self.document.source, values, folder)
+            outputs = execution.finish(self.document.compiled, self.document.source, values, folder)
         run_folder.keep_logs(run.dag_id, run.run_id)
         run_folder.remove_run_tmp(run.dag_id, run.run_id)
         return dict(packed(outputs))
@@ -354,6 +367,18 @@ def _task_try(context: Context) -> TaskTry:
         map_index=ti.map_index if ti.map_index is not None else -1,
         try_number=ti.try_number,
     )
+
+
+def _stop_check(context: Context) -> StopCheck:
+    from cwl_ui_plugin.dags.tombstones import Begun, StopCheck
+
+    ti, run = context["ti"], context["dag_run"]
+    begun = Begun(run_after=run.run_after, clear_number=run.clear_number or 0, instance=str(ti.id))
+    return StopCheck(ti.dag_id, ti.run_id, begun)
+
+
+def _do_nothing() -> None:
+    """What there is to check before a task has its lease."""
 
 
 def _pull_values(ti: Any, tasks: Sequence[str]) -> Values:

@@ -3,34 +3,37 @@
 ::
 
     <tmp_folder>/<dag_id>/<run_id>/<task_id>/<map_index>/<try_number>/   one try of one task
-    <tmp_folder>/<dag_id>/<run_id>/leases/<task_id>.<map_index>.<try_number>.json
     <tmp_folder>/.logs/<dag_id>/<run_id>/<task_id>/<map_index>/<try_number>/   what is kept after the run
+    <tmp_folder>/.control/runs/<dag_id>/<run_id>/<task_id>.<map_index>.<try_number>.lease
 
-A lease is written before a task starts a command, and removed when no process with the task's mark is left.
+A lease is written before a task does anything, and removed when no process with the task's mark is left. It lies where
+no job can name it, and is believed there only.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl import containers, processes
+from cwl_ui_plugin.dags import control_files
 from cwl_ui_plugin.dags.errors import LeasedError
 from cwl_ui_plugin.dags.machine import is_alive, this_host, this_machine
 
-LEASES = "leases"
+LEASE = ".lease"
+UNKNOWN_HOST = "an unknown machine"
 FAILED = "failed"
 """In the folder of a try: it failed, and nothing refers to its files."""
 LOGS = ("stdout.log", "stderr.log", "usage.txt")
 """What is kept of a try: what its commands printed, and what they used."""
 _KEPT_LOGS = ".logs"
+_LONGEST_NAME = 255
 LARGEST_KEPT_LOG = 64 * config.MEBIBYTE
 
 
@@ -57,12 +60,14 @@ class TaskTry:
     @property
     def lease_file(self) -> Path:
         """The file that is there while this try may have processes."""
-        name = f"{self.task_id}.{self.map_index}.{self.try_number}.json"
-        return run_tmp(self.dag_id, self.run_id) / LEASES / name
+        name = f"{self.task_id}.{self.map_index}.{self.try_number}{LEASE}"
+        if len(name.encode()) > _LONGEST_NAME:
+            name = f"{hashlib.sha256(name.encode()).hexdigest()}{LEASE}"
+        return control_files.run_control(self.dag_id, self.run_id) / name
 
 
 @dataclass(frozen=True)
-class Lease:
+class Lease(TaskTry):
     """A try that may still have processes on ``host``; ``pid`` is its task process there.
 
     ``machine`` is what ``this_machine`` was there; a host that was booted since has another.
@@ -70,10 +75,6 @@ class Lease:
 
     host: str
     pid: int
-    mark: str
-    task_id: str
-    map_index: int
-    try_number: int
     path: Path
     machine: str = ""
 
@@ -82,7 +83,7 @@ class Lease:
         """Whether its processes, if there are any, can be seen from here; those of other users only root sees."""
         here = self.machine == this_machine() if self.machine else self.host == this_host()
         try:
-            return here and os.geteuid() in (0, self.path.stat().st_uid)
+            return here and os.geteuid() in (0, self.path.lstat().st_uid)
         except FileNotFoundError:
             return here
 
@@ -90,14 +91,9 @@ class Lease:
     def has_holder(self) -> bool:
         """Whether its task process lives, as seen from its machine."""
         try:
-            return is_alive(self.pid, self.path.stat().st_mtime)
+            return is_alive(self.pid, self.path.lstat().st_mtime)
         except FileNotFoundError:
             return False
-
-
-def folder_of(dag_id: str, run_id: str, lease: Lease) -> Path:
-    """Return the folder of the try that holds a lease."""
-    return TaskTry(dag_id, run_id, lease.task_id, lease.map_index, lease.try_number).folder
 
 
 def run_mark(dag_id: str, run_id: str) -> str:
@@ -107,7 +103,7 @@ def run_mark(dag_id: str, run_id: str) -> str:
 
 def run_tmp(dag_id: str, run_id: str) -> Path:
     """Return the folder with the intermediate files of a run; not made yet."""
-    return config.tmp_folder() / dag_id / run_id
+    return config.tmp_folder() / control_files.folder_name(dag_id) / control_files.folder_name(run_id)
 
 
 def secrets_file(dag_id: str, run_id: str) -> Path:
@@ -126,7 +122,7 @@ def place_run_tmp(dag_id: str, run_id: str, tmp_folder: Path | None) -> None:
     link = run_tmp(dag_id, run_id)
     if tmp_folder is None or link.exists():
         return
-    target = tmp_folder / dag_id / run_id
+    target = tmp_folder / control_files.folder_name(dag_id) / control_files.folder_name(run_id)
     target.mkdir(parents=True, exist_ok=True)
     link.parent.mkdir(parents=True, exist_ok=True)
     if target.resolve() != link.resolve():
@@ -135,7 +131,7 @@ def place_run_tmp(dag_id: str, run_id: str, tmp_folder: Path | None) -> None:
 
 def kept_logs(dag_id: str, run_id: str) -> Path:
     """Return the folder with what is kept of a run that has succeeded; it has the folders of the tries."""
-    return config.tmp_folder() / _KEPT_LOGS / dag_id / run_id
+    return config.tmp_folder() / _KEPT_LOGS / control_files.folder_name(dag_id) / control_files.folder_name(run_id)
 
 
 def runs_with_kept_logs() -> Iterator[Path]:
@@ -170,16 +166,30 @@ def remove_run_tmp(dag_id: str, run_id: str) -> None:
     shutil.rmtree(place.resolve(), ignore_errors=True)
     if place.is_symlink():
         place.unlink(missing_ok=True)
+    control_files.forget_run(dag_id, run_id)
 
 
 def leases(dag_id: str, run_id: str) -> list[Lease]:
-    """Return the leases of a run that are there now."""
-    found = []
-    for path in sorted((run_tmp(dag_id, run_id) / LEASES).glob("*.json")):
-        try:
-            found.append(Lease(path=path, **json.loads(path.read_text(encoding="utf-8"))))
-        except FileNotFoundError:
-            continue  # given back while we looked
+    """Return the leases of a run that are there now; one that this user may not read is of an unknown machine."""
+    places = [path for path in control_files.listed(control_files.run_control(dag_id, run_id)) if path.suffix == LEASE]
+    return [lease for path in places if (lease := _lease_at(path, dag_id, run_id))]
+
+
+def all_leases() -> Iterator[Lease]:
+    """Yield the leases of all runs."""
+    for dag_id, run_id in control_files.runs():
+        yield from leases(dag_id, run_id)
+
+
+def _lease_at(path: Path, dag_id: str, run_id: str) -> Lease | None:
+    """Return the lease in a file, if it says that it is the one that belongs there."""
+    try:
+        found = control_files.read(Lease, path, path=path)
+    except PermissionError:
+        return Lease(dag_id, run_id, path.name, -1, 0, host=UNKNOWN_HOST, pid=0, path=path, machine=UNKNOWN_HOST)
+    if found is not None and (found.lease_file != path or not 0 < found.pid < 2**31):
+        control_files.complain(path, "it is of another task, or has no process")
+        return None
     return found
 
 
@@ -204,7 +214,7 @@ def lease(task: TaskTry, grace: float) -> Iterator[None]:
     if processes.has_children():
         give_back(task, grace, may_have_containers=False)
     else:
-        task.lease_file.unlink(missing_ok=True)
+        control_files.remove(task.lease_file)
 
 
 def end_earlier_tries(task: TaskTry, grace: float) -> None:
@@ -214,25 +224,16 @@ def end_earlier_tries(task: TaskTry, grace: float) -> None:
     """
     for number in range(1, task.try_number):
         earlier = replace(task, try_number=number)
-        if _lease_data(earlier).get("host") == this_host():
+        held = _lease_at(earlier.lease_file, task.dag_id, task.run_id)
+        if held and held.host == this_host():
             _mark_failed(earlier)
             give_back(earlier, grace)
         if (earlier.folder / FAILED).exists():
             _empty(earlier.folder)
 
 
-def _lease_data(task: TaskTry) -> dict[str, Any]:
-    """Return what is in the lease of a try; nothing where there is none."""
-    try:
-        data: dict[str, Any] = json.loads(task.lease_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data
-
-
 def _mark_failed(task: TaskTry) -> None:
-    with suppress(OSError):  # a full disk is what it may have failed of
-        task.folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # a full disk is what it may have failed of; without a folder there is nothing to mark
         (task.folder / FAILED).touch()
 
 
@@ -251,22 +252,17 @@ def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) 
     """
     if may_have_containers:
         containers.end_containers(task.folder, task.mark)  # their clients end with them
-    data = _lease_data(task)
-    is_ours = (data.get("pid"), data.get("machine")) == (os.getpid(), this_machine())
+    held = _lease_at(task.lease_file, task.dag_id, task.run_id)
+    is_ours = held is not None and (held.pid, held.machine) == (os.getpid(), this_machine())
     commands = processes.end(task.mark, grace, below=[os.getpid()] if is_ours else [])
     left = described(commands, task.dag_id, task.run_id)
     if may_have_containers:
         left += containers.end_containers(task.folder, task.mark)
     if left:
         raise LeasedError(f"Processes of {task.task_id} are still there: {', '.join(left)}")
-    task.lease_file.unlink(missing_ok=True)
+    control_files.remove(task.lease_file)
 
 
 def _write_lease(task: TaskTry) -> None:
-    data = {"host": this_host(), "machine": this_machine(), "pid": os.getpid(), "mark": task.mark, **asdict(task)}
-    del data["dag_id"], data["run_id"]
-    path = task.lease_file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}")
-    beside.write_text(json.dumps(data), encoding="utf-8")
-    beside.replace(path)
+    data = {"host": this_host(), "machine": this_machine(), "pid": os.getpid(), **asdict(task)}
+    control_files.write(task.lease_file, data, lasting=True)

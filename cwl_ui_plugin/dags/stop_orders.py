@@ -2,30 +2,32 @@
 
 ::
 
-    <tmp_folder>/.stops/<key>.json             the order: a run is being stopped; there as long as the stop lasts
-    <tmp_folder>/.stops/<key>.<machine>.reply  what a machine still has of the run
-    <tmp_folder>/.stops/<machine>.janitor      touched every few seconds while a janitor looks for orders there
+    .control/orders/<key>.json             the order: a run is being stopped; there as long as the stop lasts
+    .control/orders/<key>.<machine>.reply  what a machine still has of the run
+    .control/orders/<machine>.janitor      touched every few seconds while a janitor looks for orders there
 
-The stop touches its order all the time: nobody follows one whose stop was killed.
+The stop touches its order all the time: nobody follows one whose stop was killed. An order is believed only if it lies
+in the place of the run that it names.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import tempfile
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.dags import control_files
+from cwl_ui_plugin.dags.control_files import age, listed
 from cwl_ui_plugin.dags.machine import this_machine
+
+T = TypeVar("T")
 
 FRESH_SECONDS = 20.0
 """An order, or a janitor, that nobody has touched for so long is of the past."""
-_FOLDER = ".stops"
+_FOLDER = "orders"
 _ORDER, _REPLY, _JANITOR = ".json", ".reply", ".janitor"
 
 
@@ -72,12 +74,19 @@ class Reply:
     number: str
     machine: str
     hosts: tuple[str, ...]
-    left: tuple[str, ...] = field(default=())
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Janitor:
+    """The names of the machine of a janitor."""
+
+    hosts: tuple[str, ...]
 
 
 def write_order(order: Order) -> None:
     """Give an order, or change it."""
-    _write(order.path, asdict(order))
+    control_files.write(order.path, asdict(order))
 
 
 def touch_order(order: Order) -> None:
@@ -90,15 +99,14 @@ def touch_order(order: Order) -> None:
 
 def withdraw(order: Order) -> None:
     """Remove an order and the replies to it."""
-    order.path.unlink(missing_ok=True)
-    for path in order.path.parent.glob(f"{order.path.stem}.*{_REPLY}"):
-        path.unlink(missing_ok=True)
+    for path in (order.path, *_reply_files(order)):
+        control_files.remove(path)
 
 
 def read_order(dag_id: str, run_id: str) -> Order | None:
     """Return the order to stop a run, if it is being stopped."""
     path = _place(dag_id, run_id)
-    return _order(path) if _age(path) < FRESH_SECONDS else None
+    return _order(path) if age(path) < FRESH_SECONDS else None
 
 
 def is_followed_here(dag_id: str, run_id: str) -> bool:
@@ -110,9 +118,11 @@ def is_followed_here(dag_id: str, run_id: str) -> bool:
 def orders() -> list[Order]:
     """Return all orders that are being carried out; forget those whose stop was killed."""
     found = []
-    for path in _folder().glob(f"*{_ORDER}"):
-        if _age(path) >= FRESH_SECONDS:
-            path.unlink(missing_ok=True)
+    for path in listed(_folder()):
+        if path.suffix != _ORDER:
+            continue
+        if age(path) >= FRESH_SECONDS:
+            control_files.remove(path)
         elif order := _order(path):
             found.append(order)
     return found
@@ -121,17 +131,26 @@ def orders() -> list[Order]:
 def reply(order: Order, hosts: tuple[str, ...], left: list[str]) -> None:
     """Tell what this machine, which goes by the names ``hosts``, has left of a run."""
     answer = Reply(order.number, this_machine(), hosts, tuple(left))
-    _write(order.path.with_suffix(f".{this_machine()}{_REPLY}"), asdict(answer))
+    control_files.write(_reply_file(order, this_machine()), asdict(answer))
 
 
 def replies(order: Order) -> list[Reply]:
     """Return what other machines have answered to an order as it is now."""
-    found = (_read(path) for path in order.path.parent.glob(f"{order.path.stem}.*{_REPLY}"))
+    found = ((path, _read(Reply, path)) for path in _reply_files(order))
     return [
-        Reply(data["number"], data["machine"], tuple(data["hosts"]), tuple(data["left"]))
-        for data in found
-        if data and data["number"] == order.number
+        answer
+        for path, answer in found
+        if answer and answer.number == order.number and path == _reply_file(order, answer.machine)
     ]
+
+
+def _reply_files(order: Order) -> list[Path]:
+    begin = f"{order.path.stem}."
+    return [path for path in listed(_folder()) if path.suffix == _REPLY and path.name.startswith(begin)]
+
+
+def _reply_file(order: Order, machine: str) -> Path:
+    return order.path.with_name(f"{order.path.stem}.{machine}{_REPLY}")
 
 
 def new_number() -> str:
@@ -142,69 +161,57 @@ def new_number() -> str:
 def announce_janitor(hosts: tuple[str, ...]) -> None:
     """Say that a janitor looks for orders on this machine."""
     path = _folder() / f"{this_machine()}{_JANITOR}"
-    try:
+    known = _read(_Janitor, path)
+    if known is None or known.hosts != hosts:
+        control_files.write(path, {"hosts": hosts})
+    else:
         os.utime(path)
-    except FileNotFoundError:
-        _write(path, {"hosts": hosts})
 
 
 def dismiss_janitor() -> None:
     """Say that nobody looks any more."""
-    (_folder() / f"{this_machine()}{_JANITOR}").unlink(missing_ok=True)
+    control_files.remove(_folder() / f"{this_machine()}{_JANITOR}")
 
 
 def has_janitor(*, machine: str = "", host: str = "") -> bool:
     """Whether a janitor looks for orders on a machine, or on one that goes by the name ``host``."""
-    for path in _folder().glob(f"{machine or '*'}{_JANITOR}"):
-        if _age(path) < FRESH_SECONDS and (machine or host in (_read(path) or {}).get("hosts", ())):
+    for path in _janitor_files():
+        if machine not in ("", path.stem) or age(path) >= FRESH_SECONDS:
+            continue
+        known = _read(_Janitor, path)
+        if known is not None and (machine or host in known.hosts):
             return True
     return False
 
 
 def forget_old_janitors() -> None:
     """Remove what janitors of earlier boots have left."""
-    for path in _folder().glob(f"*{_JANITOR}"):
-        if _age(path) > FRESH_SECONDS:
-            path.unlink(missing_ok=True)
+    for path in _janitor_files():
+        if age(path) > FRESH_SECONDS:
+            control_files.remove(path)
+
+
+def _janitor_files() -> list[Path]:
+    return [path for path in listed(_folder()) if path.suffix == _JANITOR]
 
 
 def _folder() -> Path:
-    return config.tmp_folder() / _FOLDER
+    return config.control_folder() / _FOLDER
 
 
 def _place(dag_id: str, run_id: str) -> Path:
-    key = hashlib.sha256(f"{dag_id}\0{run_id}".encode()).hexdigest()[:32]
-    return _folder() / f"{key}{_ORDER}"
-
-
-def _age(path: Path) -> float:
-    """Return how long ago a file was touched, by the clock of the machine that keeps it; infinite for no file."""
-    try:
-        touched = path.stat().st_mtime
-        with tempfile.TemporaryFile(dir=path.parent) as new:
-            return os.fstat(new.fileno()).st_mtime - touched
-    except FileNotFoundError:
-        return float("inf")
+    return _folder() / f"{control_files.key_of(dag_id, run_id)}{_ORDER}"
 
 
 def _order(path: Path) -> Order | None:
-    data = _read(path)
-    if data is None:
-        return None
-    tasks = tuple(TaskProcess(**task) for task in data.pop("tasks"))
-    return Order(tasks=tasks, left=tuple(data.pop("left")), **data)
+    """Return the order in a file; None unless it is of the run whose place that is."""
+    order = _read(Order, path)
+    return order if order and order.path == path else None
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(kind: type[T], path: Path) -> T | None:
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return control_files.read(kind, path)
+    except PermissionError as error:
+        control_files.complain(path, str(error))
         return None
-    return data
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-    beside.write_text(json.dumps(data), encoding="utf-8")
-    beside.replace(path)

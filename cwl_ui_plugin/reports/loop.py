@@ -26,10 +26,8 @@ def wake() -> None:
     for event in _woken:
         event.set()
     try:
-        path = _wake_file()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    except OSError:
+        _wake_file().touch()
+    except (OSError, config.ConfigError):
         log.debug("The wake file can't be touched; the loops come round by themselves", exc_info=True)
 
 
@@ -139,11 +137,11 @@ class Loops:
 
 
 def _wake_file() -> Path:
-    return config.tmp_folder() / ".wake"
+    return config.control_folder() / "wake"
 
 
 def _wake_time() -> int:
     try:
         return _wake_file().stat().st_mtime_ns
-    except OSError:
+    except (OSError, config.ConfigError):
         return 0

@@ -7,6 +7,7 @@ kept for a while, so that a cleared task can go on from them.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import threading
 import time
@@ -15,14 +16,16 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags import control_files, run_folder
 from cwl_ui_plugin.dags.janitor import end_abandoned
 from cwl_ui_plugin.runs import signing
+from cwl_ui_plugin.runs.stop_word import remove_tombstones
 
 log = logging.getLogger(__name__)
 ROUND_SECONDS = 20.0
 LOGS_ROUND_SECONDS = 3600.0
 _ASKED_AT_ONCE = 200
+_EARLIER_LEASES = "leases"
 Run = tuple[str, str]
 
 
@@ -61,6 +64,7 @@ def _clean() -> None:
 
 def _clean_logs() -> None:
     remove_old_logs(config.number("keep_logs_days"))
+    remove_tombstones()
 
 
 def _clean_signatures() -> None:
@@ -91,9 +95,13 @@ def remove_old_logs(days: float) -> int:
 
 
 def _runs_with_folders() -> Iterator[Run]:
-    """Yield the runs that have files: a folder with leases, so that nothing else in the tmp folder is taken for one."""
-    for path in config.tmp_folder().glob(f"[!.]*/*/{run_folder.LEASES}"):
-        yield path.parent.parent.name, path.parent.name
+    """Yield the runs that have files, or an empty folder of control files; a task has written a lease in each."""
+    for run in control_files.runs():
+        if os.path.lexists(run_folder.run_tmp(*run)) or not control_files.listed(control_files.run_control(*run)):
+            yield run
+    # An earlier version had its leases among the intermediate files. They are not read any more.
+    for path in config.tmp_folder().glob(f"[!.]*/*/{_EARLIER_LEASES}"):
+        yield control_files.named_by(path.parent.parent.name), control_files.named_by(path.parent.name)
 
 
 def _ended_before(limit: datetime, runs: list[Run]) -> Iterable[Run]:
@@ -115,8 +123,7 @@ def _ended_before(limit: datetime, runs: list[Run]) -> Iterable[Run]:
 
 def _last_change(run: Run) -> datetime | None:
     """When a task of a run began or ended last; None if its folder is gone."""
-    try:
-        seconds = (run_folder.run_tmp(*run) / run_folder.LEASES).stat().st_mtime
-    except FileNotFoundError:
-        return None
-    return datetime.fromtimestamp(seconds, timezone.utc)
+    for folder in (control_files.run_control(*run), run_folder.run_tmp(*run) / _EARLIER_LEASES):
+        with suppress(FileNotFoundError):
+            return datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc)
+    return None

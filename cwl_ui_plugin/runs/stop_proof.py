@@ -111,6 +111,8 @@ class StopProof:
         if any(reply.machine == lease.machine and reply.left for reply in replies):
             return None
         text = f"{lease.host}: {lease.task_id}, pid {lease.pid}, has not said that its commands are gone"
+        if lease.host == run_folder.UNKNOWN_HOST:
+            return f"{lease.host}: the lease {lease.path} belongs to another user, and can't be read"
         return text if stop_orders.has_janitor(machine=lease.machine) else f"{text}; no worker answers there"
 
     def _still_runs(self, task: TaskProcess, replies: list[Reply]) -> str | None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from cwl_ui_plugin.dags import tombstones
 from cwl_ui_plugin.dags.stop_orders import TaskProcess
+from cwl_ui_plugin.dags.tombstones import Tombstone
 from cwl_ui_plugin.runs.database import with_patience
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ STOPPED = "Stopped by"
 class FoundRun:
     """A run as a stop found it: ``stopped`` are the tasks that it set to failed, ``running`` those that ran.
 
-    ``stopped_by`` is who stopped it first, as its note has it; empty where nobody did.
+    ``stopped_by`` is who stopped it first, as its note has it; empty where nobody did. ``row``, ``run_after`` and
+    ``clear_number`` say which run it is, and which beginning of it.
     """
 
     exists: bool = False
@@ -33,6 +36,9 @@ class FoundRun:
     stopped_by: str = ""
     stopped: tuple[str, ...] = ()
     running: tuple[TaskProcess, ...] = ()
+    row: int | None = None
+    run_after: str | None = None
+    clear_number: int = 0
 
 
 def fail_unfinished(dag_id: str, run_id: str, user: str) -> FoundRun:
@@ -40,7 +46,13 @@ def fail_unfinished(dag_id: str, run_id: str, user: str) -> FoundRun:
     return with_patience(lambda: _fail_once(dag_id, run_id, user), f"the stop of {dag_id} {run_id}")
 
 
-def _fail_once(dag_id: str, run_id: str, user: str) -> FoundRun:
+def fail_revived(stone: Tombstone) -> FoundRun:
+    """Do it again for a run that was stopped, unless it was cleared since, or is another one by now."""
+    dag_id, run_id = stone.dag_id, stone.run_id
+    return with_patience(lambda: _fail_once(dag_id, run_id, stone.user, stone), f"the stop of {dag_id} {run_id}")
+
+
+def _fail_once(dag_id: str, run_id: str, user: str, stone: Tombstone | None = None) -> FoundRun:
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from airflow.utils.sqlalchemy import with_row_locks
@@ -52,11 +64,11 @@ def _fail_once(dag_id: str, run_id: str, user: str) -> FoundRun:
         _keep_out_writers(session)
         # The run first, as the scheduler does it: it then works on this run either before or after.
         run = session.scalar(with_row_locks(query, session, of=DagRun))
-        if run is None:
+        if run is None or (stone and (run.id != stone.row or run.clear_number > stone.clear_number)):
             return FoundRun()
         tasks = _unfinished_tasks(session, dag_id, run_id)
         running = tuple(_process(task) for task in tasks if task.state == TaskInstanceState.RUNNING)
-        had_ended = run.state in State.finished_dr_states
+        had_ended, was_failed = run.state in State.finished_dr_states, run.state == DagRunState.FAILED
         killed = [task for task in tasks if task.state == TaskInstanceState.RUNNING]
         for task in tasks:
             task.set_state(TaskInstanceState.FAILED, session=session)
@@ -64,13 +76,16 @@ def _fail_once(dag_id: str, run_id: str, user: str) -> FoundRun:
             run.set_state(DagRunState.FAILED)
             _record(session, run, user, len(tasks))
             session.flush()
-            _tell_listeners(run, killed, user)
+            _tell_listeners(None if was_failed else run, killed, user)
         return FoundRun(
             exists=True,
             had_ended=had_ended,
             stopped_by=_stopped_by(run.note or ""),
             stopped=tuple(_name(task) for task in tasks),
             running=running,
+            row=run.id,
+            run_after=tombstones.moment(run.run_after),
+            clear_number=run.clear_number,
         )
 
 
@@ -122,7 +137,7 @@ def _record(session: Session, run: DagRun, user: str, tasks: int) -> None:
     )
 
 
-def _tell_listeners(run: DagRun, killed: list[TaskInstance], user: str) -> None:
+def _tell_listeners(run: DagRun | None, killed: list[TaskInstance], user: str) -> None:
     """Call the listeners as Airflow does when a run is set to failed by hand; theirs is not our failure."""
     from airflow.listeners.listener import get_listener_manager
 
@@ -131,20 +146,36 @@ def _tell_listeners(run: DagRun, killed: list[TaskInstance], user: str) -> None:
     try:
         for task in killed:
             hook.on_task_instance_failed(previous_state=None, task_instance=task, error=reason)
-        hook.on_dag_run_failed(dag_run=run, msg=reason)
+        if run is not None:
+            hook.on_dag_run_failed(dag_run=run, msg=reason)
     except Exception:
         log.exception("A listener failed")
 
 
-def delete_run(dag_id: str, run_id: str, user: str) -> None:
-    """Delete a run with all its records, as Airflow's own API does."""
+def delete_run(dag_id: str, run_id: str, user: str) -> str | None:
+    """Delete a run with all its records, as Airflow's own API does; return the greatest id of its task instances."""
     from airflow.models.dagrun import DagRun
     from airflow.models.log import Log
     from airflow.utils.session import create_session
+    from airflow.utils.sqlalchemy import with_row_locks
     from sqlalchemy import select
 
+    query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
     with create_session(scoped=False) as session:
-        run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
-        if run is not None:
-            session.delete(run)
-            session.add(Log(event="cwl_remove", dag_id=dag_id, run_id=run_id, owner=user))
+        run = session.scalar(with_row_locks(query, session, of=DagRun))  # the scheduler adds no task meanwhile
+        if run is None:
+            return None
+        last = last_instance(session, dag_id, run_id)
+        session.delete(run)
+        session.add(Log(event="cwl_remove", dag_id=dag_id, run_id=run_id, owner=user))
+    return last
+
+
+def last_instance(session: Session, dag_id: str, run_id: str) -> str | None:
+    """Return the greatest id of a run's task instances: that of the one that was made last."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    query = select(TaskInstance.id).where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
+    last = session.scalar(query.order_by(TaskInstance.id.desc()).limit(1))
+    return None if last is None else str(last)

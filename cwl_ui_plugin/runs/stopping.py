@@ -9,14 +9,16 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from cwl_ui_plugin.dags import run_folder, stop_orders
+from cwl_ui_plugin import config
+from cwl_ui_plugin.dags import control_files, run_folder, stop_orders, tombstones
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, STOP_RESULT_KEY, STOP_TASK
 from cwl_ui_plugin.reports import loop, reporter
 from cwl_ui_plugin.runs.database import with_patience
-from cwl_ui_plugin.runs.errors import RunsError, StopIncomplete
+from cwl_ui_plugin.runs.errors import RunsError, StopIncomplete, Unavailable
 from cwl_ui_plugin.runs.models import StopProgress, StopReport
 from cwl_ui_plugin.runs.stop_proof import StopProof
 from cwl_ui_plugin.runs.stop_state import FoundRun, delete_run, fail_unfinished
+from cwl_ui_plugin.runs.stop_word import leave_word
 
 log = logging.getLogger(__name__)
 MOST_ANSWERING = 8
@@ -31,16 +33,31 @@ def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False) -> St
 
     Raises:
         StopIncomplete: some processes outlived ``2 * [core] killed_task_cleanup_time``.
-        Unavailable: the database is locked, and stays so.
+        Unavailable: the database is locked, or the folder of control files can't be written, and stays so.
 
     """
+    try:
+        return _stop_run(dag_id, run_id, user, remove)
+    except (OSError, config.ConfigError) as error:
+        raise Unavailable(f"The stop of {dag_id} {run_id} is not complete: {error}. Stop it again.") from error
+
+
+def _stop_run(dag_id: str, run_id: str, user: str, remove: bool) -> StopReport:
     began = time.monotonic()
-    found = fail_unfinished(dag_id, run_id, user)
-    loop.wake()
     has_folder = _is_name(dag_id) and _is_name(run_id)
+
+    def fail() -> FoundRun:
+        """Fail what is unfinished, then leave word for what starts nevertheless, and only then look what is there."""
+        found = fail_unfinished(dag_id, run_id, user)
+        if has_folder:
+            leave_word(dag_id, run_id, user, found)
+        return found
+
+    found = fail()
+    loop.wake()
     proof = StopProof(dag_id, run_id, found.running, user=user, has_folder=has_folder)
     # The scheduler may have had a task in hand when it was set to failed: it is looked at again and again.
-    left = proof.wait(_allowed_seconds(), lambda: fail_unfinished(dag_id, run_id, user).running)
+    left = proof.wait(_allowed_seconds(), lambda: fail().running)
     if left:
         raise StopIncomplete(f"Some processes of {dag_id} {run_id} are still there: {'; '.join(left)}.", left)
     if has_folder and (remove or not found.had_ended or found.stopped_by or proof.had_leases):
@@ -60,7 +77,10 @@ def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False) -> St
 
 def progress(dag_id: str, run_id: str) -> StopProgress | None:
     """Return how far a stop of a run is, whichever API server carries it out; None if there is none."""
-    order = stop_orders.read_order(dag_id, run_id)
+    try:
+        order = stop_orders.read_order(dag_id, run_id)
+    except config.ConfigError:
+        order = None
     if order is None:
         return None
     return StopProgress(user=order.user, seconds=round(max(0.0, time.time() - order.began), 1), left=order.left)
@@ -86,8 +106,8 @@ def _allowed_seconds() -> float:
 
 
 def _is_name(part: str) -> bool:
-    """Whether a dag_id or run_id is the name of one folder; those of other Dags need not be."""
-    return bool(part) and part not in (".", "..") and "/" not in part and "\0" not in part
+    """Whether a dag_id or run_id can be one of a CWL Dag; those of other Dags can be anything."""
+    return bool(part) and "/" not in part and "\0" not in part
 
 
 def _message(found: FoundRun, remove: bool) -> str:
@@ -102,7 +122,10 @@ def _message(found: FoundRun, remove: bool) -> str:
 def _remove(dag_id: str, run_id: str, user: str) -> None:
     """Delete a stopped run; its last reports are kept until they have arrived."""
     reporter.keep_run(dag_id, run_id)
-    with_patience(lambda: delete_run(dag_id, run_id, user), f"the removal of {dag_id} {run_id}")
+    last = with_patience(lambda: delete_run(dag_id, run_id, user), f"the removal of {dag_id} {run_id}")
+    stone = tombstones.find(dag_id, run_id) if last else None
+    if stone and last:
+        tombstones.close(stone, last)  # a later run of the same name may start
     reporter.forget_run(dag_id, run_id)
 
 
@@ -154,17 +177,19 @@ def _open_requests() -> list[_Request]:
 
 def _answer(request: _Request) -> None:
     """Stop what a request names, and answer it; a lock keeps other API servers from doing the same."""
-    folder = run_folder.run_tmp(CLEAN_DAG_RUN, request.run_id)
     try:
         if not _is_name(request.run_id):
             return
+        folder = control_files.run_control(CLEAN_DAG_RUN, request.run_id)
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{request.try_number}.lock").open("w") as file:
+        lock = folder / f"{request.try_number}.lock"
+        with lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if any(waiting.key == request.key for waiting in _open_requests()):
                 result = _result(request)
                 with_patience(lambda: _write_result(request, result), "the answer to clean_dag_run")
-        run_folder.remove_run_tmp(CLEAN_DAG_RUN, request.run_id)
+        control_files.remove(lock)
+        control_files.forget_run(CLEAN_DAG_RUN, request.run_id)
     except BlockingIOError:
         log.debug("Another API server answers %s", request.key)
     except Exception:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
 import psutil
 import pytest
@@ -25,9 +26,9 @@ def holder(folders: object) -> Iterator[subprocess.Popen[str]]:
     """A task process with a lease, one of more than the cores can end at a time."""
     with subprocess.Popen([sys.executable, "-c", STEP], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stdout.readline() == "ready\n"
-        lease = {"host": this_host(), "machine": this_machine(), "pid": process.pid, "mark": TASK.mark}
+        lease = {"host": this_host(), "machine": this_machine(), "pid": process.pid}
         TASK.lease_file.parent.mkdir(parents=True)
-        TASK.lease_file.write_text(json.dumps({**lease, "task_id": "step", "map_index": -1, "try_number": 1}))
+        TASK.lease_file.write_text(json.dumps({**lease, **asdict(TASK)}))
         yield process
         process.kill()
 

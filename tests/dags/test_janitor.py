@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -44,9 +44,9 @@ def command() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def write_lease(pid: int, machine: str) -> Path:
-    data = {"host": this_host(), "machine": machine, "pid": pid, "mark": TASK.mark}
+    data = {"host": this_host(), "machine": machine, "pid": pid}
     TASK.lease_file.parent.mkdir(parents=True, exist_ok=True)
-    TASK.lease_file.write_text(json.dumps({**data, "task_id": "step", "map_index": -1, "try_number": 1}))
+    TASK.lease_file.write_text(json.dumps({**data, **asdict(TASK)}))
     return TASK.lease_file
 
 

@@ -121,7 +121,7 @@ class Site:
 
     def _lease(self, mark: str) -> int:
         dag_id, run_id, task_id, map_index, number = mark.split("/")
-        path = self.server.home / "cwl/tmp" / dag_id / run_id / "leases" / f"{task_id}.{map_index}.{number}.json"
+        path = self.server.home / "cwl/tmp/.control/runs" / dag_id / run_id / f"{task_id}.{map_index}.{number}.lease"
         return int(json.loads(path.read_text())["pid"])
 
     def wait_for_api(self) -> None:

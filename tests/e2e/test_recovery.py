@@ -84,15 +84,16 @@ def test_a_step_whose_process_is_killed_is_tried_again(
     run_id = start(client, name, HANGING, {"place": str(tmp_path)})
     mark = f"{name}/{run_id}/{name}/"
     wait_for(lambda: any(process.command.startswith("sleep") for process in processes.find(f"{mark}-1/1")), 90)
-    leases = impatient.home / "cwl" / "tmp" / name / run_id / "leases"
-    pid = json.loads((leases / f"{name}.-1.1.json").read_text())["pid"]
+    leases = impatient.home / "cwl" / "tmp" / ".control" / "runs" / name / run_id
+    pid = json.loads((leases / f"{name}.-1.1.lease").read_text())["pid"]
     os.kill(pid if victim == "task" else psutil.Process(pid).ppid(), signal.SIGKILL)
 
     ended = impatient.wait_for_run(client, name, run_id)
     assert ended["state"] == "success", ended
     assert {step["task_id"]: step["try_number"] for step in ended["steps"]}[name] == 2
     assert processes.find(mark) == []
-    assert not leases.parent.exists()
+    assert not leases.exists()
+    assert not (impatient.home / "cwl" / "tmp" / name / run_id).exists()
 
 
 def test_a_failed_run_goes_on_after_its_failed_task_is_cleared(

@@ -128,8 +128,8 @@ def test_a_machine_that_is_gone_is_named_and_settles_its_leases_when_it_comes_ba
     if not scaled_out.are_machines:
         pytest.skip("processes may not have namespaces here")
     family = Family(family_dag).start(client)
-    leases = scaled_out.server.home / "cwl" / "tmp" / family_dag / family.run_id / "leases"
-    lease = next(json.loads(path.read_text()) for path in leases.glob("family.*.json"))
+    leases = scaled_out.server.home / "cwl" / "tmp" / ".control" / "runs" / family_dag / family.run_id
+    lease = next(json.loads(path.read_text()) for path in leases.glob("family.*.lease"))
     scaled_out.kill_worker(lease["host"])
     wait_for(lambda: family.living() == [], 30, "the end of the machine")
 
@@ -138,7 +138,7 @@ def test_a_machine_that_is_gone_is_named_and_settles_its_leases_when_it_comes_ba
     assert f"{lease['host']}: family, pid {lease['pid']}" in refused.json()["detail"]
 
     scaled_out.start_worker(lease["host"])
-    wait_for(lambda: not list(leases.glob("*.json")), 120, "the worker that is back")
+    wait_for(lambda: not list(leases.glob("*.lease")), 120, "the worker that is back")
     answer = family.stop(client)
     assert answer.status_code == 200, answer.text
-    assert not leases.parent.exists()
+    assert list(leases.glob("*.lease")) == []

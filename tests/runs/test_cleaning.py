@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from cwl_ui_plugin.cwl import processes
-from cwl_ui_plugin.dags import janitor, run_folder
+from cwl_ui_plugin.dags import control_files, janitor, run_folder
 from cwl_ui_plugin.dags.machine import this_host
 from cwl_ui_plugin.dags.run_folder import TaskTry
 from cwl_ui_plugin.runs import cleaning
@@ -31,8 +32,7 @@ def left_try(folders: Path) -> Callable[..., TaskTry]:
         (task.folder / "stdout.log").write_text("printed")
         task.lease_file.parent.mkdir(parents=True, exist_ok=True)
         if pid:
-            data = {"pid": pid, "mark": task.mark, "task_id": "step", "map_index": -1, "try_number": number}
-            task.lease_file.write_text(json.dumps({"host": this_host(), **data}))
+            task.lease_file.write_text(json.dumps({"host": this_host(), "pid": pid, **asdict(task)}))
         return task
 
     return leave
@@ -100,7 +100,8 @@ def test_files_of_a_failed_run_are_kept_for_some_days(
     with create_session() as session:
         session.execute(update(DagRun).where(DagRun.run_id == run_id).values(end_date=end))
     folder = run_folder.run_tmp(workflow, run_id)
-    (folder / run_folder.LEASES).mkdir(parents=True)
+    folder.mkdir(parents=True)
+    control_files.run_control(workflow, run_id).mkdir(parents=True)
     assert cleaning.remove_expired(days=7) == (not is_there)
     assert folder.exists() == is_there
 

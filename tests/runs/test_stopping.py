@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -9,15 +10,19 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl import processes
-from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags import control_files, janitor, run_folder, stop_orders
+from cwl_ui_plugin.dags.machine import this_host, this_machine
 from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.dags.stop_orders import Order
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.runs import database, inspection, stopping, triggering
 from cwl_ui_plugin.runs.errors import NotFound, StopIncomplete, Unavailable
@@ -62,15 +67,8 @@ def lease(task: TaskTry, **changes: Any) -> Path:
     """Write a lease as a task does; its holder is a process that has ended, unless ``changes`` say otherwise."""
     with subprocess.Popen(["true"]) as ended:
         ended.wait()
-    data = {
-        "host": socket.gethostname(),
-        "pid": ended.pid,
-        "mark": task.mark,
-        "task_id": task.task_id,
-        "map_index": task.map_index,
-        "try_number": task.try_number,
-        **changes,
-    }
+    task.folder.mkdir(parents=True, exist_ok=True)
+    data = {"host": socket.gethostname(), "pid": ended.pid, **asdict(task), **changes}
     task.lease_file.parent.mkdir(parents=True, exist_ok=True)
     task.lease_file.write_text(json.dumps(data))
     return task.lease_file
@@ -252,6 +250,33 @@ def test_what_the_scheduler_revives_is_stopped_again(
     monkeypatch.setattr(run_folder, "leases", revive)
     stopping.stop_run(workflow, run_id, user="ada")
     assert set(states(workflow, run_id).values()) == {"failed"}
+
+
+def test_control_files_among_the_intermediate_files_are_not_believed(
+    workflow: str, run_id: str, command: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """There an earlier version had them, and there jobs and commands can write."""
+    innocent, task = command("somebody/else/"), TaskTry(workflow, run_id, "sort", -1, 1)
+    lease = json.dumps({"host": this_host(), "machine": this_machine(), "pid": innocent.pid, **asdict(task)})
+    given = Order(workflow, run_id, "ada", 0.0, 0.5, True, "7", "elsewhere-1", 0)
+    for place in (run_folder.run_tmp(workflow, run_id) / "leases", config.tmp_folder() / ".stops"):
+        place.mkdir(parents=True)
+        (place / "sort.-1.1.json").write_text(lease)
+        (place / given.path.name).write_text(json.dumps(asdict(given)))
+    assert stop_orders.orders() == []
+    assert janitor.end_abandoned() == 0
+    stopping.stop_run(workflow, run_id, user="ada")
+    assert innocent.poll() is None
+
+
+def test_a_full_disk_makes_a_stop_say_so(workflow: str, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(Unavailable, match=r"No space left.* Stop it again"):
+        patched.setattr(control_files, "_put", refuse)
+        stopping.stop_run(workflow, run_id, user="ada")
+    stopping.stop_run(workflow, run_id, user="ada")
 
 
 def test_a_removed_run_is_gone(workflow: str, run_id: str, airflow: Any) -> None:
