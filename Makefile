@@ -10,6 +10,7 @@ CONTAINER_PACKAGES := podman runc busybox-static
 PYTEST_ARGS ?=
 SUITE ?= tests/conformance
 BENCH_ARGS ?=
+STOPS_ARGS ?=
 BENCH_TOPICS := parsing execute chain peers scatter memory trigger pages pages_runs reports stop
 
 .PHONY: help demo test lint format unit conformance bench chaos system-packages screenshots clean
@@ -52,8 +53,9 @@ conformance: $(STAMP)  ## a CWL conformance suite through one running server, be
 bench: $(STAMP)  ## measure everything anew for docs/benchmarks.md: BENCH_ARGS="--repeat 1" is quicker
 	@for topic in $(BENCH_TOPICS); do $(BIN)/python bench/$$topic.py $(BENCH_ARGS) || exit 1; done
 
-chaos: $(STAMP)  ## kill everything while 50 runs report, on SQLite and PostgreSQL, for docs/reliability.md
+chaos: $(STAMP)  ## kill everything while 50 runs report, stop 1,000 runs, on SQLite and PostgreSQL, for docs/reliability.md
 	$(BIN)/python bench/chaos.py --repeat 1 $(BENCH_ARGS)
+	$(BIN)/python bench/stops_chaos.py $(STOPS_ARGS)
 
 screenshots: $(STAMP)  ## make the pictures of docs/ anew
 	mkdir -p docs/images

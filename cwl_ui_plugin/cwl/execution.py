@@ -229,6 +229,7 @@ def run_process(
     try:
         with ending_badly(work.step, work.source, recorder), recorder.listening(process), sampling(work.folder):
             executor.run_jobs(process, order, cwltool_logger, run_context(work.folder, work.settings, toplevel))
+            recorder.raise_error()
     finally:
         javascript.end_node()
     with ending_badly(work.step, work.source, recorder):

@@ -18,6 +18,7 @@ from cwl_ui_plugin.cwl import complaints
 from cwl_ui_plugin.cwl.container_jobs import prepare_job
 from cwl_ui_plugin.cwl.disk import check_disk, full_disk
 from cwl_ui_plugin.cwl.element_logs import ElementLog
+from cwl_ui_plugin.cwl.errors import CwlError
 from cwl_ui_plugin.cwl.time_limits import TimeLimit
 
 COMMAND = "command.json"
@@ -46,6 +47,7 @@ class Recorder(logging.Handler):
         self.exit_code: int | None = None
         self.complaints: list[str] = []
         self._failed = False
+        self._error: Exception | None = None
         self._element: str | None = None
         self._limit: TimeLimit | None = None
         self._stderr_file: Path | None = None
@@ -61,6 +63,13 @@ class Recorder(logging.Handler):
             yield
         finally:
             cwltool_logger.removeHandler(self)
+
+    def raise_error(self) -> None:
+        """Raise what kept a job from running to its end, if anything did."""
+        if isinstance(self._error, (WorkflowException, OSError, CwlError)):
+            raise self._error
+        if self._error is not None:
+            raise WorkflowException(str(self._error)) from self._error
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep what cwltool complains about."""
@@ -103,6 +112,15 @@ class Recorder(logging.Handler):
             self._before_command()  # staging its inputs may have taken long
             execute(*args, **kwargs)
 
+        def guarded_run(context: Any, *args: Any) -> None:
+            try:
+                watched_run(context, *args)
+            except Exception as error:
+                # cwltool's executor waits for ever if a job raises while others of it run
+                self._error = self._error or error
+                with context.workflow_eval_lock:
+                    job.output_callback({}, "permanentFail")
+
         def watched_run(context: Any, *args: Any) -> None:
             self._before_command()
             check_disk(job, self.folder)
@@ -136,7 +154,7 @@ class Recorder(logging.Handler):
             except json.JSONDecodeError as error:
                 raise WorkflowException(f"cwl.output.json, which the command wrote, is not JSON: {error}") from error
 
-        job.run = watched_run
+        job.run = guarded_run
         job._execute = watched_execute
         job.collect_outputs = watched_collect
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from compiled_run import run_compiled
 
 from cwl_ui_plugin.cwl import compiling, execution, scattering
-from cwl_ui_plugin.cwl.errors import StepError
+from cwl_ui_plugin.cwl.errors import StepError, StoppedError
 from cwl_ui_plugin.cwl.plan import read_plan
 
 SETTINGS = execution.RunSettings(engine="none", mark="test/scatter/task/-1/1")
@@ -89,13 +90,13 @@ def shell(text: str) -> str:
     )
 
 
-def run_batch(folder: Path, tool: str, elements: list[str]) -> Path:
+def run_batch(folder: Path, tool: str, elements: list[str], settings: execution.RunSettings = SETTINGS) -> Path:
     """Run all elements as one batch; return the folder with its logs."""
     document = compiled(folder, "dotproduct", tool, {"a": "string"})
     step = read_plan(document).steps[0]
     values = {key: [elements, "success"] for key in step.sources}
     place = folder / "batch"
-    scattering.run_elements(document, folder / "source", step, values, range(len(elements)), place, SETTINGS)
+    scattering.run_elements(document, folder / "source", step, values, range(len(elements)), place, settings)
     return place
 
 
@@ -129,3 +130,19 @@ def test_an_error_names_the_element_of_a_batch_and_tells_what_that_one_printed(t
 def test_a_single_element_writes_to_the_log_while_it_runs(tmp_path: Path) -> None:
     place = run_batch(tmp_path, shell("echo x"), ["one"])
     assert (place / "stdout.log").read_text() == "x\n"
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2, 3])
+def test_no_further_element_starts_its_command_once_the_run_is_stopped(tmp_path: Path, looks: int) -> None:
+    """There is a look before the inputs of a command are staged, which can take long, and one after it."""
+    looked: list[int] = []
+
+    def look() -> None:
+        looked.append(len(looked))
+        if len(looked) > looks:
+            raise StoppedError("Stopped by ada.")
+
+    settings = replace(SETTINGS, before_command=look)
+    with pytest.raises(StoppedError, match=r"^Stopped by ada\.$"):
+        run_batch(tmp_path, shell(f"touch {tmp_path}/$(inputs.a).ran"), ["one", "two", "three"], settings)
+    assert len(list(tmp_path.glob("*.ran"))) <= looks // 2
