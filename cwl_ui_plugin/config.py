@@ -122,6 +122,29 @@ OPTIONS: tuple[Option, ...] = (
         "What runs tools with a DockerRequirement: auto (the first of docker, podman, singularity, udocker "
         "that answers), docker, podman, singularity, udocker or none.",
     ),
+    Option(
+        "require_container",
+        "False",
+        "boolean",
+        "Run tools in containers only, in images that dockerPull names: a command line tool without is refused when it "
+        "is uploaded, and fails in a task.",
+    ),
+    Option(
+        "allowed_images",
+        "",
+        "string",
+        "Images that tools may run in, separated by commas, or a JSON list: names with * for anything. A name without "
+        "a registry is one of docker.io. Empty: all.",
+        "quay.io/biocontainers/*, *@sha256:*",
+    ),
+    Option(
+        "allow_container_network",
+        "",
+        "string",
+        "Whether containers get the network that their document asks for (NetworkAccess). Empty: yes, but no with "
+        "require_container.",
+        "False",
+    ),
     Option("use_container", "True", "boolean", "The predecessors' switch; False is container_engine = none."),
     Option(
         "preload",
@@ -440,6 +463,28 @@ def _is_queue_rule(rule: Any) -> bool:
         and isinstance(rule.get("queue"), str)
         and all(isinstance(rule.get(name, 0), (int, float)) for name in ("cores", "ram"))
     )
+
+
+def allowed_images() -> tuple[str, ...]:
+    """Return the patterns of images that tools may run in; none allow every image."""
+    value = text("allowed_images").strip()
+    if not value.startswith("["):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    try:
+        patterns = json.loads(value)
+    except ValueError as error:
+        raise ConfigError(f"[{SECTION}] allowed_images must be a list with commas, or JSON: {error}.") from None
+    if not patterns or not all(isinstance(pattern, str) and pattern.strip() for pattern in patterns):
+        raise ConfigError(f"[{SECTION}] allowed_images must be a list of names, not {value}.")
+    return tuple(pattern.strip() for pattern in patterns)
+
+
+def allow_container_network() -> bool:
+    """Whether containers get the network that their document asks for."""
+    value = text("allow_container_network").strip().lower()
+    if value not in ("", "true", "false", "1", "0", "t", "f"):
+        raise ConfigError(f"[{SECTION}] allow_container_network must be True, False or empty, not {value!r}.")
+    return value in ("true", "1", "t") if value else not flag("require_container")
 
 
 def container_engine() -> str:

@@ -17,7 +17,7 @@ window.cwlGraphDetails = (() => {
   }
 
   function ofStep(node) {
-    const facts = [["Runs", node.tool_name], ["Container", container(node)], ["Scatter", scatter(node)]];
+    const facts = [["Runs", node.tool_name], ["Container", container(node)], ["Scatter", scatter(node)], ["Not allowed here", node.refused]];
     const parts = [facts.some(([, text]) => text) ? list(facts) : null];
     if (node.when) parts.push(element("h4", "Only when"), element("pre", node.when));
     if (node.command) parts.push(element("h4", node.tool === "ExpressionTool" ? "Expression" : "Command"), element("pre", node.command));

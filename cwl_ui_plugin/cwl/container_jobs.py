@@ -13,6 +13,7 @@ from cwltool.docker import DockerCommandLineJob
 from cwltool.errors import UnsupportedRequirement, WorkflowException
 from cwltool.job import ContainerCommandLineJob
 
+from cwl_ui_plugin.cwl.container_policy import DOCKER, NETWORK, ContainerPolicy, full_name
 from cwl_ui_plugin.cwl.containers import ENGINE_FILE, LABEL
 from cwl_ui_plugin.cwl.processes import MARK_VARIABLE
 
@@ -24,6 +25,10 @@ _FOR_ROOTLESS = "--userns=keep-id"
 
 class ImageUnavailable(WorkflowException):
     """The engine has no such image and can't pull it; that may pass."""
+
+
+class NotAllowedHere(WorkflowException):
+    """The site does not let a command run like that; see :mod:`cwl_ui_plugin.cwl.container_policy`."""
 
 
 def prepare_engine(engine: str, folder: Path, images: Path | None) -> None:
@@ -43,17 +48,20 @@ def prepare_engine(engine: str, folder: Path, images: Path | None) -> None:
         os.environ["PATH"] = f"{place}{os.pathsep}{os.environ['PATH']}"
 
 
-def prepare_job(job: Any, context: Any, folder: Path) -> None:
+def prepare_job(job: Any, context: Any, folder: Path, policy: ContainerPolicy) -> None:
     """Get a job that is about to run ready, if it is one of a container engine.
 
     Raises:
+        NotAllowedHere: the site does not let it run like that.
         ImageUnavailable: its image can't be pulled.
         UnsupportedRequirement: its DockerRequirement does not say which image.
 
     """
-    if not isinstance(job, ContainerCommandLineJob):
+    is_contained = isinstance(job, ContainerCommandLineJob)
+    requirement: Any = job.get_requirement(DOCKER)[0] if is_contained else None
+    _check_policy(job, requirement, context, policy)
+    if not is_contained:
         return
-    requirement: Any = job.get_requirement("DockerRequirement")[0]
     if requirement is not None and "dockerPull" not in requirement:
         _name_image(requirement)
     if not isinstance(job, DockerCommandLineJob) or context.user_space_docker_cmd:
@@ -68,6 +76,34 @@ def prepare_job(job: Any, context: Any, folder: Path) -> None:
         return _with_label(words), cid_file
 
     job.create_runtime = create_runtime  # type: ignore
+
+
+def _check_policy(job: Any, requirement: Any, context: Any, policy: ContainerPolicy) -> None:
+    """Raise :class:`NotAllowedHere`, or have the job run with the image and the network that were looked at."""
+    network = {"networkAccess": job.networkaccess}
+    is_hint = not job.get_requirement(NETWORK)[1]
+    if policy.required and requirement is None and job.get_requirement(DOCKER)[0] is not None:
+        raise NotAllowedHere(
+            "tools run in containers only here ([cwl] require_container), and no container engine answers on this "
+            "worker: install docker, podman or singularity there, or see [cwl] container_engine"
+        )
+    if why := policy.complaint(requirement, network, is_hint=is_hint):
+        raise NotAllowedHere(why)
+    if requirement is None:
+        return
+    if policy.required and context.user_space_docker_cmd:
+        raise NotAllowedHere(
+            "udocker keeps a tool neither from the files of the worker nor from the network; containers are required "
+            "here ([cwl] require_container)"
+        )
+    names = [name for name in ("dockerPull", "dockerImageId") if name in requirement]
+    for name in names:
+        if str(requirement[name]).startswith("-"):  # an engine would take it for an option
+            raise NotAllowedHere(f"{requirement[name]!r} is no name of an image")
+        if policy.images:
+            requirement[name] = full_name(str(requirement[name]))
+    if not policy.allow_network:
+        job.networkaccess = False
 
 
 def _with_label(words: list[str]) -> list[str]:

@@ -40,6 +40,7 @@ from schema_salad.ref_resolver import Loader, file_uri, uri_file_path
 
 from cwl_ui_plugin.cwl import complaints, javascript, reuse, secrets
 from cwl_ui_plugin.cwl.container_jobs import ImageUnavailable, prepare_engine
+from cwl_ui_plugin.cwl.container_policy import ANYTHING, ContainerPolicy
 from cwl_ui_plugin.cwl.containers import CID_PREFIX
 from cwl_ui_plugin.cwl.disk import DiskTooFull
 from cwl_ui_plugin.cwl.errors import JobError, StepError
@@ -74,6 +75,7 @@ class RunSettings:
     cwltool's file about the site's MPI, ``images`` where singularity keeps images; each may be None.
     ``job_requirements`` says whether a job may bring requirements of its own. ``before_command`` is called before each
     command, from its thread; what it raises keeps the command from being started.
+    ``containers`` is what the site asks of tools.
     """
 
     engine: str
@@ -85,6 +87,7 @@ class RunSettings:
     images: Path | None = None
     job_requirements: bool = False
     before_command: Callable[[], None] = lambda: None
+    containers: ContainerPolicy = ANYTHING
 
 
 @dataclass(frozen=True)
@@ -224,7 +227,7 @@ def run_process(
     """Run a process by cwltool; raise :class:`StepError` if it ends badly."""
     os.environ[MARK_VARIABLE] = work.settings.mark
     prepare_engine(work.settings.engine, work.folder, work.settings.images)
-    recorder = Recorder(work.folder, work.settings.before_command)
+    recorder = Recorder(work.folder, work.settings.before_command, work.settings.containers)
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         with ending_badly(work.step, work.source, recorder), recorder.listening(process), sampling(work.folder):

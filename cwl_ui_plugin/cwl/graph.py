@@ -13,22 +13,26 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from cwl_ui_plugin.cwl.container_policy import ANYTHING, ContainerPolicy, complaint_of
 from cwl_ui_plugin.cwl.plan import Plan, Step
+from cwl_ui_plugin.cwl.requirements import in_force
 
 LONGEST_TEXT = 2000
 _Json = dict[str, Any]
 
 
-def graph_of(plan: Plan, packed: _Json) -> _Json:
-    """Return the graph of a compiled workflow; ``packed`` is its packed document."""
+def graph_of(plan: Plan, packed: _Json, policy: ContainerPolicy = ANYTHING) -> _Json:
+    """Return the graph of a compiled workflow; ``packed`` is its packed document, ``policy`` the site's."""
     if plan.is_tool:
-        return _tool_graph(plan, packed)
-    return _workflow_graph(packed, plan.steps, "", ())
+        return _tool_graph(plan, packed, policy)
+    return _workflow_graph(packed, plan.steps, "", (), policy)
 
 
-def _workflow_graph(document: _Json, steps: Iterable[Step], prefix: str, inherited: tuple[_Json, ...]) -> _Json:
+def _workflow_graph(
+    document: _Json, steps: Iterable[Step], prefix: str, inherited: tuple[_Json, ...], policy: ContainerPolicy
+) -> _Json:
     """Return the graph of a (sub)workflow; ``steps`` are those of its steps that are tasks."""
-    inherited = _merged(document, inherited)
+    inherited = in_force(document, inherited)
     planned = {step.full_id: step for step in steps}
     # Steps that are tasks come in the order of the plan, in which each follows those that it reads from.
     positions = {full_id: number for number, full_id in enumerate(planned)}
@@ -37,7 +41,7 @@ def _workflow_graph(document: _Json, steps: Iterable[Step], prefix: str, inherit
     nodes = [_parameter_node(item, "input", prefix) for item in document["inputs"]]
     made_by = {item["id"]: node["id"] for item, node in zip(document["inputs"], nodes, strict=True)}
     for item in raw:
-        node = _step_node(item, planned.get(item["id"]), prefix, inherited, given)
+        node = _step_node(item, planned.get(item["id"]), prefix, inherited, given, policy)
         nodes.append(node)
         made_by.update({_id_of(output): node["id"] for output in item["out"]})
     edges = _Edges(made_by)
@@ -51,13 +55,13 @@ def _workflow_graph(document: _Json, steps: Iterable[Step], prefix: str, inherit
     return {"nodes": nodes, "edges": edges.as_json()}
 
 
-def _tool_graph(plan: Plan, document: _Json) -> _Json:
+def _tool_graph(plan: Plan, document: _Json, policy: ContainerPolicy) -> _Json:
     step = plan.steps[0]
     inputs = [_parameter_node(item, "input", "") for item in document["inputs"]]
     outputs = [_parameter_node(item, "output", "") for item in document["outputs"]]
     node = {
         **_planned(step),
-        **_tool(document, ()),
+        **_tool(document, (), policy),
         "inputs": [{"name": item["name"], "type": item["type"], "from": [item["name"]]} for item in inputs],
     }
     edges = [{"from": item["id"], "to": node["id"], "links": [item["name"]]} for item in inputs]
@@ -94,11 +98,18 @@ def _parameter_node(item: _Json, kind: str, prefix: str) -> _Json:
     }
 
 
-def _step_node(item: _Json, step: Step | None, prefix: str, inherited: tuple[_Json, ...], given: set[str]) -> _Json:
+def _step_node(
+    item: _Json,
+    step: Step | None,
+    prefix: str,
+    inherited: tuple[_Json, ...],
+    given: set[str],
+    policy: ContainerPolicy,
+) -> _Json:
     run = item["run"]
     name = short_name(item["id"])
     scatter = {short_name(port) for port in _list(item.get("scatter"))}
-    inherited = _merged(item, inherited)
+    inherited = in_force(item, inherited)
     node = {
         "id": f"{prefix}steps/{name}",
         "kind": "step",
@@ -109,14 +120,14 @@ def _step_node(item: _Json, step: Step | None, prefix: str, inherited: tuple[_Js
         "scatter_method": item.get("scatterMethod"),
         "when": _text(item.get("when")),
         "tasks": [],
-        **_tool(run, inherited),
+        **_tool(run, inherited, policy),
         "inputs": _step_inputs(item, scatter, given),
     }
     if step is not None:
         node |= _planned(step)
     if run["class"] == "Workflow":
         inner = step.steps if step is not None else ()
-        node["graph"] = _workflow_graph(run, inner, f"{node['id']}/", inherited)
+        node["graph"] = _workflow_graph(run, inner, f"{node['id']}/", inherited, policy)
     return node
 
 
@@ -143,14 +154,15 @@ def _planned(step: Step) -> _Json:
     }
 
 
-def _tool(document: _Json, inherited: tuple[_Json, ...]) -> _Json:
+def _tool(document: _Json, inherited: tuple[_Json, ...], policy: ContainerPolicy) -> _Json:
     """Return what the process of a step is."""
-    requirements = _merged(document, inherited)
+    requirements = in_force(document, inherited)
     docker = next((item for item in requirements if item["class"] == "DockerRequirement"), {})
     return {
         "tool": document["class"],
         "container": docker.get("dockerPull") or docker.get("dockerImageId"),
         "needs_container": bool(docker) and not docker.get("is_hint"),
+        "refused": complaint_of(requirements, policy) if document["class"] == "CommandLineTool" else None,
         "command": _command(document),
         "requirements": [_requirement(item) for item in requirements],
         "outputs": [{"name": short_name(item["id"]), "type": _type(item.get("type"))} for item in document["outputs"]],
@@ -177,16 +189,6 @@ def _step_inputs(item: _Json, scatter: set[str], given: set[str]) -> list[_Json]
             shown["default"] = _text(json.dumps(port["default"], ensure_ascii=False, default=str))
         found.append(shown)
     return found
-
-
-def _merged(document: _Json, inherited: tuple[_Json, ...]) -> tuple[_Json, ...]:
-    """Return the requirements and hints in force: the nearest of each class, a requirement before a hint."""
-    own = [dict(item) for item in _list(document.get("requirements"))]
-    hints = [{**item, "is_hint": True} for item in _list(document.get("hints")) if isinstance(item, dict)]
-    found: dict[str, _Json] = {}
-    for item in (*own, *(item for item in inherited if not item.get("is_hint")), *hints, *inherited):
-        found.setdefault(str(item.get("class")), {"class": "", **item})
-    return tuple(found.values())
 
 
 def _requirement(item: _Json) -> _Json:

@@ -16,6 +16,7 @@ from cwltool.process import Process
 
 from cwl_ui_plugin.cwl import complaints
 from cwl_ui_plugin.cwl.container_jobs import prepare_job
+from cwl_ui_plugin.cwl.container_policy import ANYTHING, ContainerPolicy
 from cwl_ui_plugin.cwl.disk import check_disk, full_disk
 from cwl_ui_plugin.cwl.element_logs import ElementLog
 from cwl_ui_plugin.cwl.errors import CwlError
@@ -39,10 +40,13 @@ _NOISE = (
 class Recorder(logging.Handler):
     """Listens to the jobs of one step. ``command`` and ``exit_code`` are of the job that failed, or of the last."""
 
-    def __init__(self, folder: Path, before_command: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, folder: Path, before_command: Callable[[], None] = lambda: None, policy: ContainerPolicy = ANYTHING
+    ) -> None:
         super().__init__(level=logging.WARNING)
         self.folder = folder
         self._before_command = before_command
+        self.policy = policy
         self.command: list[str] | None = None
         self.exit_code: int | None = None
         self.complaints: list[str] = []
@@ -124,7 +128,7 @@ class Recorder(logging.Handler):
         def watched_run(context: Any, *args: Any) -> None:
             self._before_command()
             check_disk(job, self.folder)
-            prepare_job(job, context, self.folder)
+            prepare_job(job, context, self.folder, self.policy)
             _note_command(self.folder, job)
             context = context.copy()
             if log is None:

@@ -26,6 +26,19 @@ class Resources:
     ram: float
 
 
+def in_force(document: Mapping[str, Any], inherited: tuple[dict[str, Any], ...] = ()) -> tuple[dict[str, Any], ...]:
+    """Return the requirements and hints in force: the nearest of each class, a requirement before a hint.
+
+    ``inherited`` are those in force around the document. A hint has ``is_hint``.
+    """
+    own = [dict(item) for item in document.get("requirements") or ()]
+    hints = [{**item, "is_hint": True} for item in document.get("hints") or () if isinstance(item, dict)]
+    found: dict[str, dict[str, Any]] = {}
+    for item in (*own, *(item for item in inherited if not item.get("is_hint")), *hints, *inherited):
+        found.setdefault(str(item.get("class")), {"class": "", **item})
+    return tuple(found.values())
+
+
 def needs_a_job(asked: Mapping[str, Any]) -> bool:
     """Whether a requirement depends on the inputs of a run."""
     return any(isinstance(value, str) for value in asked.values())

@@ -65,6 +65,7 @@ class _CwlOperator(BaseOperator):
         from cwl_ui_plugin.cwl.containers import NONE, detect_engine
         from cwl_ui_plugin.cwl.execution import RunSettings
         from cwl_ui_plugin.dags import run_folder
+        from cwl_ui_plugin.dags.site import site_policy
 
         return RunSettings(
             engine=detect_engine(config.container_engine()) if image else NONE,
@@ -76,6 +77,7 @@ class _CwlOperator(BaseOperator):
             images=config.images_folder(),
             job_requirements=config.flag("allow_job_requirements"),
             before_command=self._check_stopped,
+            containers=site_policy(),
         )
 
     @contextmanager

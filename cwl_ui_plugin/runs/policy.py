@@ -1,4 +1,4 @@
-"""The switches of ``[cwl]`` that say what is trusted and how reports are sent, and where each is set."""
+"""The switches of ``[cwl]`` that say what is trusted, what may run and how reports are sent, and where each is set."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ SHOWN = (
     "require_exp",
     "jwt_backend_user",
     "allow_weak_keys",
+    "require_container",
+    "allowed_images",
+    "allow_container_network",
+    "allowed_hosts",
     "report_poll_interval",
     "keep_reports_days",
 )

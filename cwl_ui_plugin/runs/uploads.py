@@ -15,11 +15,13 @@ from pathlib import PurePosixPath
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.compile_process import compile_in_process
+from cwl_ui_plugin.cwl.container_policy import ANYTHING, complaints
 from cwl_ui_plugin.cwl.errors import ChoiceError, DocumentError, UnsupportedError
-from cwl_ui_plugin.cwl.plan import read_plan
+from cwl_ui_plugin.cwl.plan import read_packed, read_plan
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.names import BUNDLE, CLEAN_DAG_RUN
+from cwl_ui_plugin.dags.site import site_policy
 from cwl_ui_plugin.library import intake
 from cwl_ui_plugin.library.errors import BadDagId, BadUpload, UnknownWorkflow, UploadTooLarge
 from cwl_ui_plugin.library.intake import UploadedFile
@@ -288,10 +290,23 @@ def _compile_and_store(task: _Task, upload: Upload) -> StoredVersion:
                 timeout=config.number("compile_timeout"),
                 progress=lambda message: task.folder.write(replace(upload, message=message)),
             )
+    _check_containers(task, upload.dag_id)
     task.folder.write(replace(upload, state="registering", message="Making it known to Airflow"))
     with finishing(task.store.uploads):
         _check_free(task, upload.dag_id)
         return _store(task, upload)
+
+
+def _check_containers(task: _Task, dag_id: str) -> None:
+    """Raise :class:`InvalidWorkflow` for tools that the site does not let run as they want to."""
+    policy = site_policy()
+    if policy == ANYTHING:
+        return
+    is_stored = _has_version(task, dag_id)
+    folder = task.store.version(dag_id, task.digest).folder if is_stored else task.folder.compiled
+    problems = tuple(complaints(read_packed(folder), policy))
+    if problems:
+        raise InvalidWorkflow("This site does not let the workflow run its tools like this.", problems)
 
 
 def _has_version(task: _Task, dag_id: str) -> bool:

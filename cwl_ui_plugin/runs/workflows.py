@@ -11,6 +11,7 @@ from cwl_ui_plugin.cwl.graph import graph_of
 from cwl_ui_plugin.cwl.plan import read_packed
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, TAG
+from cwl_ui_plugin.dags.site import site_policy
 from cwl_ui_plugin.library.errors import BadDagId, UnknownWorkflow
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 from cwl_ui_plugin.opened import Place, place_of
@@ -58,7 +59,7 @@ def workflow_graph(dag_id: str, digest: str | None = None) -> dict[str, Any]:
     with library_errors():
         store = open_store()
         version = store.current(dag_id) if digest is None else store.version(dag_id, digest)
-    return graph_of(version.plan, read_packed(version.folder))
+    return graph_of(version.plan, read_packed(version.folder), site_policy())
 
 
 def source_text(dag_id: str, path: str, digest: str | None = None) -> str:

@@ -219,6 +219,27 @@ def test_uploads_of_one_name_at_the_same_time_leave_one_whole_workflow(store: Wo
     assert len(store.versions(dag_id)) == 1
 
 
+def test_a_tool_outside_of_a_container_is_refused_where_the_site_requires_one(
+    store: WorkflowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dag_id, contained = fresh_id(), fresh_id()
+    upload(TOOL, dag_id)
+    monkeypatch.setenv("AIRFLOW__CWL__REQUIRE_CONTAINER", "True")
+    monkeypatch.setenv("AIRFLOW__CWL__ALLOWED_IMAGES", "debian, quay.io/biocontainers/*")
+    for name in (dag_id, contained):  # also what is there already
+        with pytest.raises(InvalidWorkflow) as caught:
+            upload(TOOL, name)
+        assert "[cwl] require_container" in str(caught.value.problems[0])
+    assert contained not in store
+    docker = "requirements: {DockerRequirement: {dockerPull: debian}}\n"
+    assert upload(TOOL + docker, contained).state == "done"
+    with pytest.raises(InvalidWorkflow) as caught:
+        upload(TOOL + docker.replace("debian", "evil.example/x"), fresh_id())
+    assert "evil.example/x:latest" in str(caught.value.problems[0])
+    (node,) = (node for node in workflows.workflow_graph(dag_id)["nodes"] if node["kind"] == "step")
+    assert "[cwl] require_container" in node["refused"]
+
+
 def test_an_upload_whose_server_died_reads_as_failed(
     store: WorkflowStore, tmp_path: Path, eventually: Callable[..., Any]
 ) -> None:

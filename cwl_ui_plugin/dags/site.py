@@ -1,0 +1,15 @@
+"""What the site's configuration says to the engine, which knows nothing of Airflow."""
+
+from __future__ import annotations
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.container_policy import ContainerPolicy
+
+
+def site_policy() -> ContainerPolicy:
+    """Return what this site asks of tools; raise :class:`config.ConfigError`."""
+    return ContainerPolicy(
+        required=config.flag("require_container"),
+        images=config.allowed_images(),
+        allow_network=config.allow_container_network(),
+    )
