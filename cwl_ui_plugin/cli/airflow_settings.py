@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
+from cwl_ui_plugin.cli.effective import variable_of
+from cwl_ui_plugin.cli.errors import UsageError
+
+BUNDLES = ("dag_processor", "dag_bundle_config_list")
 BUNDLE = {"name": "cwl", "classpath": "cwl_ui_plugin.dags.bundle.CwlDagBundle", "kwargs": {}}
 DAGS_FOLDER = {
     "name": "dags-folder",
@@ -27,7 +32,17 @@ class Setting:
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
-        return f"AIRFLOW__{self.section.upper()}__{self.name.upper()}"
+        return variable_of(self.section, self.name)
+
+    @property
+    def label(self) -> str:
+        """It as people write it."""
+        return f"[{self.section}] {self.name}"
+
+    @property
+    def key(self) -> str:
+        """It as the note of what was changed names it."""
+        return f"{self.section}.{self.name}"
 
 
 def recommended(bundles: str, storage: str) -> tuple[Setting, ...]:
@@ -86,9 +101,32 @@ def recommended(bundles: str, storage: str) -> tuple[Setting, ...]:
     )
 
 
-def with_bundle(bundles: str | None) -> str:
+def with_bundle(text: str | None) -> str:
     """Return a list of bundles (JSON) that has the plugin's beside those that are there."""
-    known = json.loads(bundles) if bundles else [DAGS_FOLDER]
-    if any(bundle.get("name") == BUNDLE["name"] for bundle in known):
-        return bundles or ""
-    return json.dumps([*known, BUNDLE])
+    known = _bundles(text) if text and text.strip() else [DAGS_FOLDER]
+    there = next((bundle for bundle in known if bundle.get("name") == BUNDLE["name"]), None)
+    if there is None:
+        return json.dumps([*known, BUNDLE])
+    if there.get("classpath") != BUNDLE["classpath"]:
+        raise UsageError(
+            f"[dag_processor] dag_bundle_config_list has another bundle that is named {BUNDLE['name']!r}; the plugin's "
+            "has that name: rename the other one."
+        )
+    return text or ""
+
+
+def without_bundle(text: str) -> str:
+    """Return a list of bundles (JSON) without the plugin's; the same text where it has none."""
+    known = _bundles(text)
+    left = [bundle for bundle in known if bundle.get("classpath") != BUNDLE["classpath"]]
+    return text if len(left) == len(known) else json.dumps(left)
+
+
+def _bundles(text: str) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"[dag_processor] dag_bundle_config_list is no JSON ({error}): {text}") from error
+    if not isinstance(found, list) or not all(isinstance(bundle, dict) for bundle in found):
+        raise UsageError(f"[dag_processor] dag_bundle_config_list is no list of JSON objects: {text}")
+    return found

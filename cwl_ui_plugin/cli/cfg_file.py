@@ -28,16 +28,29 @@ class CfgFile:
 
     def set(self, section: str, name: str, value: str) -> None:
         """Set an option where it stands, else at the end of its section, else in a new section."""
-        line = f"{name} = {value.replace('%', '%%')}"
+        lines = f"{name} = {value.replace('%', '%%')}".splitlines()
+        lines = [lines[0], *(line if line[:1] in (" ", "\t") else f"    {line}" for line in lines[1:])]
         found = self._find(section, name)
         if found is not None:
-            self._lines[found[0] : found[1]] = [line]
+            self._lines[found[0] : found[1]] = lines
             return
         bounds = self._section(section)
         if bounds is None:
-            self._lines += ["", f"[{section}]", line]
+            self._lines += ["", f"[{section}]", *lines]
         else:
-            self._lines.insert(bounds[0], line)
+            self._lines[bounds[0] : bounds[0]] = lines
+
+    def set_or_remove(self, section: str, name: str, value: str | None) -> None:
+        """Set an option, or, with None, remove its lines."""
+        found = self._find(section, name)
+        if value is not None:
+            self.set(section, name, value)
+        elif found is not None:
+            del self._lines[slice(*found)]
+
+    def lines_with(self, text: str) -> list[str]:
+        """Return the lines that set something and have a text in them."""
+        return [line for line in self._lines if text in line and not line.lstrip().startswith(("#", ";"))]
 
     def save(self) -> None:
         """Write the file in one step, if it has changed."""

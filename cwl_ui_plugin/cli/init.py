@@ -3,95 +3,126 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from cwl_ui_plugin.cli.airflow_settings import Setting, recommended, with_bundle
+from cwl_ui_plugin.cli.airflow_home import AirflowHome, add_home_argument
+from cwl_ui_plugin.cli.airflow_settings import BUNDLES, Setting, recommended, with_bundle
 from cwl_ui_plugin.cli.cfg_file import CfgFile
-from cwl_ui_plugin.cli.errors import CliError, UsageError
+from cwl_ui_plugin.cli.effective import DEFAULT, ENVIRONMENT, Configuration, Effective, same
+from cwl_ui_plugin.cli.errors import CliError
 
 FOLDERS = ("workflows", "inputs", "outputs", "tmp")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "--home",
-        type=Path,
-        default=Path(os.environ.get("AIRFLOW_HOME", "~/airflow")),
-        help="the Airflow home (AIRFLOW_HOME)",
-    )
+    add_home_argument(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")
     parser.add_argument("--force", action="store_true", help="also change settings that are set to something else")
     parser.add_argument("--no-migrate", action="store_true", help="leave the database as it is")
+    parser.add_argument(
+        "--env",
+        choices=("dotenv", "yaml"),
+        nargs="?",
+        const="dotenv",
+        help="change nothing; print all settings as environment variables: NAME=value lines (for Compose's env_file), "
+        "or a YAML list (for `env:` of Airflow's Helm chart)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Change what is missing; print each change with its reason and its cost."""
-    home = arguments.home.expanduser().resolve()
-    path = home / "airflow.cfg"
-    if not path.is_file():
-        raise UsageError(
-            f"There is no {path}: run `airflow db migrate` there first, or name another folder with --home."
-        )
-    cfg = CfgFile(path)
-    changed = _change_settings(cfg, home, arguments.force)
-    made = _missing_folders(home)
+    home = AirflowHome(arguments.home)
+    if arguments.env:
+        _print_variables(home, arguments.env)
+        return 0
+    setup = Setup(home, force=arguments.force)
+    made = _missing_folders(home.folder)
     if not arguments.dry_run:
-        cfg.save()
+        setup.save()
         for folder in made:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.chmod(0o700)
     for folder in made:
         print(f"+ folder {folder}")
     if not arguments.dry_run and not arguments.no_migrate:
-        _migrate(home)
+        home.run("airflow", "db", "migrate")
+        print("  The plugin's tables are up to date.")
+    changed = len(setup.changed)
     done = "Would change" if arguments.dry_run else "Changed"
     print(f"{done} {changed} settings and {len(made)} folders." if changed or made else "Nothing to change.")
     if changed and not arguments.dry_run:
         print("Restart all components of Airflow.")
+    if setup.unreachable:
+        raise CliError("What is needed is set otherwise by the environment. Set there: " + "; ".join(setup.unreachable))
     return 0
 
 
-def _change_settings(cfg: CfgFile, home: Path, force: bool) -> int:
-    bundles = cfg.get("dag_processor", "dag_bundle_config_list")
-    changed = 0
-    for setting in recommended(with_bundle(bundles), str(home / "bundles")):
-        current = cfg.get(setting.section, setting.name)
-        if current == setting.value:
-            continue
-        # The list of bundles is added to, never replaced; everything else that somebody has set is left alone.
-        if current is None or force or setting.name == "dag_bundle_config_list":
-            cfg.set(setting.section, setting.name, setting.value)
-            changed += 1
-            _show(setting, current)
+@dataclass
+class Setup:
+    """Goes through the settings; ``changed`` has what those were that it changes, ``unreachable`` what it can't."""
+
+    home: AirflowHome
+    force: bool
+
+    def __post_init__(self) -> None:
+        self._cfg: CfgFile = self.home.required_cfg()
+        configuration = Configuration(self._cfg, os.environ)
+        self.changed: dict[str, str | None] = {}
+        self.unreachable: list[str] = []
+        for setting in _settings(self.home, configuration):
+            for variable in configuration.without_effect(setting.section, setting.name):
+                print(f"  {variable} has no effect: Airflow takes it for secret options only.")
+            self._settle(setting, configuration.get(setting.section, setting.name))
+
+    def save(self) -> None:
+        """Write airflow.cfg, and a note of what it was."""
+        self.home.note(self.changed)
+        self._cfg.save()
+
+    def _settle(self, setting: Setting, current: Effective) -> None:
+        if current.value is not None and same(current.value, setting.value):
+            return
+        if current.origin == ENVIRONMENT:
+            self._tell_environment(setting, current)
+        elif current.origin == DEFAULT or setting.required or self.force:
+            self._cfg.set(setting.section, setting.name, setting.value)
+            self.changed[setting.key] = current.written
+            _show(setting, current.written)
         else:
-            print(f"  [{setting.section}] {setting.name} = {current}: left as it is; recommended is {setting.value}")
+            print(f"  {setting.label} = {current.value}: left as it is; recommended is {setting.value}")
             print(f"      because {setting.reason}; --force changes it")
-    return changed
+
+    def _tell_environment(self, setting: Setting, current: Effective) -> None:
+        print(f"  {setting.label} = {current.value}: set by {setting.variable}; ", end="")
+        print(f"{'needed' if setting.required else 'recommended'} is {setting.value}, because {setting.reason}")
+        if setting.required:
+            self.unreachable.append(f"{setting.variable}={setting.value}")
+
+
+def _settings(home: AirflowHome, configuration: Configuration) -> tuple[Setting, ...]:
+    bundles = configuration.get(*BUNDLES)
+    return recommended(with_bundle(bundles.value), str(home.folder / "bundles"))
+
+
+def _print_variables(home: AirflowHome, form: str) -> None:
+    for setting in _settings(home, Configuration(home.cfg, os.environ)):
+        value = " ".join(setting.value.split())
+        if form == "dotenv":
+            print(f"# {setting.reason}\n{setting.variable}={value}")
+        else:
+            print(f"# {setting.reason}\n- name: {setting.variable}\n  value: {json.dumps(value)}")
 
 
 def _show(setting: Setting, current: str | None) -> None:
     if current is not None:
-        print(f"- [{setting.section}] {setting.name} = {current}")
-    print(f"+ [{setting.section}] {setting.name} = {setting.value}")
+        print(f"- {setting.label} = {current}")
+    print(f"+ {setting.label} = {setting.value}")
     print(f"      because {setting.reason}; it costs: {setting.cost}")
 
 
 def _missing_folders(home: Path) -> list[Path]:
     return [folder for name in FOLDERS if not (folder := home / "cwl" / name).is_dir()]
-
-
-def _migrate(home: Path) -> None:
-    airflow = Path(sys.executable).with_name("airflow")
-    result = subprocess.run(
-        [airflow, "db", "migrate"],
-        env={**os.environ, "AIRFLOW_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
-        raise CliError(f"The plugin's tables could not be made: airflow db migrate failed:\n{result.stderr[-2000:]}")
-    print("  The plugin's tables are up to date.")

@@ -18,6 +18,7 @@ DEBUG = "CWL_UI_DEBUG"
 COMMANDS = {
     "standalone": ("standalone", "start everything on embedded defaults, for trying out and for one machine"),
     "init": ("init", "set up an existing Airflow home"),
+    "uninstall": ("uninstall", "undo what init did, before the plugin is removed"),
     "upload": ("upload", "upload workflows to a running server"),
     "run": ("run", "run a workflow and print its output object, as a CWL runner does"),
     "trigger": ("trigger", "start a run, signed or not"),
