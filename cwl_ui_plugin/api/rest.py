@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from cwl_ui_plugin.api import errors, inputs, keys, reports, runs, schemas, workflows
 from cwl_ui_plugin.api.security import clean_address, same_origin
 from cwl_ui_plugin.runs import health
+from cwl_ui_plugin.servers import recent_restarts, server_id
 from cwl_ui_plugin.version import __version__
 
 PREFIX = "/api/v1"
@@ -69,5 +71,15 @@ def _swagger_file(folder: str, name: str) -> Any:
 
 
 def get_health() -> Any:
-    """Tell the version, and whether workflows can be uploaded and run; needs no login."""
-    return {"version": __version__, "ready": health.is_ready()}
+    """Tell the version, and whether workflows can be uploaded and run; needs no login.
+
+    `problems` are settings that are needed and missing; `restarts` what died of a standalone server in the last hour;
+    `server` tells a standalone server from others.
+    """
+    return {
+        "version": __version__,
+        "ready": health.is_ready(),
+        "problems": [str(problem) for problem in health.missing_settings()],
+        "restarts": [asdict(restart) for restart in recent_restarts()],
+        "server": server_id(),
+    }

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.runs import models
+from cwl_ui_plugin.servers import Restart
 
 Responses = dict[int | str, dict[str, Any]]
 _REASONS = {
@@ -44,6 +45,9 @@ class Health:
 
     version: str
     ready: bool
+    problems: list[str]
+    restarts: list[Restart]
+    server: str | None
 
 
 @dataclass(frozen=True)

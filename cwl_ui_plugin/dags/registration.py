@@ -49,6 +49,7 @@ def register(dag_id: str) -> None:
     with create_session() as session:
         _ensure_bundle_row(manager, session)
         sync_bag_to_db(bag, BUNDLE, version, session=session)
+        _store_now(bag, version, session)
         _set_bundle_version(version, session)
 
 
@@ -65,6 +66,25 @@ def unregister(dag_id: str) -> None:
 
     with create_session() as session:
         session.execute(update(DagModel).where(DagModel.dag_id == dag_id).values(is_stale=True))
+
+
+def _store_now(bag: Any, version: str, session: Session) -> None:
+    """Store the Dags themselves also where Airflow puts that off, as it has stored them a short time ago.
+
+    A run would else have the tasks of one version and be pinned to another
+    (``[core] min_serialized_dag_update_interval``).
+    """
+    from airflow.configuration import conf
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+    if conf.getint("core", "min_serialized_dag_update_interval", fallback=0) <= 0:
+        return
+    session.flush()
+    for dag in bag.dags.values():
+        SerializedDagModel.write_dag(
+            LazyDeserializedDAG.from_dag(dag), bundle_name=BUNDLE, bundle_version=version, session=session
+        )
 
 
 def _ensure_bundle_row(manager: Any, session: Session) -> None:

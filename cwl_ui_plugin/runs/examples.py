@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin import config, resources
+from cwl_ui_plugin.library.paths import copy
 from cwl_ui_plugin.runs import uploads
 from cwl_ui_plugin.runs.errors import NotFound
 from cwl_ui_plugin.runs.models import Upload, UploadRights
@@ -102,7 +103,7 @@ def _copy_data() -> None:
     target = config.inputs_folder() / INPUTS
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(_root() / "data", target)
+        shutil.copytree(_root() / "data", target, copy_function=lambda source, made: copy(Path(source), Path(made)))
 
 
 def _root() -> Path:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from dataclasses import dataclass
 
 from cwl_ui_plugin.dags.names import BUNDLE
 
+SERIALIZED_INTERVAL = ("core", "min_serialized_dag_update_interval")
 log = logging.getLogger(__name__)
 
 
@@ -24,3 +27,45 @@ def is_ready() -> bool:
         log.warning("Not ready: %s", error)
         return False
     return True
+
+
+@dataclass(frozen=True)
+class MissingSetting:
+    """A setting of Airflow that the plugin needs, and that is not as it must be."""
+
+    section: str
+    name: str
+    needed: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"[{self.section}] {self.name} must be {self.needed}: {self.reason}. `cwl-ui-plugin init` sets it."
+
+
+def missing_settings() -> tuple[MissingSetting, ...]:
+    """Return what is needed and not set; it asks Airflow's configuration only."""
+    from airflow.configuration import conf
+
+    missing = []
+    section, name = SERIALIZED_INTERVAL
+    if conf.getint(section, name, fallback=0) > 0:
+        missing.append(
+            MissingSetting(section, name, "0", "else a new version of a workflow is not known to Airflow for a while")
+        )
+    if not _has_bundle(conf.get("dag_processor", "dag_bundle_config_list", fallback="")):
+        missing.append(
+            MissingSetting(
+                "dag_processor",
+                "dag_bundle_config_list",
+                f"a list with the bundle {BUNDLE!r}",
+                "it turns uploaded workflows into Dags",
+            )
+        )
+    return tuple(missing)
+
+
+def _has_bundle(text: str) -> bool:
+    try:
+        return any(bundle.get("name") == BUNDLE for bundle in json.loads(text))
+    except (ValueError, TypeError, AttributeError):
+        return False

@@ -1,17 +1,86 @@
-"""Runs of an earlier version of a workflow: Airflow itself only starts runs of the newest."""
+"""Which version of its workflow a run uses: an earlier one, or the newest, and never parts of two.
+
+Airflow itself only starts runs of the newest.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
+from cwl_ui_plugin.dags.errors import RegistrationError
+from cwl_ui_plugin.dags.registration import register
 from cwl_ui_plugin.library.errors import UnknownWorkflow
-from cwl_ui_plugin.runs.errors import Conflict
+from cwl_ui_plugin.runs.database import with_patience
+from cwl_ui_plugin.runs.errors import Conflict, Unavailable
+from cwl_ui_plugin.runs.health import missing_settings
 from cwl_ui_plugin.runs.workflows import open_store
 
 if TYPE_CHECKING:
     from airflow.models.dag_version import DagVersion
     from airflow.models.dagrun import DagRun
     from sqlalchemy.orm import Session
+
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+TRIES = 3
+
+
+class _MixedRun(Exception):
+    """A run would have the tasks of one version of its workflow, and be pinned to another."""
+
+
+def whole(dag_id: str, create: Callable[[], T]) -> T:
+    """Return what ``create`` returns; where its run would be mixed, register the workflow anew, and do it again.
+
+    Raises:
+        Unavailable: Airflow keeps the Dag of another version.
+
+    """
+    for _ in range(TRIES):
+        try:
+            return create()
+        except _MixedRun:
+            log.warning("Airflow has the Dag %s of another version than it says; it is registered anew", dag_id)
+            _register(dag_id)
+    settings = " ".join(map(str, missing_settings()))
+    raise Unavailable(
+        f"Airflow has not stored the Dag of the current version of {dag_id!r} yet, so no run is started. Try again in "
+        f"half a minute. {settings}".strip()
+    )
+
+
+def settle(session: Session, run: DagRun, digest: str | None) -> None:
+    """Let a run that this transaction has created use a version of its workflow, or the newest, and that as a whole.
+
+    To be called within :func:`whole`. Raises :class:`Conflict` as :func:`pin` does.
+    """
+    if digest:
+        pin(session, run, digest)
+    elif _is_mixed(run):
+        raise _MixedRun
+
+
+def _is_mixed(run: DagRun) -> bool:
+    """Whether the Dag that a run was made from is of another version of the workflow than its bundle."""
+    made_from = run.created_dag_version.bundle_version if run.created_dag_version else None
+    if made_from == run.bundle_version or made_from is None or run.bundle_version is None:
+        return False
+    store = open_store()
+    try:
+        before, after = store.kept_manifest(made_from), store.kept_manifest(run.bundle_version)
+    except UnknownWorkflow:
+        return False  # the versions of another bundle
+    return before.get(run.dag_id) != after.get(run.dag_id)
+
+
+def _register(dag_id: str) -> None:
+    try:
+        with_patience(lambda: register(dag_id), f"the registration of {dag_id}")
+    except RegistrationError as error:
+        raise Unavailable(f"Airflow can't be told the current version of {dag_id!r}: {error}") from error
 
 
 def pin(session: Session, run: DagRun, digest: str) -> None:

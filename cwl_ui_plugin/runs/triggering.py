@@ -19,7 +19,7 @@ from cwl_ui_plugin.runs.database import with_patience
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
 from cwl_ui_plugin.runs.input_access import InputAccess, shared_only
 from cwl_ui_plugin.runs.models import RunSummary, iso
-from cwl_ui_plugin.runs.pinning import pin
+from cwl_ui_plugin.runs.pinning import settle, whole
 from cwl_ui_plugin.runs.signing import VerifiedToken
 from cwl_ui_plugin.runs.workflows import is_cwl_dag, open_store, stored_version
 from cwl_ui_plugin.signing.errors import SigningError
@@ -68,7 +68,7 @@ def trigger(
         _check_signed(signature)
         _check_conf(dag_id, conf, run_id or "", version, files)
     create = partial(_create, dag_id, conf, run_id or None, user, via, signature, version)
-    return with_patience(create, f"the run {run_id} of {dag_id}")
+    return whole(dag_id, lambda: with_patience(create, f"the run {run_id} of {dag_id}"))
 
 
 def new_run_id() -> str:
@@ -227,8 +227,7 @@ def _insert(
         )
         assert run is not None  # noqa: S101 - it raises rather than return None
         session.flush()
-        if version:
-            pin(session, run, version)
+        settle(session, run, version)
         if signature:
             signing.use(session, run, signature, user)
         return RunSummary(

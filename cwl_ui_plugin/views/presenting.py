@@ -9,12 +9,14 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import PREFIX
 from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.cwl.job_types import type_text
+from cwl_ui_plugin.runs import health
+from cwl_ui_plugin.servers import recent_restarts
 from cwl_ui_plugin.views.highlighting import source_lines, visible
 from cwl_ui_plugin.views.job_form.markdown import to_html
 
@@ -36,6 +38,7 @@ def init_presenting(blueprint: Blueprint) -> None:
             "app_root": app_root(),
             "brand": brand_scale(),
             "may": permissions,
+            "notices": notices,
             "paged": paged,
             "with_query": with_query,
         }
@@ -61,6 +64,21 @@ def init_presenting(blueprint: Blueprint) -> None:
             response.headers.setdefault("X-Content-Type-Options", "nosniff")
             response.headers.setdefault("Referrer-Policy", "same-origin")
         return response
+
+
+def notices() -> list[str]:
+    """Return what is wrong with the set-up of this server, for those who may change it."""
+    user = getattr(g, "cwl_user", None)  # None on the page that says that nobody is logged in
+    if user is None or not permissions.may_edit_connection(user):
+        return []
+    told = [str(problem) for problem in health.missing_settings()]
+    deaths: dict[str, list[str]] = {}
+    for restart in recent_restarts():
+        deaths.setdefault(restart.component, []).append(restart.exit_code)
+    for name, codes in deaths.items():
+        times = "once" if len(codes) == 1 else f"{len(codes)} times"
+        told.append(f"The {name} died {times} in the last hour (exit code {codes[-1]}), and was started again.")
+    return told
 
 
 def app_root() -> str:

@@ -105,6 +105,55 @@ def test_a_version_that_airflow_has_not_kept_is_refused_with_what_to_do(add: Cal
         run_of(dag_id, "0" * 32)
 
 
+def steps_of(dag_id: str) -> set[str]:
+    (run,) = inspection.list_runs([dag_id], limit=1).items
+    return {step.task_id for step in inspection.get_run(dag_id, run.run_id).steps} - {
+        "CWLJobDispatcher",
+        "CWLJobGatherer",
+    }
+
+
+@pytest.fixture
+def put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Airflow that stores a changed Dag half a minute later."""
+    monkeypatch.setenv("AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL", "30")
+
+
+@pytest.mark.usefixtures("put_off")
+def test_versions_that_follow_each_other_fast_are_not_mixed(add: Callable[..., StoredVersion]) -> None:
+    dag_id = fresh_id()
+    for name in ("one", "two", "three"):
+        added = add(dag_id, name, steps=(name,))
+        assert run_of(dag_id) == added.digest
+        assert steps_of(dag_id) == {name}
+
+
+@pytest.mark.usefixtures("put_off")
+def test_a_dag_of_another_version_is_registered_anew_when_a_run_is_created(
+    add: Callable[..., StoredVersion], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dag_id = fresh_id()
+    add(dag_id, "one", steps=("one",))
+    run_of(dag_id)
+    with monkeypatch.context() as as_the_dag_processor:
+        as_the_dag_processor.setattr(registration, "_store_now", lambda *_arguments: None)
+        added = add(dag_id, "two", steps=("two",))
+    assert run_of(dag_id) == added.digest
+    assert steps_of(dag_id) == {"two"}
+
+
+@pytest.mark.usefixtures("put_off")
+def test_no_run_is_better_than_a_mixed_one(add: Callable[..., StoredVersion], monkeypatch: pytest.MonkeyPatch) -> None:
+    dag_id = fresh_id()
+    add(dag_id, "one", steps=("one",))
+    run_of(dag_id)
+    monkeypatch.setattr(registration, "_store_now", lambda *_arguments: None)
+    add(dag_id, "two", steps=("two",))
+    with pytest.raises(Unavailable, match=r"min_serialized_dag_update_interval must be 0"):
+        run_of(dag_id)
+    assert inspection.list_runs([dag_id]).total == 1
+
+
 def test_what_airflow_does_not_take_is_not_made_current(
     add: Callable[..., StoredVersion], store: WorkflowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
