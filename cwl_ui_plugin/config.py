@@ -377,9 +377,7 @@ def control_folder() -> Path:
     folder = tmp_folder() / ".control"
     try:
         if not os.path.lexists(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
+            make_private(folder)
         found, owner = folder.lstat(), folder.parent.stat().st_uid
     except OSError as error:
         raise ConfigError(f"{folder}, for what processes tell each other, can't be used: {error.strerror}.") from error
@@ -390,6 +388,21 @@ def control_folder() -> Path:
             f"{folder} belongs to the user with the number {found.st_uid}; it must be this process's ({os.geteuid()})."
         )
     return folder
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it, for this user alone; what is there keeps the rights that somebody gave it."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+
+
+def make_folders() -> None:
+    """Make the folders that are not there yet; one that this user can't make is complained about where it is used."""
+    for folder in (workflows_folder(), inputs_folder(), outputs_folder(), tmp_folder()):
+        with suppress(OSError):
+            make_private(folder)
 
 
 def reuse_folder() -> Path | None:

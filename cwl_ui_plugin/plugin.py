@@ -69,6 +69,7 @@ def _background() -> Any:
     from cwl_ui_plugin.reports.reporter import Reporter
     from cwl_ui_plugin.runs import cleaning, stop_word, stopping
 
+    config.make_folders()
     interval = config.number("report_poll_interval")
     lease = Lease("reports")
     reporter = Reporter(lease.is_held)

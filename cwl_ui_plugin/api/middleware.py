@@ -25,6 +25,7 @@ FORM_BYTES = config.MEBIBYTE
 INPUTS = "/cwl/api/v1/inputs"
 UPLOADS = ("/cwl/api/v1/workflows", "/pluginsv2/cwl")
 OTHERS = ("/cwl", "/api/experimental")
+TASKS_API = "/execution/health"
 STATIC = ("/pluginsv2/cwl/static", "/cwl/api/v1/docs")
 """The same for everybody: browsers may keep these."""
 _KEEP_NOTHING = (b"cache-control", b"no-store")
@@ -69,6 +70,7 @@ class CwlMiddleware:
     async def _live(self, background: Background, scope: Scope, receive: Receive, send: Send) -> None:
         async def starting_send(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
+                await _warm_up(self.app, scope)
                 background.start()
             await send(message)
 
@@ -118,6 +120,40 @@ class CwlMiddleware:
                 raise
         if size > limit and not has_started:
             await _refuse(limit, scope, receive, send)
+
+
+async def _warm_up(app: ASGIApp, lifespan: Scope) -> None:
+    """Have Airflow build the API that tasks call, before the server listens.
+
+    It is built at its first request, in seconds, or half a minute on a busy machine: the tasks that wait for it then
+    would give up, and lose a try.
+    """
+    scope = {
+        "type": "http",
+        "asgi": lifespan.get("asgi", {"version": "3.0"}),
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": TASKS_API,
+        "raw_path": TASKS_API.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 0),
+        "server": ("127.0.0.1", 80),
+        "state": dict(lifespan.get("state", {})),
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_message: Message) -> None:
+        pass
+
+    try:
+        await app(scope, receive, send)
+    except Exception:
+        log.exception("The API for tasks could not be built beforehand; the first task waits for it")
 
 
 def body_limit(scope: Scope) -> int | None:

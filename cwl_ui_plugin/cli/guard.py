@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from cwl_ui_plugin.cwl import processes
 
@@ -21,27 +21,29 @@ STOP_SECONDS = 15
 POLL_SECONDS = 0.1
 
 
-def main(mark: str) -> None:
+def main() -> None:
     """Wait until the server is gone, then end its components' process groups, and all processes with its mark."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    mark = sys.stdin.readline().strip()
     groups: set[int] = set()
     for line in sys.stdin:
         pid = int(line)
         (groups.add if pid > 0 else groups.discard)(abs(pid))
     end_groups(groups)
-    processes.end(mark, 0, processes.SERVER_VARIABLE)
+    if mark:
+        processes.end(mark, 0, processes.SERVER_VARIABLE)
 
 
-def end_groups(groups: Iterable[int]) -> None:
-    """End process groups: SIGTERM, some seconds, SIGKILL."""
+def end_groups(groups: Collection[int]) -> None:
+    """End process groups: SIGTERM, some seconds, SIGKILL to all of their sessions."""
     left = {group for group in groups if signal_group(group, signal.SIGTERM)}
     deadline = time.monotonic() + STOP_SECONDS
     while left and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
         left = {group for group in left if signal_group(group, 0)}
-    for group in left:
-        signal_group(group, signal.SIGKILL)
+    for group in groups:  # tasks are in process groups of their own
+        processes.kill_session(group)
 
 
 def signal_group(group: int, number: int) -> bool:
@@ -53,4 +55,4 @@ def signal_group(group: int, number: int) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from cwl_ui_plugin.cli.airflow_settings import recommended, with_bundle
 
+OTHERS = 0o077
 USER = "admin"
 ROLES = ("viewer", "user", "op", "admin")
 """Airflow's roles, as SimpleAuthManager names them; FabAuthManager's are the same with a capital."""
@@ -19,6 +22,20 @@ AUTH_MANAGERS = {
     "simple": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
     "fab": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
 }
+
+
+PATIENCE = {
+    # A task outlives an API server that is started again: 3 minutes instead of 15 seconds.
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "60",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
+    # On a busy machine an answer takes longer than 5 seconds.
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
+    # The tasks of a scheduler that died are started again once it is taken for dead (30 s), not up to 5 minutes later.
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+}
+"""Settings that the environment may set otherwise."""
+ITS_OWN = ("airflow.cfg", "airflow.db*", "bundles", "cwl", "logs", "*.json", "webserver_config.py")
+"""What a server makes in its home; what somebody puts there (dags, plugins) is theirs."""
 
 
 class Home:
@@ -46,6 +63,8 @@ class Home:
 
     def prepare(self, host: str, port: int, input_roots: list[Path]) -> dict[str, str]:
         """Make the folder ready; return the environment for Airflow's processes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tighten(self.folder)
         for folder in (self.logs, self.folder / "dags", self.folder / "plugins"):
             folder.mkdir(parents=True, exist_ok=True)
         kept = self._secrets()
@@ -67,18 +86,21 @@ class Home:
             # The test report is a test of a connection; who may save one here is trusted to.
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             "AIRFLOW__CORE__FERNET_KEY": kept["fernet_key"],
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{local_address(host)}:{port}/execution/",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.folder / 'airflow.db'}",
             "AIRFLOW__API__BASE_URL": url,
             "AIRFLOW__API__SECRET_KEY": kept["secret_key"],
             "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt_secret"],
+            # Airflow gives its task logs these modes, whatever the umask is.
+            "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+            "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
             "AIRFLOW__CWL__INPUT_ROOTS": ":".join(str(root.expanduser().resolve()) for root in input_roots),
             "CWL_UI_USERS": json.dumps(users),
         }
         for setting in recommended(with_bundle(None), str(self.folder / "bundles")):
             settings[setting.variable] = setting.value
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_HOME")}
-        return {**settings, **{k: v for k, v in inherited.items() if k not in settings}}
+        return {**PATIENCE, **{k: v for k, v in inherited.items() if k not in settings}, **settings}
 
     @property
     def _passwords_file(self) -> Path:
@@ -98,6 +120,31 @@ class Home:
         }
         _write_secret(path, json.dumps(made))
         return made
+
+
+def local_address(host: str) -> str:
+    """Return where a server that listens on ``host`` is found from this machine."""
+    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
+
+
+def tighten(folder: Path) -> None:
+    """Let a home that others could look into, of an earlier version or made by somebody else, be its user's only."""
+    if not folder.stat().st_mode & OTHERS:
+        return
+    folder.chmod(0o700)
+    for pattern in ITS_OWN:
+        for path in folder.glob(pattern):
+            _tighten(path)
+            for inner, folders, files in os.walk(path):  # links are not followed
+                for name in (*folders, *files):
+                    _tighten(Path(inner, name))
+
+
+def _tighten(path: Path) -> None:
+    with contextlib.suppress(OSError):  # gone meanwhile, or of another user, who can't get in any more
+        mode = path.lstat().st_mode
+        if not stat.S_ISLNK(mode) and mode & OTHERS:
+            path.chmod(stat.S_IMODE(mode) & ~OTHERS)
 
 
 def _password_of(name: str, secret: str) -> str:

@@ -11,18 +11,21 @@ import signal
 import socket
 import sys
 import time
-import urllib.error
-import urllib.request
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin.cli.components import Components
-from cwl_ui_plugin.cli.errors import CliError, UsageError
+from cwl_ui_plugin.cli.errors import UsageError
 from cwl_ui_plugin.cli.home import ROLES, USER, Home
+from cwl_ui_plugin.cli.readiness import Readiness
 
-READY_SECONDS = 180
+PRIVATE = 0o077
+"""The umask of all processes: what they make is for their user only."""
 POLL_SECONDS = 0.3
 COMPONENTS = ("scheduler", "dag-processor", "triggerer")
+# These serve logs to API servers on other machines, on all addresses of this one. Here the API server reads the files.
+WITHOUT_LOG_SERVER = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,13 +65,14 @@ def _user(text: str) -> tuple[str, str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start everything, say when it is ready, and stop it all on SIGTERM or Ctrl-C."""
+    os.umask(PRIVATE)
     port = arguments.port or _free_port(arguments.host)
     if arguments.port and not _is_free(arguments.host, port):
         raise UsageError(f"Port {port} is taken; choose another with --port, or --port 0 for any.")
     home = Home(arguments.home.expanduser().resolve(), arguments.auth, dict(arguments.add_user))
     environment = home.prepare(arguments.host, port, arguments.input_root)
     stopping = _StopSignals()
-    components = Components(home.logs, environment)
+    components = Components(home.logs, environment, _say)
     url = f"http://{arguments.host}:{port}"
     try:
         _start(components, home, port, arguments.host, stopping)
@@ -76,13 +80,17 @@ def run(arguments: argparse.Namespace) -> int:
         if not stopping.asked:
             _announce(arguments.ready_file, url, home)
         while not stopping.asked:
-            components.check()
+            components.keep_running()
             time.sleep(POLL_SECONDS)
     finally:
         components.stop()
         if arguments.ready_file:
             arguments.ready_file.unlink(missing_ok=True)
     return 0
+
+
+def _say(text: str) -> None:
+    print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", file=sys.stderr, flush=True)
 
 
 class _StopSignals:
@@ -107,41 +115,17 @@ def _start(components: Components, home: Home, port: int, host: str, stopping: _
     airflow = str(Path(sys.executable).with_name("airflow"))
     components.start("api-server", [airflow, "api-server", "--host", host, "--port", str(port), "--workers", "1"])
     for name in COMPONENTS:
-        components.start(name, [airflow, name])
+        components.start(name, [airflow, name, *WITHOUT_LOG_SERVER.get(name, ())])
 
 
 def _wait_until_ready(components: Components, url: str, stopping: _StopSignals) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+    """Wait as long as what is not ready yet makes progress, however slow the machine is."""
+    readiness = Readiness(url, components)
     while not stopping.asked:
-        components.check()
-        if _is_healthy(url):
+        components.keep_running()
+        if readiness.look():
             return
-        if time.monotonic() > deadline:
-            raise CliError(f"Airflow was not ready within {READY_SECONDS} seconds; see the logs in {components.logs}.")
         time.sleep(POLL_SECONDS)
-
-
-def _is_healthy(url: str) -> bool:
-    """Whether the plugin answers, and all of Airflow's components are alive."""
-    ours = _get(f"{url}/cwl/api/v1/health")
-    airflow = _get(f"{url}/api/v2/monitor/health")
-    if not ours or not airflow or not ours.get("ready"):
-        return False
-    # The API that tasks call is built at its first request, which takes seconds; here instead of in the first task.
-    if not _get(f"{url}/execution/health"):
-        return False
-    parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-    return all((airflow.get(part) or {}).get("status") == "healthy" for part in parts)
-
-
-def _get(url: str) -> dict[str, Any] | None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=30) as answer:
-            data = json.load(answer)
-    except (OSError, ValueError, urllib.error.URLError):
-        return None
-    return data if isinstance(data, dict) else None
 
 
 def _announce(ready_file: Path | None, url: str, home: Home) -> None:

@@ -125,6 +125,38 @@ def end(mark_prefix: str, grace: float, variable: str = MARK_VARIABLE, *, below:
     return []
 
 
+def kill_session(session: int) -> None:
+    """Kill all processes of a session, whatever process group they are in, with all that they have started.
+
+    Every process that appears meanwhile is found by the next look; this one and its ancestors are left out.
+    """
+    deadline = time.monotonic() + KILL_SECONDS
+    while (left := _in_session(session)) and time.monotonic() < deadline:
+        for process in left:
+            _send(process, signal.SIGKILL)
+        time.sleep(_POLL_SECONDS)
+
+
+def cpu_seconds_of_session(session: int) -> float:
+    """Return the CPU time of the living processes of a session, and of those of their children that have ended."""
+    ticks = 0
+    for process in _in_session(session):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            ticks += sum(map(int, _fields(process.pid)[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _in_session(session: int) -> list[Process]:
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - see _read
+    members = set()
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if int(_fields(pid)[3]) == session:
+                members.add(pid)
+    found = (members | _descendants(pids, members)) - set(_ancestors(os.getpid()))
+    return [process for pid in found if (process := _described(pid, "")) is not None]
+
+
 def _send(process: Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(process.pid, number)
@@ -173,9 +205,14 @@ def _mark(environment: bytes, variable: str) -> str | None:
 
 
 def _status(pid: int) -> tuple[str, int, int]:
-    """Return state, parent and start of a process; see proc(5), /proc/[pid]/stat."""
-    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].decode().split()
+    """Return state, parent and start of a process."""
+    fields = _fields(pid)
     return fields[0], int(fields[1]), int(fields[19])
+
+
+def _fields(pid: int) -> list[str]:
+    """Return what the system says about a process, from its state on; see proc(5), /proc/[pid]/stat."""
+    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].decode().split()
 
 
 def _read(path: str) -> bytes:

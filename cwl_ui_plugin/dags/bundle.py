@@ -56,6 +56,7 @@ class CwlDagBundle(BaseDagBundle):
 
     def initialize(self) -> None:
         """Write the Dag files, if they are not there."""
+        config.make_folders()
         with self.lock():
             if self.version:
                 self._write_version(self.version)

@@ -21,7 +21,7 @@ from typing import Any
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import DocumentError
 from cwl_ui_plugin.cwl.plan import read_plan
-from cwl_ui_plugin.library.paths import absolute
+from cwl_ui_plugin.library.paths import absolute, copy
 from cwl_ui_plugin.library.store import SOURCE_FOLDER, StoredVersion, digest_of, write_text
 
 
@@ -35,6 +35,7 @@ def local_document(document: Path, dag_id: str) -> StoredVersion:
     document = absolute(document)
     if not document.is_file():
         raise DocumentError(f"There is no CWL document {str(document)!r}.")
+    config.make_folders()
     root = config.workflows_folder() / "dag-files"
     index = root / "index" / hashlib.sha256(str(document).encode()).hexdigest()
     entry = _unchanged(index)
@@ -79,9 +80,9 @@ def _compile(document: Path, root: Path) -> dict[str, Any]:
     source = staging / SOURCE_FOLDER
     try:
         for path in files:
-            copy = source / path.relative_to(folder)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
+            target = source / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy(path, target)
         digest = digest_of(source, main)
         if not (root / digest).exists():
             _compile_staged(staging, main, root / digest)

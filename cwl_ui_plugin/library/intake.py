@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.library.errors import BadUpload, UploadTooLarge
+from cwl_ui_plugin.library.paths import make_executable
 
 CHUNK = 1024 * 1024
 DOCUMENT_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
@@ -182,7 +183,7 @@ def _extract(archive: zipfile.ZipFile, folder: Path, limits: Limits) -> None:
         with archive.open(member) as stream:
             left -= _save(stream, folder / safe_name(member.filename), left, message)  # type: ignore[arg-type]
         if member.external_attr >> 16 & stat.S_IXUSR:
-            (folder / safe_name(member.filename)).chmod(0o755)
+            make_executable(folder / safe_name(member.filename))
 
 
 def _save(stream: BinaryIO, path: Path, limit: int, too_large: str) -> int:

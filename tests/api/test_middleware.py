@@ -194,3 +194,24 @@ def test_a_host_that_is_not_this_server_is_told_so(
         assert answer.status_code == (200 if is_served else 421)
         assert is_served or "[cwl] allowed_hosts" in answer.json()["detail"]
     assert echo.get("/api/v2/monitor/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_the_api_for_tasks_is_built_before_the_server_listens(airflow_home: Path, works: bool) -> None:
+    from fastapi.testclient import TestClient
+
+    from cwl_ui_plugin.api.middleware import CwlMiddleware
+
+    background = Background()
+    app = FastAPI()
+
+    @app.get("/execution/health")
+    async def build() -> dict[str, str]:
+        background.events.append("built")
+        if not works:
+            raise RuntimeError("no")
+        return {}
+
+    app.add_middleware(CwlMiddleware, background=background)
+    with TestClient(app):
+        assert background.events == ["built", "start"]

@@ -1,0 +1,166 @@
+"""A standalone server keeps running, whatever dies of it, and is nobody's but its user's."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from airflow_server import Server, standalone, wait_for
+
+pytestmark = pytest.mark.e2e
+COMPONENTS = {
+    "scheduler": "airflow scheduler",
+    "dag-processor": "airflow dag-processor",
+    "triggerer": "airflow triggerer",
+    "api-server": "airflow api_server",
+}
+LISTENING = "0A"
+OTHERS = 0o077
+WORKFLOW = """
+cwlVersion: v1.2
+class: Workflow
+inputs: {seconds: double, text: File}
+outputs: {out: {type: File, outputSource: second/out}}
+steps:
+  first:
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'sleep "$0"; setsid sleep 1; cat "$1"']
+      arguments: [$(inputs.seconds), $(inputs.text.path)]
+      inputs: {seconds: double, text: File}
+      outputs: {out: stdout}
+      stdout: first.txt
+    in: {seconds: seconds, text: text}
+    out: [out]
+  second:
+    run:
+      class: CommandLineTool
+      baseCommand: cat
+      inputs: {text: {type: File, inputBinding: {}}}
+      outputs: {out: stdout}
+      stdout: second.txt
+    in: {text: first/out}
+    out: [out]
+"""
+
+
+@pytest.fixture(scope="module")
+def loose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that is started where everybody may read and write what programs make."""
+    before = os.umask(0)
+    try:
+        with standalone(tmp_path_factory.mktemp("loose") / "home", "fab") as running:
+            os.umask(before)
+            with running.client() as client:
+                files = {"files": ("lasting.cwl", WORKFLOW.encode())}
+                assert client.post("/cwl/api/v1/workflows", files=files).status_code == 201
+            yield running
+    finally:
+        os.umask(before)
+
+
+def start_run(server: Server, run_id: str, seconds: float) -> None:
+    with server.client() as client:
+        sent = client.post("/cwl/api/v1/inputs", params={"name": "in.txt"}, content=b"text\n")
+        assert sent.status_code == 201, sent.text
+        job = {"seconds": seconds, "text": {"class": "File", "location": sent.json()["location"]}}
+        answer = client.post("/cwl/api/v1/workflows/lasting/runs", json={"run_id": run_id, "job": job})
+        assert answer.status_code == 201, answer.text
+
+
+def component(server: Server, name: str) -> psutil.Process | None:
+    for child in psutil.Process(server.pid).children():
+        if COMPONENTS[name] in " ".join(words_of(child)):
+            return child
+    return None
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def is_living(process: psutil.Process) -> bool:
+    """Whether a process is there; where nobody reaps orphans, a dead one stays as a zombie."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def sleeper(seconds: float) -> psutil.Process | None:
+    """Return the process of a step that sleeps so long."""
+    return next((process for process in psutil.process_iter() if words_of(process) == ["sleep", str(seconds)]), None)
+
+
+def last_restart(server: Server) -> dict[str, str] | None:
+    try:
+        health = httpx.get(f"{server.url}/cwl/api/v1/health", trust_env=False, timeout=30).json()
+    except httpx.HTTPError:
+        return None
+    return health["restarts"][-1] if health["restarts"] else None
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_what_dies_while_a_run_goes_on_is_started_again_and_the_run_ends_well(loose: Server, name: str) -> None:
+    run_id, seconds = f"without-{name}", round(random.uniform(20, 25), 6)
+    start_run(loose, run_id, seconds)
+    step = wait_for(lambda: sleeper(seconds), 120, "the first step")
+    killed = wait_for(lambda: component(loose, name), 10, name)
+    started = [process for process in killed.children(recursive=True) if os.getsid(process.pid) == killed.pid]
+    killed.kill()
+    wait_for(lambda: (other := component(loose, name)) and other != killed, 120, f"another {name}")
+    assert not [process for process in started if is_living(process)]
+    if name == "scheduler":
+        wait_for(lambda: not is_living(step), 60, "the end of what its tasks have left")
+    told = wait_for(lambda: last_restart(loose), 120, "the health")
+    assert (told["component"], told["exit_code"]) == (name, "-9")
+    with loose.client() as client:
+        run = loose.wait_for_run(client, "lasting", run_id, 300)
+        assert run["state"] == "success", run["error"]
+        page = client.get("/pluginsv2/cwl/runs").text
+    assert re.search(rf"The {name} died once in the last hour \(exit code -9\)", page)
+    assert f"{name} ended with -9; it is started again" in loose.home.with_suffix(".log").read_text()
+
+
+def test_nothing_listens_for_other_machines(loose: Server) -> None:
+    sockets = {inode for process in psutil.Process(loose.pid).children(recursive=True) for inode in sockets_of(process)}
+    own = [
+        fields[1].partition(":")[0]
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        if (fields := line.split())[3] == LISTENING and fields[9] in sockets
+    ]
+    assert own
+    assert set(own) == {"0100007F"}  # 127.0.0.1
+
+
+def sockets_of(process: psutil.Process) -> list[str]:
+    try:
+        links = [str(entry.readlink()) for entry in Path(f"/proc/{process.pid}/fd").iterdir()]
+    except OSError:
+        return []
+    return [link[8:-1] for link in links if link.startswith("socket:[")]
+
+
+def test_nobody_else_may_read_what_is_in_its_home(loose: Server) -> None:
+    start_run(loose, "private", 1)
+    with loose.client() as client:
+        assert loose.wait_for_run(client, "lasting", "private")["state"] == "success"
+    assert loose.home.stat().st_mode & OTHERS == 0
+    entries = [entry for entry in loose.home.rglob("*") if loose.home / "dags" not in entry.parents]
+    kinds = ("second.txt", "in.txt", "airflow.db", "scheduler.log", "passwords.json")
+    assert all(any(entry.name == kind for entry in entries) for kind in kinds)
+    assert any("dag_id=lasting" in str(entry) for entry in entries)
+    dags = loose.home / "dags"  # what the test has put there was there before
+    assert [
+        entry for entry in entries if entry != dags and entry.lstat().st_mode & OTHERS and not entry.is_symlink()
+    ] == []
