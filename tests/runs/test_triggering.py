@@ -157,7 +157,7 @@ def test_a_dag_that_is_not_cwl_gets_its_conf_unchecked(store: Any) -> None:
 
 
 def test_a_checked_job_has_absolute_locations(workflow: str, folders: Path) -> None:
-    (folders / "inputs").mkdir()
+    (folders / "inputs").mkdir(exist_ok=True)
     (folders / "inputs/a.txt").write_text("a")
     job = triggering.check_job(workflow, {"text": "x", "file": {"class": "File", "location": "a.txt"}})
     assert job["file"]["location"] == (folders / "inputs/a.txt").as_uri()
