@@ -107,8 +107,9 @@ class Recorder(logging.Handler):
 
     def _watch(self, job: Any) -> None:
         """Give each job files for what it prints: cwltool closes them after the job."""
-        run, execute, collect = job.run, job._execute, job.collect_outputs
+        run, collect = job.run, job.collect_outputs
         limit = TimeLimit(job) if job.timelimit else None
+        execute = job._execute  # with the time limit
         element = getattr(job, "element", None)
         log = ElementLog(self.folder, element) if element else None
 
