@@ -5,7 +5,6 @@ It runs in the task's own process, forked from one that has called :func:`preloa
 
 from __future__ import annotations
 
-import errno
 import os
 import resource
 import threading
@@ -24,7 +23,7 @@ from cwltool.loghandler import _logger as cwltool_logger
 from cwltool.loghandler import defaultStreamHandler
 from cwltool.mpi import MpiConfig
 from cwltool.mutation import MutationManager
-from cwltool.process import Process, add_sizes, relocateOutputs, shortname
+from cwltool.process import Process, add_sizes, shortname
 from cwltool.stdfsaccess import StdFsAccess
 from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import (
@@ -42,11 +41,13 @@ from cwl_ui_plugin.cwl import complaints, javascript, reuse, secrets
 from cwl_ui_plugin.cwl.container_jobs import ImageUnavailable, prepare_engine
 from cwl_ui_plugin.cwl.container_policy import ANYTHING, ContainerPolicy
 from cwl_ui_plugin.cwl.containers import CID_PREFIX
+from cwl_ui_plugin.cwl.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.disk import DiskTooFull
 from cwl_ui_plugin.cwl.errors import JobError, StepError
 from cwl_ui_plugin.cwl.jobs import REQUIREMENTS
 from cwl_ui_plugin.cwl.links import escaping_link
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
+from cwl_ui_plugin.cwl.passing import may_pass
 from cwl_ui_plugin.cwl.pieces import load_tool_piece, load_workflow
 from cwl_ui_plugin.cwl.plan import END_PIECE, START_PIECE, Step, read_piece
 from cwl_ui_plugin.cwl.problems import problems_of
@@ -64,7 +65,6 @@ _DERIVED = ("path", "nameext", "nameroot", "dirname")
 _NO_CONTAINER = "none"
 _NO_CONTAINER_TEXT = "--no-container, but this CommandLineTool has DockerRequirement"  # cwltool's words
 _SCHEMA_VERSION = "v1.0"
-_MAY_PASS = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ def ending_badly(step: Step, source: Path, recorder: Recorder | None = None) -> 
         status = "temporaryFail" if isinstance(error, (DiskTooFull, ImageUnavailable)) else "permanentFail"
         raise _failure(step, recorder, error, status, _cause(error, source)) from error
     except OSError as error:
-        status = "temporaryFail" if error.errno in _MAY_PASS else "permanentFail"
+        status = "temporaryFail" if may_pass(error) else "permanentFail"
         raise _failure(step, recorder, error, status, str(error)) from error
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         # cwltool meets some values of a wrong type with Python's own errors
@@ -291,7 +291,7 @@ def _cause(error: Exception, source: Path) -> str:
     return next((problem.message for problem in problems_of(error, source)), str(error))
 
 
-def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[str, Any]:
+def finish(compiled: Path, source: Path, values: Values, outputs: Path | Destination) -> dict[str, Any]:
     """Deliver the outputs of the workflow into the folder ``outputs``; return the CWL output object.
 
     Its folders have no ``listing`` if there would be more than :data:`MOST_LISTED` entries in all of them.
@@ -301,8 +301,9 @@ def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[
 
     """
     preload()
-    piece = read_piece(compiled, END_PIECE, source)
-    try:
+    destination = outputs if isinstance(outputs, Destination) else Destination(outputs, root=outputs)
+    with _ending_delivery():
+        piece = read_piece(compiled, END_PIECE, source)
         if "wf" in piece:
             workflow = load_workflow(piece, values)
             result = object_from_state(
@@ -310,13 +311,19 @@ def finish(compiled: Path, source: Path, values: Values, outputs: Path) -> dict[
             )
         else:
             result = {name: value for name, (value, _status) in values.items()}
-        outputs.mkdir(parents=True, exist_ok=True)
-        delivered: Any = relocateOutputs(result or {}, str(outputs), set(), "copy", StdFsAccess(""))
-    except (SchemaSaladException, WorkflowException, OSError) as error:
-        raise StepError(f"The outputs of the workflow can't be delivered: {error}") from error
+        delivered = deliver(result or {}, destination)
     visit_class(delivered, ("File", "Directory"), _as_delivered)
     _shorten(delivered)
-    return dict(delivered)
+    return delivered
+
+
+@contextmanager
+def _ending_delivery() -> Iterator[None]:
+    try:
+        yield
+    except (SchemaSaladException, WorkflowException, OSError) as error:
+        kind = "temporaryFail" if may_pass(error) else "permanentFail"
+        raise StepError(f"The outputs of the workflow can't be delivered: {error}", kind=kind) from error
 
 
 def _shorten(outputs: Any) -> None:

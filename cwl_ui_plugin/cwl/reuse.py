@@ -11,7 +11,6 @@ An entry is complete or not there: it is built beside and renamed, and whoever c
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
@@ -21,9 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cwltool.process import relocateOutputs
-from cwltool.stdfsaccess import StdFsAccess
-
+from cwl_ui_plugin.cwl.delivery import Destination, deliver
+from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import CLASSES, local_path, local_paths
 from cwl_ui_plugin.cwl.plan import PACKED_FILE
 
@@ -63,11 +61,11 @@ def keep(folder: Path, key: str, outputs: dict[str, Any]) -> None:
     entry, building = folder / key, folder / f".{key}.{uuid.uuid4().hex}"
     try:
         (building / _FILES).mkdir(parents=True)
-        moved: Any = relocateOutputs(copy.deepcopy(outputs), str(building / _FILES), set(), "copy", StdFsAccess(""))
+        moved = deliver(outputs, Destination(building / _FILES, root=building))
         text = json.dumps({"outputs": moved}).replace(building.as_uri(), entry.as_uri())
         (building / RESULT_FILE).write_text(text.replace(str(building), str(entry)), encoding="utf-8")
         building.rename(entry)
-    except OSError:
+    except (OSError, StepError):
         shutil.rmtree(building, ignore_errors=True)
 
 
