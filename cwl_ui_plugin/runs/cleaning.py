@@ -1,7 +1,8 @@
 """What runs leave behind: commands of tasks that were killed, and intermediate files that nobody will need.
 
-Rounds of the API server's background loop. A run that succeeded has removed its files itself; those of a failed run are
-kept for a while, so that a cleared task can go on from them.
+Rounds of the API server's background loop. The files of a run go once Airflow has stored that it succeeded, and not
+before: until then its last task may have to deliver again. Those of a failed run are kept for a while, so that a
+cleared task can go on from them.
 """
 
 from __future__ import annotations
@@ -16,40 +17,43 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.dags import control_files, run_folder
+from cwl_ui_plugin.dags import claims, control_files, run_folder
+from cwl_ui_plugin.dags.claims import Claim
 from cwl_ui_plugin.dags.janitor import end_abandoned
 from cwl_ui_plugin.runs import signing
 from cwl_ui_plugin.runs.stop_word import remove_tombstones
 
 log = logging.getLogger(__name__)
+SUCCEEDED_SECONDS = 5.0
 ROUND_SECONDS = 20.0
 LOGS_ROUND_SECONDS = 3600.0
+CLAIMED_SECONDS = 3600.0
+"""A claim that is younger may be of a run that is being created."""
 _ASKED_AT_ONCE = 200
 _EARLIER_LEASES = "leases"
 Run = tuple[str, str]
 
 
 class CleaningRound:
-    """A round that cleans in a thread of its own, every :data:`ROUND_SECONDS`: the loop has to go on."""
+    """A round that cleans in a thread of its own, each kind of work in its time: the loop has to go on."""
 
     def __init__(self) -> None:
-        self._due = self._logs_due = 0.0
+        self._due = dict.fromkeys(_WORK, 0.0)
         self._thread: threading.Thread | None = None
 
     def __call__(self) -> None:
         """Clean, if it is time."""
-        if time.monotonic() < self._due or (self._thread and self._thread.is_alive()):
+        if self._thread and self._thread.is_alive():
             return
-        self._due = time.monotonic() + ROUND_SECONDS
-        tasks = [_clean]
-        if time.monotonic() >= self._logs_due:
-            self._logs_due = time.monotonic() + LOGS_ROUND_SECONDS
-            tasks += [_clean_logs, _clean_signatures]
-        self._thread = threading.Thread(target=_try_all, args=(tasks,), name="cwl-cleaning", daemon=True)
-        self._thread.start()
+        now = time.monotonic()
+        tasks = [work for work, due in self._due.items() if now >= due]
+        self._due |= {work: now + _WORK[work] for work in tasks}
+        if tasks:
+            self._thread = threading.Thread(target=_try_all, args=(tasks,), name="cwl-cleaning", daemon=True)
+            self._thread.start()
 
 
-def _try_all(tasks: list[Callable[[], None]]) -> None:
+def _try_all(tasks: list[Callable[[], object]]) -> None:
     try:
         for task in tasks:
             task()
@@ -65,6 +69,40 @@ def _clean() -> None:
 def _clean_logs() -> None:
     remove_old_logs(config.number("keep_logs_days"))
     remove_tombstones()
+    release_unused_claims()
+
+
+def remove_succeeded() -> int:
+    """Remove the files of runs that succeeded, but for what their commands printed; return of how many.
+
+    It may be killed at any moment: the next round goes on. A run whose tasks were cleared meanwhile has not succeeded.
+    """
+    removed = 0
+    for dag_id, run_id in _succeeded(list(_runs_with_folders())):
+        if not run_folder.leases(dag_id, run_id):
+            run_folder.keep_logs(dag_id, run_id)
+            run_folder.remove_run_tmp(dag_id, run_id)
+            removed += 1
+    return removed
+
+
+def release_unused_claims() -> int:
+    """Give folders free that runs have claimed, but ended without delivering anything; return how many."""
+    limit = datetime.now(timezone.utc) - timedelta(seconds=CLAIMED_SECONDS)
+    unused = [claim for claim in claims.claims() if claim.created <= limit.timestamp() and not _is_needed(claim)]
+    ended = set(_ended_before(limit, [(claim.dag_id, claim.run_id) for claim in unused], forgotten=limit))
+    for claim in unused:
+        if (claim.dag_id, claim.run_id) in ended:
+            claims.release(claim)
+    return len(ended)
+
+
+def _is_needed(claim: Claim) -> bool:
+    """Whether there are files in a folder, or it can't be told."""
+    try:
+        return claims.is_in_use(claim.path)
+    except OSError:
+        return True
 
 
 def _clean_signatures() -> None:
@@ -104,21 +142,34 @@ def _runs_with_folders() -> Iterator[Run]:
         yield control_files.named_by(path.parent.parent.name), control_files.named_by(path.parent.name)
 
 
-def _ended_before(limit: datetime, runs: list[Run]) -> Iterable[Run]:
+def _ended_before(limit: datetime, runs: list[Run], forgotten: datetime | None = None) -> Iterable[Run]:
+    """Yield the runs that ended before a moment; those that Airflow does not know ended when ``forgotten`` says."""
+    ends = {run: end for run, _state, end in _known(runs)}
+    for run in runs:
+        end = ends[run] if run in ends else forgotten or _last_change(run)
+        if end is not None and end <= limit:
+            yield run
+
+
+def _succeeded(runs: list[Run]) -> Iterable[Run]:
+    from airflow.utils.state import DagRunState
+
+    return (run for run, state, _end in _known(runs) if state == DagRunState.SUCCESS)
+
+
+def _known(runs: list[Run]) -> Iterator[tuple[Run, str, datetime | None]]:
+    """Yield runs that Airflow knows, with their state and when they ended."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import select, tuple_
 
     for start in range(0, len(runs), _ASKED_AT_ONCE):
         asked = runs[start : start + _ASKED_AT_ONCE]
-        query = select(DagRun.dag_id, DagRun.run_id, DagRun.end_date)
+        query = select(DagRun.dag_id, DagRun.run_id, DagRun.state, DagRun.end_date)
         with create_session(scoped=False) as session:
             rows = session.execute(query.where(tuple_(DagRun.dag_id, DagRun.run_id).in_(asked))).all()
-        ends = {(dag_id, run_id): end for dag_id, run_id, end in rows}
-        for run in asked:
-            end = ends[run] if run in ends else _last_change(run)
-            if end is not None and end <= limit:
-                yield run
+        for dag_id, run_id, state, end in rows:
+            yield (dag_id, run_id), str(state), end
 
 
 def _last_change(run: Run) -> datetime | None:
@@ -127,3 +178,12 @@ def _last_change(run: Run) -> datetime | None:
         with suppress(FileNotFoundError):
             return datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc)
     return None
+
+
+_WORK: dict[Callable[[], object], float] = {
+    remove_succeeded: SUCCEEDED_SECONDS,
+    _clean: ROUND_SECONDS,
+    _clean_logs: LOGS_ROUND_SECONDS,
+    _clean_signatures: LOGS_ROUND_SECONDS,
+}
+"""What there is to do, and after how many seconds again."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from cwl_ui_plugin.cwl import processes
-from cwl_ui_plugin.dags import control_files, janitor, run_folder
+from cwl_ui_plugin.dags import claims, control_files, janitor, run_folder
+from cwl_ui_plugin.dags.claims import Claim
 from cwl_ui_plugin.dags.machine import this_host
 from cwl_ui_plugin.dags.run_folder import TaskTry
 from cwl_ui_plugin.runs import cleaning
@@ -119,3 +121,73 @@ def test_files_of_a_forgotten_run_go_others_in_the_folder_stay(left_try: Callabl
     assert leased.folder.exists()
     assert new.folder.exists()
     assert other.exists()
+
+
+def set_state(run_id: str, state: str) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id == run_id).values(state=state))
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "failed", "success"])
+def test_files_of_a_run_go_once_its_success_is_stored(workflow: str, run_id: str, state: str) -> None:
+    set_state(run_id, state)
+    task = TaskTry(workflow, run_id, "step", -1, 1)
+    task.folder.mkdir(parents=True)
+    (task.folder / "stdout.log").write_text("printed")
+    with run_folder.lease(task, grace=1):
+        assert cleaning.remove_succeeded() == 0
+    assert cleaning.remove_succeeded() == (state == "success")
+    assert task.folder.exists() == (state != "success")
+    if state == "success":
+        assert (run_folder.kept_logs(workflow, run_id) / "step/-1/1/stdout.log").read_text() == "printed"
+
+
+@pytest.mark.parametrize("moment", ["before", "logs kept", "half"])
+def test_a_removal_that_was_killed_is_gone_on_with(
+    workflow: str, run_id: str, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_state(run_id, "success")
+    for number in range(3):
+        task = TaskTry(workflow, run_id, "step", number, 1)
+        with run_folder.lease(task, grace=1):
+            (task.folder / "out").mkdir(parents=True)
+            (task.folder / "stdout.log").write_text("printed")
+    child = os.fork()
+    if not child:
+        die_at(moment, monkeypatch)
+        cleaning.remove_succeeded()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] != 0
+    cleaning.remove_succeeded()
+    assert not run_folder.run_tmp(workflow, run_id).exists()
+    assert len(list(run_folder.kept_logs(workflow, run_id).glob("step/*/1/stdout.log"))) == 3
+
+
+def die_at(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if moment == "before":
+        monkeypatch.setattr(run_folder, "keep_logs", lambda *_run: os._exit(9))
+    elif moment == "logs kept":
+        monkeypatch.setattr(run_folder, "remove_run_tmp", lambda *_run: os._exit(9))
+    else:
+        monkeypatch.setattr(os, "rmdir", lambda *_arguments, **_more: os._exit(9))
+
+
+def test_folders_that_nothing_was_delivered_to_become_free(workflow: str, run_id: str, folders: Path) -> None:
+    def claim(name: str, run: str, created: float = 1.0) -> Claim:
+        made = Claim(workflow, run, str(folders / "outputs" / name), created)
+        claims.take(made, folders / "outputs")
+        return made
+
+    kept = [claim("new", "gone", time.time()), claim("full", "gone"), claim("going on", run_id)]
+    (folders / "outputs/full/file").mkdir(parents=True)
+    claim("empty", "gone")
+    (folders / "outputs/empty").mkdir()
+    claim("never made", "gone")
+    cleaning.release_unused_claims()
+    assert {found.folder for found in claims.claims()} & {str(folders / "outputs" / "empty")} == set()
+    assert {found.folder for found in kept} <= {found.folder for found in claims.claims()}
+    assert str(folders / "outputs/never made") not in {found.folder for found in claims.claims()}
