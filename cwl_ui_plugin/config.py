@@ -75,8 +75,9 @@ OPTIONS: tuple[Option, ...] = (
         "output_roots",
         "",
         "string",
-        "More folders that a job may name as its output_folder or tmp_folder, separated by colons, besides "
-        "outputs_folder and tmp_folder.",
+        "Folders that a job may name by absolute paths as its output_folder or tmp_folder, separated by colons. "
+        "Relative ones are below outputs_folder/<dag_id> and tmp_folder/<dag_id>. No folder here may contain, or be "
+        "in, a folder of workflows, inputs, intermediate files or reuse.",
         "/data/results",
     ),
     Option(
@@ -442,8 +443,34 @@ def closed_folders() -> tuple[Path, ...]:
 
 
 def output_roots() -> tuple[Path, ...]:
-    """All folders that a job may name as its ``output_folder`` or ``tmp_folder``."""
-    return (outputs_folder(), tmp_folder(), *_roots("output_roots"))
+    """All folders that files of runs may be in: outputs, and intermediate files."""
+    return (outputs_folder(), tmp_folder(), *named_roots())
+
+
+def named_roots() -> tuple[Path, ...]:
+    """The folders of ``[cwl] output_roots``: jobs may name absolute paths in them, but see ``root_problems``."""
+    return _roots("output_roots")
+
+
+def root_problems() -> dict[Path, str]:
+    """Return which folders of ``[cwl] output_roots`` no job may use, and why: they would let it write elsewhere."""
+    others = {
+        "workflows_folder": (workflows_folder(),),
+        "tmp_folder": (tmp_folder(),),
+        "reuse_folder": (_folder("reuse_folder", "reuse"),),
+        "inputs_folder": (inputs_folder(),),
+        "input_roots": _roots("input_roots"),
+    }
+    problems: dict[Path, str] = {}
+    for root in named_roots():
+        for name, folders in others.items():
+            for folder in folders:
+                if root.is_relative_to(folder) or folder.is_relative_to(root):
+                    problems[root] = (
+                        f"[{SECTION}] output_roots and [{SECTION}] {name} overlap ({root}, {folder}): no job may write "
+                        "to such a folder. Name another one."
+                    )
+    return problems
 
 
 def scatter_max_tasks() -> int:

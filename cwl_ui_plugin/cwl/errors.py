@@ -6,6 +6,7 @@ CwlError
 │   ├── ChoiceError        several processes could be meant; carries their names
 │   └── CompileTimeout     validation took longer than allowed
 ├── JobError               a job does not fit the workflow's inputs; one Problem for each input
+│   └── FolderTaken        it names a folder that is another run's
 ├── StoppedError           the run was stopped before the task, or its command, began
 └── StepError              a step ended badly; carries the exit code and the end of stderr
 """
@@ -70,6 +71,10 @@ class CompileTimeout(DocumentError):
 
 class JobError(CwlError):
     """The job does not fit the workflow's inputs."""
+
+
+class FolderTaken(JobError):
+    """The job names a folder that is another run's."""
 
 
 class StoppedError(CwlError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin import config
@@ -16,17 +15,13 @@ from cwl_ui_plugin.signing.triggers import TriggerPolicy
 
 log = logging.getLogger(__name__)
 SIGNATURE = "check_payload"
-OUTPUT_FOLDER = ("output_folder", "outputs_folder")
-TMP_FOLDER = "tmp_folder"
 
 
 @dataclass(frozen=True)
 class RunConf:
-    """What a run was asked for: the job, and the folders for outputs and intermediate files if it names any."""
+    """What a run was asked for; what folders its job names is read by :mod:`cwl_ui_plugin.dags.folders`."""
 
     job: dict[str, Any]
-    output_folder: Path | None
-    tmp_folder: Path | None
 
 
 def read_conf(
@@ -42,7 +37,7 @@ def read_conf(
     ``created`` is when the run was: its signature must have been valid then, however long it had to wait.
 
     Raises:
-        JobError: no job in it, a signature that is missing or wrong, or a folder that is not allowed.
+        JobError: no job in it, or a signature that is missing or wrong.
 
     """
     conf = conf or {}
@@ -51,25 +46,7 @@ def read_conf(
     job = conf.get("job", {})
     if not isinstance(job, dict):
         raise JobError('The conf must be {"job": {...}}, with the inputs of the workflow in "job".')
-    folder = next((job[name] for name in OUTPUT_FOLDER if job.get(name)), None)
-    return RunConf(
-        job=job,
-        output_folder=_allowed("output_folder", folder, config.outputs_folder()),
-        tmp_folder=_allowed(TMP_FOLDER, job.get(TMP_FOLDER), config.tmp_folder()),
-    )
-
-
-def _allowed(name: str, folder: Any, base: Path) -> Path | None:
-    """Return ``folder`` with links resolved if a run may write there; raise :class:`JobError` if not."""
-    if not folder:
-        return None
-    path = (base / str(folder)).resolve()
-    if not any(path.is_relative_to(root.resolve()) for root in config.output_roots()):
-        raise JobError(
-            f"{name} {str(folder)!r} is not inside a folder that runs may write to; "
-            "an administrator can add one in [cwl] output_roots."
-        )
-    return path
+    return RunConf(job=job)
 
 
 def _verify(conf: dict[str, Any], dag_id: str | None, run_id: str, created: datetime | None) -> None:

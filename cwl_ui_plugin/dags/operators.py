@@ -136,14 +136,15 @@ class CwlDispatchOperator(_CwlOperator):
         """Return the values of the workflow's inputs."""
         from cwl_ui_plugin.cwl import execution
         from cwl_ui_plugin.cwl.jobs import check_job
-        from cwl_ui_plugin.dags import run_folder
+        from cwl_ui_plugin.dags import folders, run_folder
         from cwl_ui_plugin.dags.conf import read_conf
         from cwl_ui_plugin.dags.file_access import file_rules
 
         with self.reported(context), self.leased(context) as task:
             run = context["dag_run"]
             conf = read_conf(run.conf, run_id=run.run_id, dag_id=run.dag_id, created=run.run_after)
-            run_folder.place_run_tmp(run.dag_id, run.run_id, conf.tmp_folder)
+            held = folders.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders
+            run_folder.place_run_tmp(run.dag_id, run.run_id, held.tmp)
             # Whose files they are was checked where the run was created: a worker knows no users.
             rules = file_rules((config.uploads_folder(), config.outputs_folder()))
             allowed = config.flag("allow_job_requirements")
@@ -319,18 +320,19 @@ class CwlGatherOperator(_CwlOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the CWL output object, with absolute locations."""
         from cwl_ui_plugin.cwl import execution
-        from cwl_ui_plugin.dags import run_folder
+        from cwl_ui_plugin.cwl.delivery import Destination
+        from cwl_ui_plugin.dags import claims, folders, run_folder
         from cwl_ui_plugin.dags.conf import read_conf
 
         with self.reported(context), self.leased(context):
             values = _pull_values(context["ti"], self.source_tasks)
             run = context["dag_run"]
             conf = read_conf(run.conf, run_id=run.run_id, verify=False)
-            folder = conf.output_folder or config.outputs_folder() / run.dag_id / run.run_id
-            outputs = execution.finish(self.document.compiled, self.document.source, values, folder)
-        run_folder.keep_logs(run.dag_id, run.run_id)
-        run_folder.remove_run_tmp(run.dag_id, run.run_id)
-        return dict(packed(outputs))
+            place = folders.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders.outputs
+            own = run_folder.run_tmp(run.dag_id, run.run_id).resolve()
+            destination = Destination(place.path, place.root, own=(own,), record=claims.record_of(place.path))
+            outputs = execution.finish(self.document.compiled, self.document.source, values, destination)
+        return dict(packed(outputs))  # runs.cleaning removes intermediate files once Airflow has stored this
 
 
 def most_batches(count: int) -> int:

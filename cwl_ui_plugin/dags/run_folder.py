@@ -22,9 +22,11 @@ from pathlib import Path
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl import containers, processes
-from cwl_ui_plugin.dags import control_files
+from cwl_ui_plugin.cwl.placing import opened
+from cwl_ui_plugin.dags import claims, control_files
 from cwl_ui_plugin.dags.errors import LeasedError
 from cwl_ui_plugin.dags.machine import is_alive, this_host, this_machine
+from cwl_ui_plugin.opened import Place
 
 LEASE = ".lease"
 UNKNOWN_HOST = "an unknown machine"
@@ -117,16 +119,19 @@ def described(processes_left: Iterable[processes.Process], dag_id: str, run_id: 
     return [process.program if has_secrets else str(process) for process in processes_left]
 
 
-def place_run_tmp(dag_id: str, run_id: str, tmp_folder: Path | None) -> None:
-    """Let a run keep its intermediate files in a folder of its own choice: a link stands in the usual place."""
+def place_run_tmp(dag_id: str, run_id: str, chosen: Place | None) -> None:
+    """Let a run keep its intermediate files in the folder of its choice: a link stands in the usual place.
+
+    Raises:
+        OSError: the folder can't be made, also because a part of its path has become a link.
+
+    """
     link = run_tmp(dag_id, run_id)
-    if tmp_folder is None or link.exists():
+    if chosen is None or os.path.lexists(link):
         return
-    target = tmp_folder / control_files.folder_name(dag_id) / control_files.folder_name(run_id)
-    target.mkdir(parents=True, exist_ok=True)
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if target.resolve() != link.resolve():
-        link.symlink_to(target, target_is_directory=True)
+    with opened(chosen.path, chosen.root):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(chosen.path, target_is_directory=True)
 
 
 def kept_logs(dag_id: str, run_id: str) -> Path:
@@ -141,8 +146,8 @@ def runs_with_kept_logs() -> Iterator[Path]:
 
 def keep_logs(dag_id: str, run_id: str) -> None:
     """Save what the commands of a run printed before its intermediate files are removed; of long logs the end."""
-    place, kept = run_tmp(dag_id, run_id).resolve(), kept_logs(dag_id, run_id)
-    for path in place.glob("*/*/*/*"):
+    place, kept = _real(run_tmp(dag_id, run_id)), kept_logs(dag_id, run_id)
+    for path in place.glob("*/*/*/*") if place else ():
         if path.name in LOGS and not path.is_symlink() and (size := path.stat().st_size):
             target = kept / path.relative_to(place)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -163,10 +168,19 @@ def _copy_end(path: Path, target: Path, size: int) -> None:
 def remove_run_tmp(dag_id: str, run_id: str) -> None:
     """Remove the intermediate files of a run, wherever it chose to keep them."""
     place = run_tmp(dag_id, run_id)
-    shutil.rmtree(place.resolve(), ignore_errors=True)
+    if target := _real(place):
+        shutil.rmtree(target, ignore_errors=True)
     if place.is_symlink():
+        if target:
+            claims.release_named(dag_id, run_id, target)
         place.unlink(missing_ok=True)
     control_files.forget_run(dag_id, run_id)
+
+
+def _real(place: Path) -> Path | None:
+    """Return where the intermediate files of a run are; None if somebody has put a link on the way to them since."""
+    target = place.readlink() if place.is_symlink() else place
+    return target if target == target.resolve() else None
 
 
 def leases(dag_id: str, run_id: str) -> list[Lease]:

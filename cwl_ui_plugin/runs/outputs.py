@@ -18,10 +18,10 @@ from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
-from cwl_ui_plugin.dags.conf import read_conf
+from cwl_ui_plugin.dags.folders import folders_of
 from cwl_ui_plugin.dags.names import GATHERER
 from cwl_ui_plugin.dags.xcom_values import unpacked
-from cwl_ui_plugin.opened import Entry, Place, place_of
+from cwl_ui_plugin.opened import Entry, Place
 from cwl_ui_plugin.runs.errors import NotFound
 from cwl_ui_plugin.runs.inspection import find_run
 from cwl_ui_plugin.runs.models import OutputFile
@@ -146,12 +146,11 @@ def _spellings(path: Path) -> set[str]:
 
 def output_place(dag_id: str, run_id: str, conf: dict[str, Any] | None) -> Place:
     """Return the folder that the outputs of a run go to, below the folder that the site allows for it."""
+    job = (conf or {}).get("job")
     try:
-        chosen = read_conf(conf, run_id=run_id, verify=False).output_folder
-    except JobError:
-        chosen = None
-    default = Place(config.outputs_folder(), (dag_id, *Path(run_id).parts))
-    return (place_of(chosen, config.output_roots()) if chosen else None) or default
+        return folders_of(dag_id, run_id, job if isinstance(job, dict) else {}).outputs
+    except JobError:  # such a run has failed at once
+        return Place(config.outputs_folder(), (dag_id, *Path(run_id).parts))
 
 
 def load(dag_id: str, run_id: str, known: dict[str, Any] | None = None) -> tuple[dict[str, Any] | None, Place]:

@@ -17,6 +17,7 @@ SHOWN = (
     "allowed_hosts",
     "report_poll_interval",
     "keep_reports_days",
+    "output_roots",
 )
 _SOURCES = {"env var": "environment", "cmd": "command", "secret": "secret", "airflow.cfg": "airflow.cfg"}
 
@@ -30,6 +31,8 @@ class Switch:
     source: str
     description: str
     variable: str
+    problem: str = ""
+    """Why the value, or a part of it, is of no use."""
 
     @property
     def is_default(self) -> bool:
@@ -54,4 +57,5 @@ def _switch(option: config.Option, found: object) -> Switch:
         source=_SOURCES.get(str(source), "default"),
         description=option.description,
         variable=f"AIRFLOW__{config.SECTION.upper()}__{option.name.upper()}",
+        problem=" ".join(config.root_problems().values()) if option.name == "output_roots" else "",
     )

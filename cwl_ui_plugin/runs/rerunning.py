@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.dags.conf import OUTPUT_FOLDER, SIGNATURE
+from cwl_ui_plugin.dags.conf import SIGNATURE
+from cwl_ui_plugin.dags.folders import OUTPUT_FOLDER
 from cwl_ui_plugin.runs import inspection, settings, signing, triggering
 from cwl_ui_plugin.runs.errors import Conflict, InvalidJob, NotFound
 from cwl_ui_plugin.runs.input_access import InputAccess

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl import jobs
-from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin.cwl.errors import FolderTaken, JobError
 from cwl_ui_plugin.cwl.plan import Plan
+from cwl_ui_plugin.dags import folders
 from cwl_ui_plugin.dags.conf import SIGNATURE, read_conf
 from cwl_ui_plugin.dags.errors import RegistrationError
+from cwl_ui_plugin.dags.folders import Held
 from cwl_ui_plugin.dags.registration import register
 from cwl_ui_plugin.runs import signing
 from cwl_ui_plugin.runs.database import with_patience
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy.orm import Session
 
+log = logging.getLogger(__name__)
 LONGEST_RUN_ID = 250
 VIEW = "view"
 REST = "rest"
@@ -57,7 +63,8 @@ def trigger(
         NotFound: no such Dag, or a deleted one.
         InvalidJob: with one problem for each input.
         NotVerified: the signature does not hold; or only signed runs are allowed, and this one is not.
-        Conflict: the run_id is taken, or was taken by a signed run before; or Airflow does not have the version.
+        Conflict: the run_id is taken, or was taken by a signed run before; the folder for outputs is another run's; or
+            Airflow does not have the version.
         BadRequest: a run_id or conf that Airflow does not accept.
 
     """
@@ -144,6 +151,7 @@ def _check_signed(signature: VerifiedToken | None) -> None:
 def _check_conf(dag_id: str, conf: dict[str, Any], run_id: str, digest: str | None, files: InputAccess | None) -> None:
     try:
         read = read_conf(conf, run_id=run_id, verify=False)
+        folders.folders_of(dag_id, run_id or new_run_id(), read.job)
     except JobError as error:
         raise InvalidJob(error.message, error.problems) from error
     version = stored_version(dag_id, digest)
@@ -161,6 +169,29 @@ def _checked(plan: Plan, job: dict[str, Any], files: InputAccess | None) -> dict
         raise InvalidJob(error.message, error.problems) from error
     except RecursionError:
         raise InvalidJob("The job is nested too deeply.") from None
+
+
+def _hold(dag_id: str, run_id: str, created: datetime, conf: dict[str, Any]) -> Held | None:
+    """Claim the folders of a run that is being created; None where only its first task can."""
+    try:
+        return folders.hold(dag_id, run_id, created, conf.get("job") or {})
+    except FolderTaken as error:
+        raise Conflict(error.message) from error
+    except JobError as error:
+        raise InvalidJob(error.message, error.problems) from error
+    except (OSError, config.ConfigError) as error:
+        log.warning("The folders of the run %s of %s are claimed by its first task: %s", run_id, dag_id, error)
+        return None
+
+
+def _given_back(held: Held | None) -> Callable[[type[BaseException] | None, object, object], None]:
+    """Return what gives folders back if the run is not created after all."""
+
+    def on_exit(kind: type[BaseException] | None, _error: object, _trace: object) -> None:
+        if kind is not None and held is not None:
+            held.give_back()
+
+    return on_exit
 
 
 def _create(
@@ -213,7 +244,8 @@ def _insert(
     from airflow.api.common.trigger_dag import trigger_dag
     from airflow.utils.session import create_session
 
-    with create_session(scoped=False) as session:
+    is_cwl, held = is_cwl_dag(dag_id), ExitStack()
+    with held, create_session(scoped=False) as session:
         if signature:
             signing.check_unused(session, signature, dag_id, run_id or "")
         run = trigger_dag(
@@ -227,6 +259,8 @@ def _insert(
         )
         assert run is not None  # noqa: S101 - it raises rather than return None
         session.flush()
+        if is_cwl:
+            held.push(_given_back(_hold(dag_id, run.run_id, run.run_after, conf)))
         settle(session, run, version)
         if signature:
             signing.use(session, run, signature, user)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from cwl_ui_plugin import config
+from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.dags.conf import read_conf
 from cwl_ui_plugin.runs import triggering
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified
@@ -108,8 +110,52 @@ def test_a_job_that_is_no_object_is_refused(workflow: str) -> None:
 @pytest.mark.parametrize("name", ["output_folder", "outputs_folder", "tmp_folder"])
 @pytest.mark.parametrize("path", ["/etc", "../../elsewhere"])
 def test_a_run_may_write_below_the_allowed_folders_only(workflow: str, name: str, path: str) -> None:
-    with pytest.raises(InvalidJob, match="output_roots"):
+    with pytest.raises(InvalidJob, match=f"{name} '{path}'"):
         trigger(workflow, {"text": "x", name: path})
+    assert runs_of(workflow) == 0
+
+
+def test_no_two_runs_are_created_for_one_folder(workflow: str) -> None:
+    job = {"text": "x", "output_folder": "mine"}
+    trigger(workflow, job, run_id="first")
+    for other in (job, {"text": "x", "output_folder": "mine/in"}, {"text": "x", "output_folder": "first"}):
+        if other["output_folder"] == "first":
+            trigger(workflow, run_id="usual")
+            other = {**other, "output_folder": "usual"}
+        with pytest.raises(Conflict, match="choose another output_folder"):
+            trigger(workflow, other)
+    assert runs_of(workflow) == 2
+
+
+def test_a_run_that_is_not_created_leaves_its_folder_to_others(workflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = {"text": "x", "output_folder": "mine"}
+
+    def fail(*_arguments: object) -> None:
+        raise Conflict("not now")
+
+    monkeypatch.setattr(triggering, "settle", fail)
+    with pytest.raises(Conflict, match="not now"):
+        triggering._insert(workflow, {"job": job}, "first", "ada", _rest(), None, None)
+    assert runs_of(workflow) == 0
+    trigger(workflow, job, run_id="second")
+
+
+def _rest() -> Any:
+    from airflow.utils.types import DagRunTriggeredByType
+
+    return DagRunTriggeredByType.REST_API
+
+
+def test_where_claims_can_not_be_written_the_first_task_makes_them(
+    workflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server may run as another user than the workers."""
+
+    def refuse() -> Path:
+        raise ConfigError("belongs to somebody else")
+
+    monkeypatch.setattr(config, "control_folder", refuse)
+    assert trigger(workflow).state == "queued"
 
 
 def test_a_run_may_write_to_a_folder_that_is_allowed(

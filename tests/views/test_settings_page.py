@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from receiver import answering, receiver
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.runs import settings
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
 
@@ -214,6 +216,12 @@ def test_policy_is_shown_with_where_it_is_set(admin: Any, monkeypatch: pytest.Mo
     assert "AIRFLOW__CWL__REQUIRE_EXP" not in admin.get("/cwl/settings").text
     monkeypatch.setenv("AIRFLOW__CWL__REQUIRE_EXP", "True")
     assert "AIRFLOW__CWL__REQUIRE_EXP" in admin.get("/cwl/settings").text
+
+
+def test_folders_that_no_job_may_use_are_told(admin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for root, is_told in ((tmp_path / "results", False), (config.tmp_folder() / "results", True)):
+        monkeypatch.setenv("AIRFLOW__CWL__OUTPUT_ROOTS", str(root))
+        assert ("no job may write to such a folder" in admin.get("/cwl/settings").text) == is_told
 
 
 @pytest.mark.parametrize("role", ["viewer", "user"])

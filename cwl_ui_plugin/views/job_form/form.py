@@ -21,8 +21,8 @@ MOST_CONTROLS = 2000
 """What is beyond them is written as JSON: a page must stay one that a browser can show."""
 _SHOWN_FOLDERS = ("output_folder", "tmp_folder")
 _FOLDER_DOCS = {
-    "tmp_folder": "Where the run keeps its intermediate files.",
-    "output_folder": "Where outputs are copied to, below the server's folder for outputs.",
+    "tmp_folder": "Where the run keeps its intermediate files, in this workflow's folder for them.",
+    "output_folder": "Where outputs go to, in this workflow's folder for outputs. No other run may have it.",
 }
 
 
