@@ -147,7 +147,9 @@ def runs_with_kept_logs() -> Iterator[Path]:
 def keep_logs(dag_id: str, run_id: str) -> None:
     """Save what the commands of a run printed before its intermediate files are removed; of long logs the end."""
     place, kept = _real(run_tmp(dag_id, run_id)), kept_logs(dag_id, run_id)
-    for path in place.glob("*/*/*/*") if place else ():
+    if place is None:
+        return
+    for path in place.glob("*/*/*/*"):
         if path.name in LOGS and not path.is_symlink() and (size := path.stat().st_size):
             target = kept / path.relative_to(place)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +181,9 @@ def remove_run_tmp(dag_id: str, run_id: str) -> None:
 
 def _real(place: Path) -> Path | None:
     """Return where the intermediate files of a run are; None if somebody has put a link on the way to them since."""
-    target = place.readlink() if place.is_symlink() else place
+    if not place.is_symlink():
+        return place
+    target = place.readlink()
     return target if target == target.resolve() else None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +60,14 @@ steps:
     in: {file: second/out}
     out: [out]
 """
+MANY = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [sh, -c, 'mkdir d; seq $0 | sed s,^,d/, | xargs touch']
+inputs: {n: {type: int, inputBinding: {position: 1}}}
+outputs: {d: {type: Directory, outputBinding: {glob: d}}}
+"""
+MANY_FILES = 21_000
 
 
 @pytest.fixture
@@ -92,8 +102,8 @@ def test_a_step_whose_process_is_killed_is_tried_again(
     assert ended["state"] == "success", ended
     assert {step["task_id"]: step["try_number"] for step in ended["steps"]}[name] == 2
     assert processes.find(mark) == []
-    assert not leases.exists()
-    assert not (impatient.home / "cwl" / "tmp" / name / run_id).exists()
+    files = impatient.home / "cwl" / "tmp" / name / run_id
+    wait_for(lambda: not files.exists() and not leases.exists(), 60)  # once the success is stored
 
 
 def test_a_failed_run_goes_on_after_its_failed_task_is_cleared(
@@ -114,4 +124,37 @@ def test_a_failed_run_goes_on_after_its_failed_task_is_cleared(
     tries = {step["task_id"]: step["try_number"] for step in ended["steps"]}
     assert (tries["first"], tries["second"]) == (1, 2)
     assert Path(ended["outputs"]["out"]["path"]).read_text() == "kept\nrepaired\n"
-    assert not (impatient.home / "cwl" / "tmp" / "resumed" / run_id).exists()
+    wait_for(lambda: not (impatient.home / "cwl" / "tmp" / "resumed" / run_id).exists(), 60)
+
+
+@pytest.mark.parametrize("moment", ["while it delivers", "when all is there"])
+def test_a_gatherer_that_is_killed_delivers_again(client: httpx.Client, impatient: Server, moment: str) -> None:
+    name = f"many-{moment.replace(' ', '-')}"
+    run_id = start(client, name, MANY, {"n": MANY_FILES})
+    folder = impatient.home / "cwl/outputs" / name / run_id
+    tmp = impatient.home / "cwl/tmp"
+    key = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
+    record = tmp / ".control/deliveries" / f"{key}.record"
+
+    def is_time() -> bool:
+        if moment == "while it delivers":
+            return any(folder.glob(".cwl-part-*"))
+        return record.exists() and b'"digest"' in record.read_bytes()
+
+    pid: list[int] = []
+    deadline = time.monotonic() + 120
+    while not (pid and is_time()):
+        assert time.monotonic() < deadline, f"it never was {moment}"
+        pid = pid or [json.loads(lease.read_text())["pid"] for lease in leases_of_gatherer(tmp, name, run_id)]
+        time.sleep(0.0005)
+    os.kill(pid[0], signal.SIGKILL)
+
+    ended = impatient.wait_for_run(client, name, run_id)
+    assert ended["state"] == "success", ended
+    assert [path.name for path in folder.iterdir()] == ["d"]
+    assert len(list((folder / "d").iterdir())) == MANY_FILES
+    wait_for(lambda: not (tmp / name / run_id).exists(), 60)
+
+
+def leases_of_gatherer(tmp: Path, name: str, run_id: str) -> list[Path]:
+    return [*(tmp / ".control/runs" / name / run_id).glob("CWLJobGatherer.*.lease")]
