@@ -8,6 +8,9 @@ SYSTEM_PACKAGES := chromium fonts-dejavu-core bwa samtools bcftools postgresql r
 # For tests in real containers; where there are none, those are left out.
 CONTAINER_PACKAGES := podman runc busybox-static
 PYTEST_ARGS ?=
+# Tests side by side: what waits for a server leaves the other core to what computes. 0: one after the other.
+PYTEST_WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 SUITE ?= tests/conformance
 BENCH_ARGS ?=
 STOPS_ARGS ?=
@@ -29,10 +32,10 @@ demo: $(STAMP)  ## run a real workflow, signed and reported; DEMO_EXIT=1 stops t
 	$(BIN)/python examples/demo.py
 
 test: $(STAMP) system-packages lint  ## everything that CI runs
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 unit: $(STAMP)  ## the tests that start no server
-	$(BIN)/python -m pytest -m "not e2e and not packaging and not bioinformatics" $(PYTEST_ARGS)
+	$(PYTEST) -m "not e2e and not packaging and not bioinformatics" $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## style, types, arrows of import
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["stored", "containers.podman"]
+pytest_plugins = ["stored", "containers.podman", "shared_servers"]
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".build"
@@ -45,14 +46,20 @@ def _template_database() -> Path:
     migrations = sorted((ROOT / "cwl_ui_plugin" / "reports").glob("**/*.py"))
     content = repr(versions).encode() + b"".join(path.read_bytes() for path in migrations)
     template = BUILD / f"airflow-{hashlib.sha256(content).hexdigest()[:16]}.db"
-    if not template.exists():
-        BUILD.mkdir(exist_ok=True)
-        building = template.with_suffix(f".{os.getpid()}")
-        environment = {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{building}"}
-        airflow = Path(sys.executable).with_name("airflow")
-        subprocess.run([airflow, "db", "migrate"], env=environment, check=True, capture_output=True)
-        building.replace(template)
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "database.lock").open("w") as lock:  # of several test processes one makes it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.exists():
+            _migrate(template)
     return template
+
+
+def _migrate(template: Path) -> None:
+    building = template.with_suffix(f".{os.getpid()}")
+    environment = {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{building}"}
+    airflow = Path(sys.executable).with_name("airflow")
+    subprocess.run([airflow, "db", "migrate"], env=environment, check=True, capture_output=True)
+    building.replace(template)
 
 
 @pytest.fixture(scope="session")

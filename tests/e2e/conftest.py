@@ -1,4 +1,4 @@
-"""One real Airflow for the whole test process."""
+"""Talking to the shared server, and a server that is impatient."""
 
 from __future__ import annotations
 
@@ -7,13 +7,6 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from airflow_server import Server, standalone
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server with SimpleAuthManager that the tests of this folder share."""
-    with standalone(tmp_path_factory.mktemp("simple") / "home", "simple") as running:
-        yield running
 
 
 @pytest.fixture

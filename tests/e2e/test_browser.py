@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow_server import Server, standalone
+from airflow_server import Server
 from keyboard import press, reach, type_into
 from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
 from receiver import receiver
@@ -57,15 +57,6 @@ steps:
     in: {file: write/out}
     out: [out]
 """
-
-
-@pytest.fixture(scope="module", params=["simple", "fab"])
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if request.param == "simple":
-        yield request.getfixturevalue("server")
-        return
-    with standalone(tmp_path_factory.mktemp("fab") / "home", "fab") as running:
-        yield running
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import httpx
 import pytest
-from airflow_server import Server, standalone, wait_for
+from airflow_server import Server, wait_for
 from playwright.sync_api import Browser, Page, expect
 from test_browser import WORKFLOW, browser, frame, log_in  # noqa: F401 - browser is a fixture
 
@@ -33,14 +33,6 @@ ROLES = {
     "Op": Rights(run=True, configure=True),
     "Admin": Rights(run=True, configure=True, upload=True),
 }
-
-
-@pytest.fixture(scope="module", params=["simple", "fab"])
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    users = [f"the-{role.lower()}:{role.lower()}" for role in ROLES if role != "Public"]
-    options = [part for user in users for part in ("--add-user", user)]
-    with standalone(tmp_path_factory.mktemp("roles") / "home", request.param, *options) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

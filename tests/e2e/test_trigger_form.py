@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow_server import Server
 from playwright.sync_api import FrameLocator, Page, expect
-from test_browser import browser, frame, page, picture, site  # noqa: F401 - fixtures
+from test_browser import browser, frame, page, picture  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.e2e
 
@@ -61,7 +61,7 @@ def choose_file(page: Page, form: FrameLocator, label: str, path: Path) -> None:
     expect(form.get_by_text(f"Uploaded: {path.name}")).to_be_visible(timeout=30_000)
 
 
-def job_of(site: Server, form: FrameLocator, run_id: str) -> Any:  # noqa: F811
+def job_of(site: Server, form: FrameLocator, run_id: str) -> Any:
     dag_id = str(form.locator("#trigger-form").get_attribute("data-name"))
     form.get_by_role("button", name="Run", exact=True).click()
     expect(form.locator("#trigger-form")).to_have_count(0, timeout=30_000)
@@ -72,7 +72,7 @@ def job_of(site: Server, form: FrameLocator, run_id: str) -> Any:  # noqa: F811
 def test_a_run_gets_the_job_that_was_filled_in(
     page: Page,  # noqa: F811
     form: FrameLocator,
-    site: Server,  # noqa: F811
+    site: Server,
     tmp_path: Path,
 ) -> None:
     reads = tmp_path / "reads.txt"

@@ -38,7 +38,7 @@ def test_a_name_that_leads_out_is_refused(folders: Path, name: str) -> None:
         inputs.save_input(name, io.BytesIO(b"x"), user="ada")
 
 
-@pytest.mark.parametrize("folder", ["..", "a", "../../workflows", str(uuid.uuid4()) + "/.."])
+@pytest.mark.parametrize("folder", ["..", "a", "../../workflows", "8f88fb7b-f607-4ccb-88a0-9ced83860e28/.."])
 def test_a_folder_is_a_uuid(folders: Path, folder: str) -> None:
     with pytest.raises(BadRequest, match="UUID"):
         inputs.save_input("x", io.BytesIO(b"x"), user="ada", folder=folder)
