@@ -10,7 +10,7 @@ CONTAINER_PACKAGES := podman runc busybox-static
 PYTEST_ARGS ?=
 # Tests side by side: what waits for a server leaves the other core to what computes. 0: one after the other.
 PYTEST_WORKERS ?= 2
-PYTEST = $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadscope --no-loadscope-reorder
 SUITE ?= tests/conformance
 BENCH_ARGS ?=
 STOPS_ARGS ?=

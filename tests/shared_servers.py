@@ -1,24 +1,71 @@
 """One real Airflow for each auth manager, shared by all tests that can share it, and which tests run side by side.
 
-Tests of a *group* run one after the other in one process: what shares a server is a group, and so is each other module.
-With pytest-xdist the groups are dealt out to processes, those that take longest first.
+Tests of a *group* run one after the other in one process: what shares a server or the containers is a group, and so is
+each other module. With pytest-xdist the groups are dealt out to processes, those that take longest first.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import pytest
 from airflow_server import Server, standalone
 
-ROLES = ("viewer", "user", "op", "admin")
-FIRST = ("simple", "fab", "test_scale_out.py", "test_recovery.py", "test_wheel.py", "test_only_signed.py")
-"""The groups that take longest: they are not what the others wait for at the end."""
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
+
+USERS = ("the-viewer:viewer", "the-user:user", "another-user:user", "the-op:op", "the-admin:admin")
 SIMPLE, FAB, PODMAN = "simple", "fab", "podman"
+FIRST = (SIMPLE, FAB, PODMAN, "test_scale_out.py", "test_wheel.py", "test_only_signed.py", "test_chaos.py")
+"""The groups that take longest: they are not what the others wait for at the end."""
+_SHARED_FOLDERS = ("e2e", "security")
+_OWN_SERVER = ("test_scale_out.py", "test_only_signed.py", "test_chaos.py", "test_command_line.py")
+_CONTAINERS = ("test_containers.py", "test_podman.py", "test_recovery.py")
+_WITH_FAB = re.compile(r"\[(.*-)?fab(-.*)?\]$")
+
+
+def group_of(nodeid: str) -> str:
+    """Return the group of a test, such as ``tests/e2e/test_roles.py::test_pages[fab-Viewer]``."""
+    path, _, name = nodeid.partition("::")
+    module = PurePosixPath(path)
+    if module.name in _CONTAINERS:
+        return PODMAN
+    if module.parent.name not in _SHARED_FOLDERS or module.name in _OWN_SERVER:
+        return module.name if module.name in _OWN_SERVER else path
+    return FAB if _WITH_FAB.search(name) else SIMPLE
+
+
+def _rank(group: str) -> int:
+    name = PurePosixPath(group).name
+    return FIRST.index(name) if name in FIRST else len(FIRST)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of a group side by side, and the groups that take longest first."""
+    groups = {item: group_of(item.nodeid) for item in items}
+    seen = {group: number for number, group in enumerate(dict.fromkeys(groups.values()))}
+    items.sort(key=lambda item: (_rank(groups[item]), seen[groups[item]]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Deal out groups: pytest-xdist's own mark for groups does nothing with pytest 9."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Groups(config, log)
 
 
 class SharedServers:
-    """The servers that run now, by auth manager; each has a user ``the-<role>`` for each role."""
+    """The servers that run now, by auth manager; each has the same users besides its first."""
 
     def __init__(self) -> None:
         self._running: dict[str, tuple[Server, ExitStack]] = {}
@@ -26,68 +73,41 @@ class SharedServers:
     def get(self, auth: str, factory: pytest.TempPathFactory) -> Server:
         """Return the server with an auth manager; the first who asks starts it."""
         if auth not in self._running:
-            users = [part for role in ROLES for part in ("--add-user", f"the-{role}:{role}")]
+            users = [part for user in USERS for part in ("--add-user", user)]
             stack = ExitStack()
             self._running[auth] = (stack.enter_context(standalone(factory.mktemp(auth) / "home", auth, *users)), stack)
         return self._running[auth][0]
 
-    def stop(self, auth: str) -> None:
-        """Stop it, if it runs: an idle server slows the tests of others."""
-        if auth in self._running:
-            self._running.pop(auth)[1].close()
+    def stop_all(self) -> None:
+        """Stop them: an idle server slows the tests of others."""
+        while self._running:
+            self._running.popitem()[1][1].close()
 
 
-_shared = SharedServers()
-
-
-def group_of(item: pytest.Item) -> str:
-    """Return the group of a test."""
-    call = getattr(item, "callspec", None)
-    auth = call.params.get("site") if call else None
-    if auth in (SIMPLE, FAB):
-        return str(auth)
-    names = getattr(item, "fixturenames", ())
-    if "fab_server" in names:
-        return FAB
-    if {"podman", "impatient"} & set(names):
-        return PODMAN
-    return SIMPLE if "server" in names else str(item.path.name)
-
-
-def _rank(group: str) -> int:
-    return FIRST.index(group) if group in FIRST else len(FIRST)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of a group side by side, and the groups that take longest first."""
-    groups = {item: group_of(item) for item in items}
-    seen = {group: number for number, group in enumerate(dict.fromkeys(groups.values()))}
-    items.sort(key=lambda item: (_rank(groups[item]), seen[groups[item]]))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
+shared_servers = SharedServers()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Stop the server of a group when its last test has run."""
-    group = group_of(item)
-    if nextitem is None or group_of(nextitem) != group:
-        _shared.stop(group)
+    """Stop the servers of a group when its last test has run."""
+    if nextitem is None or group_of(nextitem.nodeid) != group_of(item.nodeid):
+        shared_servers.stop_all()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_server_left() -> Iterator[None]:
+    """Stop them also where the tests break off."""
+    yield
+    shared_servers.stop_all()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
     """The shared server with SimpleAuthManager."""
-    return _shared.get(SIMPLE, tmp_path_factory)
-
-
-@pytest.fixture(scope="module")
-def fab_server(tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """The shared server with FabAuthManager."""
-    return _shared.get(FAB, tmp_path_factory)
+    return shared_servers.get(SIMPLE, tmp_path_factory)
 
 
 @pytest.fixture(scope="module", params=[SIMPLE, FAB])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Server:
     """Each of the shared servers in turn."""
-    return _shared.get(request.param, tmp_path_factory)
+    return shared_servers.get(request.param, tmp_path_factory)
