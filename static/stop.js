@@ -123,7 +123,8 @@
       box.firstChild.append(link);
     } else if (row && row.querySelector(".badge")) {
       const badge = row.querySelector(".badge");
-      badge.dataset.state = badge.textContent = "failed";
+      badge.dataset.state = data.user ? "stopped" : "failed";
+      badge.textContent = data.user ? `Stopped by ${data.user}` : "failed";
     }
     document.dispatchEvent(new CustomEvent("cwl:stopped", { detail: data }));
   }

@@ -133,6 +133,8 @@ def _wait(client: Client, dag_id: str, run_id: str, say: Any) -> dict[str, Any]:
 def _check_ending(detail: dict[str, Any]) -> None:
     if detail["state"] == "success":
         return
+    if detail.get("reason") == "stopped":
+        raise RunFailed(f"Stopped by {detail.get('stopped_by')}.")
     failed = [step for step in detail["steps"] if step["state"] == "failed"]
     ends = [step["stderr"] for step in failed if step.get("stderr")]
     text = "\n".join([detail.get("error") or "The run failed.", *ends])

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from cwl_ui_plugin.reports.ending import moment_text, run_end
+from cwl_ui_plugin.reports.stops import STOPPED, Stopped
 
 SUCCESSFUL = ("success", "skipped")
 TASK_ENDS = ("success", "failed", "up_for_retry", "skipped", "upstream_failed")
@@ -47,7 +48,10 @@ class TaskFact:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run; ``tasks`` are all tries, ``total`` counts task instances, ``results`` is the CWL output object."""
+    """A run; ``tasks`` are all tries, ``total`` counts task instances, ``results`` is the CWL output object.
+
+    ``stop`` tells who stopped it, if that is why it failed.
+    """
 
     dag_id: str
     run_id: str
@@ -60,6 +64,13 @@ class RunFacts:
     tasks: tuple[TaskFact, ...]
     results: dict[str, Any] | None = None
     created: str = ""
+    stop: Stopped | None = None
+
+    def was_stopped(self, task: TaskFact) -> bool:
+        """Whether it was the stop of the run that ended a try, or kept it from beginning."""
+        if self.stop is None or task.state != "failed" or not task.is_last:
+            return False
+        return task.started is None or (task.ended is not None and task.ended >= self.stop.moment)
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,12 @@ def due_reports(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
         progress = max(progress, min(99, int(100 * len(done) / max(run.total, 1))))
         if not is_over:  # a task that ends after its run is no progress of it
             reports.append(Report("progress", _progress(run, RUNNING, progress, moment)))
-    if known.reopened and any(report.payload["state"] == RUNNING for report in reports if report.route == "status"):
+    # After a stop no task starts before the run is cleared: one that was under way makes no other end of it.
+    if (
+        known.reopened
+        and run.stop is None
+        and any(report.payload["state"] == RUNNING for report in reports if report.route == "status")
+    ):
         known = replace(known, end="", reopened=False)
     known = replace(known, tries=tries, progress=progress)
     ending, known = _ending(run, known)
@@ -182,12 +198,21 @@ def _ending(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
         return [], replace(known, reopened=False)
     known = replace(known, end=_end(run), reopened=False, progress=100 if run.state == "success" else known.progress)
     moment = moment_text(run.ended)
-    progress = {**_progress(run, run.state, known.progress, moment), **run_end(run)}
+    progress = {
+        **_progress(run, run.state, known.progress, moment),
+        **run_end(run),
+        **_stopped(run.stop if run.state == "failed" else None),
+    }
     reports = [Report("progress", progress)]
     if run.state == "success":
         results = {"dag_id": run.dag_id, "run_id": run.run_id, "results": run.results or {}, "timestamp": moment}
         reports.append(Report("results", results))
     return reports, known
+
+
+def _stopped(stop: Stopped | None) -> dict[str, Any]:
+    """Return what the report of an end says besides ``failed`` if it was a stop."""
+    return {"reason": STOPPED, "error": stop.text} if stop else {}
 
 
 def _status(run: RunFacts, task: TaskFact, state: str, moment: str) -> dict[str, Any]:
@@ -199,6 +224,7 @@ def _status(run: RunFacts, task: TaskFact, state: str, moment: str) -> dict[str,
         "map_index": task.map_index,
         "try_number": task.try_number,
         "timestamp": moment,
+        **_stopped(run.stop if state == "failed" and run.was_stopped(task) else None),
     }
 
 

@@ -17,6 +17,7 @@ from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, STATISTICS_KEY
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.reports.due import RUN_ENDS, RUNNING, TASK_ENDS, RunFacts, TaskFact
 from cwl_ui_plugin.reports.ending import moment_text
+from cwl_ui_plugin.reports.stops import Stopped, stops_of
 from cwl_ui_plugin.reports.tables import ReportState
 
 if TYPE_CHECKING:
@@ -118,8 +119,13 @@ def facts_of(rows: Sequence[RunRow], session: Session) -> list[RunFacts]:
     keys = [(row.dag_id, row.run_id) for row in rows]
     instances = _by_run(_tries(TaskInstance, keys, session))
     earlier = _by_run(_tries(TaskInstanceHistory, keys, session))
+    stops = stops_of(session, keys)
     unchanged = _unchanged(rows, session)
-    return [_facts(row, instances[key], earlier[key]) for key, row in zip(keys, rows, strict=True) if row in unchanged]
+    return [
+        _facts(row, instances[key], earlier[key], stops.get(key))
+        for key, row in zip(keys, rows, strict=True)
+        if row in unchanged
+    ]
 
 
 def with_outcome(run: RunFacts, session: Session) -> RunFacts | None:
@@ -151,7 +157,7 @@ def _unchanged(rows: Sequence[RunRow], session: Session) -> set[RunRow]:
     return again.intersection(rows)
 
 
-def _facts(row: RunRow, instances: list[Any], earlier: list[Any]) -> RunFacts:
+def _facts(row: RunRow, instances: list[Any], earlier: list[Any], stop: Stopped | None) -> RunFacts:
     kept = {_key(item) for item in earlier}
     last = {_key(item) for item in instances if _tells_of_its_try(item)}
     have_run = _that_have_run([*earlier, *instances])
@@ -170,6 +176,7 @@ def _facts(row: RunRow, instances: list[Any], earlier: list[Any]) -> RunFacts:
         total=sum(item.state != "removed" for item in instances),
         tasks=tuple(tasks),
         created=moment_text(row.created_at),
+        stop=stop,
     )
 
 

@@ -11,6 +11,9 @@ from airflow.listeners import hookimpl
 
 from cwl_ui_plugin.reports.loop import wake
 
+MARKED = "manually set to"
+"""What Airflow says of a run that a user has set to a state."""
+
 
 @hookimpl
 def on_task_instance_running(previous_state: Any, task_instance: Any) -> None:
@@ -50,5 +53,9 @@ def on_dag_run_success(dag_run: Any, msg: str) -> None:
 
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
-    """A run has failed."""
+    """A run has failed; where a user has set it so, it was stopped, and Airflow calls this in the API server."""
+    if MARKED in msg:
+        from cwl_ui_plugin.reports.stops import keep_marked
+
+        keep_marked(dag_run)
     wake()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.utils.session import create_session
 from sqlalchemy import and_, delete, exists, func, or_, select, tuple_, update
 
-from cwl_ui_plugin.reports.tables import GONE, RecordedReport, ReportState, RunKey
+from cwl_ui_plugin.reports.tables import GONE, RecordedReport, ReportState, RunKey, Stop
 from cwl_ui_plugin.reports.target import CONNECTION
 
 if TYPE_CHECKING:
@@ -211,8 +211,11 @@ def remove_old(days: float) -> int:
 
     Returns how many rows, 0 when there are no more: one transaction never takes long.
     """
+    from airflow.models.dagrun import DagRun
+
     before = datetime.now(timezone.utc) - timedelta(days=days)
     is_over = and_(ReportState.run_key == GONE, ReportState.sequence == ReportState.delivered)
+    is_there = exists().where(DagRun.id == Stop.run_key, DagRun.dag_id == Stop.dag_id, DagRun.run_id == Stop.run_id)
     report = (RecordedReport.dag_id, RecordedReport.run_id, RecordedReport.sequence)
     run = (ReportState.dag_id, ReportState.run_id)
     with create_session(scoped=False) as session:
@@ -221,6 +224,7 @@ def remove_old(days: float) -> int:
             for table, key, condition in (
                 (RecordedReport, report, RecordedReport.ended_at < before),
                 (ReportState, run, and_(is_over, ReportState.updated_at < before)),
+                (Stop, (Stop.dag_id, Stop.run_id), and_(Stop.stopped_at < before, ~is_there)),
             )
         )
 

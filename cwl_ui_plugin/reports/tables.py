@@ -113,6 +113,19 @@ class InputFolder(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
 
 
+class Stop(Base):
+    """The stop of a run: of the run with that id, since it was cleared so often."""
+
+    __tablename__ = "cwl_stop"
+
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    run_key: Mapped[int] = mapped_column(Integer, nullable=False)
+    clear_number: Mapped[int] = mapped_column(Integer, nullable=False)
+    user: Mapped[str] = mapped_column(String(512), nullable=False)
+    stopped_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+
 class Lease(Base):
     """Which of several API servers does the work of a background loop."""
 

@@ -18,6 +18,7 @@ from cwl_ui_plugin.dags.names import (
 )
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.reports.stops import STOPPED, Stopped, stops_of, stops_run
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
 from cwl_ui_plugin.runs.models import Page, RunDetail, RunFilter, RunSource, RunStamp, RunSummary, StepState, iso
 from cwl_ui_plugin.runs.signing import signature_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from cwl_ui_plugin.cwl.plan import Step
 
 LONGEST_PAGE = 500
-STATES = ("queued", "running", "success", "failed")
+STATES = ("queued", "running", "success", "failed", STOPPED)
 _DONE = ("success", "skipped")
 _NO_STATUS = "no_status"
 
@@ -65,19 +66,22 @@ def list_runs(
     with create_session(scoped=False) as session:
         total = session.scalar(select(func.count()).select_from(DagRun).where(*where)) or 0
         runs = session.scalars(query.limit(max(0, min(limit, LONGEST_PAGE))).offset(max(0, offset))).all()
-        progress = _progress(session, runs)
-        items = tuple(_summary(run, progress.get((run.dag_id, run.run_id), 0)) for run in runs)
+        keys = [(run.dag_id, run.run_id) for run in runs]
+        progress, stops = _progress(session, runs), stops_of(session, keys)
+        items = tuple(_summary(run, progress.get(key, 0), stops.get(key)) for run, key in zip(runs, keys, strict=True))
     return Page(items, total)
 
 
 def _conditions(wanted: RunFilter) -> Iterator[Any]:
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import or_
+    from sqlalchemy import exists, or_
 
     if wanted.state:
         if wanted.state not in STATES:
             raise BadRequest(f"{wanted.state!r} is no state of a run; use one of {', '.join(STATES)}.")
-        yield DagRun.state == wanted.state
+        yield DagRun.state == ("failed" if wanted.state == STOPPED else wanted.state)
+    if wanted.state == STOPPED:
+        yield exists().where(stops_run())
     for word in wanted.text.split():
         yield or_(DagRun.run_id.icontains(word, autoescape=True), DagRun.dag_id.icontains(word, autoescape=True))
     if wanted.user:
@@ -143,10 +147,11 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
         conf = run.conf if isinstance(run.conf, dict) else {}
         secrets = _secrets(dag_id, version)
         done = sum(step.state in _DONE for step in steps)
+        stop = stops_of(session, [(dag_id, run_id)]).get((dag_id, run_id))
         return RunDetail(
-            summary=_summary(run, _percent(done, len(steps))),
+            summary=_summary(run, _percent(done, len(steps)), stop),
             steps=tuple(steps),
-            error=_error(str(run.state), steps, run.note),
+            error=stop.text if stop and run.state == "failed" else _error(str(run.state), steps, run.note),
             job={name: value for name, value in _job(run).items() if name not in secrets},
             outputs=output_object(xcoms),
             version=version,
@@ -210,8 +215,9 @@ def _percent(done: int, total: int) -> int:
     return int(100 * done / total) if total else 0
 
 
-def _summary(run: DagRun, progress: int) -> RunSummary:
+def _summary(run: DagRun, progress: int, stop: Stopped | None) -> RunSummary:
     state = str(run.state)
+    stop = stop if state == "failed" else None
     return RunSummary(
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -223,6 +229,9 @@ def _summary(run: DagRun, progress: int) -> RunSummary:
         started_at=iso(run.start_date),
         ended_at=iso(run.end_date),
         logical_date=iso(run.logical_date),
+        reason=STOPPED if stop else None,
+        stopped_by=stop.user if stop else None,
+        stopped_at=iso(stop.moment) if stop else None,
     )
 
 

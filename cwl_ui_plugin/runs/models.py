@@ -192,6 +192,10 @@ class RunSummary:
     started_at: str | None
     ended_at: str | None
     logical_date: str | None = None
+    reason: str | None = None
+    """``stopped`` for a run that failed since somebody has stopped it."""
+    stopped_by: str | None = None
+    stopped_at: str | None = None
 
     @property
     def has_ended(self) -> bool:

@@ -182,12 +182,13 @@ def _sent(report: RecordedReport) -> SentReport:
 
 def _about(route: str, payload: dict[str, Any]) -> str:
     """Return in a few words what a report says."""
+    state = payload.get("reason") or payload.get("state", "")
     if route == "status":
         element = f" [{payload['map_index']}]" if payload.get("map_index", -1) >= 0 else ""
         number = f", try {payload['try_number']}" if payload.get("try_number", 1) > 1 else ""
-        return f"{payload['task_id']}{element}: {payload['state'].replace('_', ' ')}{number}"
+        return f"{payload['task_id']}{element}: {state.replace('_', ' ')}{number}"
     if route == "progress":
-        return f"{payload['state']}, {payload['progress']} %"
+        return f"{state}, {payload['progress']} %"
     return f"{len(payload.get('results') or {})} outputs"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cwl_ui_plugin.dags import tombstones
 from cwl_ui_plugin.dags.stop_orders import TaskProcess
 from cwl_ui_plugin.dags.tombstones import Tombstone
+from cwl_ui_plugin.reports.stops import keep_stop
 from cwl_ui_plugin.runs.database import with_patience
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def _fail_once(dag_id: str, run_id: str, user: str, stone: Tombstone | None = No
         running = tuple(_process(task) for task in tasks if task.state == TaskInstanceState.RUNNING)
         had_ended, was_failed = run.state in State.finished_dr_states, run.state == DagRunState.FAILED
         killed = [task for task in tasks if task.state == TaskInstanceState.RUNNING]
+        if not had_ended:
+            keep_stop(session, run, user)  # before the tasks: their ends are after it
         for task in tasks:
             task.set_state(TaskInstanceState.FAILED, session=session)
         if tasks or not had_ended:

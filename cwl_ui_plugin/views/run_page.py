@@ -93,9 +93,11 @@ def _is_over(summary: RunSummary, reports: reporting.RunDelivery) -> bool:
 
 
 def _failures(run: RunDetail) -> list[StepState]:
-    """Return the steps that failed by themselves; those of a stopped run did not, and its note says who stopped it."""
+    """Return the steps that failed by themselves; those of a stopped run did not, and the page says who stopped it."""
     failed = [step for step in run.steps if step.state == "failed"]
-    return failed if not run.note else [step for step in failed if step.error]
+    if run.summary.reason is None and not run.note:
+        return failed
+    return [step for step in failed if step.error and step.error_kind != run.summary.reason]
 
 
 def _graph_state(group: StepGroup) -> Any:

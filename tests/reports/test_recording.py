@@ -184,7 +184,7 @@ def test_a_run_that_is_stopped_and_removed_keeps_its_last_reports(workflow: str,
     begin(airflow, workflow, run_id)
     stopping.stop_run(workflow, run_id, user="ada", remove=True)
     about = told(workflow, run_id)
-    assert about[-1] == "failed, 0 %"
+    assert about[-1] == "stopped, 0 %"
     assert "The run was deleted" not in reporting.reports_of(workflow, run_id).items[0].payload["error"]
     assert reporting.delivery_state().waiting == len(about)
 

@@ -1,0 +1,139 @@
+"""A stop is no failure: reports, the API and lists say who stopped a run, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from cwl_ui_plugin.reports import recording
+from cwl_ui_plugin.runs import inspection, reporting, stopping
+
+NOW = datetime.now(timezone.utc)
+
+
+@pytest.fixture(autouse=True)
+def nowhere(connection: Any) -> None:
+    """A receiver that is not there: what is recorded stays."""
+    connection(1)
+
+
+def reports(dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    recording.Recorder().record_due(late=True)
+    found = reporting.reports_of(dag_id, run_id, limit=500).items
+    return [{"route": report.route, **report.payload} for report in reversed(found)]
+
+
+def begin(airflow: Any, dag_id: str, run_id: str) -> None:
+    airflow.set_run(dag_id, run_id, "running")
+    times = {"start_date": NOW, "end_date": NOW + timedelta(milliseconds=1)}
+    airflow.set_task(dag_id, run_id, "CWLJobDispatcher", state="failed", try_number=1, **times)
+    airflow.set_task(dag_id, run_id, "sort", state="running", start_date=NOW, try_number=1)
+
+
+def change_run(dag_id: str, run_id: str, action: Callable[[Any, Any], None]) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        action(session.query(DagRun).filter_by(dag_id=dag_id, run_id=run_id).one(), session)
+
+
+def clear(dag_id: str, run_id: str) -> None:
+    from airflow.models.taskinstance import clear_task_instances
+
+    change_run(dag_id, run_id, lambda run, session: clear_task_instances(run.get_task_instances(), session))
+
+
+def test_reports_say_who_stopped_a_run(workflow: str, run_id: str, airflow: Any) -> None:
+    begin(airflow, workflow, run_id)
+    stopping.stop_run(workflow, run_id, user="ada")
+    *tasks, end = reports(workflow, run_id)
+    assert (end["state"], end["reason"], end["error"]) == ("failed", "stopped", "Stopped by ada.")
+    failed = {report["task_id"]: report for report in tasks if report["state"] == "failed"}
+    assert "reason" not in failed.pop("CWLJobDispatcher"), "it had failed by itself"
+    assert {report["error"] for report in failed.values()} == {"Stopped by ada."}
+    assert set(failed) == {"sort", "count", "CWLJobGatherer"}
+
+
+def test_a_run_that_fails_by_itself_has_no_reason(workflow: str, run_id: str, airflow: Any) -> None:
+    begin(airflow, workflow, run_id)
+    airflow.set_run(workflow, run_id, "failed")
+    stopping.stop_run(workflow, run_id, user="ada")  # of a task that is left
+    assert "reason" not in reports(workflow, run_id)[-1]
+    assert inspection.get_run(workflow, run_id).summary.reason is None
+
+
+def test_one_stop_is_one_end_whatever_the_scheduler_writes_late(workflow: str, run_id: str, airflow: Any) -> None:
+    begin(airflow, workflow, run_id)
+    stopping.stop_run(workflow, run_id, user="ada")
+    before = reports(workflow, run_id)
+    airflow.set_run(workflow, run_id, "running")
+    airflow.set_task(workflow, run_id, "count", state="running", start_date=NOW + timedelta(hours=1), try_number=1)
+    reports(workflow, run_id)
+    stopping.stop_run(workflow, run_id, user="eve")
+    ends = [report for report in reports(workflow, run_id) if report["route"] == "progress" and "reason" in report]
+    assert ends == before[-1:]
+    assert inspection.get_run(workflow, run_id).summary.stopped_by == "ada"
+
+
+def test_lists_and_runs_say_who_stopped_them(workflow: str, run_id: str, airflow: Any) -> None:
+    begin(airflow, workflow, run_id)
+    stopping.stop_run(workflow, run_id, user="ada")
+    run = inspection.get_run(workflow, run_id)
+    (listed,) = inspection.list_runs([workflow], state="stopped").items
+    assert listed.stopped_by == run.summary.stopped_by == "ada"
+    assert run.error == "Stopped by ada."
+    assert (listed.state, listed.reason) == ("failed", "stopped")
+    assert datetime.fromisoformat(str(listed.stopped_at)) >= NOW
+    assert run.as_json()["reason"] == "stopped"
+    assert inspection.list_runs([workflow], state="failed").total == 1
+
+
+def test_a_stopped_run_that_is_cleared_is_not_stopped_any_more(workflow: str, run_id: str, airflow: Any) -> None:
+    begin(airflow, workflow, run_id)
+    stopping.stop_run(workflow, run_id, user="ada")
+    clear(workflow, run_id)
+    assert inspection.get_run(workflow, run_id).summary.reason is None
+    airflow.set_run(workflow, run_id, "running")
+    airflow.set_run(workflow, run_id, "failed")
+    assert inspection.get_run(workflow, run_id).summary.reason is None
+    assert inspection.list_runs([workflow], state="stopped").total == 0
+
+
+def test_a_run_with_the_name_of_a_stopped_one_is_not_stopped(workflow: str, run_id: str, airflow: Any) -> None:
+    from cwl_ui_plugin.runs import triggering
+
+    stopping.stop_run(workflow, run_id, user="ada")
+    change_run(workflow, run_id, lambda run, session: session.delete(run))
+    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggering.REST)
+    airflow.set_run(workflow, run_id, "failed")
+    assert inspection.get_run(workflow, run_id).summary.reason is None
+    stopping.stop_run(workflow, run_id, user="eve")
+    assert inspection.get_run(workflow, run_id).summary.reason is None
+
+
+@pytest.mark.parametrize("had_ended", [False, True])
+def test_a_run_that_a_user_sets_to_failed_in_airflow(workflow: str, run_id: str, airflow: Any, had_ended: bool) -> None:
+    from airflow.api_fastapi.core_api.datamodels.dag_run import DagRunMutableStates
+    from airflow.api_fastapi.core_api.services.public.dag_run import patch_dag_run_state
+    from airflow.models.dagbag import DBDagBag
+    from airflow.models.log import Log
+
+    begin(airflow, workflow, run_id)
+    if had_ended:
+        airflow.set_run(workflow, run_id, "success")
+
+    def mark(run: Any, session: Any) -> None:
+        session.add(Log(event="patch_dag_run", dag_id=workflow, run_id=run_id, owner="grace"))
+        session.commit()
+        dag = DBDagBag().get_dag_for_run(dag_run=run, session=session)
+        patch_dag_run_state(dag=dag, dag_run=run, state=DagRunMutableStates.FAILED, session=session)
+
+    change_run(workflow, run_id, mark)
+    summary = inspection.get_run(workflow, run_id).summary
+    assert summary.state == "failed"
+    assert summary.stopped_by == (None if had_ended else "grace")
+    assert reports(workflow, run_id)[-1].get("reason") == (None if had_ended else "stopped")
