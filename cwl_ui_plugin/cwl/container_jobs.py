@@ -16,6 +16,7 @@ from cwltool.job import ContainerCommandLineJob
 from cwl_ui_plugin.cwl.container_policy import DOCKER, NETWORK, ContainerPolicy, full_name
 from cwl_ui_plugin.cwl.containers import ENGINE_FILE, LABEL
 from cwl_ui_plugin.cwl.processes import MARK_VARIABLE
+from cwl_ui_plugin.cwl.reach import Reach
 
 _SINGULARITY_CACHE = "CWL_SINGULARITY_CACHE"
 _SHOWN_CHARACTERS = 600
@@ -48,11 +49,12 @@ def prepare_engine(engine: str, folder: Path, images: Path | None) -> None:
         os.environ["PATH"] = f"{place}{os.pathsep}{os.environ['PATH']}"
 
 
-def prepare_job(job: Any, context: Any, folder: Path, policy: ContainerPolicy) -> None:
+def prepare_job(job: Any, context: Any, folder: Path, policy: ContainerPolicy, reach: Reach | None) -> None:
     """Get a job that is about to run ready, if it is one of a container engine.
 
     Raises:
         NotAllowedHere: the site does not let it run like that.
+        OutOfReach: it has files that are none of its own, where it is kept in containers.
         ImageUnavailable: its image can't be pulled.
         UnsupportedRequirement: its DockerRequirement does not say which image.
 
@@ -60,6 +62,8 @@ def prepare_job(job: Any, context: Any, folder: Path, policy: ContainerPolicy) -
     is_contained = isinstance(job, ContainerCommandLineJob)
     requirement: Any = job.get_requirement(DOCKER)[0] if is_contained else None
     _check_policy(job, requirement, context, policy)
+    if reach is not None:
+        reach.check_job(job)
     if not is_contained:
         return
     if requirement is not None and "dockerPull" not in requirement:

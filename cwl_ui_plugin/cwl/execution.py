@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ from cwl_ui_plugin.cwl.pieces import load_tool_piece, load_workflow
 from cwl_ui_plugin.cwl.plan import END_PIECE, START_PIECE, Step, read_piece
 from cwl_ui_plugin.cwl.problems import problems_of
 from cwl_ui_plugin.cwl.processes import MARK_VARIABLE, SERVER_VARIABLE
+from cwl_ui_plugin.cwl.reach import Reach
 from cwl_ui_plugin.cwl.recording import Recorder
 from cwl_ui_plugin.cwl.sampling import sampling
 from cwl_ui_plugin.cwl.shortcuts import take_shortcuts
@@ -133,7 +135,10 @@ def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, setti
         process = load_workflow(piece, {}) if "wf" in piece else load_tool_piece(piece)
         secrets.hide(process, order, settings.secrets)
         _prepare_order(process, order, piece.get("namespaces") or {})
-        builder: Builder = process._init_job(order, run_context(folder, settings, toplevel=True))
+        reach = reach_of((folder, source), job, settings)
+        builder: Builder = process._init_job(order, run_context(folder, settings, toplevel=True, reach=reach))
+        if reach is not None:
+            reach.check([builder.job, order])
     except (SchemaSaladException, WorkflowException) as error:
         raise JobError("The job does not fit the workflow's inputs.", problems_of(error, source)) from error
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -220,6 +225,16 @@ class Work:
     settings: RunSettings
     given: list[Any]
 
+    @cached_property
+    def reach(self) -> Reach | None:
+        """Which files it may use; None where it may use all."""
+        return reach_of((self.folder, self.source), self.given, self.settings)
+
+
+def reach_of(folders: tuple[Path, ...], given: Any, settings: RunSettings) -> Reach | None:
+    """Return which files a document may use, or None where it may use all."""
+    return Reach(folders, given) if settings.containers.required else None
+
 
 def run_process(
     work: Work, process: Process, order: dict[str, Any], executor: JobExecutor, toplevel: bool = False
@@ -227,11 +242,13 @@ def run_process(
     """Run a process by cwltool; raise :class:`StepError` if it ends badly."""
     os.environ[MARK_VARIABLE] = work.settings.mark
     prepare_engine(work.settings.engine, work.folder, work.settings.images)
-    recorder = Recorder(work.folder, work.settings.before_command, work.settings.containers)
+    recorder = Recorder(work.folder, work.settings.before_command, work.settings.containers, work.reach)
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         with ending_badly(work.step, work.source, recorder), recorder.listening(process), sampling(work.folder):
-            executor.run_jobs(process, order, cwltool_logger, run_context(work.folder, work.settings, toplevel))
+            executor.run_jobs(
+                process, order, cwltool_logger, run_context(work.folder, work.settings, toplevel, work.reach)
+            )
             recorder.raise_error()
     finally:
         javascript.end_node()
@@ -253,7 +270,10 @@ def run_process(
 
 
 def check_links(work: Work, outputs: Any) -> None:
-    """Raise :class:`StepError` if an output is a link to something that is not the step's to hand on."""
+    """Raise :class:`StepError` if an output is, or is a link to, something that is not the step's to hand on."""
+    if work.reach is not None:
+        with ending_badly(work.step, work.source):
+            work.reach.check(outputs)
     name = escaping_link(outputs, (work.folder, work.source), work.given)
     if name is not None:
         raise StepError(
@@ -401,7 +421,9 @@ def _prepare_order(process: Process, order: dict[str, Any], namespaces: dict[str
     normalizeFilesDirs(order)
 
 
-def run_context(folder: Path, settings: RunSettings, toplevel: bool = False) -> RuntimeContext:
+def run_context(
+    folder: Path, settings: RunSettings, toplevel: bool = False, reach: Reach | None = None
+) -> RuntimeContext:
     """Return cwltool's context of a task; ``toplevel`` has it look for the secondary files of inputs."""
     folder.mkdir(parents=True, exist_ok=True)
     context = RuntimeContext(
@@ -422,6 +444,8 @@ def run_context(folder: Path, settings: RunSettings, toplevel: bool = False) -> 
         }
     )
     context.workflow_eval_lock = threading.Condition(threading.RLock())
+    if reach is not None:
+        context.make_fs_access = reach.access()
     if settings.mpi_config:
         context.mpi_config = MpiConfig.load(str(settings.mpi_config))
     return context

@@ -9,7 +9,7 @@ from cwltool.process import shortname
 from cwltool.workflow_job import object_from_state
 
 from cwl_ui_plugin.cwl.errors import StepError
-from cwl_ui_plugin.cwl.execution import RunSettings, Values, ending_badly, preload, run_context
+from cwl_ui_plugin.cwl.execution import RunSettings, Values, ending_badly, preload, reach_of, run_context
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.pieces import Recorded, load_workflow
 from cwl_ui_plugin.cwl.plan import Step, read_piece
@@ -28,7 +28,8 @@ def enter(
 
     """
     preload()
-    context = run_context(folder, settings)
+    reach = reach_of((folder, source), list(values.values()), settings)
+    context = run_context(folder, settings, reach=reach)
     recorder = Recorder(folder)
     with ending_badly(step, source, recorder):
         outer = load_workflow(read_piece(compiled, step.piece, source), with_decimal_floats(values))
@@ -44,6 +45,8 @@ def enter(
             raise StepError(f"Step {step.id}: {recorder.explain()}")
         inner = load_workflow(read_piece(compiled, step.start_piece, source), {})
         builder = inner._init_job(recorded.calls[0][0], context)
+        if reach is not None:
+            reach.check(builder.job)
     return {item["id"]: [builder.job[shortname(item["id"])], "success"] for item in inner.tool["inputs"]}
 
 

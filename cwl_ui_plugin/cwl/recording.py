@@ -20,6 +20,7 @@ from cwl_ui_plugin.cwl.container_policy import ANYTHING, ContainerPolicy
 from cwl_ui_plugin.cwl.disk import check_disk, full_disk
 from cwl_ui_plugin.cwl.element_logs import ElementLog
 from cwl_ui_plugin.cwl.errors import CwlError
+from cwl_ui_plugin.cwl.reach import Reach
 from cwl_ui_plugin.cwl.time_limits import TimeLimit
 
 COMMAND = "command.json"
@@ -41,12 +42,17 @@ class Recorder(logging.Handler):
     """Listens to the jobs of one step. ``command`` and ``exit_code`` are of the job that failed, or of the last."""
 
     def __init__(
-        self, folder: Path, before_command: Callable[[], None] = lambda: None, policy: ContainerPolicy = ANYTHING
+        self,
+        folder: Path,
+        before_command: Callable[[], None] = lambda: None,
+        policy: ContainerPolicy = ANYTHING,
+        reach: Reach | None = None,
     ) -> None:
         super().__init__(level=logging.WARNING)
         self.folder = folder
         self._before_command = before_command
         self.policy = policy
+        self.reach = reach
         self.command: list[str] | None = None
         self.exit_code: int | None = None
         self.complaints: list[str] = []
@@ -129,7 +135,7 @@ class Recorder(logging.Handler):
         def watched_run(context: Any, *args: Any) -> None:
             self._before_command()
             check_disk(job, self.folder)
-            prepare_job(job, context, self.folder, self.policy)
+            prepare_job(job, context, self.folder, self.policy, self.reach)
             _note_command(self.folder, job)
             context = context.copy()
             if log is None:

@@ -206,18 +206,52 @@ def run(podman: Podman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     assert podman.containers() == []
 
 
-def run_document(folder: Path, policy: ContainerPolicy, document: dict[str, Any], engine: str = "podman") -> str:
-    (folder / "source").mkdir()
+def test_what_it_is_given_and_what_came_with_the_workflow_is_in_the_container(run: Run, tmp_path: Path) -> None:
+    for name in ("given/a.txt", "given/a.txt.idx", "given/folder/b.txt", "source/own.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{name}\n")
+    file = {"class": "File", "location": (tmp_path / "given/a.txt").as_uri(), "basename": "a.txt"}
+    index = {"class": "File", "location": (tmp_path / "given/a.txt.idx").as_uri(), "basename": "a.txt.idx"}
+    folder = {"class": "Directory", "location": (tmp_path / "given/folder").as_uri(), "basename": "folder"}
+    inputs = {
+        "file": {"type": "File", "secondaryFiles": [".idx"]},
+        "folder": "Directory",
+        "own": {"type": "File", "default": {"class": "File", "location": "own.txt"}},
+    }
+    staged = {"InitialWorkDirRequirement": {"listing": ["$(inputs.folder)", {"entryname": "x", "entry": "made\n"}]}}
+    script = "cat $0 $0.idx folder/b.txt $1 x > all.txt; cat all.txt"
+    words = ["sh", "-c", script, "$(inputs.file.path)", "$(inputs.own.path)"]
+    outputs = {"all": {"type": "File", "outputBinding": {"glob": "all.txt", "loadContents": True}}}
+    document = {**tool(requirements={**OURS, **staged}), "inputs": inputs, "outputs": outputs, "arguments": words}
+    del document["baseCommand"]
+    values = {"file": [{**file, "secondaryFiles": [index]}, "success"], "folder": [folder, "success"]}
+    printed = run(REQUIRED, document, values=values)
+    assert printed == "given/a.txt\ngiven/a.txt.idx\ngiven/folder/b.txt\nsource/own.txt\nmade\n"
+
+
+def run_document(
+    folder: Path,
+    policy: ContainerPolicy,
+    document: dict[str, Any],
+    engine: str = "podman",
+    values: dict[str, Any] | None = None,
+) -> str:
+    (folder / "source").mkdir(exist_ok=True)
     (folder / "source/main.cwl").write_text(json.dumps(document))
     compiling.compile_document(folder / "source", "main.cwl", folder / "compiled")
     step = read_plan(folder / "compiled").steps[0]
     settings = RunSettings(engine=detect_engine(engine), mark="test/policy/task/-1/1", containers=policy)
-    execution.run_step(folder / "compiled", folder / "source", step, {}, folder / "run", settings)
+    execution.run_step(folder / "compiled", folder / "source", step, values or {}, folder / "run", settings)
     return (folder / "run/stdout.log").read_text()
 
 
 OURS = {"DockerRequirement": {"dockerPull": IMAGE}}
 SHORT = {"DockerRequirement": {"dockerPull": IMAGE.removeprefix("docker.io/library/")}}
+FOREIGN = {"type": "File", "default": {"class": "File", "location": "file:///etc/hostname"}}
+MADE_UP = {
+    "InlineJavascriptRequirement": {},
+    "InitialWorkDirRequirement": {"listing": "${return [{class: 'Directory', location: 'file:///etc'}];}"},
+}
 COUNT = ["grep", "-c", ":", "/proc/net/dev"]
 
 
@@ -255,6 +289,9 @@ def test_a_hint_is_run_in_its_container_within_a_scattered_subworkflow(run: Run)
             "none of those",
         ),
         (ContainerPolicy(), tool(requirements={"DockerRequirement": {"dockerPull": "--help"}}), "podman", "no name"),
+        (REQUIRED, tool(requirements=OURS, inputs={"file": FOREIGN}), "podman", "neither an input"),
+        (REQUIRED, tool(requirements={**OURS, **MADE_UP}), "podman", "neither an input"),
+        (REQUIRED, workflow(tool(requirements={**OURS, **MADE_UP})), "podman", "neither an input"),
     ],
 )
 def test_what_is_not_allowed_does_not_run_in_a_task_either(
