@@ -55,10 +55,14 @@ class CwlUiPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_root_middlewares(self) -> list[Any]:  # type: ignore[override]
-        """Bounds for request bodies, and the background loop that lives as long as the API server."""
+        """Bounds for request bodies, the background loop that lives as long as the API server, the guard of grants."""
+        from cwl_ui_plugin.api.grant_guard import GrantGuard
         from cwl_ui_plugin.api.middleware import CwlMiddleware
 
-        return [{"middleware": CwlMiddleware, "args": [], "kwargs": {"background": _background()}, "name": "CWL"}]
+        return [
+            {"middleware": CwlMiddleware, "args": [], "kwargs": {"background": _background()}, "name": "CWL"},
+            {"middleware": GrantGuard, "args": [], "kwargs": {}, "name": "CWL grants"},
+        ]
 
 
 def _background() -> Any:

@@ -6,7 +6,6 @@ a user of Airflow who may trigger that Dag.
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import Annotated, Any
 
@@ -22,14 +21,16 @@ from cwl_ui_plugin.api.security import (
     clean_address,
     known,
     logged_in,
+    name_of,
     require,
 )
 from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.runs import inspection, triggering
-from cwl_ui_plugin.runs.errors import BadRequest
+from cwl_ui_plugin.runs import inspection, refusals, triggering
+from cwl_ui_plugin.runs.errors import BadRequest, NotVerified
 from cwl_ui_plugin.runs.models import RunSummary
+from cwl_ui_plugin.runs.signing import reason
 from cwl_ui_plugin.signing.errors import SigningError
 from cwl_ui_plugin.version import __version__
 
@@ -85,27 +86,8 @@ def trigger(
     body: Annotated[dict[str, Any], Depends(json_object)],
 ) -> Response:
     """Start a run: `{"run_id", "conf", "check_payload"?}`, `conf` as JSON text or as an object."""
-    try:
-        verified = jwt_backend.verify_body(body, dag_id)
-    except SigningError as error:
-        return JSONResponse(json.loads(jwt_backend.refusal(error)), status_code=403)
-    if verified is None:
-        _check_user(request, user, dag_id)
-        actor = jwt_backend.Actor(user.get_name(), permissions.input_access(user))
-    else:
-        actor = jwt_backend.acting_user(dag_id, known(user))
-    conf = _conf(body.get("conf"))
-    if verified is not None:
-        conf = with_signature(conf, verified.token)
-    run = triggering.trigger(
-        dag_id,
-        conf=conf,
-        run_id=_run_id(body),
-        user=actor.name,
-        files=actor.files,
-        via=triggering.EXPERIMENTAL,
-        signature=verified.signature if verified else None,
-    )
+    with refusals.recorded(dag_id, body.get("run_id"), name_of(user)):
+        run = _triggered(dag_id, request, user, body)
     return JSONResponse(_answer(run))
 
 
@@ -127,6 +109,28 @@ def list_runs(dag_id: str, state: str | None = None) -> Any:
         }
         for run in page.items
     ]
+
+
+def _triggered(dag_id: str, request: Request, user: Any, body: dict[str, Any]) -> RunSummary:
+    try:
+        verified = jwt_backend.verify_body(body, dag_id)
+    except SigningError as error:
+        raise NotVerified(reason(error)) from error
+    if verified is None:
+        _check_user(request, user, dag_id)
+        actor = jwt_backend.Actor(user.get_name(), permissions.input_access(user))
+    else:
+        actor = jwt_backend.acting_user(dag_id, known(user))
+    conf = _conf(body.get("conf"))
+    return triggering.trigger(
+        dag_id,
+        conf=conf if verified is None else with_signature(conf, verified.token),
+        run_id=_run_id(body),
+        user=actor.name,
+        files=actor.files,
+        via=triggering.EXPERIMENTAL,
+        signature=verified.signature if verified else None,
+    )
 
 
 def _check_user(request: Request, user: Any, dag_id: str) -> None:

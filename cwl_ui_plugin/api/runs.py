@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from cwl_ui_plugin.api.answering import OpenFileResponse
 from cwl_ui_plugin.api.experimental import with_signature
 from cwl_ui_plugin.api.schemas import Responses, Run, RunList, answers, failing, failing_file
-from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, known, logged_in, require
+from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, known, logged_in, name_of, require
 from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
 from cwl_ui_plugin.api.workflows import LARGEST_OFFSET, UNTRUSTED
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.runs import inspection, logs, outputs, previews, stopping, triggering
+from cwl_ui_plugin.runs import inspection, logs, outputs, previews, refusals, stopping, triggering
 from cwl_ui_plugin.runs.archives import zip_stream
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound, NotVerified
 from cwl_ui_plugin.runs.models import OutputFile, RunSummary, StopReport
@@ -104,21 +104,8 @@ def list_runs(
 )
 def trigger(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
     """Start a run. With a signature that holds no login is needed, where the server has keys to verify it."""
-    verified = _verified(body, dag_id)
-    if verified is None:
-        require(permissions.may_trigger(logged_in(user), dag_id))
-        actor = jwt_backend.Actor(user.get_name(), permissions.input_access(user))
-    else:
-        actor = jwt_backend.acting_user(dag_id, known(user))
-    return triggering.trigger(
-        dag_id,
-        conf=_conf(body),
-        run_id=_run_id(body),
-        user=actor.name,
-        files=actor.files,
-        via=triggering.REST,
-        signature=verified.signature if verified else None,
-    ).as_json()
+    with refusals.recorded(dag_id, body.get("run_id"), name_of(user)):
+        return _triggered(dag_id, user, body).as_json()
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}", responses=answers(Run, 404), dependencies=_READERS)
@@ -217,6 +204,24 @@ def stop(dag_id: str, run_id: str, user: GetUserDep, how: Stop | None = None) ->
     remove = how is not None and how.remove
     require(not remove or permissions.may_remove(user, dag_id))
     return stopping.stop_run(dag_id, run_id, user=user.get_name(), remove=remove).as_json()
+
+
+def _triggered(dag_id: str, user: Any, body: dict[str, Any]) -> RunSummary:
+    verified = _verified(body, dag_id)
+    if verified is None:
+        require(permissions.may_trigger(logged_in(user), dag_id))
+        actor = jwt_backend.Actor(user.get_name(), permissions.input_access(user))
+    else:
+        actor = jwt_backend.acting_user(dag_id, known(user))
+    return triggering.trigger(
+        dag_id,
+        conf=_conf(body),
+        run_id=_run_id(body),
+        user=actor.name,
+        files=actor.files,
+        via=triggering.REST,
+        signature=verified.signature if verified else None,
+    )
 
 
 def _verified(body: dict[str, Any], dag_id: str) -> jwt_backend.VerifiedTrigger | None:

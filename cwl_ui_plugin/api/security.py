@@ -82,6 +82,11 @@ def known(user: Any) -> Any | None:
     return None if isinstance(user, HTTPException) else user
 
 
+def name_of(user: Any) -> str | None:
+    """Return the name of an :data:`OptionalUser`, or None where nobody is logged in."""
+    return None if isinstance(user, HTTPException) else str(user.get_name())
+
+
 def logged_in(user: Any) -> Any:
     """Return an :data:`OptionalUser` that must be there; raise what says why there is none."""
     if isinstance(user, HTTPException):

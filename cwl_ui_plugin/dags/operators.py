@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from cwl_ui_plugin.cwl.execution import RunSettings, StepResult, Values
+    from cwl_ui_plugin.dags.permits import Permit
     from cwl_ui_plugin.dags.run_folder import TaskTry
     from cwl_ui_plugin.dags.tombstones import StopCheck
 
@@ -49,6 +50,8 @@ class _CwlOperator(BaseOperator):
     step. One constructor serves all kinds, as Airflow makes each further one of a class cost as much as its own.
     """
 
+    is_first = False
+
     def __init__(
         self, *, document: Document, sources: Sequence[str] = (), step: Step | None = None, **kwargs: Any
     ) -> None:
@@ -59,6 +62,21 @@ class _CwlOperator(BaseOperator):
             self.step = step
         self._running: TaskTry | None = None
         self._check_stopped: Callable[[], None] = _do_nothing
+        self._permit: Permit | None = None
+
+    def pre_execute(self, context: Context) -> None:
+        """Fail before anything is done that was not granted to this run, whatever its other tasks did."""
+        with self.reported(context):
+            self.permit(context)
+
+    def permit(self, context: Context) -> Permit:
+        """Return what this run may do; raise :class:`JobError` if that is nothing."""
+        from cwl_ui_plugin.dags import permits
+
+        if self._permit is None:
+            run = context["dag_run"]
+            self._permit = permits.permit(run.conf, dag_id=run.dag_id, run_id=run.run_id, first=self.is_first)
+        return self._permit
 
     def run_settings(self, task: TaskTry, image: str | None = None) -> RunSettings:
         """Return how ``cwl.execution`` is to run this task; container engines are asked only if there is an image."""
@@ -128,8 +146,9 @@ class _CwlOperator(BaseOperator):
 
 
 class CwlDispatchOperator(_CwlOperator):
-    """The first task: verify the conf where that is required, check the job, and hand on the workflow's inputs."""
+    """The first task: check the job, and hand on the workflow's inputs."""
 
+    is_first = True
     ui_color = "#e8f0fa"
 
     def execute(self, context: Context) -> Values:
@@ -138,16 +157,13 @@ class CwlDispatchOperator(_CwlOperator):
         from cwl_ui_plugin.cwl.jobs import check_job
         from cwl_ui_plugin.dags import folders, run_folder
         from cwl_ui_plugin.dags.conf import read_conf
-        from cwl_ui_plugin.dags.file_access import file_rules
 
         with self.reported(context), self.leased(context) as task:
             run = context["dag_run"]
-            conf = read_conf(run.conf, run_id=run.run_id, dag_id=run.dag_id, created=run.run_after)
+            conf = read_conf(run.conf)
             held = folders.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders
             run_folder.place_run_tmp(run.dag_id, run.run_id, held.tmp)
-            # Whose files they are was checked where the run was created: a worker knows no users.
-            rules = file_rules((config.uploads_folder(), config.outputs_folder()))
-            allowed = config.flag("allow_job_requirements")
+            rules, allowed = self.permit(context).file_rules(), config.flag("allow_job_requirements")
             job = check_job(read_plan(self.document.compiled), conf.job, rules, allow_requirements=allowed)
             task.folder.mkdir(parents=True, exist_ok=True)
             values = execution.start(
@@ -327,7 +343,7 @@ class CwlGatherOperator(_CwlOperator):
         with self.reported(context), self.leased(context):
             values = _pull_values(context["ti"], self.source_tasks)
             run = context["dag_run"]
-            conf = read_conf(run.conf, run_id=run.run_id, verify=False)
+            conf = read_conf(run.conf)
             place = folders.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders.outputs
             own = run_folder.run_tmp(run.dag_id, run.run_id).resolve()
             destination = Destination(place.path, place.root, own=(own,), record=claims.record_of(place.path))

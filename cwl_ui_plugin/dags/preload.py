@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _DAG_FILES_MODULE = "cwl_ui_plugin.dags.stored"
 _OWN_MODULES = (
     "cwl_ui_plugin.dags.bundle",
-    "cwl_ui_plugin.dags.conf",
+    "cwl_ui_plugin.dags.permits",
     "cwl_ui_plugin.dags.run_folder",
     _DAG_FILES_MODULE,
     "cwl_ui_plugin.cwl.jobs",

@@ -126,6 +126,16 @@ class Stop(Base):
     stopped_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
 
 
+class GrantKey(Base):
+    """A key that API servers sign grants of runs with; ``private_key`` is encrypted with Airflow's Fernet key."""
+
+    __tablename__ = "cwl_grant_key"
+
+    key_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    private_key: Mapped[str] = mapped_column(Text, nullable=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+
 class Lease(Base):
     """Which of several API servers does the work of a background loop."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,8 @@ class VerifiedToken:
     signature: RunSignature
     content: str
     expires_at: datetime | None
+    verified_at: float
+    """When it held, in seconds since 1970."""
 
 
 def variable(name: str) -> str | None:
@@ -68,6 +71,7 @@ def trigger_policy() -> TriggerPolicy | None:
 
 def verify(token: Any, policy: TriggerPolicy, *, dag_id: str | None, run_id: str, conf: Any) -> VerifiedToken:
     """Return a token that is of exactly this run_id and conf, and for this Dag; raise :class:`SigningError`."""
+    now = time.time()
     verified = triggers.verify_trigger(token, policy, run_id=run_id, conf=conf, dag_id=dag_id)
     if verified.is_weak:
         log.warning(
@@ -81,6 +85,7 @@ def verify(token: Any, policy: TriggerPolicy, *, dag_id: str | None, run_id: str
         RunSignature(fingerprint=verified.fingerprint, algorithm=verified.algorithm),
         content=triggers.content_of(verified.claims),
         expires_at=_end_of(verified.claims.get("exp")),
+        verified_at=now,
     )
 
 

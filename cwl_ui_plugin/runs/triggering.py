@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,8 +19,9 @@ from cwl_ui_plugin.dags import folders
 from cwl_ui_plugin.dags.conf import SIGNATURE, read_conf
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.folders import Held
+from cwl_ui_plugin.dags.grants import GRANT, Grant
 from cwl_ui_plugin.dags.registration import register
-from cwl_ui_plugin.runs import signing
+from cwl_ui_plugin.runs import granting, signing
 from cwl_ui_plugin.runs.database import with_patience
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
 from cwl_ui_plugin.runs.input_access import InputAccess, shared_only
@@ -56,8 +58,9 @@ def trigger(
 
     ``files`` says which inputs the user may use besides those that everybody may.
 
-    ``conf`` is ``{"job": {...}}``, and ``check_payload`` where it is signed; it is kept as it is. A signature in it is
-    verified, unless ``signature`` tells that it was. The job of a Dag that is not CWL is not checked.
+    ``conf`` is ``{"job": {...}}``, and ``check_payload`` where it is signed; it is kept as it is, and a grant with it
+    (see ``dags.grants``). A signature in it is verified, unless ``signature`` tells that it was. The job of a Dag that
+    is not CWL is not checked.
 
     Raises:
         NotFound: no such Dag, or a deleted one.
@@ -69,12 +72,15 @@ def trigger(
 
     """
     _check_run_id(run_id)
+    _check_no_grant(conf)
     _check_dag(dag_id)
     signature = signature or _verified(dag_id, conf, run_id or "")
+    grant = None
     if is_cwl_dag(dag_id):
         _check_signed(signature)
-        _check_conf(dag_id, conf, run_id or "", version, files)
-    create = partial(_create, dag_id, conf, run_id or None, user, via, signature, version)
+        job = _job_of(dag_id, run_id or new_run_id(), conf)
+        grant = _checked_grant(dag_id, job, user, version, signature, files or shared_only())
+    create = partial(_create, dag_id, conf, run_id or None, user, via, signature, version, grant)
     return whole(dag_id, lambda: with_patience(create, f"the run {run_id} of {dag_id}"))
 
 
@@ -88,7 +94,7 @@ def check_job(dag_id: str, job: dict[str, Any], files: InputAccess | None = None
     version = stored_version(dag_id)
     if version is None:
         raise NotFound(f"There is no CWL workflow {dag_id!r}.")
-    return _checked(version.plan, job, files)
+    return _checked(version.plan, job, files or shared_only())
 
 
 def _check_run_id(run_id: str | None) -> None:
@@ -100,6 +106,12 @@ def _check_run_id(run_id: str | None) -> None:
             f"{run_id[:80]!r} can't be a run_id: use up to {LONGEST_RUN_ID} letters, digits and '_.~:+-', not '/', "
             "and do not begin with '.'."
         )
+
+
+def _check_no_grant(conf: dict[str, Any]) -> None:
+    """Refuse what only this module writes into a conf."""
+    if GRANT in conf:
+        raise BadRequest(f"The conf must not have a field {GRANT}: the server grants each run anew. Leave it out.")
 
 
 def _check_dag(dag_id: str) -> None:
@@ -148,23 +160,42 @@ def _check_signed(signature: VerifiedToken | None) -> None:
         )
 
 
-def _check_conf(dag_id: str, conf: dict[str, Any], run_id: str, digest: str | None, files: InputAccess | None) -> None:
+def _job_of(dag_id: str, run_id: str, conf: dict[str, Any]) -> dict[str, Any]:
+    """Return the job of a conf, with folders that it may name; raise :class:`InvalidJob`."""
     try:
-        read = read_conf(conf, run_id=run_id, verify=False)
-        folders.folders_of(dag_id, run_id or new_run_id(), read.job)
+        job = read_conf(conf).job
+        folders.folders_of(dag_id, run_id, job)
     except JobError as error:
         raise InvalidJob(error.message, error.problems) from error
+    return job
+
+
+def _checked_grant(
+    dag_id: str,
+    job: dict[str, Any],
+    user: str,
+    digest: str | None,
+    signature: VerifiedToken | None,
+    files: InputAccess,
+) -> Grant:
+    """Return what a run with this job is granted; raise what :func:`trigger` does for one that can't be run."""
     version = stored_version(dag_id, digest)
     if digest and version is None:
         raise NotFound(f"There is no version {digest!r} of the workflow {dag_id!r}.")
     if version is not None:  # the document of a Dag file is known to its tasks only; its first task checks the job
-        _checked(version.plan, read.job, files)
+        _checked(version.plan, job, files)
+    return Grant(
+        user=user,
+        roots=files.granted(job),
+        at=signature.verified_at if signature else time.time(),
+        signed_by=signature.signature.fingerprint if signature else None,
+    )
 
 
-def _checked(plan: Plan, job: dict[str, Any], files: InputAccess | None) -> dict[str, Any]:
+def _checked(plan: Plan, job: dict[str, Any], files: InputAccess) -> dict[str, Any]:
     try:
-        rules, allowed = (files or shared_only()).rules(job), config.flag("allow_job_requirements")
-        return jobs.check_job(plan, job, rules, allow_requirements=allowed)
+        allowed = config.flag("allow_job_requirements")
+        return jobs.check_job(plan, job, files.rules(job), allow_requirements=allowed)
     except JobError as error:
         raise InvalidJob(error.message, error.problems) from error
     except RecursionError:
@@ -202,6 +233,7 @@ def _create(
     via: str,
     signature: VerifiedToken | None,
     version: str | None,
+    grant: Grant | None,
 ) -> RunSummary:
     from airflow.exceptions import DagNotFound, DagRunAlreadyExists, ParamValidationError
     from airflow.utils.types import DagRunTriggeredByType
@@ -209,7 +241,7 @@ def _create(
 
     source = DagRunTriggeredByType.UI if via == VIEW else DagRunTriggeredByType.REST_API
     try:
-        return _insert(dag_id, conf, run_id, user, source, signature, version)
+        return _insert(dag_id, conf, run_id, user, source, signature, version, grant)
     except (DagRunAlreadyExists, IntegrityError) as error:
         if signature and signing.is_used(signature):
             raise signing.already_used(run_id or "") from error
@@ -239,12 +271,13 @@ def _insert(
     source: DagRunTriggeredByType,
     signature: VerifiedToken | None,
     version: str | None,
+    grant: Grant | None,
 ) -> RunSummary:
-    """Create the run, and with it, in one transaction, the record of its signature."""
+    """Create the run with its grant, and in the same transaction the record of its signature."""
     from airflow.api.common.trigger_dag import trigger_dag
     from airflow.utils.session import create_session
 
-    is_cwl, held = is_cwl_dag(dag_id), ExitStack()
+    held = ExitStack()
     with held, create_session(scoped=False) as session:
         if signature:
             signing.check_unused(session, signature, dag_id, run_id or "")
@@ -258,8 +291,10 @@ def _insert(
             session=session,
         )
         assert run is not None  # noqa: S101 - it raises rather than return None
+        if grant:
+            run.conf = {**conf, GRANT: granting.sign(session, grant, dag_id, run.run_id, conf)}
         session.flush()
-        if is_cwl:
+        if grant:
             held.push(_given_back(_hold(dag_id, run.run_id, run.run_after, conf)))
         settle(session, run, version)
         if signature:

@@ -14,7 +14,7 @@ from cwl_ui_plugin.config import MEBIBYTE
 from cwl_ui_plugin.cwl.errors import CwlError, JobError
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.library.store import StoredVersion
-from cwl_ui_plugin.runs import inspection, rerunning, triggering, workflows
+from cwl_ui_plugin.runs import inspection, refusals, rerunning, triggering, workflows
 from cwl_ui_plugin.runs.errors import Conflict, NotFound, RunsError
 from cwl_ui_plugin.runs.models import RunSummary
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name
@@ -57,7 +57,8 @@ class TriggerView(CwlView):
         dag_id, run_id = request.args.get("dag_id", ""), request.args.get("run_id", "")
         try:
             files = permissions.input_access(current_user())
-            run = rerunning.run_again(dag_id, run_id, user=user_name(), via=triggering.VIEW, files=files)
+            with refusals.recorded(dag_id, None, user_name()):
+                run = rerunning.run_again(dag_id, run_id, user=user_name(), via=triggering.VIEW, files=files)
             return self._started(run)
         except RunsError as error:
             is_stored = workflows.stored_version(dag_id) is not None
@@ -92,15 +93,16 @@ class TriggerView(CwlView):
             draft = _draft(version.plan)
             if not form.validate_on_submit():
                 return self._show(dag_id, version, form, draft, status=400)
-            run = triggering.trigger(
-                dag_id,
-                conf=_conf(dag_id, form, draft),
-                run_id=form.run_id.data,
-                user=user_name(),
-                via=triggering.VIEW,
-                files=permissions.input_access(current_user()),
-                version=_chosen_version(),
-            )
+            with refusals.recorded(dag_id, form.run_id.data, user_name()):
+                run = triggering.trigger(
+                    dag_id,
+                    conf=_conf(dag_id, form, draft),
+                    run_id=form.run_id.data,
+                    user=user_name(),
+                    via=triggering.VIEW,
+                    files=permissions.input_access(current_user()),
+                    version=_chosen_version(),
+                )
         except CwlError as error:
             return self._show(dag_id, version, form, draft, status=422, problem=error)
         except RunsError as error:

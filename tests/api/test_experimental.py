@@ -72,17 +72,18 @@ def test_the_kept_conf_can_be_verified_again(
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    from cwl_ui_plugin.dags.conf import read_conf
+    from cwl_ui_plugin.dags.permits import permit
 
     body = body_of(pair)
     client().post(url(workflow), json=body)
     with create_session() as session:
         conf = session.scalar(select(DagRun.conf).where(DagRun.run_id == body["run_id"]))
-    assert conf == {"job": {"text": "x"}, "check_payload": body["check_payload"]}
+    assert set(conf) == {"job", "check_payload", "cwl_grant"}
+    assert (conf["job"], conf["check_payload"]) == ({"text": "x"}, body["check_payload"])
     monkeypatch.setenv("AIRFLOW__CWL__REQUIRE_SIGNED_CONF", "True")
     # a task gets Variables from its supervisor, which a test has not
     monkeypatch.setenv("AIRFLOW_VAR_JWT_BACKEND_PUBLIC_KEY", pair.public)
-    assert read_conf(conf, run_id=body["run_id"]).job == {"text": "x"}
+    assert permit(conf, dag_id=workflow, run_id=body["run_id"], first=True)
 
 
 @pytest.mark.usefixtures("signed")

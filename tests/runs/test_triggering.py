@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 import uuid
 from datetime import datetime
@@ -12,9 +13,11 @@ import pytest
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.config import ConfigError
-from cwl_ui_plugin.dags.conf import read_conf
-from cwl_ui_plugin.runs import triggering
+from cwl_ui_plugin.dags.grants import GRANT, read_grant
+from cwl_ui_plugin.dags.permits import permit
+from cwl_ui_plugin.runs import granting, inputs, triggering
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified
+from cwl_ui_plugin.runs.input_access import InputAccess
 from cwl_ui_plugin.runs.models import RunSummary
 from cwl_ui_plugin.signing.keys import generate_key_pair
 from cwl_ui_plugin.signing.tokens import CLOCK_SKEW, sign
@@ -26,6 +29,11 @@ def trigger(dag_id: str, job: Any = None, **options: Any) -> RunSummary:
 
 
 def conf_of(run: RunSummary) -> Any:
+    """Return the conf of a run, without its grant."""
+    return {name: value for name, value in kept_conf(run).items() if name != GRANT}
+
+
+def kept_conf(run: RunSummary) -> Any:
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -46,6 +54,59 @@ def test_the_conf_is_kept_as_it_was_sent(workflow: str) -> None:
     assert conf_of(run) == conf
     assert run.user == "ada"
     assert run.queued_at is not None
+
+
+@pytest.mark.parametrize("run_id", [None, "r"])
+def test_a_run_is_granted_what_its_job_needs(workflow: str, folders: Path, run_id: str | None) -> None:
+    sent = inputs.save_input("a.txt", io.BytesIO(b"x"), user="ada")
+    files = InputAccess("ada", lambda _dag_id: False)
+    before = time.time()
+    run = trigger(workflow, {"text": "x", "file": {"class": "File", "location": str(sent)}}, files=files, run_id=run_id)
+    grant = read_grant(kept_conf(run), dag_id=workflow, run_id=run.run_id)
+    assert grant is not None
+    assert (grant.user, grant.roots, grant.signed_by) == ("ada", (sent.parent,), None)
+    assert before <= grant.at <= time.time()
+
+
+def test_nobody_brings_a_grant(workflow: str) -> None:
+    earlier = kept_conf(trigger(workflow))
+    with pytest.raises(BadRequest, match=GRANT):
+        trigger(workflow, conf=earlier)
+    assert runs_of(workflow) == 1
+
+
+def test_the_key_of_grants_is_kept_encrypted_and_is_made_anew_where_it_can_not_be_read(
+    workflow: str, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    from cwl_ui_plugin.reports.tables import GrantKey
+
+    def names() -> set[str]:
+        with create_session() as session:
+            assert not any("PRIVATE" in text for text in session.scalars(select(GrantKey.private_key)))
+            return set(session.scalars(select(GrantKey.key_id)))
+
+    first, known = trigger(workflow), names()
+    trigger(workflow)
+    assert names() == known
+    monkeypatch.setattr(granting, "_decrypted", lambda _text: None)
+    second = trigger(workflow)
+    assert len(names() - known) == 1
+    for run in (first, second):
+        assert read_grant(kept_conf(run), dag_id=workflow, run_id=run.run_id)
+    public = list((folders / "workflows/grants").iterdir())
+    assert {path.stem for path in public} <= names()
+    assert all(path.stat().st_mode & 0o777 == 0o644 and "PUBLIC" in path.read_text() for path in public)
+
+
+def test_a_public_key_that_was_lost_comes_back(workflow: str, folders: Path) -> None:
+    trigger(workflow)
+    for path in (folders / "workflows/grants").iterdir():
+        path.unlink()
+    run = trigger(workflow)
+    assert read_grant(kept_conf(run), dag_id=workflow, run_id=run.run_id)
 
 
 def test_a_run_id_is_made_where_none_is_given(workflow: str) -> None:
@@ -78,10 +139,9 @@ def test_a_signed_run_is_due_at_once_and_holds_though_its_signer_is_ahead(
     conf = {"job": {"text": "x"}}
     claims = {"run_id": run_id, "conf": conf, "iat": time.time() + CLOCK_SKEW}
     signed = conf | {"check_payload": sign(claims, pair.private, "EdDSA")}
-    trigger(workflow, conf=signed, run_id=run_id)
-    due = when_due(run_id)
-    assert due
-    assert read_conf(signed, run_id=run_id, created=due).job == {"text": "x"}
+    run = trigger(workflow, conf=signed, run_id=run_id)
+    assert when_due(run_id)
+    assert permit(kept_conf(run), dag_id=workflow, run_id=run_id, first=True)
 
 
 @pytest.mark.parametrize(

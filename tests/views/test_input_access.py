@@ -54,3 +54,28 @@ def test_run_again_takes_own_uploads_only(post: Callable[..., Any], workflow: st
     assert (refused.status_code, "are not yours" in refused.text) == (422, True)
     assert post("user", again).status_code == 200
     assert inspection.list_runs([workflow]).total == 2
+
+
+def test_no_page_shows_a_grant_or_copies_it(
+    browser: Callable[..., Any], post: Callable[..., Any], workflow: str, run_id: str
+) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    admin = browser("admin")
+    for path in (
+        f"/cwl/run?{urlencode({'dag_id': workflow, 'run_id': run_id})}",
+        f"/cwl/workflows/{workflow}/run?from_run={run_id}",
+        f"/cwl/runs?dag_id={workflow}",
+        f"/cwl/workflows/{workflow}",
+    ):
+        answer = admin.get(path)
+        assert (answer.status_code, "cwl_grant" in answer.text) == (200, False), path
+    assert post("op", f"/cwl/again?{urlencode({'dag_id': workflow, 'run_id': run_id})}").status_code == 200
+    conf = json.dumps({"job": {"text": "x"}, "cwl_grant": "a.b.c"})
+    brought = post("op", f"/cwl/workflows/{workflow}/run", run_id=f"r-{uuid.uuid4()}", job="text: x", conf=conf)
+    assert (brought.status_code, "cwl_grant" in brought.text) == (400, True)
+    with create_session() as session:
+        confs = session.scalars(select(DagRun.conf).where(DagRun.dag_id == workflow)).all()
+    assert len({conf["cwl_grant"] for conf in confs}) == 2

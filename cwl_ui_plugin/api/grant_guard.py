@@ -1,0 +1,121 @@
+"""Nobody brings a grant: Airflow's own ways to create a run refuse a conf that has one.
+
+Whoever may see a run sees its grant. It holds for that run alone; but a run that was deleted could be created anew with
+it, by Airflow's own API, and its signature would start a second run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cwl_ui_plugin.api.errors import answer
+from cwl_ui_plugin.config import MEBIBYTE, bytes_text
+from cwl_ui_plugin.dags.grants import GRANT
+from cwl_ui_plugin.runs import refusals
+
+LARGEST_BODY = 16 * MEBIBYTE
+_UNSAFE = ("POST", "PUT", "PATCH")
+_CREATES_RUNS = re.compile(r"/(api/v\d+|execution)/(.*/)?(dagRuns|dag-runs|backfills|materialize)(/|$)")
+_DAG = re.compile(r"/dags/([^/]+)/")
+REFUSED = (
+    f"The conf has a field {GRANT}, which only the server may write: leave it out. To run again what a run did, use "
+    "“Run again” on its CWL page."
+)
+
+
+class GrantGuard:
+    """Looks into calls that create runs. Their bodies are read whole, as Airflow does afterwards."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["method"] not in _UNSAFE or not _CREATES_RUNS.match(_path(scope)):
+            await self.app(scope, receive, send)
+            return
+        try:
+            body = await _body(receive)
+        except ClientDisconnect:
+            return
+        if body is None:
+            await answer(413, f"The request is larger than {bytes_text(LARGEST_BODY)}.")(scope, receive, send)
+        elif _brings_grant(body):
+            await _record(scope)
+            await answer(400, REFUSED)(scope, receive, send)
+        else:
+            await self.app(scope, _replayed(body, receive), send)
+
+
+def _path(scope: Scope) -> str:
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """Return the body of a request; None for one that is too large."""
+    parts, size, is_more = [], 0, True
+    while is_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        size += len(part)
+        if size > LARGEST_BODY:
+            return None
+        parts.append(part)
+        is_more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a ``receive`` that has the body at once, and then what comes after it."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay
+
+
+def _brings_grant(body: bytes) -> bool:
+    """Whether a JSON text has the field anywhere, however it is written. What is no JSON is for Airflow to refuse."""
+    found = False
+
+    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal found
+        found = found or any(name == GRANT for name, _value in pairs)
+        return dict(pairs)
+
+    try:
+        json.loads(body, object_pairs_hook=look)
+    except RecursionError:
+        return True
+    except ValueError:
+        return found
+    return found
+
+
+async def _record(scope: Scope) -> None:
+    """Write the attempt of a user into the audit log; nobody else is let through anyway."""
+    user = await _user(Request(scope))
+    if user is not None:
+        dag = _DAG.search(_path(scope))
+        await run_in_threadpool(refusals.record, dag and dag.group(1), None, user, REFUSED)
+
+
+async def _user(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        token = request.cookies.get(COOKIE_NAME_JWT_TOKEN, "")
+    try:
+        return str((await get_auth_manager().get_user_from_token(token)).get_name()) if token else None
+    except Exception:
+        return None

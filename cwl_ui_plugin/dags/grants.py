@@ -1,0 +1,126 @@
+"""The grant of a run: what the service that created it allows it, signed with a key that only API servers have.
+
+A worker has no database and knows no users. So the service writes into the conf, under :data:`GRANT`, a JWT that names
+the Dag, the run, the digest of the rest of the conf, the folders of files that are not everybody's, when the run was
+triggered (the caller does not choose that), and whose signature the conf has. Each task verifies it.
+
+Its public keys are files in ``<workflows_folder>/grants``, which API servers write. Whoever can write to that folder
+can have workers run any code anyway; a Variable would be open to whoever may edit Variables, and to each task.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin.signing import tokens
+from cwl_ui_plugin.signing.contents import digest
+from cwl_ui_plugin.signing.errors import SigningError
+
+GRANT = "cwl_grant"
+ALGORITHM = "EdDSA"
+_LONGEST_KEY = 4096
+_KEY_ID = re.compile(r"[0-9a-f]{64}")
+_START_AGAIN = "Start the run again on its page, or with the command or the API of cwl-ui-plugin."
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a run may do. ``at``: when it was triggered, seconds since 1970; ``signed_by``: the caller's key, if any."""
+
+    user: str
+    roots: tuple[Path, ...]
+    at: float
+    signed_by: str | None = None
+
+    def claims(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is signed to grant this to a run."""
+        return {
+            "dag_id": dag_id,
+            "run_id": run_id,
+            "conf": conf_digest(conf),
+            "user": self.user,
+            "roots": [str(root) for root in self.roots],
+            "at": self.at,
+            "signed_by": self.signed_by,
+        }
+
+
+def conf_digest(conf: Mapping[str, Any]) -> str:
+    """Return the digest of a conf, whether the grant is in it or not."""
+    return digest({name: value for name, value in conf.items() if name != GRANT})
+
+
+def keys_folder() -> Path:
+    """Where the public keys of grants are."""
+    return config.workflows_folder() / "grants"
+
+
+def key_id(public_key: str) -> str:
+    """Return what names a public key: its digest."""
+    return hashlib.sha256(public_key.encode("ascii")).hexdigest()
+
+
+def read_grant(conf: Mapping[str, Any], *, dag_id: str, run_id: str) -> Grant | None:
+    """Return the grant in a conf, or None where there is none.
+
+    Raises:
+        JobError: it is of another run, of another conf, or not signed by an API server of this Airflow.
+
+    """
+    token = conf.get(GRANT)
+    if token is None:
+        return None
+    try:
+        claims = tokens.verify(token, _public_key(token), [ALGORITHM])
+        expected = {"dag_id": dag_id, "run_id": run_id, "conf": conf_digest(conf)}
+    except SigningError as error:
+        raise _refused(str(error)) from error
+    for name, value in expected.items():
+        if claims.get(name) != value:
+            raise _refused(f"It is for another {name}.")
+    return Grant(
+        user=str(claims["user"]),
+        roots=tuple(Path(root) for root in claims["roots"]),
+        at=float(claims["at"]),
+        signed_by=claims["signed_by"],
+    )
+
+
+def _refused(reason: str) -> JobError:
+    return JobError(f"The grant in this run's conf ({GRANT}) does not hold: {reason} {_START_AGAIN}")
+
+
+def _public_key(token: Any) -> str:
+    """Return the public key that a token names; the folder is the only place where keys come from."""
+    try:
+        name = jwt.get_unverified_header(token).get("kid")
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        raise _refused("It is no token.") from None
+    if not isinstance(name, str) or not _KEY_ID.fullmatch(name):
+        raise _refused("It names no key.")
+    path = keys_folder() / f"{name}.pem"
+    try:
+        key = _read(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _refused(
+            f"Its key {path} can't be read ({getattr(error, 'strerror', None) or error}): API servers and workers must "
+            "see the same [cwl] workflows_folder."
+        ) from error
+    if key_id(key) != name:
+        raise _refused(f"Its key {path} was changed.")
+    return key
+
+
+def _read(path: Path) -> str:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        return file.read(_LONGEST_KEY).decode("ascii")
