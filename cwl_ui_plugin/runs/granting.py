@@ -10,7 +10,6 @@ import logging
 import os
 import tempfile
 from datetime import datetime, timezone
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
+_found: list[tuple[str, str]] = []
+"""The key of this process, once it was needed. One whose transaction fails is good all the same: workers know it."""
 
 
 def sign(session: Session, grant: Grant, dag_id: str, run_id: str, conf: dict[str, Any]) -> str:
@@ -40,7 +41,15 @@ def sign(session: Session, grant: Grant, dag_id: str, run_id: str, conf: dict[st
 
 
 def _key(session: Session) -> tuple[str, str]:
-    """Return the name of this Airflow's key and the private key; workers find the public one."""
+    """Return the name of this process's key and the private key; workers find the public one."""
+    if not _found:
+        _found.append(_stored_key(session) or _new_key(session))
+    name, private = _found[0]
+    _publish(name, private)
+    return name, private
+
+
+def _stored_key(session: Session) -> tuple[str, str] | None:
     from sqlalchemy import select
 
     from cwl_ui_plugin.reports.tables import GrantKey
@@ -48,9 +57,8 @@ def _key(session: Session) -> tuple[str, str]:
     for kept in session.scalars(select(GrantKey).order_by(GrantKey.created_at.desc(), GrantKey.key_id)):
         private = _decrypted(kept.private_key)
         if private is not None:
-            _publish(kept.key_id, private)
             return kept.key_id, private
-    return _new_key(session)
+    return None
 
 
 def _new_key(session: Session) -> tuple[str, str]:
@@ -63,12 +71,10 @@ def _new_key(session: Session) -> tuple[str, str]:
     encrypted = get_fernet().encrypt(pair.private.encode()).decode()
     session.add(GrantKey(key_id=name, private_key=encrypted, created_at=datetime.now(timezone.utc)))
     session.flush()
-    _publish(name, pair.private)
     log.info("Made the key %s that grants of runs are signed with", name)
     return name, pair.private
 
 
-@lru_cache(maxsize=4)
 def _decrypted(text: str) -> str | None:
     """Return a private key; None where the Fernet key that it was encrypted with is gone."""
     from airflow.models.crypto import get_fernet

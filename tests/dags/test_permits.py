@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -297,8 +298,10 @@ def test_marking_the_first_task_as_done_lets_no_other_task_run(every_kind: Store
     kinds = set()
     for task in dag.tasks:
         pushed: dict[str, Any] = {}
-        ti = SimpleNamespace(xcom_push=lambda key, value, into=pushed: into.update({key: value}))
-        context: Any = {"dag_run": SimpleNamespace(dag_id="kinds", run_id="r", conf=CONF), "ti": ti}
+        names = {"dag_id": "kinds", "run_id": "r"}
+        ti = SimpleNamespace(**names, id="1", xcom_push=lambda key, value, into=pushed: into.update({key: value}))
+        run = SimpleNamespace(**names, conf=CONF, run_after=datetime.now(timezone.utc), clear_number=0)
+        context: Any = {"dag_run": run, "ti": ti}
         operator = task.unmap({"batch": {}}) if getattr(task, "is_mapped", False) else task
         kinds.add(type(operator).__name__)
         with pytest.raises(AirflowFailException, match="no signature"):

@@ -13,7 +13,7 @@ import pytest
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.config import ConfigError
-from cwl_ui_plugin.dags.grants import GRANT, read_grant
+from cwl_ui_plugin.dags.grants import GRANT, Grant, read_grant
 from cwl_ui_plugin.dags.permits import permit
 from cwl_ui_plugin.runs import granting, inputs, triggering
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified
@@ -89,8 +89,10 @@ def test_the_key_of_grants_is_kept_encrypted_and_is_made_anew_where_it_can_not_b
             return set(session.scalars(select(GrantKey.key_id)))
 
     first, known = trigger(workflow), names()
+    monkeypatch.setattr(granting, "_found", [])
     trigger(workflow)
     assert names() == known
+    monkeypatch.setattr(granting, "_found", [])
     monkeypatch.setattr(granting, "_decrypted", lambda _text: None)
     second = trigger(workflow)
     assert len(names() - known) == 1
@@ -193,9 +195,9 @@ def test_a_run_that_is_not_created_leaves_its_folder_to_others(workflow: str, mo
     def fail(*_arguments: object) -> None:
         raise Conflict("not now")
 
-    monkeypatch.setattr(triggering, "settle", fail)
-    with pytest.raises(Conflict, match="not now"):
-        triggering._insert(workflow, {"job": job}, "first", "ada", _rest(), None, None)
+    with monkeypatch.context() as patched, pytest.raises(Conflict, match="not now"):
+        patched.setattr(triggering, "settle", fail)
+        triggering._insert(workflow, {"job": job}, "first", "ada", _rest(), None, None, Grant("ada", (), 0.0))
     assert runs_of(workflow) == 0
     trigger(workflow, job, run_id="second")
 
