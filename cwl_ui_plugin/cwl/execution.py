@@ -250,6 +250,7 @@ def run_process(
                 process, order, cwltool_logger, run_context(work.folder, work.settings, toplevel, work.reach)
             )
             recorder.raise_error()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)  # before Node.js, which is ours, counts as a child
     finally:
         javascript.end_node()
     with ending_badly(work.step, work.source, recorder):
@@ -257,7 +258,6 @@ def run_process(
     if status not in ("success", "skipped"):
         raise _failure(work.step, recorder, getattr(process, "failure", None), status)
     check_links(work, outputs)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return StepResult(
         values={name: [value, status] for name, value in plain_outputs(outputs).items()},
         status=status,
@@ -265,7 +265,7 @@ def run_process(
         exit_code=recorder.exit_code,
         seconds=round(time.monotonic() - began, 3),
         cpu_seconds=round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 3),
-        peak_memory_bytes=after.ru_maxrss * 1024,
+        peak_memory_bytes=recorder.peak_memory.bytes,
     )
 
 

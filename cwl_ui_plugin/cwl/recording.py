@@ -20,6 +20,7 @@ from cwl_ui_plugin.cwl.container_policy import ANYTHING, ContainerPolicy
 from cwl_ui_plugin.cwl.disk import check_disk, full_disk
 from cwl_ui_plugin.cwl.element_logs import ElementLog
 from cwl_ui_plugin.cwl.errors import CwlError
+from cwl_ui_plugin.cwl.peak_memory import PeakMemory
 from cwl_ui_plugin.cwl.reach import Reach
 from cwl_ui_plugin.cwl.time_limits import TimeLimit
 
@@ -56,6 +57,7 @@ class Recorder(logging.Handler):
         self.command: list[str] | None = None
         self.exit_code: int | None = None
         self.complaints: list[str] = []
+        self.peak_memory = PeakMemory(folder)
         self._failed = False
         self._error: Exception | None = None
         self._element: str | None = None
@@ -165,6 +167,8 @@ class Recorder(logging.Handler):
             except json.JSONDecodeError as error:
                 raise WorkflowException(f"cwl.output.json, which the command wrote, is not JSON: {error}") from error
 
+        job.process_monitor = self.peak_memory.watch
+        job.docker_monitor = lambda *arguments: self.peak_memory.watch(arguments[-1])
         job.run = guarded_run
         job._execute = watched_execute
         job.collect_outputs = watched_collect

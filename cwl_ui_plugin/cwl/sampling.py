@@ -80,13 +80,13 @@ class _Sampler:
 def _used(folder: Path) -> tuple[float, int]:
     """Return cpu seconds and memory of everything below this process, and of its containers."""
     seconds, memory = _seconds_of_ended(), 0
-    for pid in _descendants(os.getpid()):
+    for pid in descendants(os.getpid()):
         with suppress(OSError, ValueError, IndexError):
             text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
             fields = text.rpartition(")")[2].split()
             seconds += sum(map(int, fields[11:15])) / _TICKS
             memory += int(fields[21]) * _PAGE
-    for group in _container_groups(folder):
+    for group in container_groups(folder):
         with suppress(OSError, ValueError, IndexError):
             seconds += int((group / "cpu.stat").read_text(encoding="ascii").split()[1]) / 1e6
             memory += int((group / "memory.current").read_text(encoding="ascii"))
@@ -98,15 +98,16 @@ def _seconds_of_ended() -> float:
     return ended.ru_utime + ended.ru_stime
 
 
-def _descendants(pid: int) -> Iterator[int]:
+def descendants(pid: int) -> Iterator[int]:
+    """Yield the pids of all processes below a process."""
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError, ValueError):
             for child in children.read_text(encoding="ascii").split():
                 yield int(child)
-                yield from _descendants(int(child))
+                yield from descendants(int(child))
 
 
-def _container_groups(folder: Path) -> Iterator[Path]:
+def container_groups(folder: Path) -> Iterator[Path]:
     """Yield the cgroups of docker's containers of this task, where this machine shows them."""
     for file in cid_files(folder):
         with suppress(OSError):

@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any
 
 from cwltool import process
-from cwltool.job import ContainerCommandLineJob
 from cwltool.loghandler import _logger as cwltool_logger
 from schema_salad.avro.schema import Names
 from schema_salad.ref_resolver import Loader
@@ -17,8 +16,6 @@ from schema_salad.schema import make_avro_schema
 
 def take_shortcuts() -> None:
     """Change cwltool's modules, in this process and in those that it forks."""
-    # It only logs a container's memory, and first waits a second for each.
-    ContainerCommandLineJob.docker_monitor = lambda *_arguments: None  # type: ignore[method-assign]
     # Each Process asks for the same schemas of File, Directory and Any, and adds names of its own. For that it makes a
     # Loader, which makes an HTTP session.
     process.make_avro_schema = _base_names  # type: ignore
