@@ -10,14 +10,16 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags.folders import folders_of
 from cwl_ui_plugin.dags.run_folder import TaskTry
 from cwl_ui_plugin.opened import FOLDER, Entry, Place, place_of
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
+from cwl_ui_plugin.runs.inspection import find_run
 
 STREAMS = ("stdout", "stderr")
 PART_BYTES = 64 * 1024
@@ -142,21 +144,23 @@ def _open(task: TaskTry, name: str) -> BinaryIO | None:
 def _places(dag_id: str, run_id: str) -> Iterator[Place]:
     """Yield the folders that may have files of a run's tries."""
     for folder in (run_folder.run_tmp(dag_id, run_id), run_folder.kept_logs(dag_id, run_id)):
-        place = place_of(folder, (config.tmp_folder(),))
+        # A link stands for the folder of the job's choice, which the conf names.
+        place = _chosen(dag_id, run_id) if folder.is_symlink() else place_of(folder, (config.tmp_folder(),))
         if place is not None:
-            yield _chosen(place, (dag_id, *Path(run_id).parts)) or place
+            yield place
 
 
-def _chosen(place: Place, run: tuple[str, ...]) -> Place | None:
-    """Return the folder of its own choice that a run keeps its intermediate files in: a link stands for it.
+def _chosen(dag_id: str, run_id: str) -> Place | None:
+    """Return the folder that the job of a run chose for its intermediate files."""
+    from airflow.utils.session import create_session
 
-    A link that leads to anything but a folder of this run is none of ours.
-    """
+    with create_session(scoped=False) as session:
+        conf = find_run(session, dag_id, run_id).conf
+    job = conf.get("job") if isinstance(conf, dict) else None
     try:
-        target = place_of(place.path.readlink(), config.output_roots())
-    except OSError:
+        return folders_of(dag_id, run_id, job if isinstance(job, dict) else {}).tmp
+    except JobError:
         return None
-    return target if target is not None and target.parts[-len(run) :] == run else None
 
 
 def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:

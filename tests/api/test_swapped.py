@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -126,23 +127,33 @@ def test_a_log_that_becomes_a_link_is_not_sent(
     assert (answer.status_code, SECRET in answer.text) == (404, False)
 
 
+@pytest.mark.parametrize("chosen", ["scratch", "{}/scratch"])
 def test_a_run_that_chose_its_folder_for_intermediate_files_has_logs(
-    client: Callable[..., Any],
-    workflow: str,
-    run_id: str,
-    tmp_path: Path,
-    folders: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    client: Callable[..., Any], workflow: str, folders: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
 ) -> None:
-    monkeypatch.setenv("AIRFLOW__CWL__OUTPUT_ROOTS", str(tmp_path / "scratch"))
-    task = TaskTry(workflow, run_id, "say", -1, 0)
-    usual = folders / "tmp" / workflow / run_id
-    usual.parent.mkdir(parents=True)
-    address = f"/cwl/api/v1/workflows/{workflow}/runs/{quote(run_id)}/logs/say/-1/0/stdout"
-    for chosen, status in ((tmp_path / "scratch" / workflow / run_id, 200), (tmp_path / "scratch/other/run", 404)):
-        usual.unlink(missing_ok=True)
-        chosen.mkdir(parents=True)
-        usual.symlink_to(chosen)
-        task.folder.mkdir(parents=True)
-        (task.folder / "stdout.log").write_text("mine")
-        assert client("viewer").get(address).status_code == status
+    from cwl_ui_plugin.dags.folders import folders_of
+    from cwl_ui_plugin.dags.run_folder import place_run_tmp
+    from cwl_ui_plugin.runs import triggering
+
+    (folders / "scratch").mkdir()
+    monkeypatch.setenv("AIRFLOW__CWL__OUTPUT_ROOTS", str(folders / "scratch"))
+    run_id, job = f"run-{uuid.uuid4()}", {"text": "x", "tmp_folder": chosen.format(folders)}
+    triggering.trigger(workflow, conf={"job": job}, run_id=run_id, user="ada", via=triggering.REST)
+    place_run_tmp(workflow, run_id, folders_of(workflow, run_id, job).tmp)
+    folder = TaskTry(workflow, run_id, "say", -1, 0).folder
+    folder.mkdir(parents=True)
+    (folder / "stdout.log").write_text("mine")
+    address = f"/cwl/api/v1/workflows/{workflow}/runs/{run_id}/logs/say/-1/0/stdout"
+    assert client("viewer").get(address).text == "mine"
+
+
+def test_a_link_that_the_job_did_not_ask_for_leads_to_no_logs(
+    client: Callable[..., Any], workflow: str, run_id: str, folders: Path
+) -> None:
+    folder = TaskTry(workflow, run_id, "say", -1, 0).folder
+    usual = folder.parents[2]
+    usual.parent.mkdir(parents=True, exist_ok=True)
+    elsewhere(folders / "outputs/other/run", "say/-1/0/stdout.log")
+    usual.symlink_to(folders / "outputs/other/run")
+    answer = client("viewer").get(f"/cwl/api/v1/workflows/{workflow}/runs/{run_id}/logs/say/-1/0/stdout")
+    assert (answer.status_code, SECRET in answer.text) == (404, False)
