@@ -104,10 +104,15 @@ def _user_of_request() -> Any:
 
 def _login() -> BaseResponse:
     if request.method in ("GET", "HEAD") and not _wants_json():
-        return redirect(get_auth_manager().get_url_login(next_url=request.url))
+        return redirect(get_auth_manager().get_url_login(next_url=_here()))
     response = jsonify({"detail": "Not logged in, or the session has ended: log in to Airflow again.", "problems": []})
     response.status_code = Unauthorized.code
     return response
+
+
+def _here() -> str:
+    """Return the address of this request on its server, whatever the request calls that."""
+    return f"{request.script_root}{request.full_path.removesuffix('?')}"
 
 
 def _wants_json() -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 HOSTILE = "<script>alert(1)</script>"
+BELOW = {"SCRIPT_NAME": "/airflow/pluginsv2"}
 
 
 def routes(app: Any) -> Iterator[tuple[str, str]]:
@@ -31,6 +33,18 @@ def test_nobody_gets_through_without_a_login(flask_app: Any, browser: Callable[.
         else:
             assert answer.status_code == 302, path
             assert "/login" in answer.headers["Location"], path
+
+
+def test_the_login_leads_back_to_the_page_and_to_no_other_server(browser: Callable[..., Any]) -> None:
+    answer = browser().get(
+        "/cwl/runs?state=failed&text=%2F%2Fevil.example", base_url="http://evil.example", environ_overrides=BELOW
+    )
+    (leads_to,) = parse_qs(urlsplit(answer.headers["Location"]).query)["next"]
+    assert leads_to == "/airflow/pluginsv2/cwl/runs?state=failed&text=%2F%2Fevil.example"
+    for path in ("/cwl//evil.example/", "//evil.example/cwl", "/cwl/workflows//evil.example"):
+        answer = browser("admin").get(path, base_url="http://evil.example")
+        assert urlsplit(answer.headers.get("Location", "")).netloc in ("", "evil.example")
+        assert not answer.headers.get("Location", "").startswith("//")
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c"])
