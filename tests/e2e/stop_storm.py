@@ -28,7 +28,7 @@ _TOOL = """
       requirements: {ShellCommandRequirement: {}}
       arguments: [{shellQuote: false, valueFrom: "date +%s.%N >> '$(inputs.log)'; sleep $(inputs.seconds)"}]
       inputs: {log: string, seconds: float, after: "Any?"}
-      outputs: {done: {type: string, outputBinding: {outputEval: "done"}}}
+      outputs: {done: {type: string, outputBinding: {outputEval: "$(inputs.log)"}}}
 """
 _HEADER = "cwlVersion: v1.2\nclass: Workflow\nrequirements: {ScatterFeatureRequirement: {}}\n"
 STEPS_OF_LONG = 4
@@ -47,6 +47,7 @@ DOCUMENTS = {
     ),
 }
 MOST_STEPS = 20
+COMMAND_SECONDS = 90
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
@@ -108,9 +109,19 @@ class Storm:
         runs = f"/cwl/api/v1/workflows/{dag_id}/runs"
         job = {"log": str(log), "seconds": seconds}
         self.client.post(runs, json={"run_id": run_id, "job": job}).raise_for_status()
-        time.sleep(chance.uniform(0, self.longest))
+        self._wait(chance, log)
         answer = self.client.post(f"{runs}/{run_id}/stop", json={"remove": remove})
         self._judge(dag_id, run_id, log, answer, remove)
+
+    def _wait(self, chance: random.Random, log: Path) -> None:
+        """Wait for a random time after the trigger, or after the first command has started, however long that takes."""
+        if chance.random() < 0.5:
+            deadline = time.monotonic() + COMMAND_SECONDS
+            while not log.exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            time.sleep(chance.uniform(0, 1.5))
+        else:
+            time.sleep(chance.uniform(0, self.longest))
 
     def _judge(self, dag_id: str, run_id: str, log: Path, answer: httpx.Response, remove: bool) -> None:
         """Look what is there at the moment of the answer."""
