@@ -116,7 +116,9 @@ def complain(path: Path, why: str) -> None:
 
 
 def write(path: Path, data: dict[str, Any], *, lasting: bool = False) -> None:
-    """Write a file, and its folder if it is not there; ``lasting``: it is on the disk then, also for other machines.
+    """Write a file, and its folder if it is not there; ``lasting``: it is on the disk then.
+
+    A network file system has it at the server in any case: that is what closing and renaming a file do there.
 
     Raises:
         OSError: it can't be written.
@@ -145,14 +147,18 @@ def _put(path: Path, beside: Path, content: bytes, lasting: bool) -> None:
         beside.unlink(missing_ok=True)
         raise
     if lasting:
-        settle(path.parent)
+        reread(path.parent, sync=True)
 
 
-def settle(folder: Path) -> None:
-    """Have what was done in a folder on the disk; on a network file system, forget what is remembered of it."""
+def reread(folder: Path, *, sync: bool = False) -> None:
+    """Open a folder: on a network file system, what is remembered of it is compared with the server's then.
+
+    ``sync`` has what was done in it on the disk.
+    """
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(opened)
+        if sync:
+            os.fsync(opened)
     finally:
         os.close(opened)
 

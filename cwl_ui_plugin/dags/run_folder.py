@@ -283,4 +283,5 @@ def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) 
 
 def _write_lease(task: TaskTry) -> None:
     data = {"host": this_host(), "machine": this_machine(), "pid": os.getpid(), **asdict(task)}
-    control_files.write(task.lease_file, data, lasting=True)
+    control_files.write(task.lease_file, data)  # if its machine loses it with its power, its processes are gone, too
+    control_files.reread(task.lease_file.parent)
