@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.utils.session import create_session
 from sqlalchemy import and_, delete, exists, func, or_, select, tuple_, update
 
+from cwl_ui_plugin.reports.errors import ReportError
+from cwl_ui_plugin.reports.lookups import find_connection
 from cwl_ui_plugin.reports.tables import GONE, RecordedReport, ReportState, RunKey, Stop
 from cwl_ui_plugin.reports.target import CONNECTION
 
@@ -203,7 +205,15 @@ def delivery_of(key: RunKey) -> RunDelivery:
     )
     with create_session(scoped=False) as session:
         is_wanted, recorded, over, lost, is_settled = session.execute(query).one()
-    return RunDelivery(bool(is_wanted), recorded or 0, over or 0, lost or 0, bool(is_settled))
+    return RunDelivery(bool(is_wanted) or _is_wanted_elsewhere(), recorded or 0, over or 0, lost or 0, bool(is_settled))
+
+
+def _is_wanted_elsewhere() -> bool:
+    """Whether the Connection comes from the environment or a secrets backend, or may do so."""
+    try:
+        return find_connection(CONNECTION, beside_database=True)[0] is not None
+    except ReportError:
+        return True
 
 
 def remove_old(days: float) -> int:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from cryptography.fernet import InvalidToken
 
 from cwl_ui_plugin.reports.errors import BadTarget
+from cwl_ui_plugin.reports.lookups import find_connection, find_variable
 
 log = logging.getLogger(__name__)
 CONNECTION = "process_report"
@@ -28,6 +29,7 @@ ROUTES = ("progress", "status", "results")
 DEFAULT_TIMEOUT = 10.0
 LONGEST_TIMEOUT = 300.0
 LARGEST_PORT = 65535
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_TEXT = re.compile(r"[\x20-\x7e\t]*")
 
@@ -59,17 +61,10 @@ def read_target() -> ReportTarget | None:
         BadTarget: the Connection can't be used; says which field is wrong.
 
     """
-    from airflow.models.connection import Connection
-    from airflow.models.variable import Variable
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session(scoped=False) as session:
-        connection = session.scalar(select(Connection).where(Connection.conn_id == CONNECTION))
+    connection, _source = find_connection(CONNECTION)
     if connection is None:
         return None
-    values = {key: Variable.get(key, default_var=None) for key in (PRIVATE_KEY, *ALGORITHMS)}
-    return target_of(connection, values)
+    return target_of(connection, {key: find_variable(key)[0] for key in (PRIVATE_KEY, *ALGORITHMS)})
 
 
 def target_of(connection: Any, variables: Mapping[str, str | None]) -> ReportTarget:
@@ -148,6 +143,8 @@ def _path(name: str, value: Any) -> str:
 def _verify(value: Any) -> bool | str:
     if isinstance(value, bool):
         return value
+    if value in ("true", "false"):  # from a Connection that is written as a URI
+        return bool(value == "true")
     if not isinstance(value, str) or not value:
         raise BadTarget('"verify" in the extra must be true, false or the path of a CA file.')
     try:
@@ -165,6 +162,8 @@ def _check_ca_file(path: str, _modified: int) -> None:
 
 
 def _seconds(name: str, value: Any, most: float = math.inf) -> float:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):  # from a Connection that is written as a URI
+        value = float(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= most:
         return float(value)
     limit = f", {most:.0f} at most" if most < math.inf else ""

@@ -357,6 +357,10 @@ class ReportConnection:
     endpoint: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
     """Other fields of the Connection's extra; values that may be secret are masked."""
+    source: str = ""
+    """Where it comes from; empty where it is not set."""
+    elsewhere: str = ""
+    """The same, unless it is Airflow's database: then it can't be edited here."""
 
 
 @dataclass(frozen=True)
@@ -370,6 +374,8 @@ class KeySetting:
     public_key: str | None = None
     """The public key, which is no secret; None where there is none."""
     problem: str | None = None
+    elsewhere: str = ""
+    """Where the key or its algorithm comes from, unless it is Airflow's database: then it can't be edited here."""
 
 
 def parameter_json(item: Parameter) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.reports.errors import BadTarget
+from cwl_ui_plugin.reports.lookups import DATABASE, find_connection, find_variable
 from cwl_ui_plugin.reports.target import target_of
-from cwl_ui_plugin.runs.errors import BadRequest
+from cwl_ui_plugin.runs.errors import BadRequest, Unavailable
 from cwl_ui_plugin.runs.models import KeySetting, ReportConnection
 from cwl_ui_plugin.runs.signing import SIGNING_KEY, algorithm_of
 from cwl_ui_plugin.signing import keys, triggers
@@ -23,6 +24,7 @@ TRIGGER_KEY = triggers.PUBLIC_KEY
 TRIGGER_ALGORITHM = triggers.ALGORITHM
 VARIABLES = (REPORT_KEY, REPORT_ALGORITHM, TRIGGER_KEY, TRIGGER_ALGORITHM, SIGNING_KEY)
 MASK = "***"
+UNKNOWN = "a secrets backend that can't be asked now"
 _OLD_NAMES = {REPORT_ALGORITHM: "process_report_algorithm", TRIGGER_ALGORITHM: triggers.OLD_ALGORITHM}
 UNTRUSTED = (
     "Triggers that it signs are refused: its public key is not among the keys that verify triggers. Add the public key "
@@ -34,12 +36,10 @@ _SHOWN_EXTRAS = ("verify", "timeout", "routes", "retry_for")
 
 def report_connection() -> ReportConnection:
     """Return where reports go to."""
-    from airflow.models.connection import Connection
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session(scoped=False) as session:
-        connection = session.scalar(select(Connection).where(Connection.conn_id == CONNECTION))
+    try:
+        connection, source = find_connection(CONNECTION)
+    except BadTarget as error:
+        return ReportConnection(is_set=True, source=str(error), elsewhere=UNKNOWN)
     if connection is None:
         return ReportConnection(is_set=False)
     extra = _extra_of(connection)
@@ -52,6 +52,8 @@ def report_connection() -> ReportConnection:
         has_password=bool(connection.password),
         endpoint=str(extra.pop("endpoint", "")),
         extra={key: value if key in _SHOWN_EXTRAS else MASK for key, value in extra.items()},
+        source=source,
+        elsewhere="" if source == DATABASE else source,
     )
 
 
@@ -72,6 +74,7 @@ def save_report_connection(
 
     if "://" in host:
         raise BadRequest("The host must be a name or an address only, without schema, port or path.", field="host")
+    _require_here(report_connection().elsewhere)
     with create_session(scoped=False) as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == CONNECTION))
         if connection is None:
@@ -95,6 +98,7 @@ def remove_report_connection() -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import delete
 
+    _require_here(report_connection().elsewhere)
     with create_session(scoped=False) as session:
         session.execute(delete(Connection).where(Connection.conn_id == CONNECTION))
 
@@ -111,7 +115,11 @@ def trigger_key() -> KeySetting:
 
 def signing_key() -> KeySetting:
     """Return what is known of the key that signs the triggers of the trigger page."""
-    text = variable(SIGNING_KEY)
+    elsewhere = _elsewhere(SIGNING_KEY)
+    try:
+        text = variable(SIGNING_KEY)
+    except Unavailable as error:
+        return KeySetting(key=SIGNING_KEY, is_set=True, problem=error.message, elsewhere=elsewhere)
     if not text:
         return KeySetting(key=SIGNING_KEY, is_set=False)
     try:
@@ -119,9 +127,9 @@ def signing_key() -> KeySetting:
         public = keys.public_of(text) if keys.is_pem(text) else None
         problem = None if _is_trusted(text, public) else UNTRUSTED
     except SigningError as error:
-        return KeySetting(key=SIGNING_KEY, is_set=True, problem=str(error))
+        return KeySetting(key=SIGNING_KEY, is_set=True, problem=str(error), elsewhere=elsewhere)
     named = keys.fingerprint(public) if public else keys.SHARED_SECRET
-    return KeySetting(SIGNING_KEY, True, named, algorithm, public, problem)
+    return KeySetting(SIGNING_KEY, True, named, algorithm, public, problem, elsewhere)
 
 
 def save_signing_key(private_key: str) -> None:
@@ -169,6 +177,7 @@ def remove_variable(key: str) -> None:
         raise BadRequest(f"{key!r} is none of {', '.join(VARIABLES)}.")
     for name in (key, _OLD_NAMES.get(key)):
         if name:
+            _require_here(_elsewhere(name))
             Variable.delete(name)
 
 
@@ -224,19 +233,43 @@ def _is_trusted(private: str, public: str | None) -> bool:
 
 def variable(key: str) -> str:
     """Return an Airflow Variable, also under its old name; empty where it is not set."""
-    from airflow.models.variable import Variable
+    return _found(key)[0]
 
-    value = Variable.get(key, default_var=None)
-    if value is None and key in _OLD_NAMES:
-        value = Variable.get(_OLD_NAMES[key], default_var=None)
-    return str(value) if value else ""
+
+def _found(key: str) -> tuple[str, str]:
+    """Return a Variable, also under its old name, and where it comes from."""
+    for name in (key, _OLD_NAMES.get(key)):
+        if name:
+            try:
+                value, source = find_variable(name)
+            except BadTarget as error:
+                raise Unavailable(str(error)) from error
+            if value is not None:
+                return str(value), source
+    return "", ""
+
+
+def _elsewhere(*keys: str) -> str:
+    """Return where Variables come from, unless it is Airflow's database, or they are not set."""
+    try:
+        sources = [_found(key)[1] for key in keys]
+    except Unavailable:
+        return UNKNOWN
+    return next((source for source in sources if source not in ("", DATABASE)), "")
+
+
+def _require_here(elsewhere: str) -> None:
+    """Raise :class:`BadRequest` for a setting that does not come from Airflow's database: ours would not count."""
+    if elsewhere:
+        raise BadRequest(f"This comes from {elsewhere}: change it there.")
 
 
 def _save(key: str, value: str | None) -> None:
     from airflow.models.variable import Variable
 
-    if value is None:
+    if value is None or value == variable(key):
         return
+    _require_here(_elsewhere(key))
     if value:
         Variable.set(key, value)
     else:
@@ -244,18 +277,22 @@ def _save(key: str, value: str | None) -> None:
 
 
 def _key_setting(key: str, algorithm_key: str, *, is_private: bool) -> KeySetting:
-    text = variable(key)
-    algorithm = variable(algorithm_key) or DEFAULT
+    elsewhere = _elsewhere(key, algorithm_key)
+    try:
+        text = variable(key)
+        algorithm = variable(algorithm_key) or DEFAULT
+    except Unavailable as error:
+        return KeySetting(key=key, is_set=True, problem=error.message, elsewhere=elsewhere)
     if not text:
-        return KeySetting(key=key, is_set=False, algorithm=algorithm)
+        return KeySetting(key=key, is_set=False, algorithm=algorithm, elsewhere=elsewhere)
     try:
         _check(text, algorithm, is_private)
         is_secret = not keys.is_pem(text)
         public = None if is_secret else keys.public_of(text) if is_private else text.strip()
         fingerprint = None if is_secret else keys.fingerprint(text)
     except SigningError as error:
-        return KeySetting(key=key, is_set=True, algorithm=algorithm, problem=str(error))
-    return KeySetting(key=key, is_set=True, algorithm=algorithm, fingerprint=fingerprint, public_key=public)
+        return KeySetting(key=key, is_set=True, algorithm=algorithm, problem=str(error), elsewhere=elsewhere)
+    return KeySetting(key, True, fingerprint, algorithm, public, elsewhere=elsewhere)
 
 
 def _check(text: str, algorithm: str, is_private: bool) -> None:

@@ -253,3 +253,17 @@ def test_each_part_asks_for_its_own_right(
     assert "belongs to no key" in answer.text, "nothing is told of a key that one may not see"
     monkeypatch.setattr(permissions, "may_read_connection", lambda _user: False)
     assert "portal.example.org" not in admin.get("/cwl/settings").text
+
+
+def test_a_connection_from_the_environment_is_shown_and_can_not_be_edited(
+    browser: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_PROCESS_REPORT", "http://portal.example.org:8080/http?endpoint=x")
+    monkeypatch.setenv("AIRFLOW_VAR_JWT_BACKEND_PUBLIC_KEY", "a secret that is long enough for what it is needed for")
+    text = browser("admin").get("/cwl/settings").text
+    assert "It comes from the environment (AIRFLOW_CONN_PROCESS_REPORT), and can't be changed here." in text
+    assert "It comes from the environment (AIRFLOW_VAR_JWT_BACKEND_PUBLIC_KEY), and can't be changed here." in text
+    assert "http://portal.example.org:8080/x" in text
+    assert 'name="host"' not in text
+    assert "/settings/trigger-key" not in text
+    assert "Send test report" in text
