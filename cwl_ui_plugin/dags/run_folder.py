@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl import containers, processes
@@ -34,6 +35,7 @@ FAILED = "failed"
 """In the folder of a try: it failed, and nothing refers to its files."""
 LOGS = ("stdout.log", "stderr.log", "usage.txt")
 """What is kept of a try: what its commands printed, and what they used."""
+_LOG_ENDINGS = tuple(f"/{name}" for name in LOGS)
 _KEPT_LOGS = ".logs"
 _LONGEST_NAME = 255
 LARGEST_KEPT_LOG = 64 * config.MEBIBYTE
@@ -149,22 +151,36 @@ def keep_logs(dag_id: str, run_id: str) -> None:
     place, kept = _real(run_tmp(dag_id, run_id)), kept_logs(dag_id, run_id)
     if place is None:
         return
-    for path in place.glob("*/*/*/*"):
-        if path.name in LOGS and not path.is_symlink() and (size := path.stat().st_size):
-            target = kept / path.relative_to(place)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if size > LARGEST_KEPT_LOG:
-                _copy_end(path, target, size)
-            else:
-                shutil.move(path, target)
+    source = Place(place)
+    for name in source.files(depth=3):  # task, map index, try
+        if name.count("/") != 3 or not name.endswith(_LOG_ENDINGS):
+            continue
+        try:
+            file = source.open(name)
+        except OSError:
+            continue  # it has become a link, or is gone
+        with file:
+            _keep_log(file, place / name, kept / name)
 
 
-def _copy_end(path: Path, target: Path, size: int) -> None:
+def _keep_log(file: BinaryIO, path: Path, target: Path) -> None:
+    """Keep an open log; ``path`` is what it is called."""
+    size = os.fstat(file.fileno()).st_size
+    if not size:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if size > LARGEST_KEPT_LOG:
+        _copy_end(file, target, size)
+    else:
+        shutil.move(path, target)
+
+
+def _copy_end(file: BinaryIO, target: Path, size: int) -> None:
     left_out = size - LARGEST_KEPT_LOG
-    with path.open("rb") as source, target.open("wb") as copy:
+    with target.open("wb") as copy:
         copy.write(f"(the first {left_out} bytes were not kept)\n".encode())
-        source.seek(left_out)
-        shutil.copyfileobj(source, copy)
+        file.seek(left_out)
+        shutil.copyfileobj(file, copy)
 
 
 def remove_run_tmp(dag_id: str, run_id: str) -> None:

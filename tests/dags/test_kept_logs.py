@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from swapping import swap_when_opened
 
 from cwl_ui_plugin.dags import run_folder
 from cwl_ui_plugin.dags.run_folder import TaskTry
@@ -58,3 +59,25 @@ def test_logs_go_after_their_days(printed: Path) -> None:
     os.utime(run_folder.kept_logs("kept", "run"), (old, old))
     assert cleaning.remove_old_logs(30) == 1
     assert kept() == {}
+
+
+def test_logs_of_another_run_are_neither_kept_nor_taken_away(printed: Path) -> None:
+    other = TaskTry("other", "run", "step", 0, 1).folder
+    other.mkdir(parents=True)
+    (other / "stdout.log").write_text("secret")
+    (printed.parent / "7").symlink_to(other)
+    (printed.parents[1] / "5").symlink_to(other.parent)
+    run_folder.keep_logs("kept", "run")
+    assert "secret" not in kept().values()
+    assert (other / "stdout.log").read_text() == "secret"
+
+
+def test_a_log_that_becomes_a_link_is_not_copied(
+    printed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_folder, "LARGEST_KEPT_LOG", 6)
+    (tmp_path / "secret.txt").write_text("secret of another")
+    swapped = swap_when_opened(monkeypatch, printed / "stdout.log", tmp_path / "secret.txt")
+    run_folder.keep_logs("kept", "run")
+    assert swapped
+    assert set(kept()) == {"step/3/2/usage.txt"}
