@@ -100,6 +100,11 @@ def _check_policy(job: Any, requirement: Any, context: Any, policy: ContainerPol
             "udocker keeps a tool neither from the files of the worker nor from the network; containers are required "
             "here ([cwl] require_container)"
         )
+    if policy.required and job.inplace_update:
+        raise NotAllowedHere(
+            "it writes into its inputs (InplaceUpdateRequirement), which are not its own; tools are kept in containers "
+            "here ([cwl] require_container)"
+        )
     names = [name for name in ("dockerPull", "dockerImageId") if name in requirement]
     for name in names:
         if str(requirement[name]).startswith("-"):  # an engine would take it for an option

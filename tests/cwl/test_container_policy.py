@@ -303,6 +303,38 @@ def test_what_is_not_allowed_does_not_run_in_a_task_either(
     assert not (tmp_path / "run/command.json").exists()
 
 
+def test_inputs_are_not_written_to(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "shared.txt").write_text("everybody's")
+    file = {"class": "File", "location": (tmp_path / "shared.txt").as_uri(), "basename": "shared.txt"}
+    inplace = {
+        "InplaceUpdateRequirement": {"inplaceUpdate": True},
+        "InitialWorkDirRequirement": {"listing": [{"entry": "$(inputs.file)", "writable": True}]},
+    }
+    document = tool(
+        requirements={**OURS, **inplace}, inputs={"file": "File"}, baseCommand=["sh", "-c", "echo x > shared.txt"]
+    )
+    with pytest.raises(StepError, match="InplaceUpdateRequirement"):
+        run(REQUIRED, document, values={"file": [file, "success"]})
+    assert (tmp_path / "shared.txt").read_text() == "everybody's"
+
+
+@pytest.mark.parametrize(
+    "binding", [{"loadContents": True}, {"outputEval": "$(self[0].contents)", "loadContents": True}, {}]
+)
+def test_a_link_that_is_made_in_a_container_leads_nowhere_outside(
+    run: Run, tmp_path: Path, binding: dict[str, Any]
+) -> None:
+    (tmp_path / "worker.cfg").write_text("known to the worker only")
+    document = tool(
+        requirements={**OURS, "InlineJavascriptRequirement": {}},
+        baseCommand=["ln", "-s", str(tmp_path / "worker.cfg"), "link"],
+        outputs={"out": {"type": "Any", "outputBinding": {"glob": "link", **binding}}},
+    )
+    with pytest.raises(StepError) as caught:
+        run(REQUIRED, document)
+    assert "known to the worker only" not in f"{caught.value} {caught.value.stderr}"
+
+
 def test_udocker_is_no_wall(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "udocker").write_text("#!/bin/sh\nexit 0\n")
     (tmp_path / "udocker").chmod(0o755)
