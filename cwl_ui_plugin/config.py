@@ -467,8 +467,8 @@ def root_problems() -> dict[Path, str]:
             for folder in folders:
                 if root.is_relative_to(folder) or folder.is_relative_to(root):
                     problems[root] = (
-                        f"[{SECTION}] output_roots and [{SECTION}] {name} overlap ({root}, {folder}): no job may write "
-                        "to such a folder. Name another one."
+                        f"[{SECTION}] output_roots and [{SECTION}] {name} overlap: no job may write to such a folder. "
+                        "Name another one in output_roots."
                     )
     return problems
 

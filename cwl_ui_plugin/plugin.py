@@ -71,9 +71,10 @@ def _background() -> Any:
     from cwl_ui_plugin.reports.lease import Lease
     from cwl_ui_plugin.reports.loop import Loop, Loops
     from cwl_ui_plugin.reports.reporter import Reporter
-    from cwl_ui_plugin.runs import cleaning, stop_word, stopping
+    from cwl_ui_plugin.runs import cleaning, health, stop_word, stopping
 
     config.make_folders()
+    health.log_problems()
     interval = config.number("report_poll_interval")
     lease = Lease("reports")
     reporter = Reporter(lease.is_held)

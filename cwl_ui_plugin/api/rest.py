@@ -79,7 +79,7 @@ def get_health() -> Any:
     return {
         "version": __version__,
         "ready": health.is_ready(),
-        "problems": [str(problem) for problem in health.missing_settings()],
+        "problems": health.problems(),
         "restarts": [asdict(restart) for restart in recent_restarts()],
         "server": server_id(),
     }

@@ -32,6 +32,15 @@ def check_disk(job: Any, folder: Path) -> None:
         raise DiskTooFull(f"it needs {needed:.0f} MiB of disk space in {folder}, and {free} MiB are free there")
 
 
+def identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another one that is in its place later; None where there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def full_disk(folder: Path) -> str:
     """Return what to tell of the disk of ``folder`` if it is full, else nothing."""
     try:

@@ -140,6 +140,8 @@ def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, setti
         if reach is not None:
             reach.check([builder.job, order])
     except (SchemaSaladException, WorkflowException) as error:
+        if may_pass(error):
+            raise StepError(f"The inputs can't be read: {error}", kind="temporaryFail") from error
         raise JobError("The job does not fit the workflow's inputs.", problems_of(error, source)) from error
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         # cwltool meets some values of a wrong format or type with Python's own errors
@@ -243,6 +245,7 @@ def run_process(
     os.environ[MARK_VARIABLE] = work.settings.mark
     prepare_engine(work.settings.engine, work.folder, work.settings.images)
     recorder = Recorder(work.folder, work.settings.before_command, work.settings.containers, work.reach)
+    recorder.given = work.given
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         with ending_badly(work.step, work.source, recorder), recorder.listening(process), sampling(work.folder):
@@ -294,7 +297,8 @@ def ending_badly(step: Step, source: Path, recorder: Recorder | None = None) -> 
     try:
         yield
     except (SchemaSaladException, WorkflowException) as error:
-        status = "temporaryFail" if isinstance(error, (DiskTooFull, ImageUnavailable)) else "permanentFail"
+        passes = isinstance(error, (DiskTooFull, ImageUnavailable)) or may_pass(error)
+        status = "temporaryFail" if passes else "permanentFail"
         raise _failure(step, recorder, error, status, _cause(error, source)) from error
     except OSError as error:
         status = "temporaryFail" if may_pass(error) else "permanentFail"
@@ -357,8 +361,13 @@ def _shorten(outputs: Any) -> None:
 def _failure(step: Step, recorder: Recorder, error: Exception | None, status: str, cause: str = "") -> StepError:
     """Return what is told of a step that ended badly."""
     message = recorder.explain(cause)
-    if full := recorder.full_disk():
+    lost, kind = recorder.lost()
+    if lost:
+        message, status = f"{lost} ({message})", kind
+    elif full := recorder.full_disk():
         message, status = f"{message} ({full})", "temporaryFail"
+    elif recorder.is_in_trouble():
+        status = "temporaryFail"
     if _NO_CONTAINER_TEXT in message:
         message = (
             f"it needs a container ({step.container}), and no container engine answers on this worker: install "

@@ -17,9 +17,11 @@ from cwltool.process import Process
 from cwl_ui_plugin.cwl import complaints
 from cwl_ui_plugin.cwl.container_jobs import prepare_job
 from cwl_ui_plugin.cwl.container_policy import ANYTHING, ContainerPolicy
-from cwl_ui_plugin.cwl.disk import check_disk, full_disk
+from cwl_ui_plugin.cwl.disk import check_disk, full_disk, identity
 from cwl_ui_plugin.cwl.element_logs import ElementLog
 from cwl_ui_plugin.cwl.errors import CwlError
+from cwl_ui_plugin.cwl.files import local_paths
+from cwl_ui_plugin.cwl.passing import is_of_disk, may_pass
 from cwl_ui_plugin.cwl.peak_memory import PeakMemory
 from cwl_ui_plugin.cwl.reach import Reach
 from cwl_ui_plugin.cwl.time_limits import TimeLimit
@@ -58,6 +60,10 @@ class Recorder(logging.Handler):
         self.exit_code: int | None = None
         self.complaints: list[str] = []
         self.peak_memory = PeakMemory(folder)
+        self.given: Any = None
+        """The values that the step reads."""
+        self._folder_was: tuple[int, int] | None = None
+        self._may_pass = False
         self._failed = False
         self._error: Exception | None = None
         self._element: str | None = None
@@ -88,6 +94,8 @@ class Recorder(logging.Handler):
         message = record.getMessage().strip()
         if record.levelno >= logging.WARNING and not any(noise in message for noise in _NOISE):
             self.complaints.append(complaints.plain(message))
+        if record.exc_info and record.exc_info[1] is not None:
+            self._may_pass = self._may_pass or may_pass(record.exc_info[1])
 
     def explain(self, cause: str = "") -> str:
         """Return why the step failed."""
@@ -102,6 +110,17 @@ class Recorder(logging.Handler):
     def full_disk(self) -> str:
         """Return that the disk is full, if it is, after the step has failed."""
         return full_disk(self.folder) if self.folder != Path() else ""
+
+    def lost(self) -> tuple[str, str]:
+        """Return what of the disk is gone that the step needs, after it has failed, and how to take that."""
+        if self._folder_was is not None and identity(self.folder) != self._folder_was:
+            return f"its folder of intermediate files was removed while it ran: {self.folder}", "temporaryFail"
+        missing = next((path for path in local_paths(self.given) if not path.exists()), None)
+        return (f"its input {missing.name} is not there any more: {missing}" if missing else ""), "permanentFail"
+
+    def is_in_trouble(self) -> bool:
+        """Whether it failed of something that may pass, as what cwltool or the command said of it tells."""
+        return self._may_pass or any(is_of_disk(text) for text in (*self.complaints, self.stderr_end()))
 
     def stderr_end(self) -> str:
         """Return the end of what the failed command wrote to its standard error."""
@@ -137,6 +156,7 @@ class Recorder(logging.Handler):
         def watched_run(context: Any, *args: Any) -> None:
             self._before_command()
             check_disk(job, self.folder)
+            self._folder_was = self._folder_was or identity(self.folder)
             prepare_job(job, context, self.folder, self.policy, self.reach)
             _note_command(self.folder, job)
             context = context.copy()

@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import CwlError, StepError
 from cwl_ui_plugin.cwl.files import total_size
+from cwl_ui_plugin.cwl.passing import may_pass
 from cwl_ui_plugin.cwl.plan import Step, read_plan
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.xcom_values import packed, unpacked
@@ -104,10 +105,11 @@ class _CwlOperator(BaseOperator):
         try:
             yield
         except CwlError as failure:
-            error = _stop_check(context).found() or failure
-            _push_error(context, error)
-            kind = AirflowException if getattr(error, "kind", "") == "temporaryFail" else AirflowFailException
-            raise kind(_with_problems(error)) from error
+            raise _reported(context, failure) from failure
+        except (OSError, config.ConfigError) as error:  # of the machine, not of the run
+            kind = "temporaryFail" if may_pass(error) else "permanentFail"
+            text = f"The task can't do its work on this worker: {error}"
+            raise _reported(context, StepError(text, kind=kind)) from error
 
     @contextmanager
     def leased(self, context: Context) -> Iterator[TaskTry]:
@@ -411,6 +413,14 @@ def _pull_values(ti: Any, tasks: Sequence[str]) -> Values:
 def _handed_on(value: dict[str, Any]) -> dict[str, Any]:
     """Return what another task handed on, without how it went there."""
     return {key: unpacked(item) for key, item in value.items() if key != names.STATISTICS_KEY}
+
+
+def _reported(context: Context, failure: CwlError) -> Exception:
+    """Push an error, or that the run was stopped; return how Airflow is told of it."""
+    error = _stop_check(context).found() or failure
+    _push_error(context, error)
+    kind = AirflowException if getattr(error, "kind", "") == "temporaryFail" else AirflowFailException
+    return kind(_with_problems(error))
 
 
 def _push_error(context: Context, error: CwlError) -> None:

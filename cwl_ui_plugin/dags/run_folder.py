@@ -192,7 +192,8 @@ def remove_run_tmp(dag_id: str, run_id: str) -> None:
         if target:
             claims.release_named(dag_id, run_id, target)
         place.unlink(missing_ok=True)
-    control_files.forget_run(dag_id, run_id)
+    if not os.path.lexists(place):  # else something wrote there meanwhile: the next round removes it
+        control_files.forget_run(dag_id, run_id)
 
 
 def _real(place: Path) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.passing import is_of_disk
 from cwl_ui_plugin.runs.models import StepState
 
 _KILLED = 137  # 128 + SIGKILL, as shells tell it; -9 as Python does
@@ -38,8 +39,12 @@ def _cause(step: StepState) -> str:
         )
     if step.exit_code == 126:
         return "The command may not be executed: its file needs the permission, or another interpreter."
-    if "disk" in error and "full" in error:
+    if "can't be delivered" in error and is_of_disk(error):
+        return "The disk for outputs has no room, or does not answer: an administrator has to look at that folder."
+    if ("disk" in error and "full" in error) or is_of_disk(error):
         return "The disk is full: an administrator has to make room in [cwl] tmp_folder."
+    if "was removed while it ran" in error or "is not there any more" in error:
+        return "Somebody, or a clean-up of the machine, has removed files that the run needs: start a new run."
     if step.error_kind == "temporaryFail":
         return f"The tool says that this may pass; it was tried {step.try_number} times."
     if step.exit_code:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags import claims, control_files, run_folder
@@ -69,6 +70,7 @@ def _clean() -> None:
 def _clean_logs() -> None:
     remove_old_logs(config.number("keep_logs_days"))
     remove_tombstones()
+    remove_left_behind(config.number("keep_failed_days"))
     release_unused_claims()
 
 
@@ -118,6 +120,28 @@ def remove_expired(days: float) -> int:
             run_folder.remove_run_tmp(dag_id, run_id)
             removed += 1
     return removed
+
+
+def remove_left_behind(days: float) -> int:
+    """Remove what came back after the files of a run were removed: something else has written there; return how many.
+
+    Only what looks like the folder of a run is touched, and only what has not changed for ``days``.
+    """
+    limit = time.time() - days * 86_400
+    known, removed = set(control_files.runs()), 0
+    for place in config.tmp_folder().glob("[!.]*/[!.]*"):
+        dag_id, run_id = control_files.named_by(place.parent.name), control_files.named_by(place.name)
+        with suppress(FileNotFoundError):
+            if (dag_id, run_id) not in known and place.lstat().st_mtime <= limit and _has_tries(place):
+                run_folder.remove_run_tmp(dag_id, run_id)
+                removed += 1
+    return removed
+
+
+def _has_tries(folder: Path) -> bool:
+    """Whether a folder has what tasks of a run have made: ``<task_id>/<map_index>/<try_number>``."""
+    tries = (path for path in folder.glob("*/*/*") if path.name.isdigit() and path.is_dir())
+    return any(path.parent.name.removeprefix("-").isdigit() for path in tries)
 
 
 def remove_old_logs(days: float) -> int:

@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import dataclass
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.names import BUNDLE
 
 SERIALIZED_INTERVAL = ("core", "min_serialized_dag_update_interval")
@@ -40,6 +41,18 @@ class MissingSetting:
 
     def __str__(self) -> str:
         return f"[{self.section}] {self.name} must be {self.needed}: {self.reason}. `cwl-ui-plugin init` sets it."
+
+
+def problems() -> list[str]:
+    """Return what is wrong with the set-up, for whoever runs Airflow."""
+    overlaps = dict.fromkeys(config.root_problems().values())
+    return [*map(str, missing_settings()), *overlaps]
+
+
+def log_problems() -> None:
+    """Log what is wrong with the set-up, when a server starts."""
+    for problem in problems():
+        log.warning("%s", problem)
 
 
 def missing_settings() -> tuple[MissingSetting, ...]:

@@ -71,7 +71,7 @@ def notices() -> list[str]:
     user = getattr(g, "cwl_user", None)  # None on the page that says that nobody is logged in
     if user is None or not permissions.may_edit_connection(user):
         return []
-    told = [str(problem) for problem in health.missing_settings()]
+    told = health.problems()
     deaths: dict[str, list[str]] = {}
     for restart in recent_restarts():
         deaths.setdefault(restart.component, []).append(restart.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -176,6 +177,87 @@ def test_a_disk_that_gets_full_is_told_whether_command_or_cwltool_fills_it(small
     with pytest.raises(CwlError, match="disk is full") as caught:
         run_compiled(small_disk / "compiled", source, {}, small_disk / "run")
     assert caught.value.kind == "temporaryFail"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENFILE])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "the command",
+        "cwltool.command_line_tool.CommandLineTool.collect_output_ports",
+        "cwltool.job.CommandLineJob._execute",
+        "cwl_ui_plugin.cwl.recording.check_disk",
+    ],
+)
+def test_trouble_with_a_disk_may_pass_wherever_it_is_met(
+    run: Run, monkeypatch: pytest.MonkeyPatch, number: int, where: str
+) -> None:
+    def fail(*_arguments: object, **_more: object) -> None:
+        raise OSError(number, os.strerror(number), "a-file")
+
+    script = "true"
+    if where == "the command":
+        script = f"echo 'tool: write error: {os.strerror(number)}' >&2; exit 1"
+    else:
+        monkeypatch.setattr(where, fail)
+    with pytest.raises(StepError) as caught:
+        run(tool(script))
+    assert caught.value.kind == "temporaryFail"
+    assert os.strerror(number) in caught.value.message + caught.value.stderr
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOENT, errno.ELOOP])
+def test_other_trouble_does_not(run: Run, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OSError(number, os.strerror(number), "a-file")
+
+    monkeypatch.setattr("cwl_ui_plugin.cwl.recording.check_disk", fail)
+    with pytest.raises(StepError) as caught:
+        run(tool("true"))
+    assert caught.value.kind == "permanentFail"
+
+
+@pytest.mark.parametrize("ending", ["true", "exit 1", "mkdir -p $d/x"])
+def test_a_folder_that_is_removed_under_a_running_command_is_named(run: Run, tmp_path: Path, ending: str) -> None:
+    with pytest.raises(StepError, match=r"intermediate files was removed while it ran: .*/run") as caught:
+        run(tool(f"d=`dirname $HOME`; cd /; rm -rf $d; {ending}", FILE % "a.txt"))
+    assert caught.value.kind == "temporaryFail"
+
+
+GONE = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {ShellCommandRequirement: {}}
+inputs: {}
+outputs: {}
+steps:
+  made:
+    run: {class: CommandLineTool, baseCommand: [echo, made], inputs: [], outputs: {out: stdout}, stdout: made.txt}
+    in: []
+    out: [out]
+  removed:
+    run:
+      class: CommandLineTool
+      baseCommand: [sh, -c, 'rm -r $(dirname $(realpath $0))']
+      inputs: {file: {type: File, inputBinding: {}}}
+      outputs: {out: stdout}
+    in: {file: made/out}
+    out: [out]
+  used:
+    run:
+      class: CommandLineTool
+      baseCommand: cat
+      inputs: {file: {type: File, inputBinding: {}}, after: File}
+      outputs: {}
+    in: {file: made/out, after: removed/out}
+    out: []
+"""
+
+
+def test_an_input_that_was_removed_is_named(run: Run) -> None:
+    with pytest.raises(StepError, match=r"Step used: its input made.txt is not there any more: /.*/made.txt") as caught:
+        run(GONE)
+    assert caught.value.kind == "permanentFail"
 
 
 @pytest.mark.parametrize(

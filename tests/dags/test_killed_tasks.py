@@ -5,6 +5,7 @@ Every try is a process of its own, as Airflow's are. At the named moment it gets
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -246,3 +247,30 @@ def test_a_gatherer_delivers_again_when_the_files_are_gone(run: Callable[..., Ru
     _status, again = twice.in_process(lambda: twice.execute(GATHERER, -1, None, 2), dies=False)
     assert json.loads(again) == first
     check(twice, first)
+
+
+@pytest.mark.parametrize(
+    ("number", "is_tried_again"), [(errno.ENOSPC, True), (errno.ESTALE, True), (errno.EACCES, False)]
+)
+@pytest.mark.parametrize("name", [DISPATCHER, GATHERER])
+def test_a_disk_that_makes_trouble_fails_the_first_and_the_last_task_for_now(
+    run: Callable[..., Run], name: str, number: int, is_tried_again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from cwl_ui_plugin.dags import claims
+
+    def fail(*_arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    failing = run(lambda: None)
+    failing.values = {task: {} for task in TASKS}
+    monkeypatch.setattr(claims, "_write", fail)
+
+    def tried() -> str:
+        with pytest.raises(Exception, match=os.strerror(number)) as caught:
+            failing.execute(name, -1, None, 1)
+        return "no" if isinstance(caught.value, AirflowFailException) else "yes"
+
+    _status, answer = failing.in_process(tried, dies=False)
+    assert json.loads(answer) == ("yes" if is_tried_again else "no")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -158,3 +159,44 @@ def test_a_gatherer_that_is_killed_delivers_again(client: httpx.Client, impatien
 
 def leases_of_gatherer(tmp: Path, name: str, run_id: str) -> list[Path]:
     return [*(tmp / ".control/runs" / name / run_id).glob("CWLJobGatherer.*.lease")]
+
+
+BIG = """
+cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [head, -c, 40M, /dev/zero]
+inputs: {}
+outputs: {big: {type: stdout}}
+stdout: big.bin
+"""
+
+
+@pytest.fixture
+def small_disk(impatient: Server) -> Iterator[Path]:
+    """The folder for outputs of a workflow, on a disk of 20 MB."""
+    place = impatient.home / "cwl/outputs/big"
+    place.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("disks can't be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_run_whose_disk_for_outputs_is_full_goes_on_when_there_is_room(
+    client: httpx.Client, impatient: Server, small_disk: Path
+) -> None:
+    run_id = start(client, "big", BIG, {})
+
+    def gatherer() -> dict[str, Any]:
+        run = client.get(f"/cwl/api/v1/workflows/big/runs/{run_id}").json()
+        return {step["task_id"]: step for step in run["steps"]}.get("CWLJobGatherer", {})
+
+    wait_for(lambda: gatherer().get("state") == "up_for_retry" or (gatherer().get("try_number") or 0) > 1, 120)
+    assert "No space left on device" in str(gatherer())
+    assert not (small_disk / run_id / "big.bin").exists()
+    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    ended = impatient.wait_for_run(client, "big", run_id)
+    assert ended["state"] == "success", ended
+    assert [path.name for path in (small_disk / run_id).iterdir()] == ["big.bin"]
+    assert (small_disk / run_id / "big.bin").stat().st_size == 40 * 1024 * 1024

@@ -191,3 +191,33 @@ def test_folders_that_nothing_was_delivered_to_become_free(workflow: str, run_id
     assert {found.folder for found in claims.claims()} & {str(folders / "outputs" / "empty")} == set()
     assert {found.folder for found in kept} <= {found.folder for found in claims.claims()}
     assert str(folders / "outputs/never made") not in {found.folder for found in claims.claims()}
+
+
+def test_what_comes_back_after_its_removal_is_found(workflow: str, run_id: str, folders: Path) -> None:
+    set_state(run_id, "success")
+    task = TaskTry(workflow, run_id, "step", -1, 1)
+    with run_folder.lease(task, grace=1):
+        task.folder.mkdir(parents=True)
+    assert cleaning.remove_succeeded() == 1
+    other = folders / "tmp" / "somebody" / "data" / "of" / "theirs"
+    for folder in (task.folder, other):
+        folder.mkdir(parents=True)
+        os.utime(folder.parents[2 if folder == task.folder else 1], (0, 0))
+    assert cleaning.remove_left_behind(days=7) == 1
+    assert not run_folder.run_tmp(workflow, run_id).exists()
+    assert other.exists()
+
+
+def test_what_is_written_during_a_removal_is_removed_by_the_next(
+    workflow: str, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_state(run_id, "success")
+    task = TaskTry(workflow, run_id, "step", -1, 1)
+    with run_folder.lease(task, grace=1):
+        task.folder.mkdir(parents=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(run_folder.shutil, "rmtree", lambda *_arguments, **_more: None)
+        cleaning.remove_succeeded()
+    assert task.folder.exists()
+    cleaning.remove_succeeded()
+    assert not task.folder.exists()

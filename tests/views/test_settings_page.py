@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from receiver import answering, receiver
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.runs import settings
+from cwl_ui_plugin.runs import health, settings
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
 
 
@@ -222,6 +222,7 @@ def test_folders_that_no_job_may_use_are_told(admin: Any, monkeypatch: pytest.Mo
     for root, is_told in ((tmp_path / "results", False), (config.tmp_folder() / "results", True)):
         monkeypatch.setenv("AIRFLOW__CWL__OUTPUT_ROOTS", str(root))
         assert ("no job may write to such a folder" in admin.get("/cwl/settings").text) == is_told
+        assert any("output_roots" in problem for problem in health.problems()) == is_told
 
 
 @pytest.mark.parametrize("role", ["viewer", "user"])
