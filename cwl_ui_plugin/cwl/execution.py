@@ -39,6 +39,7 @@ from schema_salad.exceptions import SchemaSaladException
 from schema_salad.ref_resolver import Loader, file_uri, uri_file_path
 
 from cwl_ui_plugin.cwl import complaints, javascript, reuse, secrets
+from cwl_ui_plugin.cwl.confines import Confines, confine
 from cwl_ui_plugin.cwl.container_jobs import ImageUnavailable, prepare_engine
 from cwl_ui_plugin.cwl.container_policy import ANYTHING, ContainerPolicy
 from cwl_ui_plugin.cwl.containers import CID_PREFIX
@@ -46,7 +47,7 @@ from cwl_ui_plugin.cwl.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.disk import DiskTooFull
 from cwl_ui_plugin.cwl.errors import JobError, StepError
 from cwl_ui_plugin.cwl.jobs import REQUIREMENTS
-from cwl_ui_plugin.cwl.links import escaping_link
+from cwl_ui_plugin.cwl.links import escaping_output
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.passing import may_pass
 from cwl_ui_plugin.cwl.pieces import load_tool_piece, load_workflow
@@ -77,7 +78,8 @@ class RunSettings:
     cwltool's file about the site's MPI, ``images`` where singularity keeps images; each may be None.
     ``job_requirements`` says whether a job may bring requirements of its own. ``before_command`` is called before each
     command, from its thread; what it raises keeps the command from being started.
-    ``containers`` is what the site asks of tools.
+    ``containers`` is what the site asks of tools. ``confines`` is what may be read; without it, cwltool reads whatever
+    it is told to.
     """
 
     engine: str
@@ -90,6 +92,7 @@ class RunSettings:
     job_requirements: bool = False
     before_command: Callable[[], None] = lambda: None
     containers: ContainerPolicy = ANYTHING
+    confines: Confines | None = None
 
 
 @dataclass(frozen=True)
@@ -134,9 +137,10 @@ def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, setti
     try:
         process = load_workflow(piece, {}) if "wf" in piece else load_tool_piece(piece)
         secrets.hide(process, order, settings.secrets)
-        _prepare_order(process, order, piece.get("namespaces") or {})
         reach = reach_of((folder, source), job, settings)
-        builder: Builder = process._init_job(order, run_context(folder, settings, toplevel=True, reach=reach))
+        context = run_context(folder, settings, toplevel=True, reach=reach)
+        _prepare_order(process, order, piece.get("namespaces") or {}, context.make_fs_access(""))
+        builder: Builder = process._init_job(order, context)
         if reach is not None:
             reach.check([builder.job, order])
     except (SchemaSaladException, WorkflowException) as error:
@@ -260,7 +264,7 @@ def run_process(
         outputs, status = _ending(executor)
     if status not in ("success", "skipped"):
         raise _failure(work.step, recorder, getattr(process, "failure", None), status)
-    check_links(work, outputs)
+    check_outputs(work, outputs)
     return StepResult(
         values={name: [value, status] for name, value in plain_outputs(outputs).items()},
         status=status,
@@ -272,15 +276,17 @@ def run_process(
     )
 
 
-def check_links(work: Work, outputs: Any) -> None:
+def check_outputs(work: Work, outputs: Any) -> None:
     """Raise :class:`StepError` if an output is, or is a link to, something that is not the step's to hand on."""
     if work.reach is not None:
         with ending_badly(work.step, work.source):
             work.reach.check(outputs)
-    name = escaping_link(outputs, (work.folder, work.source), work.given)
+    confines = work.settings.confines
+    may_read = {} if confines is None else {"may_read": confines.allows}
+    name = escaping_output(outputs, (work.folder, work.source), work.given, **may_read)
     if name is not None:
         raise StepError(
-            f"Step {work.step.id}: its output {name} is a link to a file that is neither its own nor an input."
+            f"Step {work.step.id}: its output {name} is, or is a link to, a file that is neither its own nor an input."
         )
 
 
@@ -407,7 +413,7 @@ def _check_requirements(process: Process, requirements: Any) -> None:
         raise JobError("cwl:requirements in a job is not part of CWL v1.0; use v1.1 or later.")
 
 
-def _prepare_order(process: Process, order: dict[str, Any], namespaces: dict[str, str]) -> None:
+def _prepare_order(process: Process, order: dict[str, Any], namespaces: dict[str, str], access: StdFsAccess) -> None:
     """Bring a job into the form that cwltool's runner gives it before it starts a process."""
     for item in process.tool["inputs"]:
         if "default" in item and shortname(item["id"]) not in order:
@@ -422,7 +428,6 @@ def _prepare_order(process: Process, order: dict[str, Any], namespaces: dict[str
         if "format" in item:
             item["format"] = loader.expand_url(item["format"], "")
 
-    access = StdFsAccess("")
     visit_class(order, ("File", "Directory"), to_location)
     visit_class(order, ("File",), lambda item: add_sizes(access, item))
     visit_class(order, ("File",), expand_format)
@@ -453,8 +458,10 @@ def run_context(
         }
     )
     context.workflow_eval_lock = threading.Condition(threading.RLock())
+    if settings.confines:
+        confine(context, settings.confines, folder)
     if reach is not None:
-        context.make_fs_access = reach.access()
+        context.make_fs_access = reach.access(context.make_fs_access)
     if settings.mpi_config:
         context.mpi_config = MpiConfig.load(str(settings.mpi_config))
     return context

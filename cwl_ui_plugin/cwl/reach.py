@@ -58,15 +58,15 @@ class Reach:
             if entry.type in _STAGED and not location.startswith(_REMOTE) and not self.has(Path(entry.resolved)):
                 raise OutOfReach(entry.resolved)
 
-    def access(self) -> type[StdFsAccess]:
-        """Return a class with which cwltool reads what is in reach only."""
+    def access(self, access: type[StdFsAccess] = StdFsAccess) -> type[StdFsAccess]:
+        """Return a class with which cwltool reads what is in reach only, and what ``access`` lets it read."""
         reach = self
 
-        class LimitedAccess(StdFsAccess):
+        class LimitedAccess(access):  # type: ignore[valid-type,misc]
             """Reads files, if they are in reach."""
 
             def _abs(self, p: str) -> str:
-                path = super()._abs(p)
+                path: str = super()._abs(p)
                 if not p.startswith((*_REMOTE, _LITERAL)) and not reach.has(Path(path)):
                     raise OutOfReach(path)
                 return path

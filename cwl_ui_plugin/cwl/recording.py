@@ -36,6 +36,7 @@ _NOISE = (
     "completed temporaryFail",
     "Exited normally",
     "Unexpected exception",
+    "Unexpected error from fs_access",
     "--preserve-e",
     "Skipping Docker software container",
 )

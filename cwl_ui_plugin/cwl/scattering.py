@@ -20,7 +20,7 @@ from cwl_ui_plugin.cwl.execution import (
     StepResult,
     Values,
     Work,
-    check_links,
+    check_outputs,
     ending_badly,
     plain_outputs,
     preload,
@@ -90,7 +90,7 @@ def run_elements(
     work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
     executor = SingleJobExecutor() if len(workflow.chosen) == 1 else MultithreadedJobExecutor()
     summary = run_process(work, workflow, {}, executor)
-    check_links(work, [outputs for outputs, _status in workflow.results.values()])
+    check_outputs(work, [outputs for outputs, _status in workflow.results.values()])
     for index, (outputs, status) in sorted(workflow.results.items()):
         results[str(index)] = [plain_outputs(outputs), status]
         if status == "success":

@@ -27,6 +27,7 @@ from cwl_ui_plugin.dags.xcom_values import packed, unpacked
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from cwl_ui_plugin.cwl.confines import Confines
     from cwl_ui_plugin.cwl.execution import RunSettings, StepResult, Values
     from cwl_ui_plugin.dags.permits import Permit
     from cwl_ui_plugin.dags.run_folder import TaskTry
@@ -97,7 +98,18 @@ class _CwlOperator(BaseOperator):
             job_requirements=config.flag("allow_job_requirements"),
             before_command=self._check_stopped,
             containers=site_policy(),
+            confines=self._confines(task),
         )
+
+    def _confines(self, task: TaskTry) -> Confines:
+        """Return what this task may read: files that the run may use, and what it and its document bring."""
+        from cwl_ui_plugin.cwl.confines import Confines
+        from cwl_ui_plugin.dags import run_folder
+        from cwl_ui_plugin.dags.file_access import file_rules
+
+        rules = self._permit.file_rules() if self._permit else file_rules()
+        own = (run_folder.run_tmp(task.dag_id, task.run_id), self.document.source, config.reuse_folder())
+        return Confines(rules, tuple(folder.resolve() for folder in own if folder is not None))
 
     @contextmanager
     def reported(self, context: Context) -> Iterator[None]:

@@ -13,7 +13,9 @@ from compiled_run import run_compiled
 from cwltest.compare import CompareFail, compare
 
 from cwl_ui_plugin.cwl import compiling, execution
+from cwl_ui_plugin.cwl.confines import Confines
 from cwl_ui_plugin.cwl.errors import CwlError
+from cwl_ui_plugin.cwl.job_types import FileRules
 
 SUITE = Path(__file__).resolve().parents[1] / "conformance"
 TESTS = {test["id"]: test for test in yaml.safe_load((SUITE / "conformance_tests.yaml").read_text())}
@@ -23,7 +25,10 @@ def ending(test: dict[str, Any], folder: Path, answer: Any) -> None:
     """Run a test in this process, and send how it ended."""
     try:
         compiling.compile_document(SUITE, test["tool"], folder / "compiled")
-        outputs = run_compiled(folder / "compiled", SUITE, job_of(test), folder / "run", job_requirements=True)
+        confines = Confines(FileRules(base=SUITE, roots=(SUITE,)), (folder.resolve(),))
+        outputs = run_compiled(
+            folder / "compiled", SUITE, job_of(test), folder / "run", job_requirements=True, confines=confines
+        )
         compare(test.get("output") or {}, outputs)
         answer.send("passed")
     except (CwlError, CompareFail) as error:

@@ -78,7 +78,7 @@ MOMENTS: dict[str, tuple[str, bool, set[str]]] = {
     "job is checked": ("cwl.execution:start", True, {DISPATCHER}),
     "command is to begin": ("cwl.recording:_note_command", True, COMMANDS),
     "command has ended": ("cwltool.command_line_tool:CommandLineTool.collect_output_ports", False, COMMANDS),
-    "outputs are collected": ("cwl.execution:check_links", True, COMMANDS),
+    "outputs are collected": ("cwl.execution:check_outputs", True, COMMANDS),
     "outputs are kept for reuse": ("cwl.reuse:keep", True, COMMANDS),
     "reuse is half kept": ("cwl.placing:_publish", False, {*COMMANDS, GATHERER}),
     "elements are counted": ("cwl.scattering:element_labels", True, {"each.scatter"}),
