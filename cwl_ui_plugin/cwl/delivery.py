@@ -126,7 +126,10 @@ class _Record:
 
     def complete(self, outputs: Any) -> None:
         """Note that all is there."""
-        self._write({"names": self._planned, "digest": self._digest, "outputs": outputs})
+        names = {"names": self._planned}
+        complete = {**names, "digest": self._digest, "outputs": outputs}
+        is_small = len(json.dumps(complete)) < LARGEST_RECORD
+        self._write(complete if is_small else names)  # without it, a second delivery makes all anew
 
     def _write(self, content: dict[str, Any]) -> None:
         if self._path is None:

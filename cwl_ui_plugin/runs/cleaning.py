@@ -33,6 +33,7 @@ CLAIMED_SECONDS = 3600.0
 _ASKED_AT_ONCE = 200
 _EARLIER_LEASES = "leases"
 Run = tuple[str, str]
+_complained: set[Run] = set()
 
 
 class CleaningRound:
@@ -84,8 +85,17 @@ def remove_succeeded() -> int:
         if not run_folder.leases(dag_id, run_id):
             run_folder.keep_logs(dag_id, run_id)
             run_folder.remove_run_tmp(dag_id, run_id)
+            _complain_if_there((dag_id, run_id))
             removed += 1
     return removed
+
+
+def _complain_if_there(run: Run) -> None:
+    """Log, once, that files of a run can't be removed, for instance since they are another user's."""
+    place = run_folder.run_tmp(*run)
+    if os.path.lexists(place) and run not in _complained:
+        _complained.add(run)
+        log.warning("The intermediate files of a run that succeeded can't be removed; it is tried again: %s", place)
 
 
 def release_unused_claims() -> int:

@@ -169,6 +169,20 @@ def test_each_wrong_input_is_named(admin: Any, workflow: str) -> None:
     assert {problem["input"] for problem in answer.json()["problems"]} == {"text", "txet"}
 
 
+@pytest.mark.parametrize(
+    ("folder", "status"), [("mine", 409), ("mine/in", 409), ("first", 409), ("../x", 422), ("/etc/x", 422), (7, 422)]
+)
+def test_a_folder_that_a_run_may_not_have_is_named(admin: Any, workflow: str, folder: Any, status: int) -> None:
+    runs = f"{API}/workflows/{workflow}/runs"
+    for run_id, more in (("first", {}), ("second", {"output_folder": "mine"})):
+        assert admin.post(runs, json={"run_id": run_id, "job": {"text": "x", **more}}).status_code == 201
+    answer = admin.post(runs, json={"job": {"text": "x", "output_folder": folder}})
+    assert answer.status_code == status, answer.text
+    assert "folder" in answer.json()["detail"]
+    assert str(folder) in answer.json()["detail"] or folder == 7
+    assert admin.get(f"{API}/runs", params={"dag_id": workflow}).json()["total"] == 2
+
+
 def test_a_run_id_is_used_once(admin: Any, workflow: str, run_id: str) -> None:
     body = {"run_id": run_id, "job": {"text": "x"}}
     assert admin.post(f"{API}/workflows/{workflow}/runs", json=body).status_code == 409

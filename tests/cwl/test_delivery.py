@@ -17,7 +17,7 @@ from compiled_run import run_compiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cwl_ui_plugin.cwl import compiling, placing
+from cwl_ui_plugin.cwl import compiling, delivery, placing
 from cwl_ui_plugin.cwl.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import local_path
@@ -360,6 +360,16 @@ def test_a_second_delivery_knows_its_own(make: Maker, out: Path, tmp_path: Path)
     first = delivered(outputs, out, record=record)
     shutil.rmtree(make.folder)
     assert deliver(outputs, Destination(out, root=out.parent, record=record)) == first
+
+
+def test_a_record_that_would_be_too_large_keeps_the_names(
+    make: Maker, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LARGEST_RECORD", 300)
+    outputs = {"file": make.file("a.txt"), "folder": make.folder_of("d", "x.txt")}
+    for _ in range(2):
+        assert names(delivered(outputs, out, record=tmp_path / "record.json")) == {"file": "a.txt", "folder": "d"}
+    assert sorted(path.name for path in out.iterdir()) == ["a.txt", "d"]
 
 
 def test_a_run_that_was_cleared_replaces_what_it_made(make: Maker, out: Path, tmp_path: Path) -> None:

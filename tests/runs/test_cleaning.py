@@ -217,7 +217,12 @@ def test_what_is_written_during_a_removal_is_removed_by_the_next(
         task.folder.mkdir(parents=True)
     with monkeypatch.context() as patched:
         patched.setattr(run_folder.shutil, "rmtree", lambda *_arguments, **_more: None)
-        cleaning.remove_succeeded()
+        said: list[str] = []
+        patched.setattr(cleaning.log, "warning", lambda text, *values: said.append(text % values))
+        for _ in range(2):
+            cleaning.remove_succeeded()
     assert task.folder.exists()
+    assert len(said) == 1
+    assert str(run_folder.run_tmp(workflow, run_id)) in said[0]
     cleaning.remove_succeeded()
     assert not task.folder.exists()
