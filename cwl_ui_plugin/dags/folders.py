@@ -27,6 +27,7 @@ OUTPUT_FOLDER = ("output_folder", "outputs_folder")
 """What a job may call it; the first that is there counts."""
 TMP_FOLDER = "tmp_folder"
 LONGEST = 1024
+LONGEST_PART = 255
 _PLACED = Path(".placed", "tmp")  # no run has a name that begins with a dot
 
 
@@ -99,6 +100,16 @@ def hold(dag_id: str, run_id: str, created: datetime, job: Mapping[str, Any]) ->
     return held
 
 
+def check_writable(place: Place) -> None:
+    """Raise :class:`JobError` if a folder for outputs can't be made here: better now than after all the computing."""
+    nearest = next(path for path in (place.path, *place.path.parents) if os.path.lexists(path))
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise JobError(
+            f"The outputs of this run can't be delivered into {place.path}: {nearest} is not a folder that the user of "
+            "this worker may write to."
+        )
+
+
 def _outputs(dag_id: str, run_id: str, name: str, given: str | None) -> Place:
     base = config.outputs_folder() / dag_id
     if given is None:
@@ -126,6 +137,12 @@ def _text(name: str, value: Any) -> str | None:
         raise JobError(f"{name} must be the path of a folder, with at most {LONGEST} characters.")
     if ".." in Path(value).parts:
         raise JobError(f"{name} {value!r} has '..' in it: name the folder itself.")
+    try:
+        longest = max(len(os.fsencode(part)) for part in (*Path(value).parts, ""))
+    except UnicodeError:
+        raise JobError(f"{name} has characters in it that no file can have in its name.") from None
+    if longest > LONGEST_PART:
+        raise JobError(f"{name} has a part that is longer than {LONGEST_PART} bytes; no folder can have such a name.")
     return value
 
 

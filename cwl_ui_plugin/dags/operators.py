@@ -176,6 +176,7 @@ class CwlDispatchOperator(_CwlOperator):
             run = context["dag_run"]
             conf = read_conf(run.conf)
             held = folders.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders
+            folders.check_writable(held.outputs)
             run_folder.place_run_tmp(run.dag_id, run.run_id, held.tmp)
             rules, allowed = self.permit(context).file_rules(), config.flag("allow_job_requirements")
             job = check_job(read_plan(self.document.compiled), conf.job, rules, allow_requirements=allowed)

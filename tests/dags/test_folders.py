@@ -14,7 +14,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import FolderTaken, JobError
 from cwl_ui_plugin.dags import claims, run_folder
 from cwl_ui_plugin.dags.claims import Claim
-from cwl_ui_plugin.dags.folders import Held, folders_of, hold
+from cwl_ui_plugin.dags.folders import Held, check_writable, folders_of, hold
 from cwl_ui_plugin.runs import health
 
 CREATED = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -85,6 +85,9 @@ def test_folders_of_a_run(site: Path) -> None:
         "{site}/results/link/x",
         "a\0b",
         "a" * 2000,
+        "a" * 256,
+        "é" * 200,
+        "a/\ud800",
         7,
         ["a"],
         {"class": "Directory"},
@@ -98,6 +101,15 @@ def test_a_job_names_no_other_folder(site: Path, name: str, folder: Any) -> None
     with pytest.raises(JobError, match=r"folder|outputs\.|run_id") as refused:
         folders_of("wf", "r", {name: given})
     assert name in refused.value.message
+
+
+def test_a_folder_that_can_not_be_made_is_told_before_anything_runs(site: Path) -> None:
+    check_writable(folders_of("wf", "r", {}).outputs)
+    (site / "outputs/wf").mkdir(parents=True)
+    (site / "outputs/wf/file").write_text("x")
+    for name in ("file", "file/in"):
+        with pytest.raises(JobError, match="outputs/wf/file is not a folder"):
+            check_writable(folders_of("wf", "r", {"output_folder": name}).outputs)
 
 
 @pytest.mark.parametrize("run_id", ["..", ".", "", ".hidden", "a/b", "a\0"])
