@@ -48,6 +48,9 @@ SUPPORTED_VERSIONS = ("v1.0", "v1.1", "v1.2")
 # cwltool meets some malformed documents with Python's own errors; an empty one with StopIteration.
 # A requirement of another vocabulary: right CWL, which nobody here knows how to satisfy.
 _FOREIGN_CLASS = re.compile(r"Field 'class' contains undefined reference to 'https?://(?!w3id\.org/cwl/)")
+_OLD_DOCUMENT = "no longer supports pre CWL v1.0"
+_OLD_VERSION = re.compile(r"""^[\s{]*["']?cwlVersion["']?\s*:\s*["']?(?:cwl:)?(?P<version>draft-[\w.-]+)""")
+DOCUMENT_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration)
 # cwltool's extensions (cwltool:Loop, cwltool:Secrets, cwltool:MPIRequirement ...), by the version that they extend.
 _EXTENSIONS = {
@@ -106,10 +109,24 @@ def _load_or_explain(
     except RecursionError as error:
         raise DocumentError(f"{main} runs itself, directly or through another document.") from error
     except (SchemaSaladException, WorkflowException, *_MALFORMED) as error:
+        if _OLD_DOCUMENT in str(error):
+            raise _of_old_version(source) from error
         explained = explain(error, source, main)
         if all(_FOREIGN_CLASS.search(problem.message) for problem in explained.problems):
             raise UnsupportedError(f"{main} needs what is not supported.", explained.problems) from error
         raise explained from error
+
+
+def _of_old_version(source: Path) -> UnsupportedError:
+    """Name the documents of an upload that are older than CWL v1.0: cwltool does not say which it has met."""
+    found = []
+    for path in sorted(path for path in source.rglob("*") if path.is_file() and path.suffix in DOCUMENT_SUFFIXES):
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            if old := _OLD_VERSION.search(line):
+                text = f"CWL {old['version']} is not supported; convert the document, for instance with cwl-upgrader"
+                found.append(Problem(text, file=path.relative_to(source).as_posix(), line=number))
+    supported = ", ".join(SUPPORTED_VERSIONS)
+    return UnsupportedError(f"A document is older than CWL v1.0; supported are {supported}.", tuple(found[:20]))
 
 
 def _refuse_operations(process: Process, main: str) -> None:

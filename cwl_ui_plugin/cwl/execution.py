@@ -47,7 +47,7 @@ from cwl_ui_plugin.cwl.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.disk import DiskTooFull
 from cwl_ui_plugin.cwl.errors import JobError, StepError
 from cwl_ui_plugin.cwl.jobs import REQUIREMENTS
-from cwl_ui_plugin.cwl.links import escaping_output
+from cwl_ui_plugin.cwl.links import escaping_output, looping_link
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.passing import may_pass
 from cwl_ui_plugin.cwl.pieces import load_tool_piece, load_workflow
@@ -278,6 +278,9 @@ def run_process(
 
 def check_outputs(work: Work, outputs: Any) -> None:
     """Raise :class:`StepError` if an output is, or is a link to, something that is not the step's to hand on."""
+    name = looping_link(outputs)
+    if name is not None:
+        raise StepError(f"Step {work.step.id}: its output {name} is a link that leads back to itself: it has no end.")
     if work.reach is not None:
         with ending_badly(work.step, work.source):
             work.reach.check(outputs)

@@ -34,6 +34,21 @@ def escaping_output(
     return outside[0][0].name if outside else next(_strange(outputs), None)
 
 
+def looping_link(outputs: Any) -> str | None:
+    """Return the name of an output that is a link to itself or to a folder that it is in, or None: it has no end."""
+    return next((path.name for path in _paths(outputs) if path.is_symlink() and _is_loop(path)), None)
+
+
+def _is_loop(link: Path) -> bool:
+    try:
+        target = link.resolve()
+    except (OSError, RuntimeError):  # Python up to 3.12 raises RuntimeError for a link to itself
+        return True
+    if target.is_symlink():
+        return True
+    return target.is_dir() and link.parent.resolve().is_relative_to(target)
+
+
 def _paths(outputs: Any) -> Iterator[Path]:
     """Yield the path of every output, and of every link below one."""
     for path in local_paths(outputs):

@@ -10,7 +10,7 @@ from cwltool import workflow_job
 from cwltool.context import LoadingContext, RuntimeContext
 from cwltool.errors import WorkflowException
 from cwltool.loghandler import _logger
-from cwltool.process import Process
+from cwltool.process import Process, shortname
 from cwltool.process import _names as job_names
 from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import WorkflowStateItem, aslist
@@ -147,6 +147,7 @@ def expand(workflow: OneStep) -> tuple[list[tuple[dict[str, Any], Any]], list[tu
     recorded = Recorded(tool)
     gathered: list[tuple[dict[str, Any], str]] = []
     inputs: Any = object_from_state(workflow.state, tool["inputs"], False, workflow.multi, "source")  # type: ignore
+    _refuse_null(tool, inputs)
     scatter = getattr(workflow_job, f"{tool.get('scatterMethod', 'dotproduct')}_scatter")
     scatter(
         recorded,
@@ -156,6 +157,16 @@ def expand(workflow: OneStep) -> tuple[list[tuple[dict[str, Any], Any]], list[tu
         RuntimeContext(),
     )
     return recorded.calls, gathered
+
+
+def _refuse_null(tool: dict[str, Any], inputs: dict[str, Any]) -> None:
+    """Say which list is missing: a step is scattered over arrays, an empty one included (CWL v1.2, WorkflowStep)."""
+    for name in aslist(tool["scatter"]):
+        if inputs.get(name) is None:
+            sources = [source for item in tool["inputs"] if item["id"] == name for source in aslist(item.get("source"))]
+            made = " and ".join(repr(shortname(source)) for source in sources if source)
+            of = f", which is {made}" if made else ""
+            raise WorkflowException(f"it scatters over its input {shortname(name)!r}{of}, and that is null, not a list")
 
 
 def load_workflow(piece: dict[str, Any], values: dict[str, list[Any]], cls: type[Process] = OneStep) -> Any:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from cwltool.errors import WorkflowException
 from schema_salad.exceptions import SchemaSaladException
 
 from cwl_ui_plugin.cwl.errors import DocumentError, Problem
+from cwl_ui_plugin.cwl.job_types import type_text
 
 MOST_PROBLEMS = 50
 LONGEST_MESSAGE = 1000
 # cwltool writes "path:line:column: message" at the start of a message that carries no position of its own.
 _POSITION = re.compile(r"^(?P<file>[^\s:][^:\n]*):(?P<line>\d+):(?P<column>\d+): *(?P<message>.*)$", re.DOTALL)
 _FILE_URI = re.compile(r"file://(?P<path>/[^\s'\"#]*)")
+_REMOTE_RUN = re.compile(r"Field 'run' contains undefined reference to '(?P<uri>https?://[^']*)'")
+_CLASH = re.compile(
+    r"Source\s+(?P<source>'[^']*')\s+of\s+type\s+(?P<made>.*?)\s+is\s+incompatible\s.*?with\s+sink\s+(?P<sink>'[^']*')"
+    r"\s+of\s+type\s+(?P<taken>.*)\Z",
+    re.DOTALL,
+)
+_OF_TYPES = ("type", "items", "symbols", "fields", "name")
 _TRIED = re.compile(r",? ?tried\s.*$", re.DOTALL)
 
 
@@ -55,8 +65,40 @@ def _problem(message: str, file: str | None, line: int | None, column: int | Non
             file, message = position["file"], position["message"]
             line, column = int(position["line"]), int(position["column"])
     text = _TRIED.sub("", _without_paths(message, source)).strip()
+    text = _in_cwl_notation(_REMOTE_RUN.sub(_network_is_off, text))
     text = re.sub(r"[ \t]*\n[ \t]*", "\n", text)[:LONGEST_MESSAGE]
     return Problem(text, file=_relative(file, source), line=line, column=column)
+
+
+def _network_is_off(found: re.Match[str]) -> str:
+    return (
+        f"run: {found['uri']} is on the network, and nothing is fetched from there. Put the file into the upload, or "
+        "let an administrator switch on [cwl] allow_network"
+    )
+
+
+def _in_cwl_notation(text: str) -> str:
+    """Return a clash of types with the types as authors write them: ``string[]``, ``File?``.
+
+    cwltool has them as JSON, broken into lines, and the place of the sink in the middle, which the problem has anyway.
+    """
+    if not (clash := _CLASH.search(text)):
+        return text
+    try:
+        types = [type_text(_with_short_names(json.loads(clash[name]))) for name in ("made", "taken")]
+    except (ValueError, KeyError, TypeError):
+        return text
+    source, sink = clash["source"], clash["sink"]
+    return f"Source {source} of type {types[0]} is incompatible with sink {sink} of type {types[1]}"
+
+
+def _with_short_names(declared: Any) -> Any:
+    """Return a type whose names are the last parts of the URIs that cwltool has for them."""
+    if isinstance(declared, str):
+        return declared.rpartition("#")[2].rpartition("/")[2]
+    if isinstance(declared, list):
+        return [_with_short_names(part) for part in declared]
+    return {key: _with_short_names(part) for key, part in declared.items() if key in _OF_TYPES}
 
 
 def _without_paths(message: str, source: Path) -> str:

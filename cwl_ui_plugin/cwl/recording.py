@@ -30,6 +30,8 @@ COMMAND = "command.json"
 """In the folder of a task: the command that it started last."""
 SHOWN_BYTES = 4000
 MOST_COMPLAINTS = 3
+MAX_COMMAND = 200
+STDOUT_INSTEAD = "(nothing on standard error; the end of standard output:)"
 # cwltool says these of every failed step, or of every container; they tell nothing.
 _NOISE = (
     "completed permanentFail",
@@ -71,6 +73,8 @@ class Recorder(logging.Handler):
         self._limit: TimeLimit | None = None
         self._stderr_file: Path | None = None
         self._stderr_end = ""
+        self._stdout_file: Path | None = None
+        self._stdout_end = ""
 
     @contextmanager
     def listening(self, process: Process) -> Iterator[None]:
@@ -100,7 +104,7 @@ class Recorder(logging.Handler):
 
     def explain(self, cause: str = "") -> str:
         """Return why the step failed."""
-        command = " ".join(self.command or [])
+        command = shortened(" ".join(self.command or []))
         if self._limit:
             return f"the command did not end within its time limit of {self._limit.seconds:g} seconds: {command}"
         if self._failed and self.exit_code:
@@ -124,9 +128,15 @@ class Recorder(logging.Handler):
         return self._may_pass or any(is_of_disk(text) for text in (*self.complaints, self.stderr_end()))
 
     def stderr_end(self) -> str:
-        """Return the end of what the failed command wrote to its standard error."""
+        """Return the end of what the failed command wrote to its standard error, or else to its standard output."""
         written = _end_of(self._stderr_file) if self._stderr_file else ""
-        return written or self._stderr_end or _end_of(self.folder / "stderr.log")
+        return written or self._stderr_end or _end_of(self.folder / "stderr.log") or self._stdout_instead()
+
+    def _stdout_instead(self) -> str:
+        """Return the end of the standard output: of a command that prints its errors there, it is what there is."""
+        found = _end_of(self._stdout_file) if self._stdout_file else ""
+        found = found or self._stdout_end or _end_of(self.folder / "stdout.log")
+        return f"{STDOUT_INSTEAD}\n{found}" if found and self._failed else ""
 
     def _watched(self, job: Any) -> Any:
         if isinstance(job, JobBase):
@@ -180,6 +190,8 @@ class Recorder(logging.Handler):
                 self._stderr_file = Path(job.outdir) / job.stderr if job.stderr else None
                 self._element = element
                 self._stderr_end = _end_of(log.path("stderr")) if log else ""
+                self._stdout_file = Path(job.outdir) / job.stdout if job.stdout else None
+                self._stdout_end = _end_of(log.path("stdout")) if log else ""
             if limit and limit.is_exceeded():
                 self._limit = limit
                 raise WorkflowException(self.explain())
@@ -193,6 +205,11 @@ class Recorder(logging.Handler):
         job.run = guarded_run
         job._execute = watched_execute
         job.collect_outputs = watched_collect
+
+
+def shortened(command: str) -> str:
+    """Return a command line for a sentence; the whole one has a place of its own."""
+    return command if len(command) <= MAX_COMMAND else f"{command[:MAX_COMMAND]}…"
 
 
 def _note_command(folder: Path, job: Any) -> None:

@@ -366,3 +366,33 @@ def test_half_a_pair_is_a_message_and_no_traceback(tmp_path: Path, label: str) -
     with pytest.raises(DocumentError, match="surrogate") as caught:
         compile_in_process(upload(tmp_path / "upload", main=text), "main.cwl", tmp_path / "compiled", timeout=120)
     assert "Traceback" not in str(caught.value)
+
+
+def test_a_document_on_the_network_is_refused_with_what_allows_it(tmp_path: Path) -> None:
+    error = refusal(tmp_path, main=workflow("https://example.com/tool.cwl"))
+    assert "https://example.com/tool.cwl is on the network" in error.problems[0].message
+    assert "allow_network" in error.problems[0].message
+
+
+@pytest.mark.parametrize("version", ["draft-3", "cwl:draft-4.dev1"])
+def test_a_document_within_that_is_too_old_is_named(tmp_path: Path, version: str) -> None:
+    error = refusal(tmp_path, main=workflow("tool.cwl"), tool=TOOL.replace("v1.2", version))
+    assert isinstance(error, UnsupportedError)
+    assert [(problem.file, problem.line) for problem in error.problems] == [("tool.cwl", 2)]
+    assert version.removeprefix("cwl:") in error.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("source", "sink", "words"),
+    [
+        ("'string[]'", "File?", "of type string[] is incompatible"),
+        ("{type: enum, symbols: [a, b]}", "File", "of type one of a, b is incompatible"),
+        ("{type: record, name: r, fields: {x: int?}}", "File", "of type record with x: int? is incompatible"),
+    ],
+)
+def test_types_that_do_not_fit_are_told_as_authors_write_them(
+    tmp_path: Path, source: str, sink: str, words: str
+) -> None:
+    text = workflow("tool.cwl").replace("inputs: {text: string}", f"inputs: {{text: {{type: {source}}}}}")
+    error = refusal(tmp_path, main=text, tool=TOOL.replace("type: string", f"type: {sink}"))
+    assert f"Source 'text' {words} with sink 'text' of type {sink}" == error.problems[0].message

@@ -266,3 +266,57 @@ def test_an_input_that_was_removed_is_named(run: Run) -> None:
 )
 def test_an_ending_is_told_for_every_code(exit_code: int, words: str) -> None:
     assert complaints.ending(exit_code).endswith(words)
+
+
+SCATTERED = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}}
+inputs: {texts: "string[]?"}
+outputs: {}
+steps:
+  say:
+    run: {class: CommandLineTool, baseCommand: echo, inputs: {text: string}, outputs: {}}
+    scatter: text
+    in: {text: texts}
+    out: []
+"""
+
+
+def test_a_list_that_is_missing_for_a_scatter_is_named(run: Run) -> None:
+    with pytest.raises(
+        StepError, match=r"Step say: it scatters over its input 'text', which is 'texts', and that is null"
+    ):
+        run(SCATTERED)
+
+
+@pytest.mark.parametrize("link", ["ln -s self d/self", "ln -s ../d d/again", "ln -s other d/self; ln -s self d/other"])
+def test_an_output_folder_with_a_link_that_has_no_end_is_a_failure_at_once(run: Run, link: str) -> None:
+    with pytest.raises(StepError, match="leads back to itself") as caught:
+        run(tool(f"mkdir d; {link}", "{d: {type: Directory, outputBinding: {glob: d}}}"))
+    assert caught.value.kind == "permanentFail"
+
+
+def test_a_link_to_a_file_beside_it_is_no_loop(run: Run) -> None:
+    outputs = run(tool("mkdir d; echo x > d/a; ln -s a d/b", "{d: {type: Directory, outputBinding: {glob: d}}}"))
+    assert sorted(item["basename"] for item in outputs["d"]["listing"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize("stdout", ["", "stdout: said.txt\n"])
+def test_where_nothing_is_on_standard_error_the_end_of_the_output_is_shown(run: Run, stdout: str) -> None:
+    with pytest.raises(StepError) as caught:
+        run(tool("echo the reason; exit 3") + stdout)
+    assert caught.value.stderr.endswith("end of standard output:)\nthe reason")
+
+
+def test_what_is_on_standard_error_is_shown_alone(run: Run) -> None:
+    with pytest.raises(StepError) as caught:
+        run(tool("echo noise; echo the reason >&2; exit 3"))
+    assert caught.value.stderr == "the reason"
+
+
+def test_a_long_command_does_not_stand_before_the_reason(run: Run) -> None:
+    with pytest.raises(StepError) as caught:
+        run(tool(f"true {'x' * 5000}; exit 3"))
+    assert len(caught.value.message) < 300
+    assert len(" ".join(caught.value.command or [])) > 5000
