@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 import logging
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
-from cwltool import process
+from cwltool import builder, process
 from cwltool.loghandler import _logger as cwltool_logger
+from ruamel.yaml.comments import CommentedMap
 from schema_salad.avro.schema import Names
 from schema_salad.ref_resolver import Loader
 from schema_salad.schema import make_avro_schema
+
+_BOUND = "datum"
 
 
 def take_shortcuts() -> None:
@@ -20,8 +24,20 @@ def take_shortcuts() -> None:
     # Loader, which makes an HTTP session.
     process.make_avro_schema = _base_names  # type: ignore
     process.Loader = _no_loader  # type: ignore
+    builder.copy = SimpleNamespace(copy=copy.copy, deepcopy=_copied)  # type: ignore
     cwltool_logger.addFilter(_tells_something)
     _names_of_files()
+
+
+def _copied(value: Any) -> Any:
+    """Return a deep copy as cwltool's Builder makes of an input's binding, but without the value that is bound.
+
+    It copies the binding of a list, and with it the whole list, for each of the list's items, and then puts the item in
+    the list's place.
+    """
+    if isinstance(value, CommentedMap) and _BOUND in value:
+        value = CommentedMap((key, part) for key, part in value.items() if key != _BOUND)
+    return copy.deepcopy(value)
 
 
 def _tells_something(record: logging.LogRecord) -> bool:
