@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import secrets
+import socket
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 from cwl_ui_plugin.cli.airflow_settings import recommended, with_bundle
 
 OTHERS = 0o077
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104
+"""Hosts that stand for all addresses of this machine."""
 USER = "admin"
 ROLES = ("viewer", "user", "op", "admin")
 """Airflow's roles, as SimpleAuthManager names them; FabAuthManager's are the same with a capital."""
@@ -73,7 +76,7 @@ class Home:
             self.passwords[name] = _password_of(name, kept["password"])
         _write_secret(self._passwords_file, json.dumps(self.passwords))
         users = [[name, role, self.passwords[name]] for name, role in self.roles.items()]
-        url = f"http://{host}:{port}"
+        url = f"http://{public_name(host)}:{port}"
         settings = {
             "AIRFLOW_HOME": str(self.folder),
             "AIRFLOW__CORE__AUTH_MANAGER": AUTH_MANAGERS[self.auth],
@@ -124,7 +127,12 @@ class Home:
 
 def local_address(host: str) -> str:
     """Return where a server that listens on ``host`` is found from this machine."""
-    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
+    return "127.0.0.1" if host in EVERYWHERE else host
+
+
+def public_name(host: str) -> str:
+    """Return what a server that listens on ``host`` is called by other machines, if they can reach it."""
+    return socket.getfqdn() if host in EVERYWHERE else host
 
 
 def tighten(folder: Path) -> None:

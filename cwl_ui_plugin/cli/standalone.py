@@ -17,7 +17,7 @@ from typing import Any
 
 from cwl_ui_plugin.cli.components import Components
 from cwl_ui_plugin.cli.errors import UsageError
-from cwl_ui_plugin.cli.home import ROLES, USER, Home
+from cwl_ui_plugin.cli.home import ROLES, USER, Home, local_address
 from cwl_ui_plugin.cli.readiness import Readiness
 
 PRIVATE = 0o077
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     environment = home.prepare(arguments.host, port, arguments.input_root)
     stopping = _StopSignals()
     components = Components(home.logs, environment, _say)
-    url = f"http://{arguments.host}:{port}"
+    url = f"http://{local_address(arguments.host)}:{port}"
     try:
         _start(components, home, port, arguments.host, stopping)
         _wait_until_ready(components, url, stopping)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,11 @@ def test_users_keep_their_passwords_and_the_administrator_stays(tmp_path: Path) 
     again = Home(tmp_path, "simple", {"ada": "op"})
     again.prepare("127.0.0.1", 8080, [])
     assert again.passwords == {name: first.passwords[name] for name in ("admin", "ada")}
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+def test_tasks_find_a_server_that_listens_on_all_addresses_on_this_machine(tmp_path: Path, host: str) -> None:
+    settings = Home(tmp_path, "simple").prepare(host, 8080, [])
+    assert settings["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:8080/execution/"
+    name = socket.getfqdn() if host == "0.0.0.0" else host
+    assert settings["AIRFLOW__API__BASE_URL"] == f"http://{name}:8080"
