@@ -13,13 +13,13 @@ from pydantic import BaseModel
 
 from cwl_ui_plugin.api.answering import OpenFileResponse
 from cwl_ui_plugin.api.experimental import with_signature
-from cwl_ui_plugin.api.schemas import Responses, Run, RunList, answers, failing, failing_file
+from cwl_ui_plugin.api.schemas import Responses, Run, RunList, SecondaryFiles, answers, failing, failing_file
 from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, known, logged_in, name_of, require
 from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
 from cwl_ui_plugin.api.workflows import LARGEST_OFFSET, UNTRUSTED
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.runs import inspection, logs, outputs, previews, refusals, stopping, triggering
+from cwl_ui_plugin.runs import inspection, logs, outputs, previews, refusals, secondary, stopping, triggering
 from cwl_ui_plugin.runs.archives import zip_stream
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound, NotVerified
 from cwl_ui_plugin.runs.models import OutputFile, RunSummary, StopReport
@@ -74,6 +74,22 @@ _TRIGGER_SCHEMA = {
 }
 
 
+_JOB_SCHEMA = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["job"],
+                    "properties": {"job": {"type": "object", "description": "A CWL input object"}},
+                }
+            }
+        },
+    }
+}
+
+
 class Stop(BaseModel):
     """How to stop a run."""
 
@@ -106,6 +122,17 @@ def trigger(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Dep
     """Start a run. With a signature that holds no login is needed, where the server has keys to verify it."""
     with refusals.recorded(dag_id, body.get("run_id"), name_of(user)):
         return _triggered(dag_id, user, body).as_json()
+
+
+@router.post(
+    "/workflows/{dag_id}/secondary-files",
+    responses=answers(SecondaryFiles, 404, 413, 503),
+    dependencies=[allow_dag(permissions.may_trigger)],
+    openapi_extra=_JOB_SCHEMA,
+)
+def list_secondary_files(dag_id: str, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
+    """Tell which secondary files the workflow's patterns name for the files of a job, which are not looked at."""
+    return {"locations": secondary.secondary_files(dag_id, check_object(body.get("job"), "job"))}
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}", responses=answers(Run, 404), dependencies=_READERS)

@@ -51,6 +51,13 @@ class Health:
 
 
 @dataclass(frozen=True)
+class SecondaryFiles:
+    """Where secondary files of a job's files would be."""
+
+    locations: list[str]
+
+
+@dataclass(frozen=True)
 class WorkflowList:
     """A part of all workflows that the user may see."""
 

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         dag_id = _upload(client, workflow, arguments)
         from cwl_ui_plugin.cli.staging import Stager
 
-        sent = Stager(client).stage(job, basedir)
+        sent = Stager(client, dag_id).stage(job, basedir)
         run_id = f"cli-{uuid.uuid4()}"
         try:
             client.post(f"/workflows{path_of(dag_id)}/runs", json={"run_id": run_id, "job": sent})

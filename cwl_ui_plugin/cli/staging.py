@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from cwl_ui_plugin.cli.client import Client
+from cwl_ui_plugin.cli.client import Client, path_of
 from cwl_ui_plugin.cli.errors import UsageError
 from cwl_ui_plugin.cwl.files import local_path, local_paths
-from cwl_ui_plugin.library.closure import companions
 
 REMOTE = ("http", "https")
 
@@ -20,8 +19,10 @@ REMOTE = ("http", "https")
 class Stager:
     """Makes a job that a server can read from one that names local files."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, dag_id: str) -> None:
         self.client = client
+        self.dag_id = dag_id
+        self._secondary: dict[Path, list[Path]] = {}
         self._folders: dict[Path, str] = {}
         self._sent: dict[Path, str] = {}
 
@@ -32,6 +33,8 @@ class Stager:
         visible: dict[str, bool] = {}
         if paths:
             visible = self.client.post("/inputs/visible", json={"paths": paths})["visible"]
+        if not all(visible.get(path) for path in paths):
+            self._ask_for_secondary_files(local)
         staged: dict[str, Any] = _mapped(local, lambda item: self._stage_item(item, visible))
         return staged
 
@@ -41,9 +44,22 @@ class Stager:
             return item
         if item["class"] == "Directory":
             return self._send_folder(item, path)
-        for sibling in companions(path):
-            self._send(sibling, sibling.name, path.parent)
+        for secondary in self._secondary.get(path.parent, []):
+            self._send_beside(secondary, path.parent)
         return {**item, "location": self._send(path, path.name, path.parent)}
+
+    def _ask_for_secondary_files(self, job: dict[str, Any]) -> None:
+        """Learn from the server which files the workflow's patterns name; keep those that are there, by folder."""
+        answer = self.client.post(f"/workflows{path_of(self.dag_id)}/secondary-files", json={"job": job})
+        for location in answer["locations"]:
+            path = local_path({"location": location})
+            if path is not None and path.exists():
+                self._secondary.setdefault(path.parent, []).append(path)
+
+    def _send_beside(self, path: Path, folder: Path) -> None:
+        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if file.is_file():
+                self._send(file, file.relative_to(folder).as_posix(), folder)
 
     def _send_folder(self, item: dict[str, Any], path: Path) -> dict[str, Any]:
         """Send a folder; one that is empty becomes a literal, as there is nothing to send."""

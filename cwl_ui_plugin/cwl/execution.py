@@ -121,8 +121,17 @@ def preload() -> None:
     take_shortcuts()
 
 
-def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, settings: RunSettings) -> Values:
+def start(
+    compiled: Path,
+    source: Path,
+    job: dict[str, Any],
+    folder: Path,
+    settings: RunSettings,
+    access: type[StdFsAccess] | None = None,
+) -> Values:
     """Return the values of the workflow's inputs: defaults filled in, secondary files found, all validated.
+
+    ``access`` is how cwltool looks at files, if not as it does by itself.
 
     The job must have passed :func:`jobs.check_job`: cwltool takes names and places in it as they are.
 
@@ -139,6 +148,8 @@ def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, setti
         secrets.hide(process, order, settings.secrets)
         reach = reach_of((folder, source), job, settings)
         context = run_context(folder, settings, toplevel=True, reach=reach)
+        if access is not None:
+            context.make_fs_access = access
         _prepare_order(process, order, piece.get("namespaces") or {}, context.make_fs_access(""))
         builder: Builder = process._init_job(order, context)
         if reach is not None:

@@ -19,7 +19,7 @@ _EXPRESSIONS = ("$(", "${")
 def formats(item: Parameter) -> list[str]:
     """Return the formats that files of an input may have; empty where any will do, or an expression decides."""
     declared = item.format if isinstance(item.format, list) else [item.format]
-    plain = [name for name in declared if isinstance(name, str) and name and not _is_expression(name)]
+    plain = [name for name in declared if isinstance(name, str) and name and not is_expression(name)]
     return plain if len(plain) == len(declared) else []
 
 
@@ -55,7 +55,7 @@ def _missing_beside(item: Parameter, value: dict[str, Any]) -> list[str]:
     wanted = [
         secondary_name(str(basename), entry["pattern"])
         for entry in item.secondary_files
-        if entry.get("required") in (None, True) and not _is_expression(str(entry["pattern"]))
+        if entry.get("required") in (None, True) and not is_expression(str(entry["pattern"]))
     ]
     return [name for name in wanted if name not in given and not (path.parent / name).exists()]
 
@@ -64,5 +64,6 @@ def _basename(part: dict[str, Any]) -> str:
     return str(part.get("basename") or unquote(str(part.get("location", "")).rstrip("/").rpartition("/")[2]))
 
 
-def _is_expression(text: str) -> bool:
+def is_expression(text: str) -> bool:
+    """Whether a field of a document has an expression in it."""
     return any(mark in text for mark in _EXPRESSIONS)

@@ -6,17 +6,20 @@ This only gathers files. What the document means is for cwltool to say, at the o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urldefrag
 
 import yaml
 
+from cwl_ui_plugin.cwl.job_files import is_expression, secondary_name
+from cwl_ui_plugin.library.paths import absolute
+
 MAX_FILES = 5000
 _DOCUMENT_KEYS = ("run", "$import", "$mixin")
 _FILE_KEYS = ("$include", "$schemas")
-MOST_COMPANIONS = 50
+_SECONDARY_KEY = "secondaryFiles"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -28,15 +31,17 @@ def closure(main: Path) -> list[Path]:
     """Return ``main`` and every local file that it refers to, directly or through others, sorted.
 
     Followed are ``run``, ``$import``, ``$mixin``, ``$include``, ``$schemas`` and the locations of File and Directory
-    defaults, these with what may be their secondary files. What does not exist is left out: cwltool then says at which
-    line it is missing.
+    defaults, these with the secondary files that patterns anywhere in the documents name. What does not exist is left
+    out: cwltool then says at which line it is missing.
 
     Raises:
         TooManyFiles: more than :data:`MAX_FILES`.
 
     """
     found: set[Path] = set()
-    waiting = [main.absolute()]
+    others: set[Path] = set()
+    patterns: set[str] = set()
+    waiting = [absolute(main)]
     while waiting:
         path = Path(os.path.normpath(waiting.pop()))
         if path in found or not path.is_file():
@@ -44,19 +49,29 @@ def closure(main: Path) -> list[Path]:
         found.add(path)
         if len(found) > MAX_FILES:
             raise TooManyFiles(f"{main} refers to more than {MAX_FILES} files.")
-        documents, others = _references(path)
-        waiting.extend(documents)
-        found.update(file for other in others for file in _files(other))
+        references = _references(path)
+        waiting.extend(references.documents)
+        others.update(references.others)
+        patterns.update(references.patterns)
+    found.update(file for other in others for file in _files(other, patterns))
     return sorted(found)
 
 
-def companions(path: Path) -> list[Path]:
-    """Return files beside ``path`` that may be its secondary files: those whose names begin as its own does."""
-    stem = path.name.split(".")[0]
-    if not stem:
-        return []
-    found = [file for file in path.parent.iterdir() if file.name.startswith(stem) and file.is_file() and file != path]
-    return found if len(found) <= MOST_COMPANIONS else []
+def companions(path: Path, patterns: Iterable[str]) -> Iterator[Path]:
+    """Yield what there is of the secondary files that patterns name for a file.
+
+    What an expression names only cwltool can tell: where there is one, these are all files whose names have the
+    file's name in them, or begin as it does up to a dot.
+    """
+    stem = path.name.partition(".")[0]
+    for pattern in patterns:
+        if is_expression(pattern):
+            found = (
+                file for file in path.parent.iterdir() if path.name in file.name or file.name.startswith(f"{stem}.")
+            )
+        else:
+            found = (path.with_name(secondary_name(path.name, pattern)) for _ in range(1))
+        yield from (file for file in found if file != path and file.exists())
 
 
 def common_folder(files: list[Path]) -> Path:
@@ -64,23 +79,29 @@ def common_folder(files: list[Path]) -> Path:
     return Path(os.path.commonpath([path.parent for path in files]))
 
 
-def _references(path: Path) -> tuple[list[Path], list[Path]]:
-    """Return the documents and the other files that a document names; nothing for what is no YAML."""
+class _References(NamedTuple):
+    documents: list[Path]
+    others: list[Path]
+    patterns: list[str]
+
+
+def _references(path: Path) -> _References:
+    """Return what a document names: documents, other files, patterns of secondary files; nothing if it is no YAML."""
+    references = _References([], [], [])
     try:
         content = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506 - it is the safe one
     except (yaml.YAMLError, ValueError, RecursionError):
-        return [], []
-    documents: list[Path] = []
-    others: list[Path] = []
-    for key, reference in _walk(content):
-        target = _local(reference, path.parent)
-        if target is not None:
-            (documents if key in _DOCUMENT_KEYS else others).append(target)
-    return documents, others
+        return references
+    for key, text in _walk(content):
+        if key == _SECONDARY_KEY:
+            references.patterns.append(text.removesuffix("?"))
+        elif (target := _local(text, path.parent)) is not None:
+            (references.documents if key in _DOCUMENT_KEYS else references.others).append(target)
+    return references
 
 
 def _walk(node: Any) -> Iterator[tuple[str, str]]:
-    """Yield key and value of everything that names a file."""
+    """Yield key and value of everything that names a file, or a pattern of names."""
     if isinstance(node, list):
         for item in node:
             yield from _walk(item)
@@ -89,7 +110,14 @@ def _walk(node: Any) -> Iterator[tuple[str, str]]:
         for key, value in node.items():
             if key in _DOCUMENT_KEYS + _FILE_KEYS or (is_file and key in ("location", "path")):
                 yield from ((str(key), item) for item in _texts(value))
+            elif key == _SECONDARY_KEY and not is_file:
+                yield from ((_SECONDARY_KEY, item) for item in _texts(_patterns_in(value)))
             yield from _walk(value)
+
+
+def _patterns_in(value: Any) -> list[Any]:
+    entries = value if isinstance(value, list) else [value]
+    return [entry.get("pattern") if isinstance(entry, dict) else entry for entry in entries]
 
 
 def _texts(value: Any) -> list[str]:
@@ -104,10 +132,18 @@ def _local(reference: str, folder: Path) -> Path | None:
     return plain if plain.exists() else folder / unquote(path)
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _files(path: Path, patterns: Iterable[str]) -> Iterator[Path]:
     normal = Path(os.path.normpath(path))
     if normal.is_file():
         yield normal
-        yield from companions(normal)
+        for companion in companions(normal, patterns):
+            yield from _files_of(companion)
     elif normal.is_dir():
-        yield from (file for file in normal.rglob("*") if file.is_file())
+        yield from _files_of(normal)
+
+
+def _files_of(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    else:
+        yield from (file for file in path.rglob("*") if file.is_file())

@@ -48,6 +48,8 @@ def test_upload_run_and_look(admin: Any) -> None:
     assert [item["id"] for item in made["inputs"]] == ["text"]
     assert made["uploaded_by"] == "the-admin"
 
+    secondary = admin.post(f"{API}/workflows/{dag_id}/secondary-files", json={"job": {"text": "hi"}})
+    assert (secondary.status_code, secondary.json()) == (200, {"locations": []})
     started = admin.post(f"{API}/workflows/{dag_id}/runs", json={"run_id": "r1", "job": {"text": "hi"}})
     assert started.status_code == 201
     assert started.json()["run_id"] == "r1"
@@ -60,6 +62,20 @@ def test_upload_run_and_look(admin: Any) -> None:
     assert source.headers["content-type"].startswith("text/plain")
     assert admin.delete(f"{API}/workflows/{dag_id}").status_code == 204
     assert admin.get(f"{API}/workflows/{dag_id}").status_code == 404
+
+
+def test_secondary_files_are_told_for_files_that_are_elsewhere(admin: Any) -> None:
+    dag_id = fresh_id()
+    inputs = "inputs: {text: {type: File, secondaryFiles: ['$(self.nameroot).idx', .i]}}"
+    tool = TOOL.replace("inputs: {text: {type: string, inputBinding: {}}}", inputs)
+    assert send(admin, dag_id=dag_id, content=tool).status_code == 201
+    url = f"{API}/workflows/{dag_id}/secondary-files"
+    job = {"text": {"class": "File", "location": "file:///nowhere/a.txt"}}
+    told = admin.post(url, json={"job": job}).json()
+    assert told == {"locations": ["file:///nowhere/a.idx", "file:///nowhere/a.txt.i"]}
+    assert admin.post(url, json={"job": {}}).status_code == 422
+    assert admin.post(url, json={"job": [1]}).status_code == 400
+    assert admin.post(f"{API}/workflows/never-{dag_id}/secondary-files", json={"job": {}}).status_code == 404
 
 
 def test_an_upload_can_be_followed(admin: Any) -> None:

@@ -20,6 +20,7 @@ CALLS: list[tuple[str, str, str]] = [
     ("GET", "/workflows/{dag_id}/source", "viewer"),
     ("DELETE", "/workflows/{dag_id}", "op"),
     ("POST", "/workflows/{dag_id}/runs", "user"),
+    ("POST", "/workflows/{dag_id}/secondary-files", "user"),
     ("GET", "/runs", "viewer"),
     ("GET", RUN, "viewer"),
     ("GET", f"{RUN}/outputs", "viewer"),

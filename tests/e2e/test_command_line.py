@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from airflow_server import standalone, wait_for
+from airflow_server import Server, standalone, wait_for
 
 from cwl_ui_plugin.signing import keys, tokens
 
@@ -55,6 +55,39 @@ def test_standalone_leaves_no_process(tmp_path: Path, number: signal.Signals) ->
         assert len(processes) >= 5
         os.kill(server.pid, number)
         wait_for(lambda: not living(processes), 90, "the end of all processes")
+
+
+INDEXED = """
+cwlVersion: v1.2
+class: CommandLineTool
+requirements: {InlineJavascriptRequirement: {}}
+baseCommand: [sh, -c, 'ls "$(dirname "$0")" "$(dirname "$1")"']
+inputs:
+  bam:
+    type: File
+    secondaryFiles: PATTERNS
+    inputBinding: {valueFrom: '$([self.path, self.secondaryFiles[0].path])'}
+outputs: {out: stdout}
+stdout: out.txt
+"""
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name"), [("[.bai]", "S1.bam.bai"), ("['$(\"index_of_\" + self.basename)']", "index_of_S1.bam")]
+)
+def test_exactly_the_secondary_files_that_are_named_are_sent(
+    server: Server, tmp_path: Path, patterns: str, name: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    for file in ("S1.bam", "S1.bam.bai", "index_of_S1.bam", *(f"S1{number}.bam" for number in range(80))):
+        (tmp_path / "data" / file).write_text("")
+    (tmp_path / "tool.cwl").write_text(INDEXED.replace("PATTERNS", patterns))
+    (tmp_path / "job.yml").write_text("bam: {class: File, location: data/S1.bam}\n")
+    folders = server.home / "cwl" / "inputs" / "uploads"
+    before = set(folders.rglob("*"))
+    server.command("run", tmp_path / "tool.cwl", tmp_path / "job.yml", "--outdir", tmp_path / "out")
+    sent = {path.name for path in set(folders.rglob("*")) - before if path.is_file() and not path.name.startswith(".")}
+    assert sent == {"S1.bam", name}
 
 
 def test_the_report_server_says_whether_a_signature_holds(tmp_path: Path) -> None:

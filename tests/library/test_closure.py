@@ -81,3 +81,42 @@ def test_the_number_of_files_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     write(tmp_path, a_cwl="run: b.cwl", b_cwl="run: c.cwl", c_cwl="x")
     with pytest.raises(TooManyFiles, match="more than 2 files"):
         closure(tmp_path / "a.cwl")
+
+
+DEFAULT = """
+cwlVersion: v1.2
+class: CommandLineTool
+inputs:
+  bam:
+    type: File
+    secondaryFiles: {patterns}
+    default: {{class: File, location: data/S1.bam}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        ("[.bai]", {"S1.bam.bai"}),
+        ("[^.bai, {pattern: .csi?, required: false}]", {"S1.bai", "S1.bam.csi"}),
+        (".d", {"S1.bam.d/x"}),
+        (
+            "['$(\"index_of_\" + self.basename)']",
+            {"S1.bam.bai", "S1.bai", "S1.bam.csi", "S1.bam.d/x", "index_of_S1.bam"},
+        ),
+        ("[]", set()),
+    ],
+)
+def test_a_default_comes_with_the_secondary_files_that_are_named(
+    tmp_path: Path, patterns: str, names: set[str]
+) -> None:
+    data = tmp_path / "data"
+    (data / "S1.bam.d").mkdir(parents=True)
+    for name in ("S1.bam", "S1.bam.bai", "S1.bai", "S1.bam.csi", "S1.bam.d/x", "index_of_S1.bam", "unrelated"):
+        (data / name).write_text("")
+    for number in range(10, 200):
+        (data / f"S{number}.bam").write_text("")
+        (data / f"S{number}.bam.bai").write_text("")
+    (tmp_path / "t.cwl").write_text(DEFAULT.format(patterns=patterns))
+    found = {path.relative_to(data).as_posix() for path in closure(tmp_path / "t.cwl") if data in path.parents}
+    assert found == {"S1.bam", *names}

@@ -68,6 +68,7 @@ CASES = (
     _rest("GET", f"{_DAG}/source", READ),
     _rest("DELETE", _DAG, UPLOAD, missing=True),
     _rest("POST", f"{_DAG}/runs", RUNS),
+    _rest("POST", f"{_DAG}/secondary-files", RUNS),
     _rest("GET", "/runs", READ, "?dag_id={dag}"),
     _rest("GET", _RUN, READ),
     _rest("GET", f"{_RUN}/outputs", READ),
