@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel
 
@@ -74,6 +74,7 @@ _TRIGGER_SCHEMA = {
 }
 
 
+TOTAL = "X-Total-Count"
 _JOB_SCHEMA = {
     "requestBody": {
         "required": True,
@@ -151,9 +152,17 @@ def get_outputs(dag_id: str, run_id: str) -> dict[str, Any]:
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}/files", responses=answers(list[OutputFile], 404), dependencies=_READERS)
-def list_files(dag_id: str, run_id: str) -> Any:
-    """List the output files of a run."""
-    return [asdict(file) for file in outputs.output_tree(dag_id, run_id)]
+def list_files(
+    dag_id: str,
+    run_id: str,
+    response: Response,
+    limit: Annotated[int, Query(ge=1, le=outputs.MOST_FILES)] = outputs.MOST_FILES,
+    offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
+) -> Any:
+    """List the output files of a run, a part at a time; the header `X-Total-Count` says how many there are."""
+    page = outputs.output_tree(dag_id, run_id, offset=offset, limit=limit)
+    response.headers[TOTAL] = str(page.total)
+    return [asdict(file) for file in page.items]
 
 
 @router.head("/workflows/{dag_id}/runs/{run_id}/files/{path:path}", include_in_schema=False, dependencies=_READERS)

@@ -42,6 +42,8 @@ class Answer:
     status: int
     reason: str
     body: bytes
+    total: int | None = None
+    """Of a list of which the answer is a part, how long it is."""
 
     def json(self) -> Any:
         """Return the body as JSON; None where it is none."""
@@ -89,7 +91,8 @@ class Client:
     def request(self, method: str, path: str, **options: Any) -> Answer:
         """Send a request (see :meth:`_opened`); raise :class:`ServerError` for any answer that is no success."""
         with self._opened(method, path, **options) as answer:
-            return Answer(answer.status, answer.reason, answer.read())
+            total = answer.headers.get("X-Total-Count", "")
+            return Answer(answer.status, answer.reason, answer.read(), int(total) if total.isdigit() else None)
 
     def get(self, path: str, **options: Any) -> Any:
         """Return the JSON of a path of the plugin's API."""

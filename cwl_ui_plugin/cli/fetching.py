@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from cwl_ui_plugin.cli.client import Client, path_of
+from cwl_ui_plugin.cli.client import API, Client, path_of
 from cwl_ui_plugin.cli.errors import ServerError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -21,6 +21,7 @@ class Fetcher:
         self.outdir = outdir
         self._run = f"/workflows{path_of(dag_id)}/runs{path_of(run_id)}"
         self._marker = f"/{quote(dag_id)}/{quote(run_id)}/"
+        self._listed: list[str] | None = None
         self._is_local = urlsplit(client.url).hostname in LOOPBACK
 
     def fetch(self, outputs: Any) -> Any:
@@ -60,10 +61,25 @@ class Fetcher:
             shutil.copytree(local, target, dirs_exist_ok=True)
             return target
         base = location.rstrip("/")[: -len(quote(name))]
-        for file in self.client.get(f"{self._run}/files"):
-            if file["path"].startswith(f"{name}/"):
-                self._fetch_file(base + quote(file["path"]))
+        for path in self._paths():
+            if path.startswith(f"{name}/"):
+                self._fetch_file(base + quote(path))
         return target
+
+    def _paths(self) -> list[str]:
+        """Return the paths of all output files, asked for once; raise :class:`ServerError` if one is not listed."""
+        if self._listed is None:
+            listed: list[str] = []
+            total: int | None = None
+            while total is None or len(listed) < total:
+                answer = self.client.request("GET", f"{API}{self._run}/files", params={"offset": str(len(listed))})
+                part = [str(file["path"]) for file in answer.json()]
+                total = answer.total if answer.total is not None else len(part)
+                listed += part
+                if len(set(listed)) < len(listed) or (not part and len(listed) < total):
+                    raise ServerError(f"The server lists {len(set(listed))} of the {total} output files; try again.")
+            self._listed = listed
+        return self._listed
 
     def _target(self, location: str) -> tuple[str, Path]:
         """Return the name of an output within the run's folder, and where its copy goes."""

@@ -22,11 +22,12 @@ from cwl_ui_plugin.dags.folders import folders_of
 from cwl_ui_plugin.dags.names import GATHERER
 from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.opened import Entry, Place
-from cwl_ui_plugin.runs.errors import NotFound
+from cwl_ui_plugin.runs.errors import NotFound, TooLarge
 from cwl_ui_plugin.runs.inspection import find_run
-from cwl_ui_plugin.runs.models import OutputFile
+from cwl_ui_plugin.runs.models import OutputFile, Page
 
 MOST_FILES = 10_000
+MOST_COUNTED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -45,25 +46,36 @@ def output_object(dag_id: str, run_id: str) -> dict[str, Any] | None:
     return load(dag_id, run_id)[0]
 
 
-def output_tree(dag_id: str, run_id: str) -> list[OutputFile]:
-    """Return the files of a run's outputs, at most :data:`MOST_FILES`; raise :class:`NotFound`."""
+def output_tree(dag_id: str, run_id: str, *, offset: int = 0, limit: int = MOST_FILES) -> Page[OutputFile]:
+    """Return a part of the files of a run's outputs, at most :data:`MOST_FILES`, and how many there are.
+
+    Raises:
+        NotFound: no such run.
+        TooLarge: there are more files than :data:`MOST_COUNTED`.
+
+    """
     outputs, place = load(dag_id, run_id)
-    found: dict[str, OutputFile] = {}
+    seen: set[str] = set()
+    found: list[OutputFile] = []
+    end = offset + min(limit, MOST_FILES)
     for output in _outputs(outputs, place):
         for name in _files(output, place):
-            if name in found:
+            if name in seen:
                 continue
-            if len(found) == MOST_FILES:
-                return list(found.values())
-            with suppress(OSError):
-                found[name] = OutputFile(
-                    path=name,
-                    size=place.state(name).st_size,
-                    output=output.output,
-                    checksum=output.checksum,
-                    format=output.format,
-                )
-    return list(found.values())
+            if len(seen) == MOST_COUNTED:
+                raise TooLarge(f"The run has more than {MOST_COUNTED} output files; fetch them as a zip, by folder.")
+            if offset <= len(seen) < end:
+                found += _output_file(output, name, place)
+            seen.add(name)
+    return Page(tuple(found), len(seen))
+
+
+def _output_file(output: _Output, name: str, place: Place) -> list[OutputFile]:
+    """Return a file, or nothing where it is gone meanwhile."""
+    with suppress(OSError):
+        size = place.state(name).st_size
+        return [OutputFile(path=name, size=size, output=output.output, checksum=output.checksum, format=output.format)]
+    return []
 
 
 def open_output(dag_id: str, run_id: str, path: str) -> BinaryIO:

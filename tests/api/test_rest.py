@@ -274,7 +274,12 @@ def test_an_output_file_is_an_attachment_that_no_browser_runs(
 ) -> None:
     base = f"{API}/workflows/{workflow}/runs/{run_id}"
     assert admin.get(f"{base}/outputs").json()["said"]["basename"] == "page ä.html"
-    assert [file["path"] for file in admin.get(f"{base}/files").json()] == ["page ä.html"]
+    listed = admin.get(f"{base}/files")
+    assert [file["path"] for file in listed.json()] == ["page ä.html"]
+    assert listed.headers["x-total-count"] == "1"
+    beyond = admin.get(f"{base}/files", params={"offset": 1})
+    assert (beyond.json(), beyond.headers["x-total-count"]) == ([], "1")
+    assert admin.get(f"{base}/files", params={"limit": 0}).status_code in (400, 422)
     answer = admin.get(f"{base}/files/page%20%C3%A4.html")
     assert answer.content == output.read_bytes()
     assert answer.headers["content-disposition"].startswith("attachment")

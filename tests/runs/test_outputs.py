@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.runs import outputs, triggering
-from cwl_ui_plugin.runs.errors import NotFound
+from cwl_ui_plugin.runs.errors import NotFound, TooLarge
 
 
 def as_file(path: Path, **more: Any) -> dict[str, Any]:
@@ -38,10 +38,23 @@ def results(workflow: str, run_id: str, folders: Path, airflow: Any) -> Path:
 
 
 def test_the_tree_has_what_the_output_object_names(workflow: str, run_id: str, results: Path) -> None:
-    tree = {file.path: file for file in outputs.output_tree(workflow, run_id)}
+    tree = {file.path: file for file in outputs.output_tree(workflow, run_id).items}
     assert set(tree) == {"a b.txt", "a b.txt.idx", "plots/deep/p.svg"}
     assert (tree["a b.txt"].size, tree["a b.txt"].output, tree["a b.txt"].checksum) == (3, "lines", "sha1$1")
     assert tree["plots/deep/p.svg"].output == "plots"
+
+
+def test_the_tree_comes_in_parts(workflow: str, run_id: str, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = outputs.output_tree(workflow, run_id)
+    assert whole.total == 3
+    parts = [outputs.output_tree(workflow, run_id, offset=offset, limit=2) for offset in (0, 2, 4)]
+    assert [part.total for part in parts] == [3, 3, 3]
+    assert tuple(file for part in parts for file in part.items) == whole.items
+    monkeypatch.setattr(outputs, "MOST_FILES", 1)
+    assert len(outputs.output_tree(workflow, run_id, limit=10).items) == 1
+    monkeypatch.setattr(outputs, "MOST_COUNTED", 2)
+    with pytest.raises(TooLarge, match="more than 2"):
+        outputs.output_tree(workflow, run_id)
 
 
 def test_an_output_file_is_found(workflow: str, run_id: str, results: Path) -> None:
@@ -81,7 +94,7 @@ def test_an_absolute_path_out_of_the_folder_is_not_found(
 
 def test_a_run_without_outputs_yet(workflow: str, run_id: str) -> None:
     assert outputs.output_object(workflow, run_id) is None
-    assert outputs.output_tree(workflow, run_id) == []
+    assert outputs.output_tree(workflow, run_id).items == ()
 
 
 def test_outputs_in_a_folder_that_the_job_chose(
@@ -96,7 +109,7 @@ def test_outputs_in_a_folder_that_the_job_chose(
     run = triggering.trigger(workflow, conf=conf, user="ada", via=triggering.REST)
     airflow.push(workflow, run.run_id, "CWLJobGatherer", "return_value", {"out": as_file(chosen / "mine.txt")})
 
-    assert [file.path for file in outputs.output_tree(workflow, run.run_id)] == ["mine.txt"]
+    assert [file.path for file in outputs.output_tree(workflow, run.run_id).items] == ["mine.txt"]
     with pytest.raises(NotFound):
         outputs.open_output(workflow, run.run_id, "of-another-run.txt")
 
