@@ -68,7 +68,7 @@ def test_secondary_files_are_told_for_files_that_are_elsewhere(admin: Any) -> No
     dag_id = fresh_id()
     inputs = "inputs: {text: {type: File, secondaryFiles: ['$(self.nameroot).idx', .i]}}"
     tool = TOOL.replace("inputs: {text: {type: string, inputBinding: {}}}", inputs)
-    assert send(admin, dag_id=dag_id, content=tool).status_code == 201
+    assert send(admin, tool, dag_id=dag_id).status_code == 201
     url = f"{API}/workflows/{dag_id}/secondary-files"
     job = {"text": {"class": "File", "location": "file:///nowhere/a.txt"}}
     told = admin.post(url, json={"job": job}).json()
