@@ -18,7 +18,7 @@ from stop_storm import Storm
 
 PAGE = ROOT / "docs" / "reliability.md"
 AT_ONCE = 8
-A_ROUND = 50
+A_ROUND = 25
 QUIET_SECONDS = 30
 
 

@@ -102,10 +102,9 @@ def close(stone: Tombstone, last: str) -> None:
 
 
 def forget(dag_id: str, run_id: str) -> None:
-    """Remove the tombstone of a run."""
+    """Remove the tombstone of a run; its folder goes with the run's intermediate files, which are found by it."""
     control_files.remove(_mark(dag_id, run_id))
     control_files.remove(_path(dag_id, run_id))
-    control_files.forget_run(dag_id, run_id)
 
 
 def find(dag_id: str, run_id: str) -> Tombstone | None:

@@ -13,7 +13,7 @@ from stored import set_run, set_task
 
 from cwl_ui_plugin.dags import control_files, tombstones
 from cwl_ui_plugin.dags.tombstones import Begun, StopCheck, Tombstone
-from cwl_ui_plugin.runs import inspection, stop_word, stopping, triggering
+from cwl_ui_plugin.runs import cleaning, inspection, stop_word, stopping, triggering
 
 FIRST = "CWLJobDispatcher"
 
@@ -222,10 +222,10 @@ def test_tombstones_go_when_they_can_matter_no_more(
     assert stop_word.remove_tombstones() == 0  # of today
     assert stop_word.remove_tombstones(age=-1) == 1
     assert tombstones.find(workflow, run_id) is None
-    assert not control_files.run_control(workflow, run_id).exists()
 
     stopping.stop_run(workflow, run_id, user="ada", remove=True)
     assert stop_word.remove_tombstones(age=-1) == 1
+    assert cleaning.remove_expired(days=0) == 1  # the folder goes as those of all runs
     assert list(control_files.runs()) == []
 
 
