@@ -121,12 +121,16 @@ def due_reports(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
     if known.end and run.state not in RUN_ENDS:
         known = replace(known, reopened=True)
     known = replace(known, created=run.created)
-    is_over = known.end == _end(run) and not known.reopened
+    events = _events(run.tasks, known.tries)
+    # After a stop no task starts before the run is cleared: one that was under way makes no other end of it.
+    if known.reopened and run.stop is None and any(state == RUNNING for _moment, _task, state in events):
+        known = replace(known, end="", reopened=False)
+    is_over = known.end.endswith(f"|{run.clear_number}")
     tries = dict(known.tries)
     done = {task.instance for task in run.tasks if _is_done(task) and tries.get(task.key) == task.state}
     progress = known.progress
     reports: list[Report] = []
-    for moment, task, state in _events(run.tasks, known.tries):
+    for moment, task, state in events:
         tries[task.key] = state
         reports.append(Report("status", _status(run, task, state, moment)))
         if state not in SUCCESSFUL:
@@ -137,13 +141,6 @@ def due_reports(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
         progress = max(progress, min(99, int(100 * len(done) / max(run.total, 1))))
         if not is_over:  # a task that ends after its run is no progress of it
             reports.append(Report("progress", _progress(run, RUNNING, progress, moment)))
-    # After a stop no task starts before the run is cleared: one that was under way makes no other end of it.
-    if (
-        known.reopened
-        and run.stop is None
-        and any(report.payload["state"] == RUNNING for report in reports if report.route == "status")
-    ):
-        known = replace(known, end="", reopened=False)
     known = replace(known, tries=tries, progress=progress)
     ending, known = _ending(run, known)
     return [*reports, *ending], known
