@@ -1,4 +1,7 @@
-"""Nobody brings a grant: Airflow's own ways to create a run refuse a conf that has one.
+"""Nobody brings a grant, or changes what tasks hand on: Airflow's own API refuses a conf that has one, and such edits.
+
+The values that tasks hand on (XComs) name files, which a task reads as its worker's user. Who may change them, as each
+User of Airflow may, and clear a task would read any file of the worker.
 
 Whoever may see a run sees its grant. It holds for that run alone; but a run that was deleted could be created anew with
 it, by Airflow's own API, and its signature would start a second run.
@@ -20,25 +23,35 @@ from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.config import MEBIBYTE, bytes_text
 from cwl_ui_plugin.dags.grants import GRANT
 from cwl_ui_plugin.runs import refusals
+from cwl_ui_plugin.runs.workflows import is_cwl_dag
 
 LARGEST_BODY = 16 * MEBIBYTE
 _UNSAFE = ("POST", "PUT", "PATCH")
 _CREATES_RUNS = re.compile(r"/(api/v\d+|execution)/(.*/)?(dagRuns|dag-runs|backfills|materialize)(/|$)")
 _DAG = re.compile(r"/dags/([^/]+)/")
+_VALUES = re.compile(r"/api/v\d+/dags/([^/]+)/dagRuns/.+/xcomEntries(/|$)")
 REFUSED = (
     f"The conf has a field {GRANT}, which only the server may write: leave it out. To run again what a run did, use "
     "“Run again” on its CWL page."
 )
+NO_EDITS = (
+    "What tasks of a CWL workflow hand on (XComs) can't be changed: start another run, or upload a new version of the "
+    "workflow."
+)
 
 
 class GrantGuard:
-    """Looks into calls that create runs. Their bodies are read whole, as Airflow does afterwards."""
+    """Looks into calls that create runs, whose bodies are read whole as Airflow does afterwards; refuses edits."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        if scope["type"] == "http" and await _changes_values(scope):
+            await _record(scope, NO_EDITS)
+            await answer(403, NO_EDITS)(scope, receive, send)
+            return
         if scope["type"] != "http" or scope["method"] not in _UNSAFE or not _CREATES_RUNS.match(_path(scope)):
             await self.app(scope, receive, send)
             return
@@ -49,7 +62,7 @@ class GrantGuard:
         if body is None:
             await answer(413, f"The request is larger than {bytes_text(LARGEST_BODY)}.")(scope, receive, send)
         elif _brings_grant(body):
-            await _record(scope)
+            await _record(scope, REFUSED)
             await answer(400, REFUSED)(scope, receive, send)
         else:
             await self.app(scope, _replayed(body, receive), send)
@@ -103,12 +116,18 @@ def _brings_grant(body: bytes) -> bool:
     return found
 
 
-async def _record(scope: Scope) -> None:
+async def _changes_values(scope: Scope) -> bool:
+    """Whether a request changes an XCom of a CWL Dag."""
+    found = _VALUES.match(_path(scope)) if scope["method"] in (*_UNSAFE, "DELETE") else None
+    return found is not None and await run_in_threadpool(is_cwl_dag, found.group(1))
+
+
+async def _record(scope: Scope, reason: str) -> None:
     """Write the attempt of a user into the audit log; nobody else is let through anyway."""
     user = await _user(Request(scope))
     if user is not None:
         dag = _DAG.search(_path(scope))
-        await run_in_threadpool(refusals.record, dag and dag.group(1), None, user, REFUSED)
+        await run_in_threadpool(refusals.record, dag and dag.group(1), None, user, reason)
 
 
 async def _user(request: Request) -> str | None:

@@ -107,7 +107,9 @@ def _load_or_explain(
     except UnsupportedRequirement as error:
         raise UnsupportedError(f"{main} needs what is not supported.", problems_of(error, source)) from error
     except RecursionError as error:
-        raise DocumentError(f"{main} runs itself, directly or through another document.") from error
+        raise DocumentError(
+            f"{main} runs itself, directly or through another document, or is nested too deeply."
+        ) from error
     except (SchemaSaladException, WorkflowException, *_MALFORMED) as error:
         if _OLD_DOCUMENT in str(error):
             raise _of_old_version(source) from error

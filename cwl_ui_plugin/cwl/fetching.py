@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 from schema_salad.exceptions import ValidationException
 from schema_salad.fetcher import DefaultFetcher
 
+from cwl_ui_plugin.cwl.aliases import MOST_NODES, multiplies
+
 NETWORK_SCHEMES = ("http", "https")
 _ESCAPED_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
@@ -39,7 +41,12 @@ class LocalFetcher(DefaultFetcher):
             raise ValidationException(
                 f"{url} is on the network, and nothing is fetched from there; put the file into the upload"
             )
-        return joined_surrogates(str(super().fetch_text(url, content_types)))
+        text = str(super().fetch_text(url, content_types))
+        if multiplies(text):
+            raise ValidationException(
+                f"{_shown(url)} has aliases (*name) that stand for more than {MOST_NODES:,} values; write less"
+            )
+        return joined_surrogates(text)
 
     def check_exists(self, url: str) -> bool:
         """Return whether a document is there; no look-ups on the network."""

@@ -16,7 +16,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -131,8 +131,9 @@ def sweep(root: Path) -> None:
     oldest = time.time() - KEEP_SECONDS
     for folder in root.iterdir() if root.is_dir() else ():
         upload = UploadFolder(root, folder.name)
-        if _ID.fullmatch(folder.name) and folder.stat().st_mtime < oldest and not upload._is_held():
-            upload.remove()
+        with suppress(FileNotFoundError):  # one that is refused removes its folder at any time
+            if _ID.fullmatch(folder.name) and folder.stat().st_mtime < oldest and not upload._is_held():
+                upload.remove()
 
 
 def excerpts_of(source: Path, problems: Iterable[Problem]) -> tuple[Excerpt, ...]:

@@ -93,6 +93,20 @@ def test_other_calls_and_what_is_no_json_go_through(guarded: Any) -> None:
     assert len(came) == 3
 
 
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
+def test_what_tasks_hand_on_is_not_changed_from_outside(guarded: Any, workflow: str, method: str) -> None:
+    """An XCom names files, which the next task reads as the worker's user."""
+    client, came = guarded
+    for end in ("", "/", "/return_value", "/a/b"):
+        path = f"/dagRuns/r/taskInstances/t/xcomEntries{end}"
+        refused = client.request(method, f"/api/v2/dags/{workflow}{path}", json={"value": 1})
+        assert (refused.status_code, "XCom" in refused.json()["detail"]) == (403, True), end
+        assert came == []
+    assert client.request(method, f"/api/v2/dags/not-cwl{path}", json={"value": 1}).status_code == 200
+    assert client.get(f"/api/v2/dags/{workflow}{path}").status_code == 200
+    assert len(came) == 2
+
+
 def test_a_body_has_a_bound(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from cwl_ui_plugin.api import grant_guard
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cwl_ui_plugin.cwl import compiling
+from cwl_ui_plugin.cwl.aliases import multiplies
 from cwl_ui_plugin.cwl.compile_process import compile_in_process
 from cwl_ui_plugin.cwl.errors import ChoiceError, DocumentError, UnsupportedError
 from cwl_ui_plugin.cwl.plan import Plan, Step, read_plan
@@ -173,6 +174,32 @@ def test_directives_read_nothing_outside_of_the_upload(tmp_path: Path, directive
     with pytest.raises(DocumentError) as caught:
         compiling.compile_document(folder, "main.cwl", tmp_path / "compiled")
     assert "the secret" not in str(caught.value) + "".join(map(str, caught.value.problems))
+
+
+def laughing(levels: int) -> str:
+    lines = ["a0: &a0 [" + ", ".join(["ha"] * 10) + "]"]
+    return "\n".join(lines + [f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 10) + "]" for n in range(1, levels)])
+
+
+def test_aliases_that_multiply_are_refused_at_once(tmp_path: Path) -> None:
+    found = refusal(tmp_path, main=f"{TOOL}\n{laughing(12)}\ndoc: *a11\n")
+    assert any("aliases" in problem.message for problem in found.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (laughing(5), False),
+        (laughing(6), True),
+        ("&a [*a, *a]", False),
+        ("a: &a " + "[" * 50_000, False),
+        ("x: *none\ny: &y 1", False),
+        ("function f(a, b) { return a && b * 2; }", False),
+        ("{" + ", ".join(f"k{n}: &k{n} [*k{n - 1}, *k{n - 1}]" if n else "k0: &k0 1" for n in range(40)) + "}", True),
+    ],
+)
+def test_what_aliases_stand_for_is_counted_without_building_it(text: str, expected: bool) -> None:
+    assert multiplies(text) is expected
 
 
 def test_a_file_of_the_upload_may_be_included(tmp_path: Path) -> None:

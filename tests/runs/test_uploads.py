@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
-from cwl_ui_plugin.runs import triggering, uploads, workflows
+from cwl_ui_plugin.runs import triggering, upload_state, uploads, workflows
 from cwl_ui_plugin.runs.errors import (
     BadRequest,
     Conflict,
@@ -274,6 +274,15 @@ def test_old_uploads_are_swept(store: WorkflowStore) -> None:
     upload(TOOL, fresh_id())
     with pytest.raises(NotFound):
         uploads.get_upload(old.id)
+
+
+def test_a_sweep_does_not_mind_what_removes_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, old = tmp_path / uuid.uuid4().hex, tmp_path / uuid.uuid4().hex
+    old.mkdir()
+    os.utime(old, (0, 0))
+    monkeypatch.setattr(Path, "iterdir", lambda _self: iter([gone, old]))
+    upload_state.sweep(tmp_path)
+    assert not old.exists()
 
 
 @pytest.mark.parametrize("upload_id", ["..", "x" * 32, "0" * 32, "../../workflows"])

@@ -1,22 +1,21 @@
-"""One real server for each auth manager, shared by all attacks."""
+"""The shared servers, with users of every role and two workflows to attack."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from airflow_server import standalone
 from cast import Site, prepare
+from shared_servers import FAB, SIMPLE, shared_servers
 
-USERS = ("the-viewer:viewer", "the-user:user", "another-user:user", "the-op:op")
+_prepared: dict[str, Site] = {}
 
 
-@pytest.fixture(scope="session", params=["simple", "fab"])
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server with users of every role; pytest runs all tests with the one before it starts the other."""
-    options = [part for user in USERS for part in ("--add-user", user)]
-    with standalone(tmp_path_factory.mktemp("security") / "home", request.param, *options) as running:
-        yield prepare(running)
+@pytest.fixture(scope="module", params=[SIMPLE, FAB])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Each of the shared servers in turn, with everybody logged in."""
+    server = shared_servers.get(request.param, tmp_path_factory)
+    if server.url not in _prepared:
+        _prepared[server.url] = prepare(server)
+    return _prepared[server.url]
 
 
 @pytest.fixture(scope="session")
