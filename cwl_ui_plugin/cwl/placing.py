@@ -56,7 +56,10 @@ def opened(folder: Path, root: Path) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Placer:
-    """Puts targets into folders. Files of the folders ``own``, which nobody else uses, are linked, not copied."""
+    """Puts targets into folders. Files of the folders ``own``, which nobody else uses, are linked, not copied.
+
+    What tools, also in containers, have made gets no rights that this process's umask takes from others.
+    """
 
     own: tuple[Path, ...] = ()
 
@@ -95,7 +98,7 @@ class Placer:
                 self._make(descriptor, child.name, child)
             if target.source.startswith(SCHEME):
                 mode = path_of(target.source).stat().st_mode & _PERMISSIONS
-                os.fchmod(descriptor, mode | stat.S_IRWXU)
+                os.fchmod(descriptor, (mode & ~_umask()) | stat.S_IRWXU)
         finally:
             os.close(descriptor)
 
@@ -105,7 +108,9 @@ class Placer:
             found = os.fstat(source)
             if not stat.S_ISREG(found.st_mode):
                 raise NotPlain(f"{path.name} is no plain file")
-            if not (self._is_own(path, found) and _link(path, folder, name)):
+            if self._is_own(path, found) and _link(path, folder, name):
+                os.fchmod(source, found.st_mode & _PERMISSIONS & ~_umask())
+            else:
                 with _new_file(folder, name) as file:
                     _copy(source, file, found)
         finally:
@@ -216,6 +221,15 @@ def _new_file(folder: int, name: str) -> Iterator[int]:
         os.close(descriptor)
 
 
+def _umask() -> int:
+    """Return the umask without changing it, which other threads would notice; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123 - once a file
+            return next((int(line.split()[1], 8) for line in status if line.startswith("Umask:")), 0)
+    except OSError:
+        return 0
+
+
 def _write(file: int, content: bytes) -> None:
     with os.fdopen(file, "wb", closefd=False) as opened_file:
         opened_file.write(content)
@@ -225,5 +239,5 @@ def _copy(source: int, file: int, found: os.stat_result) -> None:
     """Copy a file with its permissions and times."""
     with os.fdopen(source, "rb", closefd=False) as content, os.fdopen(file, "wb", closefd=False) as copy:
         shutil.copyfileobj(content, copy, _CHUNK)
-    os.fchmod(file, found.st_mode & _PERMISSIONS)
+    os.fchmod(file, found.st_mode & _PERMISSIONS & ~_umask())
     os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))

@@ -309,6 +309,26 @@ def test_files_of_the_run_are_linked_and_others_are_copied(make: Maker, out: Pat
     assert (out / "own.txt").read_text() == "content 1"
 
 
+@pytest.mark.parametrize("is_own", [True, False])
+@pytest.mark.parametrize(
+    ("umask", "modes"), [(0o077, (0o700, 0o700, 0o600)), (0o022, (0o755, 0o755, 0o644)), (0o007, (0o770, 0o770, 0o660))]
+)
+def test_what_a_container_made_for_everybody_is_for_whom_the_umask_lets(
+    make: Maker, out: Path, umask: int, modes: tuple[int, int, int], is_own: bool
+) -> None:
+    program, folder = make.file("run.sh"), make.folder_of("data", "x")
+    for item, mode in ((program, 0o777), (folder, 0o777)):
+        Path(local_path(item) or "").chmod(mode)
+    (Path(local_path(folder) or "") / "x").chmod(0o666)
+    before = os.umask(umask)
+    try:
+        delivered({"a": program, "b": folder}, out, own=(make.folder,) if is_own else ())
+    finally:
+        os.umask(before)
+    found = [out / "run.sh", out / "data", out / "data" / "x"]
+    assert tuple(path.stat().st_mode & 0o777 for path in found) == modes
+
+
 def test_where_no_links_can_be_made_files_are_copied(make: Maker, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object, **_more: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
