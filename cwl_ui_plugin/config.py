@@ -439,7 +439,7 @@ def input_roots() -> tuple[Path, ...]:
 def closed_folders() -> tuple[Path, ...]:
     """The folders with files that are not everybody's, wherever they lie: uploads, outputs, the plugin's own."""
     own = (uploads_folder(), outputs_folder(), tmp_folder(), workflows_folder(), _folder("reuse_folder", "reuse"))
-    return (*own, *_roots("output_roots"))
+    return (*own, *named_roots())
 
 
 def output_roots() -> tuple[Path, ...]:

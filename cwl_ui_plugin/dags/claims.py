@@ -110,6 +110,16 @@ def claims() -> Iterator[Claim]:
                 yield claim
 
 
+def holder(path: Path, root: Path) -> Claim | None:
+    """Return the claim of the folder that a path is, or is in, below a folder of the site; None where there is none."""
+    for folder in (path, *path.parents):
+        if folder == root or not folder.is_relative_to(root):
+            return None
+        if (claim := _read(_key(folder))) is not None:
+            return claim if claim != _UNREADABLE else None
+    return None
+
+
 def is_in_use(folder: Path) -> bool:
     """Whether there is anything in a folder."""
     try:

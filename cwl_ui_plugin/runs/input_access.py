@@ -7,6 +7,7 @@ else in the plugin's own folders is for nobody.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,12 @@ from typing import Any
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.files import local_path
 from cwl_ui_plugin.cwl.job_types import FileRules
+from cwl_ui_plugin.dags import claims
+from cwl_ui_plugin.dags.claims import Claim
 from cwl_ui_plugin.dags.file_access import file_rules
 from cwl_ui_plugin.runs import upload_owners
 
+log = logging.getLogger(__name__)
 MayRead = Callable[[str], bool]
 
 
@@ -60,17 +64,21 @@ class InputAccess:
         return file_rules()
 
     def _own_folder(self, real: Path) -> Path | None:
-        """Return the upload or the workflow's outputs that a path lies in, if this user may use it."""
+        """Return the upload, the workflow's outputs or the run's that a path lies in, if this user may use it."""
         for parent, may_use in (
             (config.uploads_folder().resolve(), self._owns),
             (config.outputs_folder().resolve(), self.may_read),
         ):
             if real.is_relative_to(parent) and real != parent:
                 folder = parent / real.relative_to(parent).parts[0]
-                if folder not in self._asked:
-                    self._asked[folder] = may_use(folder.name)
-                return folder if self._asked[folder] else None
-        return None
+                return folder if self._may_use(folder, folder.name, may_use) else None
+        claim = _claim_on(real)
+        return claim.path if claim and self._may_use(claim.path, claim.dag_id, self.may_read) else None
+
+    def _may_use(self, folder: Path, name: str, ask: MayRead) -> bool:
+        if folder not in self._asked:
+            self._asked[folder] = ask(name)
+        return self._asked[folder]
 
     def _owns(self, upload: str) -> bool:
         return self.owner is not None and upload_owners.owner_of(upload) == self.owner
@@ -79,6 +87,17 @@ class InputAccess:
 def shared_only() -> InputAccess:
     """Return what everybody may use, and nothing else."""
     return InputAccess(None, lambda _dag_id: False)
+
+
+def _claim_on(real: Path) -> Claim | None:
+    """Return which run has the output folder that a path is in, where its job chose one in ``[cwl] output_roots``."""
+    for root in config.named_roots():
+        if real.is_relative_to(root):
+            try:
+                return claims.holder(real, root)
+            except (OSError, config.ConfigError) as error:
+                log.warning("Whose the folder of %s is can't be read: %s", real, error)
+    return None
 
 
 def _real(path: Path) -> Path | None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.cwl.job_types import FileRules
+from cwl_ui_plugin.dags import claims
+from cwl_ui_plugin.dags.claims import Claim
 from cwl_ui_plugin.runs import browsing, input_parts, inputs, rerunning, triggering, upload_owners
 from cwl_ui_plugin.runs.errors import Conflict, InvalidJob, NotFound
 from cwl_ui_plugin.runs.input_access import InputAccess, shared_only
@@ -63,6 +65,25 @@ def test_outputs_are_for_whoever_may_see_the_workflow(made: Path) -> None:
     assert access("eve", "other").allows(made)
     assert access("eve", "other").allows(made.parents[1], whole=True)
     assert not access("ada", "another").allows(made)
+
+
+def test_an_output_folder_that_a_job_chose_is_for_whoever_may_see_the_workflow(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = folders / "results"
+    monkeypatch.setenv("AIRFLOW__CWL__OUTPUT_ROOTS", str(roots))
+    chosen, unclaimed = write(roots / "mine/a.txt"), write(roots / "other/a.txt")
+    claims.take(Claim("other", "r", str(chosen.parent), 0.0), roots)
+    broken = write(roots / "broken/a.txt")
+    claims.take(Claim("other", "s", str(broken.parent), 0.0), roots)
+    claims._file(claims._key(broken.parent)).write_text("garbage")
+    eve = access("eve", "other", "")
+    assert eve.allows(chosen)
+    assert eve.allows(chosen.parent, whole=True)
+    assert eve.granted({"a": file(chosen)}) == (chosen.parent,)
+    assert not access("eve", "another").allows(chosen)
+    for place in (unclaimed, broken, roots, roots / "mine2/a.txt"):
+        assert not eve.allows(place), place
 
 
 @pytest.mark.parametrize("place", ["inputs", "inputs/uploads", "outputs", ".", "inputs/uploads/..", "inputs/link"])
