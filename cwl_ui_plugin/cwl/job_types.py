@@ -38,6 +38,8 @@ class FileRules:
     roots: tuple[Path, ...]
     allow_network: bool = False
     closed: tuple[Path, ...] = ()
+    not_allowed: str = NOT_ALLOWED
+    """What is said about a file that is elsewhere."""
 
     def allows(self, real: Path, *, whole: bool = False) -> bool:
         """Whether a job may name a path without links; ``whole``: with everything below it, as a Directory does."""
@@ -258,7 +260,7 @@ class Checker:
             return location
         is_folder = stat.S_ISDIR(mode)
         if not self.files.allows(real):
-            problems.append(Problem(f"{location} {NOT_ALLOWED}"))
+            problems.append(Problem(f"{location} {self.files.not_allowed}"))
         elif not mode:
             problems.append(Problem(f"there is no {declared.lower()} {location}"))
         elif not is_folder and not stat.S_ISREG(mode):

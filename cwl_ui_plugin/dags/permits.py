@@ -25,18 +25,23 @@ from cwl_ui_plugin.signing.errors import SigningError
 from cwl_ui_plugin.signing.triggers import TriggerPolicy
 
 log = logging.getLogger(__name__)
+UNGRANTED = (
+    "is not in a folder that everybody's inputs may come from. To use uploads and outputs, start the run on the CWL "
+    "page of its workflow, or with the API or command of cwl-ui-plugin; or ask an administrator for the folder ([cwl] "
+    "input_roots)"
+)
 ONLY_SIGNED = "Only signed runs are allowed ([cwl] require_signed_conf)"
 
 
 @dataclass(frozen=True)
 class Permit:
-    """What a run may use; ``roots`` are folders that are not everybody's."""
+    """What a run may use; ``roots`` are folders that are not everybody's, and None where the run has no grant."""
 
-    roots: tuple[Path, ...] = ()
+    roots: tuple[Path, ...] | None = None
 
     def file_rules(self) -> FileRules:
         """Return where the files of the run's job may be."""
-        return file_rules(self.roots)
+        return file_rules(not_allowed=UNGRANTED) if self.roots is None else file_rules(self.roots)
 
 
 def permit(conf: Any, *, dag_id: str, run_id: str, first: bool = False) -> Permit:
