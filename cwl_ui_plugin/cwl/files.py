@@ -33,6 +33,19 @@ def local_paths(node: Any) -> Iterator[Path]:
             yield from local_paths(value)
 
 
+def file_objects(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield every File and Directory in a JSON value, at any depth."""
+    waiting = [node]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            waiting += item.values()
+            if item.get("class") in CLASSES:
+                yield item
+
+
 def total_size(node: Any) -> int:
     """Return the size of all files of some values, in bytes; a file whose size is not known counts nothing."""
     if isinstance(node, list):

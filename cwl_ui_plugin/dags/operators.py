@@ -354,9 +354,11 @@ class CwlGatherOperator(_CwlOperator):
         from cwl_ui_plugin.cwl.delivery import Destination
         from cwl_ui_plugin.dags import claims, folders, run_folder
         from cwl_ui_plugin.dags.conf import read_conf
+        from cwl_ui_plugin.dags.file_access import check_values
 
-        with self.reported(context), self.leased(context):
+        with self.reported(context), self.leased(context) as task:
             values = _pull_values(context["ti"], self.source_tasks)
+            check_values(values, self._confines(task).allows, allow_network=config.flag("allow_network"))
             run = context["dag_run"]
             conf = read_conf(run.conf)
             place = folders.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders.outputs

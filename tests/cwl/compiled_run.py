@@ -26,7 +26,18 @@ def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path
     run_steps(compiled, source, plan.steps, values, folder, settings)
     if plan.is_tool:  # the last task reads what its step has made
         values = {name: value for name, value in values.items() if given.get(name) is not value}
+    check_readable(values, source, folder)
     return dict(through_json(execution.finish(compiled, source, values, folder / "outputs")))
+
+
+def check_readable(values: dict[str, Any], source: Path, folder: Path) -> None:
+    """Check that a run may read what it delivers, as the last task does."""
+    from cwl_ui_plugin.cwl.confines import Confines
+    from cwl_ui_plugin.cwl.job_types import FileRules
+    from cwl_ui_plugin.dags.file_access import check_values
+
+    own = (folder.resolve(), source.resolve())
+    check_values(values, Confines(FileRules(source, (source,)), own).allows, allow_network=False)
 
 
 def run_steps(
