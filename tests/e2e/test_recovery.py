@@ -193,10 +193,10 @@ def test_a_run_whose_disk_for_outputs_is_full_goes_on_when_there_is_room(
         return {step["task_id"]: step for step in run["steps"]}.get("CWLJobGatherer", {})
 
     wait_for(lambda: gatherer().get("state") == "up_for_retry" or (gatherer().get("try_number") or 0) > 1, 120)
-    assert "No space left on device" in str(gatherer())
     assert not (small_disk / run_id / "big.bin").exists()
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
     ended = impatient.wait_for_run(client, "big", run_id)
     assert ended["state"] == "success", ended
+    assert gatherer()["try_number"] > 1
     assert [path.name for path in (small_disk / run_id).iterdir()] == ["big.bin"]
     assert (small_disk / run_id / "big.bin").stat().st_size == 40 * 1024 * 1024
