@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import signal
+import subprocess
 import sys
 import traceback
 from collections import Counter
@@ -274,3 +275,34 @@ def test_a_disk_that_makes_trouble_fails_the_first_and_the_last_task_for_now(
 
     _status, answer = failing.in_process(tried, dies=False)
     assert json.loads(answer) == ("yes" if is_tried_again else "no")
+
+
+def test_a_full_disk_for_outputs_is_waited_for(run: Callable[..., Run], tmp_path: Path) -> None:
+    """A real disk, of 64 kB at first."""
+    place = tmp_path / "outputs/killed"
+    place.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("disks can't be mounted here")
+    try:
+        waiting = run(lambda: None)
+        (waiting.folder / "inputs/given.txt").write_bytes(b"x" * 500_000)
+        for name in TASKS[:-1]:
+            batches = waiting.values["each.scatter"] if name == "each" else [None]
+            found = [waiting.try_until_it_ends(name, index, batch) for index, batch in enumerate(batches)]
+            waiting.values[name] = found if name == "each" else found[0]
+
+        def fails() -> str:
+            from airflow.sdk.exceptions import AirflowException
+
+            with pytest.raises(AirflowException, match="No space left on device") as caught:
+                waiting.execute(GATHERER, -1, None, 1)
+            return type(caught.value).__name__
+
+        assert json.loads(waiting.in_process(fails, dies=False)[1]) == "AirflowException"
+        assert not list(place.rglob("given.txt")) + list(place.rglob(".cwl-part-*"))
+        subprocess.run(["mount", "-o", "remount,size=10m", str(place)], check=True)
+        waiting.in_process(lambda: waiting.execute(GATHERER, -1, None, 2), dies=False)
+        assert (place / "r/given.txt").stat().st_size == 500_000
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
