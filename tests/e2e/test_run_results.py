@@ -11,16 +11,18 @@ from typing import Any
 import httpx
 import pytest
 from airflow_server import Server, wait_for
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from test_accessibility import barriers
-from test_browser import browser, overflowing, page, picture  # noqa: F401 - fixtures
+from test_browser import browser, overflowing, page, picture, watch  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.e2e
 
+ELSEWHERE = "http://elsewhere.invalid/"
 SCRIPT = "<script>parent.document.title='broken'</script><img src=x onerror=\"parent.document.title='broken'\">"
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 PDF = """%PDF-1.4
-1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
+1 0 obj<</Type/Catalog/Pages 2 0 R/OpenAction<</S/JavaScript/JS(app.alert\\(1\\);this.submitForm\\("http://elsewhere.invalid/"\\))>>
+/AA<</WC<</S/URI/URI(http://elsewhere.invalid/)>>>>/Names<</JavaScript<</Names[(a)5 0 R]>>>>>>endobj
 2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
 3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R/Resources<</Font<</F1<</Type/Font/Subtype/Type1
 /BaseFont/Helvetica>>>>>>>>endobj
@@ -28,6 +30,7 @@ PDF = """%PDF-1.4
 BT /F1 18 Tf 20 40 Td (A drawn page) Tj ET
 
 endstream endobj
+5 0 obj<</S/JavaScript/JS(parent.document.title="broken")>>endobj
 trailer<</Root 1 0 R>>
 """
 MAKE = f"""
@@ -35,7 +38,12 @@ import base64, json, pathlib, sys, time
 script = {SCRIPT!r}
 folder = pathlib.Path("results")
 (folder / "deep").mkdir(parents=True)
-(folder / "page.html").write_text("<h1>A page</h1>" + script)
+(folder / "page.html").write_text(
+    '<meta http-equiv="refresh" content="0;url={ELSEWHERE}"><base target="_top">'
+    '<link rel="stylesheet" href="{ELSEWHERE}">'
+    '<h1>A page</h1><form action="{ELSEWHERE}"><button autofocus onfocus="this.click()">x</button></form>'
+    '<iframe src="javascript:parent.parent.document.title=1"></iframe><object data="{ELSEWHERE}"></object>'
+    '<style>@import url({ELSEWHERE}); body {{{{ background: url({ELSEWHERE}) }}}}</style>' + script)
 (folder / "<b>bold & \\u202egnp.txt").write_text(script)
 (folder / "paper.pdf").write_text({PDF!r})
 (folder / "deep" / "table.csv").write_text("name,value\\n" + script + ",2\\n")
@@ -43,7 +51,8 @@ for number in range(250):
     (folder / "deep" / f"part-{{number:03}}.txt").write_text("x")
 pathlib.Path("plot.svg").write_text(
     '<svg xmlns="http://www.w3.org/2000/svg" width="80" height="40"><script>parent.document.title="broken"</script>'
-    '<rect width="80" height="40" fill="teal" onload="parent.document.title=1"/></svg>')
+    '<rect width="80" height="40" fill="teal" onload="parent.document.title=1"/><image href="{ELSEWHERE}"/>'
+    '<foreignObject><iframe xmlns="http://www.w3.org/1999/xhtml" src="{ELSEWHERE}"/></foreignObject></svg>')
 pathlib.Path("plot.png").write_bytes(base64.b64decode({PNG!r}))
 pathlib.Path("facts.json").write_text(json.dumps({{"script": script}}))
 print(script, flush=True)
@@ -131,7 +140,10 @@ def ended(client: httpx.Client, run_id: str) -> str | None:
 
 @pytest.fixture
 def show(page: Page, site: Server, started: str) -> Any:  # noqa: F811
-    """Open the page of a run; at the end no script of the run's outputs has been at work."""
+    """Open the page of a run; at the end nothing of the run's outputs has been at work, or has asked for anything."""
+    asked, dialogs = [], []
+    watch(page, asked.append)
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
 
     def open_run(run_id: str) -> Page:
         page.goto(f"{site.url}/pluginsv2/cwl/run?dag_id={started}&run_id={run_id}")
@@ -140,6 +152,9 @@ def show(page: Page, site: Server, started: str) -> Any:  # noqa: F811
 
     yield open_run
     assert "broken" not in page.title()
+    assert dialogs == []
+    assert [url for url in asked if url.startswith(ELSEWHERE)] == []
+    assert len(page.context.pages) == 1
 
 
 def test_outputs_are_opened_previewed_and_downloaded(show: Any, site: Server) -> None:
@@ -217,6 +232,41 @@ def test_files_are_served_so_that_nothing_in_them_runs(site: Server, started: st
         assert client.get(f"{base}/zip", params={"path": "../.."}).status_code == 404
     for path in ("zip", "files/facts.json", "logs/make/-1/1/stdout"):
         assert httpx.get(f"{site.url}{base}/{path}").status_code == 401
+
+
+def test_the_login_leads_back_to_the_page_that_was_asked_for(browser: Browser, site: Server, started: str) -> None:  # noqa: F811
+    page = browser.new_context().new_page()  # noqa: F811
+    address = f"{site.url}/pluginsv2/cwl/run?dag_id={started}&run_id=good"
+    page.goto(address)
+    page.locator("input[name=username]").fill(site.user)
+    page.locator("input[name=password]").fill(site.password)
+    page.locator("button[type=submit], input[type=submit]").first.click()
+    page.wait_for_url(address, timeout=60_000)
+    page.context.close()
+
+
+@pytest.mark.parametrize("path", ["results/page.html", "plot.svg"])
+def test_a_file_that_is_opened_by_itself_runs_nothing_either(
+    browser: Browser,  # noqa: F811
+    site: Server,
+    started: str,
+    path: str,
+) -> None:
+    context = browser.new_context()
+    context.add_cookies([{"name": "_token", "value": site.token(), "url": site.url}])
+    opened = context.new_page()
+    asked: list[str] = []
+    dialogs: list[str] = []
+    watch(opened, asked.append)
+    opened.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    address = f"{site.url}/cwl/api/v1/workflows/{started}/runs/good/files/{path}?inline=true"
+    opened.goto(address, wait_until="load")
+    opened.wait_for_load_state("networkidle")
+    assert [url for url in asked if not url.startswith((address, "data:"))] == []
+    assert (dialogs, opened.title() in ("broken", "1"), len(context.pages)) == ([], False, 1)
+    if path.endswith("html"):
+        assert opened.evaluate("origin") == "null"
+    context.close()
 
 
 def test_what_a_command_printed_is_kept_after_the_run(show: Any, site: Server, started: str) -> None:
