@@ -45,7 +45,7 @@ inputs:
   file: {type: File?, loadContents: true, inputBinding: {}, secondaryFiles: [{pattern: .idx, required: false}]}
   files: {type: "File[]?", inputBinding: {}}
   folder: {type: Directory?, inputBinding: {}}
-  any: {type: Any?, inputBinding: {}}
+  any: {type: Any?, inputBinding: {valueFrom: "$(self !== null && self.class ? self : null)"}}  # a text is no file
   record:
     type:
       - "null"
@@ -189,8 +189,32 @@ starts = st.sampled_from(
 )
 good = st.sampled_from(["a.txt", "b.txt", "folder/c.txt", "inside", "ä b%41.txt", "{in}/a.txt", "file://{in}/a.txt"])
 good_folders = st.sampled_from(["folder", "folder/deep", "{in}/folder", "file://{in}/folder/", "more/../folder"])
+bad = st.sampled_from(
+    [
+        *(
+            "{out}/secret",
+            "file://{out}/secret",
+            "../elsewhere/a.txt",
+            "out",
+            "more/out",
+            "out_folder/a.txt",
+            "//{out}/secret",
+        ),
+        *("folder/../../elsewhere/a.txt", "file://{in}/%2e%2e/elsewhere/secret", "file://localhost{out}/folder/c.txt"),
+        *(
+            "{out}",
+            "../elsewhere",
+            "out_folder",
+            "file://{out}/folder/",
+            "folder/../../elsewhere/folder",
+            "/",
+            "..",
+            "file:///",
+        ),
+    ]
+)
 strange = st.builds("{}{}".format, starts, places)
-locations = st.one_of(good, good, good_folders, strange)
+locations = st.one_of(good, good, good_folders, bad, strange)
 good_names = st.sampled_from(["x", "y.txt", "a.txt", "-n", "a b", "z"])
 names = st.one_of(good_names, good_names, good_names, places, st.none(), st.integers())
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), places, locations)
@@ -210,7 +234,7 @@ def objects(kind: str, parts: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[
         lambda chosen: st.fixed_dictionaries({name: odd[name] for name in chosen})
     )
     listed = st.lists(parts, max_size=3)
-    where = st.one_of(*[good if kind == "File" else good_folders] * 4, strange)
+    where = st.one_of(*[good if kind == "File" else good_folders] * 4, bad, strange)
     literal = {"contents": st.just("x")} if kind == "File" else {"listing": listed}
     forms = st.one_of(
         st.fixed_dictionaries({"location": where}, optional={"basename": names}),

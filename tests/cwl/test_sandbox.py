@@ -120,6 +120,11 @@ def test_from_nowhere_is_there_more_than_ecmascript(evaluate: Evaluate, root: st
     assert found in (None, "[]")
 
 
+def test_all_that_it_sees_is_of_its_own_realm(evaluate: Evaluate) -> None:
+    """An object of another realm would have that realm's constructors."""
+    assert evaluate("(0, eval)('this') instanceof Object && (0, eval)('this').constructor === Object") == "true"
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_there_is_no_way_out(evaluate: Evaluate, attack: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
