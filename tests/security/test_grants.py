@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow_server import wait_for
 from cast import API, HIDDEN, OLD, RUN, SHOWN, VIEWS, Site
-from test_hostile_jobs import TABLES, at, by_rest
+from test_ways_in import TABLES, at, by_rest
 
 pytestmark = pytest.mark.e2e
 
