@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin.cwl.plan import Step, read_plan
+
+if TYPE_CHECKING:
+    from cwl_ui_plugin.cwl.confines import Confines
 
 BATCH = 2
 
@@ -26,18 +29,18 @@ def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path
     run_steps(compiled, source, plan.steps, values, folder, settings)
     if plan.is_tool:  # the last task reads what its step has made
         values = {name: value for name, value in values.items() if given.get(name) is not value}
-    check_readable(values, source, folder)
+    check_readable(values, source, folder, settings.confines)
     return dict(through_json(execution.finish(compiled, source, values, folder / "outputs")))
 
 
-def check_readable(values: dict[str, Any], source: Path, folder: Path) -> None:
+def check_readable(values: dict[str, Any], source: Path, folder: Path, confines: Confines | None) -> None:
     """Check that a run may read what it delivers, as the last task does."""
     from cwl_ui_plugin.cwl.confines import Confines
     from cwl_ui_plugin.cwl.job_types import FileRules
     from cwl_ui_plugin.dags.file_access import check_values
 
-    own = (folder.resolve(), source.resolve())
-    check_values(values, Confines(FileRules(source, (source,)), own).allows, allow_network=False)
+    confines = confines or Confines(FileRules(source, (source,)), (folder.resolve(), source.resolve()))
+    check_values(values, confines.allows, allow_network=False)
 
 
 def run_steps(
