@@ -104,7 +104,7 @@ class Site:
 
     def kill(self, name: str) -> None:
         """Kill a component and all that it started, as a machine that loses its power does."""
-        process = self.components._running[name]
+        process = self.components._running[name].process
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
