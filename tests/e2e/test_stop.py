@@ -102,6 +102,25 @@ def test_stop_by_rest_ends_every_process(client: httpx.Client, server: Server, s
     assert again.status_code == 200
 
 
+def test_a_task_that_the_scheduler_revives_ends_itself(
+    client: httpx.Client, server: Server, sleeper: str, running: str
+) -> None:
+    """The scheduler is made to start it, as a late write of its own would; nobody watches what it writes."""
+    client.post(f"/cwl/api/v1/workflows/{sleeper}/runs/{running}/stop", json={}).raise_for_status()
+    for mark in (server.home / "cwl" / "tmp" / ".control" / "watched").iterdir():
+        mark.unlink()
+    with closing(sqlite3.connect(server.home / "airflow.db", timeout=60)) as database:
+        of_run = "SET state = ?, end_date = NULL WHERE run_id = ?"
+        database.execute(f"UPDATE dag_run {of_run}", ("running", running))
+        database.execute(f"UPDATE task_instance {of_run} AND task_id = 'sleep'", ("scheduled", running))
+        database.commit()
+    error = f"/api/v2/dags/{sleeper}/dagRuns/{running}/taskInstances/sleep/xcomEntries/cwl_error"
+    wait_for(lambda: "stopped" in client.get(error).text, 120, "the end of the task")
+    assert "Stopped by admin." in client.get(error).text
+    assert server.wait_for_run(client, sleeper, running)["state"] == "failed"
+    assert_stopped(client, sleeper, running)
+
+
 def test_stop_by_command_ends_every_process(client: httpx.Client, server: Server, sleeper: str, running: str) -> None:
     server.command("stop", sleeper, running)
     assert_stopped(client, sleeper, running)
