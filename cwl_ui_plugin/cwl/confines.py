@@ -22,7 +22,7 @@ from cwltool.stdfsaccess import StdFsAccess
 
 from cwl_ui_plugin.cwl.job_types import FileRules
 
-_OUTSIDE = "{} is outside of the folders that this run may read ([cwl] input_roots), or a link to there"
+_OUTSIDE = "{} is outside of the folders that this run may read ([cwl] input_roots), or holds or leads to what is"
 _NOT_STAGED = "_:"
 _NETWORK = ("http://", "https://")
 
@@ -33,17 +33,24 @@ class Outside(WorkflowException):
 
 @dataclass(frozen=True)
 class Confines:
-    """What a task may read: ``files`` says where inputs are, ``own`` are the folders of the run and its document."""
+    """What a task may read: ``files`` says where inputs are, ``own`` are the folders of the run and its document.
+
+    ``kept`` is the folder of outputs that are used again. It is of all runs, so only what is in it may be read: names
+    there are digests that nobody knows who does not have the same inputs.
+    """
 
     files: FileRules
     own: tuple[Path, ...]
+    kept: Path | None = None
 
     def allows(self, real: Path) -> bool:
-        """Whether a path without links may be read."""
-        return any(real.is_relative_to(folder) for folder in self.own) or self.files.allows(real)
+        """Whether a path without links may be read; a folder with all that is in it, since it is taken whole."""
+        return self.is_own(real) or self.files.allows(real, whole=os.path.isdir(real))  # noqa: PTH112 - never raises
 
     def is_own(self, real: Path) -> bool:
-        """Whether a path without links is in a folder that only the run's tasks write to."""
+        """Whether a path without links is in a folder that only tasks write to."""
+        if self.kept is not None and real != self.kept and real.is_relative_to(self.kept):
+            return True
         return any(real.is_relative_to(folder) for folder in self.own)
 
     def real(self, path: str) -> str:

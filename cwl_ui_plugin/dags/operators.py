@@ -108,8 +108,9 @@ class _CwlOperator(BaseOperator):
         from cwl_ui_plugin.dags.file_access import file_rules
 
         rules = self._permit.file_rules() if self._permit else file_rules()
-        own = (run_folder.run_tmp(task.dag_id, task.run_id), self.document.source, config.reuse_folder())
-        return Confines(rules, tuple(folder.resolve() for folder in own if folder is not None))
+        own = (run_folder.run_tmp(task.dag_id, task.run_id), self.document.source)
+        kept = config.reuse_folder()
+        return Confines(rules, tuple(folder.resolve() for folder in own), kept.resolve() if kept else None)
 
     @contextmanager
     def reported(self, context: Context) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Site:
         self.secret.write_text(SECRET)
         for name in ("a.txt", "folder/b.txt"):
             (self.inputs / name).write_text("harmless")
-        rules = FileRules(base=self.inputs, roots=(self.inputs,))
+        rules = FileRules(base=self.inputs, roots=(self.inputs,), closed=(self.inputs / "uploads",))
         self.confines = Confines(rules, (self.run.resolve(), self.source.resolve()))
 
     def compile(self, document: str) -> Path:
@@ -288,3 +289,42 @@ def test_a_job_error_of_the_first_task_names_the_file(site: Site) -> None:
     with pytest.raises(JobError) as caught:
         site.do(tool(inputs=inputs), file=site.file())
     assert "a.txt.idx" in str(caught.value.problems)
+
+
+NAMED = """
+cwlVersion: v1.2
+class: ExpressionTool
+requirements: {InlineJavascriptRequirement: {}}
+inputs: {place: string}
+outputs: {out: Directory}
+expression: '${ return {out: {class: "Directory", location: inputs.place}}; }'
+"""
+STAGED = """'${ return [{class: "Directory", basename: "d", location: inputs.place}]; }'"""
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(NAMED, id="handed on"),
+        pytest.param(tool("true", listing=STAGED, inputs="{place: string}"), id="put beside a command"),
+    ],
+)
+@pytest.mark.parametrize("name", ["inputs", "reuse"])
+def test_a_folder_that_holds_what_others_own_is_not_taken_whole(site: Site, document: str, name: str) -> None:
+    """A document may make a Directory of a text of the job, which is checked as a text only."""
+    for folder in (site.inputs / "uploads/other", site.place / "reuse/key"):
+        folder.mkdir(parents=True)
+        (folder / "x").write_text(SECRET)
+    confines = replace(site.confines, kept=site.place / "reuse")
+    with pytest.raises(StepError, match=r"outside of|neither its own"):
+        job = {"place": (site.place / name).as_uri()}
+        run_compiled(site.compile(document), site.source, job, site.run, confines=confines)
+    assert not any(SECRET in path.read_text() for path in site.run.rglob("x"))
+
+
+def test_one_entry_of_what_is_kept_for_reuse_may_be_read(site: Site) -> None:
+    (site.place / "reuse/key/files").mkdir(parents=True)
+    confines = replace(site.confines, kept=site.place / "reuse")
+    assert confines.allows(site.place / "reuse/key/files/x")
+    assert not confines.allows(site.place / "reuse")
+    assert not confines.allows(site.place / "reused/key")

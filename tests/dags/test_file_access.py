@@ -67,8 +67,6 @@ def test_a_run_reads_its_own_files_and_what_its_job_may_name(folder: Path) -> No
 )
 def test_it_reads_nothing_else(folder: Path, location: Any) -> None:
     target = location.format(folder) if isinstance(location, str) else location
-    if target == f"{folder}/in":
-        target = f"{folder}"
     for item in (
         file(target),
         {"class": "File", "path": target},
