@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cwl_ui_plugin.api.errors import answer
+from cwl_ui_plugin.api.paths import path_of
 from cwl_ui_plugin.config import MEBIBYTE, bytes_text
 from cwl_ui_plugin.dags.grants import GRANT
 from cwl_ui_plugin.runs import refusals
@@ -52,7 +53,7 @@ class GrantGuard:
             await _record(scope, NO_EDITS)
             await answer(403, NO_EDITS)(scope, receive, send)
             return
-        if scope["type"] != "http" or scope["method"] not in _UNSAFE or not _CREATES_RUNS.match(_path(scope)):
+        if scope["type"] != "http" or scope["method"] not in _UNSAFE or not _CREATES_RUNS.match(path_of(scope)):
             await self.app(scope, receive, send)
             return
         try:
@@ -66,10 +67,6 @@ class GrantGuard:
             await answer(400, REFUSED)(scope, receive, send)
         else:
             await self.app(scope, _replayed(body, receive), send)
-
-
-def _path(scope: Scope) -> str:
-    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
 async def _body(receive: Receive) -> bytes | None:
@@ -118,7 +115,7 @@ def _brings_grant(body: bytes) -> bool:
 
 async def _changes_values(scope: Scope) -> bool:
     """Whether a request changes an XCom of a CWL Dag."""
-    found = _VALUES.match(_path(scope)) if scope["method"] in (*_UNSAFE, "DELETE") else None
+    found = _VALUES.match(path_of(scope)) if scope["method"] in (*_UNSAFE, "DELETE") else None
     return found is not None and await run_in_threadpool(is_cwl_dag, found.group(1))
 
 
@@ -126,7 +123,7 @@ async def _record(scope: Scope, reason: str) -> None:
     """Write the attempt of a user into the audit log; nobody else is let through anyway."""
     user = await _user(Request(scope))
     if user is not None:
-        dag = _DAG.search(_path(scope))
+        dag = _DAG.search(path_of(scope))
         await run_in_threadpool(refusals.record, dag and dag.group(1), None, user, reason)
 
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cwl_ui_plugin import config
 from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.api.hosts import is_called_rightly
+from cwl_ui_plugin.api.paths import path_of
 from cwl_ui_plugin.config import bytes_text
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class CwlMiddleware:
 
     async def _serve_ours(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a call of the plugin's, if it is meant for this server."""
-        if not _is_below(_path(scope), STATIC):
+        if not _is_below(path_of(scope), STATIC):
             send = _keeping_nothing(send)
         if is_called_rightly(scope):
             await self._serve_bounded(limit, scope, receive, send)
@@ -158,17 +159,12 @@ async def _warm_up(app: ASGIApp, lifespan: Scope) -> None:
 
 def body_limit(scope: Scope) -> int | None:
     """Return how many bytes the body of a request may have, or None for a path that is not the plugin's."""
-    path = _path(scope)
+    path = path_of(scope)
     if path == INPUTS:
         return int(config.number("max_input_size"))
     if _is_below(path, UPLOADS):
         return int(config.number("max_upload_size")) + FORM_BYTES
     return JSON_BYTES if _is_below(path, OTHERS) else None
-
-
-def _path(scope: Scope) -> str:
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _keeping_nothing(send: Send) -> Send:

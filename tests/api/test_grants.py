@@ -65,6 +65,20 @@ def test_what_creates_runs_takes_no_grant(guarded: Any, path: str) -> None:
     assert came == [sent, b'{"conf": 1}']
 
 
+@pytest.mark.parametrize("path", ["/a/api/v2/dags/d/dagRuns", "/api/v2/dags/d/dagRuns"])
+def test_a_site_that_is_served_below_a_prefix_takes_none_either(path: str) -> None:
+    """A proxy may take the prefix away, or leave it; Starlette routes both."""
+    from fastapi.testclient import TestClient
+
+    from cwl_ui_plugin.api.grant_guard import GrantGuard
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        raise AssertionError(scope["path"])
+
+    client = TestClient(GrantGuard(app), root_path="/a")
+    assert client.post(path, json={"conf": {GRANT: "x"}}).status_code == 400
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -94,6 +94,8 @@ def test_a_prefix_of_the_whole_site_changes_nothing(airflow_home: Path) -> None:
 
     scope = {"path": "/airflow/cwl/api/v1/inputs", "root_path": "/airflow"}
     assert body_limit(scope) == body_limit({"path": "/cwl/api/v1/inputs", "root_path": ""})
+    stripped = {"path": "/cwl/api/v1/inputs", "root_path": "/c"}
+    assert body_limit(stripped) == body_limit(scope)
 
 
 def test_the_background_lives_as_long_as_the_server(airflow_home: Path) -> None:
