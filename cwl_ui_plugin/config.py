@@ -7,6 +7,7 @@ Every option is declared once, in :data:`OPTIONS`; ``airflow config list`` shows
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from contextlib import suppress
@@ -122,6 +123,13 @@ OPTIONS: tuple[Option, ...] = (
         "string",
         "What runs tools with a DockerRequirement: auto (the first of docker, podman, singularity, udocker "
         "that answers), docker, podman, singularity, udocker or none.",
+    ),
+    Option(
+        "container_engine_timeout",
+        "120",
+        "float",
+        "Seconds that a task waits for a container engine to say that it works. One that has not answered by then, or "
+        "does not work, fails the task, to be tried again; no tool runs outside of its container for that.",
     ),
     Option(
         "require_container",
@@ -537,3 +545,11 @@ def container_engine() -> str:
             f"[{SECTION}] container_engine must be one of {', '.join(CONTAINER_ENGINES)}, not {engine!r}."
         )
     return engine
+
+
+def container_engine_timeout() -> float:
+    """Return how many seconds a container engine is waited for."""
+    seconds = number("container_engine_timeout")
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"[{SECTION}] container_engine_timeout must be a number of seconds above 0.")
+    return seconds

@@ -1,4 +1,4 @@
-"""Which container engine runs tools with a DockerRequirement, and ending its containers.
+"""Ending the containers of a task; which engine runs them is found by :mod:`cwl_ui_plugin.cwl.engines`.
 
 Containers of docker and podman are no children of the task: the engine keeps them. Each has its id in a file of the
 task's folder, and the task's mark in a label. With singularity and udocker a container is a process like any other.
@@ -6,59 +6,19 @@ task's folder, and the task's mark in a label. With singularity and udocker a co
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-from functools import cache
 from pathlib import Path
 
-from cwl_ui_plugin.cwl.errors import StepError
+from cwl_ui_plugin.cwl.engines import QUESTIONS
 from cwl_ui_plugin.cwl.small_files import read_small
 
-NONE = "none"
 ASK_SECONDS = 10
 END_SECONDS = 30
 CID_PREFIX = "container"
 LABEL = "cwl-ui-plugin.task"
 ENGINE_FILE = "engine.txt"
 """In a task's folder: the program that keeps its containers, written before the first is started."""
-# In the order in which "auto" takes them; each is asked something that only a working engine answers.
-_QUESTIONS: dict[str, tuple[str, ...]] = {
-    "docker": ("docker", "ps", "--quiet"),
-    "podman": ("podman", "info", "--format", "{{.Host.OS}}"),
-    "singularity": ("singularity", "--version"),
-    "udocker": ("udocker", "version"),
-}
-_OTHER_NAMES = {"singularity": "apptainer"}
 _LARGEST_FILE = 1024
-
-
-@cache
-def detect_engine(wanted: str) -> str:
-    """Return the engine to use: ``wanted`` itself, or for ``auto`` the first that answers, or ``none``.
-
-    Raises:
-        StepError: ``wanted`` is an engine that does not answer.
-
-    """
-    if wanted == NONE:
-        return NONE
-    if wanted == "auto":
-        return next((engine for engine in _QUESTIONS if _answers(engine)), NONE)
-    if not _answers(wanted):
-        raise StepError(
-            f"The container engine {wanted!r} ([cwl] container_engine) does not answer on this worker: "
-            f"`{' '.join(_QUESTIONS[wanted])}` fails."
-        )
-    return wanted
-
-
-def _answers(engine: str) -> bool:
-    question = _QUESTIONS[engine]
-    program = shutil.which(question[0]) or shutil.which(_OTHER_NAMES.get(engine, question[0]))
-    if program is None:
-        return False
-    answer = _ask(program, *question[1:], seconds=ASK_SECONDS)
-    return answer is not None and answer.returncode == 0
 
 
 def end_containers(folder: Path, mark: str) -> list[str]:
@@ -68,7 +28,7 @@ def end_containers(folder: Path, mark: str) -> list[str]:
     has started none.
     """
     engine = _small_text(folder / ENGINE_FILE)
-    if engine not in _QUESTIONS:  # the file is where commands can write, too
+    if engine not in QUESTIONS:  # the file is where commands can write, too
         return []
     containers = {path: _small_text(path) for path in cid_files(folder)}
     containers = {path: name for path, name in containers.items() if not name.startswith("-")}

@@ -6,6 +6,7 @@
     .control/runs/<dag_id>/<run_id>/stopped                                     see tombstones
     .control/watched/<key>                                                      see tombstones
     .control/orders/<key>.json, <key>.<machine>.reply, <machine>.janitor        see stop_orders
+    .control/engines/<key>.json                                                 see known_engine
 
 They are written beside their place and moved there, so that no reader sees half of one. Whatever else is in their place
 is not believed, and is no error: a file that is truncated, of another shape, huge, a FIFO, a link, a folder.

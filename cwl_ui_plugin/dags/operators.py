@@ -82,13 +82,14 @@ class _CwlOperator(BaseOperator):
 
     def run_settings(self, task: TaskTry, image: str | None = None) -> RunSettings:
         """Return how ``cwl.execution`` is to run this task; container engines are asked only if there is an image."""
-        from cwl_ui_plugin.cwl.containers import NONE, detect_engine
+        from cwl_ui_plugin.cwl.engines import NONE
         from cwl_ui_plugin.cwl.execution import RunSettings
         from cwl_ui_plugin.dags import run_folder
+        from cwl_ui_plugin.dags.known_engine import engine_here
         from cwl_ui_plugin.dags.site import site_policy
 
         return RunSettings(
-            engine=detect_engine(config.container_engine()) if image else NONE,
+            engine=engine_here() if image else NONE,
             mark=task.mark,
             allow_network=config.flag("allow_network"),
             reuse=config.reuse_folder(),

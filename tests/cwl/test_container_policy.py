@@ -13,7 +13,7 @@ from containers.podman import IMAGE, IMAGE_FILE, IMAGE_TEXT, Podman
 
 from cwl_ui_plugin.cwl import compiling, execution
 from cwl_ui_plugin.cwl.container_policy import ContainerPolicy, NotAnImage, complaints, full_name
-from cwl_ui_plugin.cwl.containers import detect_engine
+from cwl_ui_plugin.cwl.engines import detect_engine
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.execution import RunSettings
 from cwl_ui_plugin.cwl.graph import graph_of
@@ -200,9 +200,7 @@ def run(podman: Podman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     for name, value in podman.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("cwltool.docker._IMAGES", set())
-    detect_engine.cache_clear()
     yield partial(run_document, tmp_path)
-    detect_engine.cache_clear()
     assert podman.containers() == []
 
 

@@ -1,4 +1,4 @@
-"""The engine that is found is one that answers; containers of a task are ended.
+"""Tools run in their containers; containers of a task are ended. Which engine is found: test_engines.py.
 
 There is no Docker engine where these tests run: the engine is a script that does what cwltool asks of one. Real
 containers are in test_podman.py.
@@ -6,58 +6,17 @@ containers are in test_podman.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cwl_ui_plugin.cwl import compiling, execution
-from cwl_ui_plugin.cwl.containers import detect_engine, end_containers
+from cwl_ui_plugin.cwl.containers import end_containers
+from cwl_ui_plugin.cwl.engines import detect_engine
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.execution import StepResult
 from cwl_ui_plugin.cwl.plan import read_plan
-
-
-@pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, int], None]]:
-    """Put an engine on an otherwise empty PATH: ``engine(name, exit code)``."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    detect_engine.cache_clear()
-
-    def put(name: str, exit_code: int) -> None:
-        (tmp_path / name).write_text(f"#!/bin/sh\nexit {exit_code}\n")
-        (tmp_path / name).chmod(0o755)
-
-    yield put
-    detect_engine.cache_clear()
-
-
-def test_auto_takes_the_first_that_answers(engine: Callable[[str, int], None]) -> None:
-    engine("docker", 1)
-    engine("podman", 0)
-    engine("udocker", 0)
-    assert detect_engine("auto") == "podman"
-
-
-def test_auto_takes_none_where_there_is_none(engine: Callable[[str, int], None]) -> None:
-    assert detect_engine("auto") == "none"
-
-
-def test_apptainer_is_singularity(engine: Callable[[str, int], None]) -> None:
-    engine("apptainer", 0)
-    assert detect_engine("singularity") == "singularity"
-
-
-def test_an_engine_that_does_not_answer_is_named_with_what_was_asked(engine: Callable[[str, int], None]) -> None:
-    engine("docker", 1)
-    with pytest.raises(StepError, match="docker ps"):
-        detect_engine("docker")
-
-
-def test_none_asks_nobody(engine: Callable[[str, int], None]) -> None:
-    engine("docker", 0)
-    assert detect_engine("none") == "none"
-
 
 ENGINE = """#!/bin/sh
 # docker, as far as cwltool uses it: a "container" is a line in a file.
@@ -97,9 +56,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "containers").touch()
     write_program(folder / "docker", ENGINE.replace("{folder}", str(folder)))
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    detect_engine.cache_clear()
     yield folder
-    detect_engine.cache_clear()
 
 
 def write_program(path: Path, text: str) -> None:
@@ -184,7 +141,6 @@ def test_an_engine_that_went_away_hides_nothing(docker: Path, tmp_path: Path) ->
     with pytest.raises(StepError):
         run_tool(tmp_path, "docker")
     (docker / "docker").unlink()
-    detect_engine.cache_clear()
     assert end_containers(tmp_path / "run", MARK) == ["container 0123456789ab (docker)"]
 
 
@@ -241,9 +197,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CWL_SINGULARITY_CACHE", "")
     monkeypatch.delenv("CWL_SINGULARITY_CACHE")
     monkeypatch.chdir(tmp_path)
-    detect_engine.cache_clear()
     yield folder
-    detect_engine.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["singularity", "apptainer"])

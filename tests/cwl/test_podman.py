@@ -17,7 +17,8 @@ import pytest
 from containers.podman import IMAGE, IMAGE_FILE, IMAGE_TEXT, Podman
 
 from cwl_ui_plugin.cwl import compiling, execution
-from cwl_ui_plugin.cwl.containers import detect_engine, end_containers
+from cwl_ui_plugin.cwl.containers import end_containers
+from cwl_ui_plugin.cwl.engines import detect_engine
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.execution import RunSettings
 from cwl_ui_plugin.cwl.plan import read_plan
@@ -41,9 +42,7 @@ def engine(podman: Podman, monkeypatch: pytest.MonkeyPatch) -> Iterator[Podman]:
     for name, value in podman.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("cwltool.docker._IMAGES", set())  # a task knows of none
-    detect_engine.cache_clear()
     yield podman
-    detect_engine.cache_clear()
     assert podman.containers() == []
 
 
