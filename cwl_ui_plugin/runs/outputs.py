@@ -7,6 +7,7 @@ so no link is followed: see :mod:`cwl_ui_plugin.opened`.
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -18,10 +19,11 @@ from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
-from cwl_ui_plugin.dags.folders import folders_of
+from cwl_ui_plugin.dags.folders import OUTPUT_FOLDER, folders_of
+from cwl_ui_plugin.dags.grants import GRANT
 from cwl_ui_plugin.dags.names import GATHERER
 from cwl_ui_plugin.dags.xcom_values import unpacked
-from cwl_ui_plugin.opened import Entry, Place
+from cwl_ui_plugin.opened import Entry, Place, place_of
 from cwl_ui_plugin.runs.errors import NotFound, TooLarge
 from cwl_ui_plugin.runs.inspection import find_run
 from cwl_ui_plugin.runs.models import OutputFile, Page
@@ -158,11 +160,31 @@ def _spellings(path: Path) -> set[str]:
 
 def output_place(dag_id: str, run_id: str, conf: dict[str, Any] | None) -> Place:
     """Return the folder that the outputs of a run go to, below the folder that the site allows for it."""
-    job = (conf or {}).get("job")
+    conf = conf or {}
+    named = conf.get("job")
+    job: dict[str, Any] = named if isinstance(named, dict) else {}
     try:
-        return folders_of(dag_id, run_id, job if isinstance(job, dict) else {}).outputs
+        place = folders_of(dag_id, run_id, job).outputs
     except JobError:  # such a run has failed at once
-        return Place(config.outputs_folder(), (dag_id, *Path(run_id).parts))
+        place = Place(config.outputs_folder(), (dag_id, *Path(run_id).parts))
+    if GRANT in conf or os.path.lexists(place.path):
+        return place
+    return _earlier_place(job) or place
+
+
+def _earlier_place(job: dict[str, Any]) -> Place | None:
+    """Return where a run without a grant has delivered to, if its job names a folder: it is from before grants.
+
+    A relative folder was below ``outputs_folder`` then. A newer run without a grant may name none, and has no outputs.
+    """
+    given = next((job[name] for name in OUTPUT_FOLDER if job.get(name)), None)
+    if not isinstance(given, str) or "\0" in given:
+        return None
+    try:
+        path = (config.outputs_folder() / given).resolve()
+    except (OSError, RuntimeError):
+        return None
+    return place_of(path, tuple(root.resolve() for root in config.output_roots()))
 
 
 def load(dag_id: str, run_id: str, known: dict[str, Any] | None = None) -> tuple[dict[str, Any] | None, Place]:

@@ -117,3 +117,35 @@ def test_outputs_in_a_folder_that_the_job_chose(
 def test_outputs_of_no_run_are_not_found(workflow: str) -> None:
     with pytest.raises(NotFound):
         outputs.output_object(workflow, "never")
+
+
+@pytest.mark.parametrize("given", ["shared/of-old", "{}/shared/of-old"])
+def test_outputs_of_a_run_from_before_grants_stay_where_they_were(
+    workflow: str, run_id: str, folders: Path, airflow: Any, given: str
+) -> None:
+    """Relative folders were below outputs_folder then, and absolute ones could be in it."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    folder = folders / "outputs/shared/of-old"
+    folder.mkdir(parents=True)
+    (folder / "a.txt").write_text("abc")
+    airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", {"a": as_file(folder / "a.txt")})
+    with create_session() as session:
+        run = session.scalar(select(DagRun).where(DagRun.dag_id == workflow, DagRun.run_id == run_id))
+        run.conf = {"job": {"output_folder": given.format(folders / "outputs")}}
+    assert [file.path for file in outputs.output_tree(workflow, run_id).items] == ["a.txt"]
+    with outputs.open_output(workflow, run_id, "a.txt") as file:
+        assert file.read() == b"abc"
+
+
+@pytest.mark.parametrize("given", ["../elsewhere", "/etc", "a\0b", 7])
+def test_a_run_without_a_grant_leads_nowhere_else(folders: Path, given: Any) -> None:
+    place = outputs.output_place("wf", "r1", {"job": {"output_folder": given}})
+    assert place.path == folders / "outputs/wf/r1"
+
+
+def test_a_run_with_a_grant_has_its_own_place(folders: Path) -> None:
+    conf = {"job": {"output_folder": "x"}, "cwl_grant": "a.b.c"}
+    assert outputs.output_place("wf", "r1", conf).path == folders / "outputs/wf/x"
