@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from functools import cache
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.names import BUNDLE
 
 SERIALIZED_INTERVAL = ("core", "min_serialized_dag_update_interval")
+NOT_MIGRATED = (
+    "The plugin's tables are not those of this version: run `airflow db migrate`, then restart Airflow's components."
+)
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +50,36 @@ class MissingSetting:
 def problems() -> list[str]:
     """Return what is wrong with the set-up, for whoever runs Airflow."""
     overlaps = dict.fromkeys(config.root_problems().values())
-    return [*map(str, missing_settings()), *overlaps]
+    return [*([] if is_migrated() else [NOT_MIGRATED]), *map(str, missing_settings()), *overlaps]
+
+
+class _NotMigratedError(Exception):
+    """The tables are of another version."""
+
+
+def is_migrated() -> bool:
+    """Whether the plugin's tables are those of this version; also if the database can't be asked now."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        _check_migrated()
+    except _NotMigratedError:
+        return False
+    except SQLAlchemyError as error:
+        log.debug("The version of the plugin's tables can't be told: %s", error)
+    return True
+
+
+@cache
+def _check_migrated() -> None:
+    """Raise unless the tables are those of this version; asked no more once they are."""
+    from airflow.utils.session import create_session
+
+    from cwl_ui_plugin.reports.tables import CwlDBManager
+
+    with create_session(scoped=False) as session:
+        if not CwlDBManager(session).check_migration():  # type: ignore[no-untyped-call]
+            raise _NotMigratedError
 
 
 def log_problems() -> None:

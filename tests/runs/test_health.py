@@ -1,0 +1,65 @@
+"""A server of a new version whose database was not migrated says so, instead of that the database is busy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def revision(airflow_home: Path) -> Iterator[str]:
+    """The database says that its tables are those of an earlier version; the value is what it said before."""
+    from airflow.utils.session import create_session
+    from sqlalchemy import text
+
+    from cwl_ui_plugin.runs import health
+
+    table = "alembic_version_cwl_ui_plugin"
+
+    def say(revision: str) -> str:
+        with create_session(scoped=False) as session:
+            before = str(session.scalar(text(f"SELECT version_num FROM {table}")))
+            session.execute(text(f"UPDATE {table} SET version_num = :revision"), {"revision": revision})
+        health._check_migrated.cache_clear()
+        return before
+
+    before = say("c0004")
+    yield before
+    say(before)
+
+
+def test_the_pages_and_the_health_say_that_the_tables_are_old(revision: str) -> None:
+    from cwl_ui_plugin.runs import health
+
+    assert health.NOT_MIGRATED in health.problems()
+
+
+def test_a_write_is_refused_at_once_with_what_to_do(revision: str) -> None:
+    from airflow.utils.session import create_session
+    from sqlalchemy import text
+
+    from cwl_ui_plugin.runs import health
+    from cwl_ui_plugin.runs.database import with_patience
+    from cwl_ui_plugin.runs.errors import Unavailable
+
+    calls = []
+
+    def write() -> None:
+        calls.append(1)
+        with create_session(scoped=False) as session:
+            session.execute(text("INSERT INTO cwl_of_tomorrow VALUES (1)"))
+
+    with pytest.raises(Unavailable, match="airflow db migrate"):
+        with_patience(write, "a test")
+    assert len(calls) == 1
+    assert health.NOT_MIGRATED in health.problems()
+
+
+def test_nothing_is_said_of_tables_of_this_version(airflow_home: Path) -> None:
+    from cwl_ui_plugin.runs import health
+
+    health._check_migrated.cache_clear()
+    assert health.is_migrated()
+    assert health.NOT_MIGRATED not in health.problems()
