@@ -4,7 +4,8 @@ The values that tasks hand on (XComs) name files, which a task reads as its work
 User of Airflow may, and clear a task would read any file of the worker.
 
 Whoever may see a run sees its grant. It holds for that run alone; but a run that was deleted could be created anew with
-it, by Airflow's own API, and its signature would start a second run.
+it, by Airflow's own API, and its signature would start a second run. For the same reason a signature that has started a
+run is refused there.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.api.paths import path_of
 from cwl_ui_plugin.config import MEBIBYTE, bytes_text
+from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.dags.grants import GRANT
-from cwl_ui_plugin.runs import refusals
+from cwl_ui_plugin.runs import refusals, signing
+from cwl_ui_plugin.runs.errors import BadRequest, NotVerified, RunsError
 from cwl_ui_plugin.runs.workflows import is_cwl_dag
 
 LARGEST_BODY = 16 * MEBIBYTE
@@ -35,6 +38,9 @@ REFUSED = (
     f"The conf has a field {GRANT}, which only the server may write: leave it out. To run again what a run did, use "
     "“Run again” on its CWL page."
 )
+USED = "The signature in this conf has started a run before: a signature starts one run. Sign another run_id."
+MOST_SIGNATURES = 10
+"""In one call: Airflow's own have one conf."""
 NO_EDITS = (
     "What tasks of a CWL workflow hand on (XComs) can't be changed: start another run, or upload a new version of the "
     "workflow."
@@ -62,9 +68,9 @@ class GrantGuard:
             return
         if body is None:
             await answer(413, f"The request is larger than {bytes_text(LARGEST_BODY)}.")(scope, receive, send)
-        elif _brings_grant(body):
-            await _record(scope, REFUSED)
-            await answer(400, REFUSED)(scope, receive, send)
+        elif (why := await _complaint(body)) is not None:
+            await _record(scope, why.message)
+            await answer(why.status, why.message)(scope, receive, send)
         else:
             await self.app(scope, _replayed(body, receive), send)
 
@@ -95,21 +101,40 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _brings_grant(body: bytes) -> bool:
-    """Whether a JSON text has the field anywhere, however it is written. What is no JSON is for Airflow to refuse."""
-    found = False
+async def _complaint(body: bytes) -> RunsError | None:
+    """Return why a conf is not taken: it has a grant, or a signature that was used."""
+    fields = _fields(body)
+    if GRANT in fields:
+        return BadRequest(REFUSED)
+    tokens = {token for token in fields.get(SIGNATURE, ()) if isinstance(token, str)}
+    if not tokens:
+        return None
+    try:
+        is_used = len(tokens) > MOST_SIGNATURES or await run_in_threadpool(signing.are_used, tokens)
+    except RunsError as error:
+        return error
+    return NotVerified(USED) if is_used else None
+
+
+def _fields(body: bytes) -> dict[str, list[Any]]:
+    """Return the values of grants and signatures anywhere in a JSON text, however these are written.
+
+    What is no JSON is for Airflow to refuse; what is nested too deeply to be looked at counts as having a grant.
+    """
+    found: dict[str, list[Any]] = {}
 
     def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal found
-        found = found or any(name == GRANT for name, _value in pairs)
+        for name, value in pairs:
+            if name in (GRANT, SIGNATURE):
+                found.setdefault(name, []).append(value)
         return dict(pairs)
 
     try:
         json.loads(body, object_pairs_hook=look)
     except RecursionError:
-        return True
+        return {GRANT: []}
     except ValueError:
-        return found
+        pass
     return found
 
 

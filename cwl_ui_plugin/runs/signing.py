@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+import jwt
+
 from cwl_ui_plugin import config
+from cwl_ui_plugin.runs.database import with_patience
 from cwl_ui_plugin.runs.errors import BadRequest, Conflict
 from cwl_ui_plugin.runs.models import RunSignature, iso
 from cwl_ui_plugin.signing import keys, triggers
@@ -176,6 +180,27 @@ def is_used(token: VerifiedToken) -> bool:
 
     with create_session(scoped=False) as session:
         return session.scalar(select(SignedTrigger.run_id).where(SignedTrigger.content == token.content)) is not None
+
+
+def are_used(tokens: Iterable[str]) -> bool:
+    """Whether any of some tokens says what one says that has started a run; who signed them counts for nothing."""
+    return with_patience(lambda: any(map(_says_what_was_used, tokens)), "the look for used signatures")
+
+
+def _says_what_was_used(token: str) -> bool:
+    from airflow.utils.session import create_session
+    from sqlalchemy import and_, or_, select
+
+    from cwl_ui_plugin.reports.tables import SignedTrigger as Kept
+
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+        run_id, content = claims["run_id"], triggers.content_of(claims)
+    except (jwt.PyJWTError, SigningError, LookupError, TypeError, ValueError, RecursionError):
+        return False  # it starts nothing
+    is_old = and_(Kept.content.is_(None), Kept.run_id == str(run_id))
+    with create_session(scoped=False) as session:
+        return session.scalar(select(Kept.run_id).where(or_(Kept.content == content, is_old)).limit(1)) is not None
 
 
 def already_used(run_id: str) -> Conflict:

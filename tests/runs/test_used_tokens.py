@@ -204,3 +204,47 @@ def test_an_expiry_beyond_all_dates_is_none(workflow: str, pair: KeyPair, expiry
     run_id = new_id()
     start(workflow, run_id, token_of(pair, run_id, exp=expiry))
     assert kept(run_id)[0].expires_at is None
+
+
+@pytest.fixture
+def airflow_api(airflow_home: Any) -> Any:
+    """A client of what stands behind the guard, as Airflow's own API does."""
+    from fastapi.testclient import TestClient
+
+    from cwl_ui_plugin.api.grant_guard import GrantGuard
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    return TestClient(GrantGuard(app))
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_used_token_starts_no_run_by_airflows_api(
+    workflow: str, other: str, pair: KeyPair, airflow_api: Any, deleted: bool
+) -> None:
+    run_id, rewritten = new_id(), new_id()
+    token = token_of(pair, run_id)
+    start(workflow, run_id, token)
+    if deleted:
+        delete_run(workflow, run_id)
+    again = sign({"conf": '{"job": {"number": 1.0, "text": "x"}}', "run_id": run_id, "iat": 1}, pair.private, "ES256")
+    for dag_id in (workflow, other):
+        for used in (token, again):
+            for body in ({"conf": {"job": JOB, "check_payload": used}}, {"dag_run_conf": {"check_payload": used}}):
+                answer = airflow_api.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+                assert (answer.status_code, "starts one run" in answer.json()["detail"]) == (403, True)
+        assert airflow_api.post(f"/execution/dag-runs/{dag_id}/{run_id}", json=body).status_code == 403
+    for fresh in (token_of(pair, rewritten), "no.to.ken", "", None, 7, {}):
+        body = {"conf": {"job": JOB, "check_payload": fresh}}
+        assert airflow_api.post(f"/api/v2/dags/{workflow}/dagRuns", json=body).status_code == 200
+
+
+def test_a_used_token_can_not_hide_among_others(workflow: str, pair: KeyPair, airflow_api: Any) -> None:
+    run_id = new_id()
+    token = token_of(pair, run_id)
+    start(workflow, run_id, token)
+    decoys = [{"check_payload": f"{number}"} for number in range(100)]
+    body = {"conf": {"job": {"x": decoys}, "check_payload": token}}
+    assert airflow_api.post(f"/api/v2/dags/{workflow}/dagRuns", json=body).status_code == 403
