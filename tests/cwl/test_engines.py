@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -161,7 +162,7 @@ def test_where_none_is_installed_a_requirement_fails(put: Put, run: Callable[[st
 def test_nothing_is_left_of_an_engine_that_took_too_long(
     put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mark = f"test/engines/{tmp_path.name}/-1/1"
+    mark = f"test/engines/{uuid.uuid4()}/-1/1"  # not that of another session
     monkeypatch.setenv("CWL_UI_PLUGIN_TASK", mark)
     put("podman", "slow")
     script = f"(read line < {tmp_path}/go) & echo $! > {tmp_path}/child; wait"
