@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 SECTION = "cwl"
 MEBIBYTE = 1024 * 1024
+CALL_BYTES = 16 * MEBIBYTE
+"""What calls may have in any case: parts of uploaded files are as large."""
+_BYTES_PER_CHARACTER = 4
+"""Most that UTF-8 takes."""
 CONTAINER_ENGINES = ("auto", "docker", "podman", "singularity", "udocker", "none")
 
 
@@ -98,6 +102,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("max_unpacked_files", "5000", "integer", "Most files that an uploaded zip may hold."),
     Option("max_input_size", "10737418240", "integer", "Largest file that can be uploaded as an input, in bytes."),
+    Option(
+        "max_job_size",
+        "4194304",
+        "integer",
+        "Most characters of a job as text (YAML or JSON). Calls that carry jobs may have four bytes for each of them, "
+        "and never less than 16 MiB. Reading YAML takes a second of the API server for each million, JSON much less.",
+    ),
     Option(
         "compile_timeout",
         "300",
@@ -342,6 +353,19 @@ def number(name: str) -> float:
     if result < 0:
         raise ConfigError(f"[{SECTION}] {name} must not be negative, but is {value}.")
     return result
+
+
+def max_job_size() -> int:
+    """Return how many characters a job may have as text."""
+    characters = number("max_job_size")
+    if not 1 <= characters < math.inf:
+        raise ConfigError(f"[{SECTION}] max_job_size must be a number of characters above 0.")
+    return int(characters)
+
+
+def max_call_size() -> int:
+    """Return how many bytes a call that carries a job may have: job, conf and signature in it are of one job."""
+    return max(CALL_BYTES, _BYTES_PER_CHARACTER * max_job_size())
 
 
 def _folder(name: str, default: str) -> Path:

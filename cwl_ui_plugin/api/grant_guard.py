@@ -20,16 +20,16 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.api.paths import path_of
-from cwl_ui_plugin.config import MEBIBYTE, bytes_text
+from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.dags.grants import GRANT
 from cwl_ui_plugin.runs import refusals, signing
 from cwl_ui_plugin.runs.errors import BadRequest, NotVerified, RunsError
 from cwl_ui_plugin.runs.workflows import is_cwl_dag
 
-LARGEST_BODY = 16 * MEBIBYTE
 _UNSAFE = ("POST", "PUT", "PATCH")
 _CREATES_RUNS = re.compile(r"/(api/v\d+|execution)/(.*/)?(dagRuns|dag-runs|backfills|materialize)(/|$)")
 _DAG = re.compile(r"/dags/([^/]+)/")
@@ -67,7 +67,8 @@ class GrantGuard:
         except ClientDisconnect:
             return
         if body is None:
-            await answer(413, f"The request is larger than {bytes_text(LARGEST_BODY)}.")(scope, receive, send)
+            too_large = f"The request is larger than {bytes_text(_limit())}; see [cwl] max_job_size."
+            await answer(413, too_large)(scope, receive, send)
         elif (why := await _complaint(body)) is not None:
             await _record(scope, why.message)
             await answer(why.status, why.message)(scope, receive, send)
@@ -78,17 +79,26 @@ class GrantGuard:
 async def _body(receive: Receive) -> bytes | None:
     """Return the body of a request; None for one that is too large."""
     parts, size, is_more = [], 0, True
+    limit = _limit()
     while is_more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         part = message.get("body", b"")
         size += len(part)
-        if size > LARGEST_BODY:
+        if size > limit:
             return None
         parts.append(part)
         is_more = message.get("more_body", False)
     return b"".join(parts)
+
+
+def _limit() -> int:
+    """Return how many bytes a call may have; an option with a mistake in it is no reason to hold up other Dags."""
+    try:
+        return config.max_call_size()
+    except config.ConfigError:
+        return config.CALL_BYTES
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -20,7 +20,6 @@ from cwl_ui_plugin.api.paths import path_of
 from cwl_ui_plugin.config import bytes_text
 
 log = logging.getLogger(__name__)
-JSON_BYTES = 16 * config.MEBIBYTE
 FORM_BYTES = config.MEBIBYTE
 """What a multipart body may have besides its files."""
 INPUTS = "/cwl/api/v1/inputs"
@@ -163,8 +162,8 @@ def body_limit(scope: Scope) -> int | None:
     if path == INPUTS:
         return int(config.number("max_input_size"))
     if _is_below(path, UPLOADS):
-        return int(config.number("max_upload_size")) + FORM_BYTES
-    return JSON_BYTES if _is_below(path, OTHERS) else None
+        return max(int(config.number("max_upload_size")), config.max_call_size()) + FORM_BYTES
+    return config.max_call_size() if _is_below(path, OTHERS) else None
 
 
 def _keeping_nothing(send: Send) -> Send:
@@ -193,7 +192,8 @@ def _stated_length(scope: Scope) -> int:
 async def _refuse(limit: int, scope: Scope, receive: Receive, send: Send) -> None:
     response = answer(
         413,
-        f"The request is larger than {bytes_text(limit)}; see max_upload_size and max_input_size in [cwl].",
+        f"The request is larger than {bytes_text(limit)}; see max_upload_size, max_input_size and max_job_size in "
+        "[cwl].",
         headers={"Connection": "close"},
     )
     await response(scope, receive, send)

@@ -29,10 +29,10 @@ __all__ = [
     "job_text",
     "read_job",
     "shows_default",
+    "too_long",
     "type_text",
 ]
 
-LONGEST_JOB = 4 * 1024 * 1024
 DEEPEST_JOB = 100
 MOST_PROBLEMS = 100
 MOST_SUGGESTIONS = 20
@@ -51,15 +51,15 @@ _NOT_ALLOWED = (
 )
 
 
-def read_job(text: str) -> dict[str, Any]:
-    """Read a job written as YAML or JSON.
+def read_job(text: str, longest: int | None = None) -> dict[str, Any]:
+    """Read a job written as YAML or JSON, with at most ``longest`` characters if that is given.
 
     Raises:
         JobError: it is neither, too large or too deep, holds a key twice, or is no mapping.
 
     """
-    if len(text) > LONGEST_JOB:
-        raise JobError(f"The job is longer than {LONGEST_JOB} characters; give large data as files.")
+    if longest is not None and len(text) > longest:
+        raise JobError(too_long(longest))
     try:
         job = _load(text)
     except yaml.MarkedYAMLError as error:
@@ -77,6 +77,11 @@ def read_job(text: str) -> dict[str, Any]:
         raise JobError("A job is a mapping from input names to values, for instance `message: hello`.")
     check_texts(job)
     return job
+
+
+def too_long(longest: int) -> str:
+    """Return what is said about a job with more characters than it may have."""
+    return f"The job is longer than {longest} characters ([cwl] max_job_size); give large data as files."
 
 
 def check_texts(job: Any) -> None:

@@ -108,6 +108,7 @@ def _policy() -> TriggerPolicy:
         allow_weak=config.flag("allow_weak_keys"),
         require_exp=config.flag("require_exp"),
         require_dag_id=config.flag("require_dag_id"),
+        longest=config.max_call_size(),
     )
     if policy is None:
         raise JobError(f"{ONLY_SIGNED}, but the Variable jwt_backend_public_key is not set.")

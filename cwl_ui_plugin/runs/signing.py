@@ -70,6 +70,7 @@ def trigger_policy() -> TriggerPolicy | None:
         allow_weak=config.flag("allow_weak_keys"),
         require_exp=config.flag("require_exp"),
         require_dag_id=config.flag("require_dag_id"),
+        longest=config.max_call_size(),
     )
 
 

@@ -53,11 +53,18 @@ def verify(token: Any, keys: str, algorithms: Sequence[str], *, allow_weak: bool
 
 
 def check(
-    token: Any, keys: str, algorithms: Sequence[str], *, allow_weak: bool = False, at: float | None = None
+    token: Any,
+    keys: str,
+    algorithms: Sequence[str],
+    *,
+    allow_weak: bool = False,
+    at: float | None = None,
+    longest: int = LONGEST_TOKEN,
 ) -> Verified:
     """Return what a token says that one of the keys has signed with one of the algorithms.
 
     ``at`` is the moment (seconds since 1970) at which it must be valid, if that is not now; it may be a little early.
+    ``longest`` is how many characters the token may have.
 
     Raises:
         BadSignature: it does not verify, or is expired or not valid yet.
@@ -65,7 +72,7 @@ def check(
 
     """
     candidates = verifiers(keys, algorithms, allow_weak=allow_weak)
-    _check_form(token)
+    _check_form(token, longest)
     for verifier in candidates:
         payload = _signed_payload(token, verifier)
         if payload is not None:
@@ -78,9 +85,9 @@ def check(
     raise BadSignature("The signature does not hold.")
 
 
-def _check_form(token: Any) -> None:
+def _check_form(token: Any, longest: int) -> None:
     """Raise :class:`BadSignature` for what no library writes: padding, stray bits, extensions."""
-    if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not _FORM.fullmatch(token):
+    if not isinstance(token, str) or len(token) > longest or not _FORM.fullmatch(token):
         raise BadSignature(_NO_TOKEN)
     header = token.partition(".")[0]
     if len(header) > LONGEST_HEADER or not all(_is_canonical(part) for part in token.split(".")):

@@ -11,7 +11,7 @@ from cwl_ui_plugin import strict_json
 from cwl_ui_plugin.signing.algorithms import parse_algorithms
 from cwl_ui_plugin.signing.contents import canonical, digest
 from cwl_ui_plugin.signing.errors import BadSignature
-from cwl_ui_plugin.signing.tokens import Verified, check, sign
+from cwl_ui_plugin.signing.tokens import LONGEST_TOKEN, Verified, check, sign
 
 PUBLIC_KEY = "jwt_backend_public_key"
 ALGORITHM = "jwt_backend_crypt_algorithm"
@@ -26,7 +26,7 @@ class TriggerPolicy:
     """How triggers must be signed: by one of these keys, with one of these algorithms.
 
     ``allow_weak`` accepts RSA keys under 2048 bits; ``require_exp`` refuses tokens that never expire, and
-    ``require_dag_id`` those that do not say for which Dag they are.
+    ``require_dag_id`` those that do not say for which Dag they are. No token has more than ``longest`` characters.
     """
 
     keys: str
@@ -34,10 +34,16 @@ class TriggerPolicy:
     allow_weak: bool = False
     require_exp: bool = False
     require_dag_id: bool = False
+    longest: int = LONGEST_TOKEN
 
 
 def read_policy(
-    variable: Callable[[str], str | None], *, allow_weak: bool, require_exp: bool = False, require_dag_id: bool = False
+    variable: Callable[[str], str | None],
+    *,
+    allow_weak: bool,
+    require_exp: bool = False,
+    require_dag_id: bool = False,
+    longest: int = LONGEST_TOKEN,
 ) -> TriggerPolicy | None:
     """Return the policy that Airflow's Variables describe, or None where no key is set.
 
@@ -49,7 +55,7 @@ def read_policy(
     if not keys or not keys.strip():
         return None
     algorithms = parse_algorithms(variable(ALGORITHM) or variable(OLD_ALGORITHM))
-    return TriggerPolicy(keys, algorithms, allow_weak, require_exp, require_dag_id)
+    return TriggerPolicy(keys, algorithms, allow_weak, require_exp, require_dag_id, longest)
 
 
 def sign_trigger(
@@ -82,7 +88,7 @@ def verify_trigger(
         BadKey: the keys can't be used.
 
     """
-    verified = check(token, policy.keys, policy.algorithms, allow_weak=policy.allow_weak, at=at)
+    verified = check(token, policy.keys, policy.algorithms, allow_weak=policy.allow_weak, at=at, longest=policy.longest)
     claims = verified.claims
     if policy.require_exp and "exp" not in claims:
         raise BadSignature("The signature never expires: sign an exp, too ([cwl] require_exp).")

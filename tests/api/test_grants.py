@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.grants import GRANT
 from cwl_ui_plugin.runs import refusals, triggering
 
@@ -122,13 +123,18 @@ def test_what_tasks_hand_on_is_not_changed_from_outside(guarded: Any, workflow: 
 
 
 def test_a_body_has_a_bound(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cwl_ui_plugin.api import grant_guard
-
-    monkeypatch.setattr(grant_guard, "LARGEST_BODY", 100)
+    monkeypatch.setattr(config, "max_call_size", lambda: 100)
     client, came = guarded
     assert client.post(CREATING[0], json={"conf": {"x": "y" * 100}}).status_code == 413
     assert client.post(CREATING[0], content=iter([b"x" * 60, b"x" * 60])).status_code == 413
     assert came == []
+
+
+def test_a_mistake_in_an_option_holds_up_no_dag(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__MAX_JOB_SIZE", "large")
+    client, came = guarded
+    assert client.post(CREATING[0], json={"conf": {}}).status_code == 200
+    assert len(came) == 1
 
 
 def test_the_guard_stands_around_airflow(airflow_home: Any) -> None:

@@ -70,7 +70,7 @@ def test_a_streamed_body_is_counted(client: Any, read: list[int]) -> None:
 def test_other_paths_are_not_touched(client: Any, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     from cwl_ui_plugin.api import middleware
 
-    monkeypatch.setattr(middleware, "JSON_BYTES", 10)
+    monkeypatch.setattr(middleware.config, "max_call_size", lambda: 10)
     monkeypatch.setattr(middleware, "FORM_BYTES", 0)
     monkeypatch.setenv("AIRFLOW__CWL__MAX_UPLOAD_SIZE", "10")
     assert client.post(path, content=b"x" * 2000).status_code == 200
@@ -82,11 +82,28 @@ def test_other_paths_are_not_touched(client: Any, monkeypatch: pytest.MonkeyPatc
 def test_each_of_our_paths_has_a_bound(client: Any, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     from cwl_ui_plugin.api import middleware
 
-    monkeypatch.setattr(middleware, "JSON_BYTES", 10)
+    monkeypatch.setattr(middleware.config, "max_call_size", lambda: 10)
     monkeypatch.setattr(middleware, "FORM_BYTES", 0)
     monkeypatch.setenv("AIRFLOW__CWL__MAX_UPLOAD_SIZE", "10")
     assert client.post(path, content=b"x" * 10).status_code == 200
     assert client.post(path, content=b"x" * 11).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path", ["/pluginsv2/cwl/x", "/cwl/api/v1/workflows/x/runs", "/api/experimental/dags/x/dag_runs"]
+)
+def test_a_job_of_the_largest_size_fits_into_every_call_that_carries_one(
+    airflow_home: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    from cwl_ui_plugin.api.middleware import body_limit
+
+    scope = {"path": path, "root_path": ""}
+    monkeypatch.setenv("AIRFLOW__CWL__MAX_UPLOAD_SIZE", "1000")
+    assert (body_limit(scope) or 0) >= 16 * 1024 * 1024
+    monkeypatch.setenv("AIRFLOW__CWL__MAX_JOB_SIZE", str(50 * 1024 * 1024))
+    assert (body_limit(scope) or 0) >= 200 * 1024 * 1024
+    monkeypatch.setenv("AIRFLOW__CWL__MAX_JOB_SIZE", "10")  # parts of uploads are 16 MiB nevertheless
+    assert (body_limit(scope) or 0) >= 16 * 1024 * 1024
 
 
 def test_a_prefix_of_the_whole_site_changes_nothing(airflow_home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,17 @@ def test_a_job_may_not_be_deep(rules: FileRules, depth: int) -> None:
         value = [value]
     with pytest.raises(JobError, match="nested deeper"):
         check_job(plan_with(), {"any": value}, rules)
+
+
+@pytest.mark.parametrize("form", ["json", "flow", "block"])
+def test_a_hundred_thousand_texts_are_a_job(rules: FileRules, form: str) -> None:
+    like = ("sample_{:06d}", "{:06d}", "a: b #{:06d}", "漢🧬 {:06d}", "-{:06d}.0e5")
+    texts = [like[number % len(like)].format(number) for number in range(MANY)]
+    written = json.dumps(texts, ensure_ascii=False)
+    if form == "block":
+        written = "\n" + "\n".join(f"- {json.dumps(item, ensure_ascii=False)}" for item in texts)
+    job = jobs.read_job(f'{{"texts": {written}}}' if form == "json" else f"texts: {written}", 4 * 1024 * 1024)
+    assert check_job(plan_with(), job, rules) == {"texts": texts}
 
 
 def test_names_are_compared_for_the_first_strangers_only(rules: FileRules, monkeypatch: pytest.MonkeyPatch) -> None:

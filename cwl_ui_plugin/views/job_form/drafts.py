@@ -11,6 +11,7 @@ from cwl_ui_plugin.cwl.job_types import fits
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.views.job_form.form import JobForm
 from cwl_ui_plugin.views.job_form.places import Posted
+from cwl_ui_plugin.views.job_form.sent import read_job
 
 FORM = "form"
 TEXT = "text"
@@ -39,7 +40,7 @@ class Draft:
     def of_text(cls, plan: Plan, text: str) -> Draft:
         """Return a draft of a job that was written; its form is empty where the text is no job."""
         try:
-            form = JobForm(plan, jobs.read_job(text))
+            form = JobForm(plan, read_job(text))
         except JobError:
             form = JobForm(plan)
         return cls(plan, form, TEXT, text)
@@ -52,7 +53,7 @@ class Draft:
 
         """
         if self.source == TEXT:
-            return jobs.read_job(self.text)
+            return read_job(self.text)
         job = self.form.job()
         if bad := self.form.bad_texts():
             raise JobError("Some fields can't be read.", tuple(bad))

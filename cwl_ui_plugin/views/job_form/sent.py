@@ -10,10 +10,9 @@ from typing import Any
 
 from flask import Request
 
-from cwl_ui_plugin import strict_json
+from cwl_ui_plugin import config, strict_json
 from cwl_ui_plugin.cwl import jobs
 from cwl_ui_plugin.cwl.errors import JobError
-from cwl_ui_plugin.cwl.jobs import LONGEST_JOB
 from cwl_ui_plugin.runs.errors import BadRequest, TooLarge
 from cwl_ui_plugin.views.job_form.places import PREFIX, Posted
 
@@ -33,13 +32,17 @@ def text_of(request: Request, name: str) -> str:
     file = request.files.get(name)
     if file is None:
         return request.form.get(name, "")
-    content = file.stream.read(LONGEST_JOB + 1)
-    if len(content) > LONGEST_JOB:
-        raise TooLarge(f"The job is longer than {LONGEST_JOB} characters; give large data as files.")
+    longest = config.max_job_size()
+    content = file.stream.read(4 * longest + 1)  # what UTF-8 takes at most
+    if len(content) > 4 * longest:
+        raise TooLarge(jobs.too_long(longest))
     try:
-        return content.decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("The job file is no text in UTF-8.") from None
+    if len(text) > longest:
+        raise TooLarge(jobs.too_long(longest))
+    return text
 
 
 def fields_of(request: Request) -> Posted:
@@ -92,7 +95,12 @@ def job_of_link(text: str) -> dict[str, Any]:
         content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
         raise JobError("The job in this link is damaged: copy the whole link.") from None
-    return jobs.read_job(content)
+    return read_job(content)
+
+
+def read_job(text: str) -> dict[str, Any]:
+    """Read a job that a user wrote; raise :class:`JobError`."""
+    return jobs.read_job(text, config.max_job_size())
 
 
 def _is_pair(pair: Any) -> bool:
