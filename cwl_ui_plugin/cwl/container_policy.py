@@ -21,8 +21,9 @@ HUB = "docker.io"
 LONGEST_NAME = 500
 _HUB_NAMES = (HUB, "index.docker.io", "registry-1.docker.io")
 # https://pkg.go.dev/github.com/distribution/reference: registry with a port, path, tag, digest
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _IMAGE = re.compile(
-    r"(?P<name>(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
+    rf"(?P<name>(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?{_PART}(?:/{_PART})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 _Json = Mapping[str, Any]

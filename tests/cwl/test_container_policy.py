@@ -158,6 +158,7 @@ def test_an_image_is_named_in_full(image: str, full: str) -> None:
     [
         *("", "-x", "--volume=/:/host@sha256:1", "a b", "a\nb", "x@sha256:12", "x@md5:1", "Debian/X", "/x", "../x"),
         *("a//b:", "oci:/x", "library://x", "debian:$(inputs.tag)", "debian:latest\n", "docker.io/", "x:", "./x"),
+        *("quay.io/biocontainers/../evil/x", "quay.io/biocontainers/./x", "a//b", "a/.b", "a/-b", "a..b"),
         *(f"x@{DIGEST}:latest", "a" * 100_000, "a-" * 200 + "-"),
     ],
 )
