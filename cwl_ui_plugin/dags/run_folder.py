@@ -197,11 +197,19 @@ def remove_run_tmp(dag_id: str, run_id: str) -> None:
 
 
 def _real(place: Path) -> Path | None:
-    """Return where the intermediate files of a run are; None if somebody has put a link on the way to them since."""
+    """Return where the intermediate files of a run are; None if somebody has put a link on the way to them since.
+
+    The API server removes them, maybe as another user than the worker's: only what a job may have chosen, not what a
+    tool has put a link to.
+    """
+    tmp = config.tmp_folder()
+    if place.parent.resolve() != tmp / place.parent.name:
+        return None
     if not place.is_symlink():
         return place
     target = place.readlink()
-    return target if target == target.resolve() else None
+    may_be = any(target != root and target.is_relative_to(root) for root in (tmp, *config.named_roots()))
+    return target if may_be and target == target.resolve() else None
 
 
 def leases(dag_id: str, run_id: str) -> list[Lease]:

@@ -81,3 +81,22 @@ def test_a_log_that_becomes_a_link_is_not_copied(
     run_folder.keep_logs("kept", "run")
     assert swapped
     assert set(kept()) == {"step/3/2/usage.txt"}
+
+
+@pytest.mark.parametrize("what", ["run", "dag"])
+def test_a_tool_can_not_have_the_server_remove_what_it_likes(printed: Path, tmp_path: Path, what: str) -> None:
+    """The API server may be another user, who may remove more."""
+    precious = tmp_path / "precious/run/step/3/2/stdout.log"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("precious")
+    place = run_folder.run_tmp("kept", "run")
+    if what == "run":
+        place.rename(place.with_name("moved"))
+        place.symlink_to(tmp_path / "precious/run")
+    else:
+        place.parent.rename(tmp_path / "moved")
+        place.parent.symlink_to(tmp_path / "precious")
+    run_folder.keep_logs("kept", "run")
+    run_folder.remove_run_tmp("kept", "run")
+    assert precious.read_text() == "precious"
+    assert kept() == {}
