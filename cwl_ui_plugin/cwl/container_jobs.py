@@ -88,8 +88,8 @@ def _check_policy(job: Any, requirement: Any, context: Any, policy: ContainerPol
     is_hint = not job.get_requirement(NETWORK)[1]
     if policy.required and requirement is None and job.get_requirement(DOCKER)[0] is not None:
         raise NotAllowedHere(
-            "tools run in containers only here ([cwl] require_container), and no container engine answers on this "
-            "worker: install docker, podman or singularity there, or see [cwl] container_engine"
+            "tools run in containers only here ([cwl] require_container), and this worker has no container engine: "
+            "install docker, podman or singularity there, or see [cwl] container_engine"
         )
     if why := policy.complaint(requirement, network, is_hint=is_hint):
         raise NotAllowedHere(why)

@@ -82,7 +82,8 @@ def _trouble(program: str, engine: str, seconds: float) -> str | None:
             return None
         said.seek(max(0, said.seek(0, os.SEEK_END) - _SHOWN_BYTES))
         text = said.read().decode("utf-8", "replace").strip()
-    return f"{question} fails with exit code {code}{f': {text}' if text else '.'}"
+    ending = "" if text.endswith((".", "?", "!")) else "."
+    return f"{question} fails with exit code {code}{f': {text}' if text else ''}{ending}"
 
 
 def _ask(command: list[str], said: IO[bytes], seconds: float) -> int:
@@ -100,6 +101,7 @@ def _ask(command: list[str], said: IO[bytes], seconds: float) -> int:
 
 def _no_engine(troubles: list[str]) -> str:
     return (
-        f"No container engine of this worker works at the moment. {' '.join(troubles)} The task is tried again. Where "
-        "tools are to run without containers, set [cwl] container_engine = none."
+        f"No container engine of this worker works at the moment. {' '.join(troubles)} That may pass: the task is "
+        "tried again as often as [cwl] retries says. Where tools are to run without containers, set [cwl] "
+        "container_engine = none."
     )

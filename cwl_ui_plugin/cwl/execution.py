@@ -390,8 +390,8 @@ def _failure(step: Step, recorder: Recorder, error: Exception | None, status: st
         status = "temporaryFail"
     if _NO_CONTAINER_TEXT in message:
         message = (
-            f"it needs a container ({step.container}), and no container engine answers on this worker: install "
-            "docker, podman, singularity or udocker there, or see [cwl] container_engine"
+            f"it needs a container ({step.container}), and this worker has no container engine: install docker, "
+            "podman, singularity or udocker there, or see [cwl] container_engine"
         )
     elif not isinstance(error, UnsupportedRequirement):
         return StepError(

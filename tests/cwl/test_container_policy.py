@@ -274,8 +274,8 @@ def test_a_hint_is_run_in_its_container_within_a_scattered_subworkflow(run: Run)
     ("policy", "document", "engine", "why"),
     [
         (REQUIRED, tool(), "podman", "containers only"),
-        (REQUIRED, tool(hints=OURS), "none", "no container engine answers"),
-        (REQUIRED, tool(requirements=OURS), "none", "no container engine answers"),
+        (REQUIRED, tool(hints=OURS), "none", "this worker has no container engine"),
+        (REQUIRED, tool(requirements=OURS), "none", "this worker has no container engine"),
         (REQUIRED, workflow(workflow(tool())), "podman", "containers only"),
         (REQUIRED, tool(requirements={**OURS, **NETWORK}), "podman", "NetworkAccess"),
         (REQUIRED, tool(requirements={"DockerRequirement": {"dockerFile": f"FROM {IMAGE}"}}), "podman", "dockerFile"),

@@ -104,7 +104,7 @@ def test_a_gpu_that_is_asked_for_is_given_to_the_container(
 
 
 def test_without_an_engine_it_says_so_before_it_starts(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match="no container engine answers") as caught:
+    with pytest.raises(StepError, match="this worker has no container engine") as caught:
         run_tool(tmp_path, "none")
     assert caught.value.kind == "unsupported"
 
