@@ -142,14 +142,16 @@ def kept_logs(dag_id: str, run_id: str) -> Path:
 
 
 def runs_with_kept_logs() -> Iterator[Path]:
-    """Yield the folders that :func:`kept_logs` names."""
-    yield from (config.tmp_folder() / _KEPT_LOGS).glob("*/*")
+    """Yield the folders that :func:`kept_logs` names; not where a tool has put a link to."""
+    for folder in (config.tmp_folder() / _KEPT_LOGS).glob("*/*"):
+        if folder.resolve() == folder:
+            yield folder
 
 
 def keep_logs(dag_id: str, run_id: str) -> None:
     """Save what the commands of a run printed before its intermediate files are removed; of long logs the end."""
     place, kept = _real(run_tmp(dag_id, run_id)), kept_logs(dag_id, run_id)
-    if place is None:
+    if place is None or kept.resolve() != kept:
         return
     source = Place(place)
     for name in source.files(depth=3):  # task, map index, try

@@ -100,3 +100,19 @@ def test_a_tool_can_not_have_the_server_remove_what_it_likes(printed: Path, tmp_
     run_folder.remove_run_tmp("kept", "run")
     assert precious.read_text() == "precious"
     assert kept() == {}
+
+
+@pytest.mark.parametrize("what", [".logs", ".logs/kept", ".logs/kept/run"])
+def test_logs_are_neither_kept_nor_removed_behind_a_link(printed: Path, folders: Path, what: str) -> None:
+    elsewhere = folders / "precious"
+    precious = elsewhere / Path("kept/run/old.txt").relative_to(Path(what).relative_to(".logs"))
+    precious.parent.mkdir(parents=True)
+    precious.write_text("precious")
+    for folder in (elsewhere, *elsewhere.rglob("*")):
+        os.utime(folder, (0, 0))
+    link = folders / "tmp" / what
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(elsewhere)
+    assert cleaning.remove_old_logs(30) == 0
+    run_folder.keep_logs("kept", "run")
+    assert [path for path in elsewhere.rglob("*") if path.is_file()] == [precious]
