@@ -1,21 +1,25 @@
-"""Nobody brings a grant, or changes what tasks hand on: Airflow's own API refuses a conf that has one, and such edits.
+"""What Airflow's own API would do, and the plugin's services don't: take a grant, take a signature again, edit XComs.
+
+A conf with a grant is refused. A signature starts one run, on one Dag, by this way, too: its use is kept as the
+services keep it (``runs.reserving``).
 
 The values that tasks hand on (XComs) name files, which a task reads as its worker's user. Who may change them, as each
 User of Airflow may, and clear a task would read any file of the worker.
 
 Whoever may see a run sees its grant. It holds for that run alone; but a run that was deleted could be created anew with
-it, by Airflow's own API, and its signature would start a second run. For the same reason a signature that has started a
-run is refused there.
+it, by Airflow's own API, and its signature would start a second run.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+from anyio import CancelScope
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,14 +27,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cwl_ui_plugin import config
 from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.api.paths import path_of
+from cwl_ui_plugin.api.signed_calls import reservation
 from cwl_ui_plugin.config import bytes_text
-from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.dags.grants import GRANT
-from cwl_ui_plugin.runs import refusals, signing
-from cwl_ui_plugin.runs.errors import BadRequest, NotVerified, RunsError
+from cwl_ui_plugin.runs import refusals, reserving
+from cwl_ui_plugin.runs.errors import RunsError
+from cwl_ui_plugin.runs.reserving import Use
 from cwl_ui_plugin.runs.workflows import is_cwl_dag
 
 _UNSAFE = ("POST", "PUT", "PATCH")
+_SUCCESS = range(200, 300)
 _CREATES_RUNS = re.compile(r"/(api/v\d+|execution)/(.*/)?(dagRuns|dag-runs|backfills|materialize)(/|$)")
 _DAG = re.compile(r"/dags/([^/]+)/")
 _VALUES = re.compile(r"/api/v\d+/dags/([^/]+)/dagRuns/.+/xcomEntries(/|$)")
@@ -38,9 +44,6 @@ REFUSED = (
     f"The conf has a field {GRANT}, which only the server may write: leave it out. To run again what a run did, use "
     "“Run again” on its CWL page."
 )
-USED = "The signature in this conf has started a run before: a signature starts one run. Sign another run_id."
-MOST_SIGNATURES = 10
-"""In one call: Airflow's own have one conf."""
 NO_EDITS = (
     "What tasks of a CWL workflow hand on (XComs) can't be changed: start another run, or upload a new version of the "
     "workflow."
@@ -69,11 +72,47 @@ class GrantGuard:
         if body is None:
             too_large = f"The request is larger than {bytes_text(_limit())}; see [cwl] max_job_size."
             await answer(413, too_large)(scope, receive, send)
-        elif (why := await _complaint(body)) is not None:
-            await _record(scope, why.message)
-            await answer(why.status, why.message)(scope, receive, send)
-        else:
+            return
+        brings_grant, content = _read(body)
+        if brings_grant:
+            await _record(scope, REFUSED)
+            await answer(400, REFUSED)(scope, receive, send)
+            return
+        reserve = reservation(path_of(scope), content)
+        if reserve is None:
             await self.app(scope, _replayed(body, receive), send)
+        else:
+            await self._once(reserve, scope, _replayed(body, receive), send)
+
+    async def _once(self, reserve: Callable[[], Use | None], scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that uses a signature, unless it was used before."""
+        try:
+            with CancelScope(shield=True):
+                use = await run_in_threadpool(reserve)
+        except RunsError as error:
+            await _record(scope, error.message)
+            await answer(error.status, error.message)(scope, receive, send)
+            return
+        except config.ConfigError as error:
+            await answer(500, str(error))(scope, receive, send)
+            return
+        status, is_refused = 0, False  # where this is cancelled, a thread may be about to create the run
+
+        async def noting_send(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting_send)
+            is_refused = status not in _SUCCESS
+        except Exception:
+            is_refused = True
+            raise
+        finally:
+            if use is not None:
+                with CancelScope(shield=True):
+                    await run_in_threadpool(reserving.settle, use, is_refused=is_refused)
 
 
 async def _body(receive: Receive) -> bytes | None:
@@ -111,41 +150,25 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _complaint(body: bytes) -> RunsError | None:
-    """Return why a conf is not taken: it has a grant, or a signature that was used."""
-    fields = _fields(body)
-    if GRANT in fields:
-        return BadRequest(REFUSED)
-    tokens = {token for token in fields.get(SIGNATURE, ()) if isinstance(token, str)}
-    if not tokens:
-        return None
-    try:
-        is_used = len(tokens) > MOST_SIGNATURES or await run_in_threadpool(signing.are_used, tokens)
-    except RunsError as error:
-        return error
-    return NotVerified(USED) if is_used else None
+def _read(body: bytes) -> tuple[bool, Any]:
+    """Return whether a JSON text has a grant anywhere, however it is written, and its value as Airflow reads it.
 
-
-def _fields(body: bytes) -> dict[str, list[Any]]:
-    """Return the values of grants and signatures anywhere in a JSON text, however these are written.
-
-    What is no JSON is for Airflow to refuse; what is nested too deeply to be looked at counts as having a grant.
+    What is no JSON is for Airflow to refuse.
     """
-    found: dict[str, list[Any]] = {}
+    found = False
 
     def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        for name, value in pairs:
-            if name in (GRANT, SIGNATURE):
-                found.setdefault(name, []).append(value)
+        nonlocal found
+        found = found or any(name == GRANT for name, _value in pairs)
         return dict(pairs)
 
     try:
-        json.loads(body, object_pairs_hook=look)
+        value = json.loads(body, object_pairs_hook=look)
     except RecursionError:
-        return {GRANT: []}
+        return True, None
     except ValueError:
-        pass
-    return found
+        return found, None
+    return found, value
 
 
 async def _changes_values(scope: Scope) -> bool:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-import jwt
-
 from cwl_ui_plugin import config
-from cwl_ui_plugin.runs.database import with_patience
-from cwl_ui_plugin.runs.errors import BadRequest, Conflict
+from cwl_ui_plugin.dags.conf import SIGNATURE
+from cwl_ui_plugin.runs.errors import BadRequest, Conflict, NotVerified
 from cwl_ui_plugin.runs.models import RunSignature, iso
 from cwl_ui_plugin.signing import keys, triggers
 from cwl_ui_plugin.signing.algorithms import parse_algorithms
@@ -34,6 +31,8 @@ REFUSED = "Failed to verify data"
 LIFETIME_SECONDS = 3600
 """How long a signature of the server or of a page holds, where signatures must expire."""
 LEEWAY = timedelta(minutes=1)
+NO_RUN = 0
+"""What is kept as the key of a run that does not exist yet; Airflow's begin with 1."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,24 @@ def verify(token: Any, policy: TriggerPolicy, *, dag_id: str | None, run_id: str
     )
 
 
+def verified(dag_id: str, run_id: str, conf: dict[str, Any]) -> VerifiedToken | None:
+    """Return who signed a conf; None where it is not signed, or there is no key to verify it with.
+
+    Raises:
+        NotVerified: the signature does not hold, or is not of this run.
+
+    """
+    token = conf.get(SIGNATURE)
+    if not token:
+        return None
+    signed = {name: value for name, value in conf.items() if name != SIGNATURE}
+    try:
+        policy = trigger_policy()
+        return verify(token, policy, dag_id=dag_id, run_id=run_id, conf=signed) if policy else None
+    except SigningError as error:
+        raise NotVerified(reason(error)) from error
+
+
 def reason(error: SigningError) -> str:
     """Return what a caller is told; what is wrong with the server's own settings is for its administrator."""
     if isinstance(error, (BadKey, BadAlgorithm)):
@@ -134,24 +151,33 @@ def use(session: Session, run: DagRun, token: VerifiedToken, user: str) -> None:
 
     Two that use one token at the same moment: the second gets an ``IntegrityError`` from the database.
     """
-    from airflow.models.log import Log
+    session.add(kept_use(run.dag_id, run.run_id, run.id, token))
+    log_use(session, run, token.signature, user)
+    session.flush()
 
+
+def kept_use(dag_id: str, run_id: str, run_key: int, token: VerifiedToken) -> SignedTrigger:
+    """Return what is kept of a token that a run uses."""
     from cwl_ui_plugin.reports.tables import SignedTrigger
 
-    signature = token.signature
-    kept = SignedTrigger(
-        dag_id=run.dag_id,
-        run_id=run.run_id,
-        run_key=run.id,
-        algorithm=signature.algorithm,
-        fingerprint=signature.fingerprint,
+    return SignedTrigger(
+        dag_id=dag_id,
+        run_id=run_id,
+        run_key=run_key,
+        algorithm=token.signature.algorithm,
+        fingerprint=token.signature.fingerprint,
         created_at=datetime.now(timezone.utc),
         content=token.content,
         expires_at=token.expires_at,
     )
+
+
+def log_use(session: Session, run: DagRun, signature: RunSignature, user: str | None) -> None:
+    """Write into Airflow's audit log who started a run with a signature of which key."""
+    from airflow.models.log import Log
+
     extra = json.dumps({"fingerprint": signature.fingerprint, "algorithm": signature.algorithm})
-    session.add_all([kept, Log(event=EVENT, dag_id=run.dag_id, run_id=run.run_id, owner=user, extra=extra)])
-    session.flush()
+    session.add(Log(event=EVENT, dag_id=run.dag_id, run_id=run.run_id, owner=user, extra=extra))
 
 
 def check_unused(session: Session, token: VerifiedToken, dag_id: str, run_id: str) -> None:
@@ -181,27 +207,6 @@ def is_used(token: VerifiedToken) -> bool:
 
     with create_session(scoped=False) as session:
         return session.scalar(select(SignedTrigger.run_id).where(SignedTrigger.content == token.content)) is not None
-
-
-def are_used(tokens: Iterable[str]) -> bool:
-    """Whether any of some tokens says what one says that has started a run; who signed them counts for nothing."""
-    return with_patience(lambda: any(map(_says_what_was_used, tokens)), "the look for used signatures")
-
-
-def _says_what_was_used(token: str) -> bool:
-    from airflow.utils.session import create_session
-    from sqlalchemy import and_, or_, select
-
-    from cwl_ui_plugin.reports.tables import SignedTrigger as Kept
-
-    try:
-        claims = jwt.decode(token, options={"verify_signature": False})
-        run_id, content = claims["run_id"], triggers.content_of(claims)
-    except (jwt.PyJWTError, SigningError, LookupError, TypeError, ValueError, RecursionError):
-        return False  # it starts nothing
-    is_old = and_(Kept.content.is_(None), Kept.run_id == str(run_id))
-    with create_session(scoped=False) as session:
-        return session.scalar(select(Kept.run_id).where(or_(Kept.content == content, is_old)).limit(1)) is not None
 
 
 def already_used(run_id: str) -> Conflict:

@@ -16,7 +16,7 @@ from cwl_ui_plugin.cwl import jobs
 from cwl_ui_plugin.cwl.errors import FolderTaken, JobError
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.dags import folders
-from cwl_ui_plugin.dags.conf import SIGNATURE, read_conf
+from cwl_ui_plugin.dags.conf import read_conf
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.folders import Held
 from cwl_ui_plugin.dags.grants import GRANT, Grant
@@ -29,8 +29,8 @@ from cwl_ui_plugin.runs.models import RunSummary, iso
 from cwl_ui_plugin.runs.pinning import settle, whole
 from cwl_ui_plugin.runs.signing import VerifiedToken
 from cwl_ui_plugin.runs.workflows import is_cwl_dag, open_store, stored_version
-from cwl_ui_plugin.signing.errors import SigningError
 from cwl_ui_plugin.signing.tokens import EARLY
+from cwl_ui_plugin.strict_json import is_text
 
 if TYPE_CHECKING:
     from airflow.utils.types import DagRunTriggeredByType
@@ -71,10 +71,10 @@ def trigger(
         BadRequest: a run_id or conf that Airflow does not accept.
 
     """
-    _check_run_id(run_id)
+    check_run_id(run_id)
     _check_no_grant(conf)
     _check_dag(dag_id)
-    signature = signature or _verified(dag_id, conf, run_id or "")
+    signature = signature or signing.verified(dag_id, run_id or "", conf)
     grant = None
     if is_cwl_dag(dag_id):
         _check_signed(signature)
@@ -97,11 +97,11 @@ def check_job(dag_id: str, job: dict[str, Any], files: InputAccess | None = None
     return _checked(version.plan, job, files or shared_only())
 
 
-def _check_run_id(run_id: str | None) -> None:
-    """Refuse what can't be the name of the run's folder; the rest is for Airflow to say."""
+def check_run_id(run_id: str | None) -> None:
+    """Raise :class:`BadRequest` for what can't be the name of a run's folder; the rest is for Airflow to say."""
     if not run_id:
         return
-    if len(run_id) > LONGEST_RUN_ID or "/" in run_id or "\0" in run_id or run_id.startswith("."):
+    if len(run_id) > LONGEST_RUN_ID or "/" in run_id or not is_text(run_id) or run_id.startswith("."):
         raise BadRequest(
             f"{run_id[:80]!r} can't be a run_id: use up to {LONGEST_RUN_ID} letters, digits and '_.~:+-', not '/', "
             "and do not begin with '.'."
@@ -137,19 +137,6 @@ def _is_known(dag_id: str) -> bool:
     with create_session(scoped=False) as session:
         dag = session.get(DagModel, dag_id)
         return dag is not None and not dag.is_stale
-
-
-def _verified(dag_id: str, conf: dict[str, Any], run_id: str) -> VerifiedToken | None:
-    """Return who signed the conf; None where it is not signed, or there is no key to verify it with."""
-    token = conf.get(SIGNATURE)
-    if not token:
-        return None
-    signed = {name: value for name, value in conf.items() if name != SIGNATURE}
-    try:
-        policy = signing.trigger_policy()
-        return signing.verify(token, policy, dag_id=dag_id, run_id=run_id, conf=signed) if policy else None
-    except SigningError as error:
-        raise NotVerified(signing.reason(error)) from error
 
 
 def _check_signed(signature: VerifiedToken | None) -> None:

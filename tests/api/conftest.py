@@ -76,19 +76,28 @@ def client(site: Any, folders: Path, token: Callable[[str], str]) -> Iterator[Ca
 
 
 @pytest.fixture
-def workflow(folders: Path) -> str:
-    """The dag_id of a workflow with one step that needs ``text``."""
+def make_workflow(folders: Path) -> Callable[[], str]:
+    """Store and register a workflow with one step that needs ``text``, and return its dag_id."""
     from cwl_ui_plugin.dags.registration import register
     from cwl_ui_plugin.library.store import WorkflowStore
 
-    store = WorkflowStore(folders / "workflows")
-    dag_id = f"say-{uuid.uuid4().hex[:8]}"
-    step = Step("say", "#say", "say", "step-0", "CommandLineTool", "say.cwl", outputs=("#said",))
-    inputs = (Parameter(id="text", type="string"),)
-    plan = Plan("CommandLineTool", "v1.2", "say.cwl", "Say it", None, inputs, (), (step,))
-    add_version(store, dag_id, plan, TOOL)
-    register(dag_id)
-    return dag_id
+    def make() -> str:
+        store = WorkflowStore(folders / "workflows")
+        dag_id = f"say-{uuid.uuid4().hex[:8]}"
+        step = Step("say", "#say", "say", "step-0", "CommandLineTool", "say.cwl", outputs=("#said",))
+        inputs = (Parameter(id="text", type="string"),)
+        plan = Plan("CommandLineTool", "v1.2", "say.cwl", "Say it", None, inputs, (), (step,))
+        add_version(store, dag_id, plan, TOOL)
+        register(dag_id)
+        return dag_id
+
+    return make
+
+
+@pytest.fixture
+def workflow(make_workflow: Callable[[], str]) -> str:
+    """The dag_id of a workflow with one step that needs ``text``."""
+    return make_workflow()
 
 
 @pytest.fixture

@@ -65,14 +65,21 @@ def by_airflow_command(server: Server, run_id: str, conf: dict[str, Any]) -> Non
     )
 
 
-@pytest.mark.parametrize("create", [by_airflow_rest, by_airflow_command])
-def test_only_what_is_signed_is_executed(strict: Server, pair: KeyPair, create: Any) -> None:
+@pytest.mark.parametrize(("create", "is_looked_into"), [(by_airflow_rest, True), (by_airflow_command, False)])
+def test_only_what_is_signed_is_executed(strict: Server, pair: KeyPair, create: Any, is_looked_into: bool) -> None:
+    """Airflow's API refuses a signature that does not hold; what is written into the database fails in its task."""
     unsigned, changed, good = (f"{kind}-{uuid.uuid4()}" for kind in ("unsigned", "changed", "good"))
+    reasons, forged = {unsigned: "no signature"}, {**signed(pair, changed), "job": {"name": "Eve"}}
     create(strict, unsigned, CONF)
-    create(strict, changed, {**signed(pair, changed), "job": {"name": "Eve"}})
+    if is_looked_into:
+        with pytest.raises(httpx.HTTPStatusError, match="403"):
+            create(strict, changed, forged)
+    else:
+        create(strict, changed, forged)
+        reasons[changed] = "another conf"
     create(strict, good, signed(pair, good))
     with strict.client() as client:
-        for run_id, reason in ((unsigned, "no signature"), (changed, "another conf")):
+        for run_id, reason in reasons.items():
             run = strict.wait_for_run(client, DAG_FILE_ID, run_id)
             assert run["state"] == "failed"
             assert reason in run["error"]
@@ -87,13 +94,31 @@ def states_of(run: dict[str, Any]) -> dict[str, str]:
 
 
 def test_a_caller_does_not_choose_when_a_signature_must_hold(strict: Server, pair: KeyPair) -> None:
-    """An expired signature, and a run that says it was due before that."""
+    """A signature that holds when the run is created, but not when it starts; and one that has expired."""
     run_id, now = f"late-{uuid.uuid4()}", datetime.now(timezone.utc)
-    conf = signed(pair, run_id, exp=int(now.timestamp()) - 60)
-    by_airflow_rest(strict, run_id, conf, run_after=(now - timedelta(hours=1)).isoformat())
+    conf = signed(pair, run_id, exp=now.timestamp() + 20)
+    by_airflow_rest(strict, run_id, conf, run_after=(now + timedelta(seconds=22)).isoformat())
     with strict.client() as client:
         run = strict.wait_for_run(client, DAG_FILE_ID, run_id)
     assert (run["state"], "expired" in run["error"]) == ("failed", True)
+    expired = signed(pair, f"{run_id}-2", exp=int(now.timestamp()) - 60)
+    with pytest.raises(httpx.HTTPStatusError, match="403"):
+        by_airflow_rest(strict, f"{run_id}-2", expired, run_after=(now - timedelta(hours=1)).isoformat())
+
+
+def test_a_signature_starts_one_run_by_any_way(strict: Server, pair: KeyPair) -> None:
+    run_id = f"once-{uuid.uuid4()}"
+    conf = signed(pair, run_id)
+    by_airflow_rest(strict, run_id, conf)
+    with strict.client() as client:
+        run = strict.wait_for_run(client, DAG_FILE_ID, run_id)
+        assert (run["state"], run["signature"]["fingerprint"]) == ("success", fingerprint(pair.public))
+        client.delete(f"/api/v2/dags/{DAG_FILE_ID}/dagRuns/{run_id}").raise_for_status()
+    with pytest.raises(httpx.HTTPStatusError, match="409"):
+        by_airflow_rest(strict, run_id, conf)
+    url = f"{strict.url}/api/experimental/dags/{DAG_FILE_ID}/dag_runs"
+    sent = {"run_id": run_id, "conf": CONF, "check_payload": conf["check_payload"]}
+    assert httpx.post(url, json=sent, trust_env=False).status_code == 409
 
 
 def test_marking_the_first_task_as_done_runs_nothing_unsigned(strict: Server) -> None:
