@@ -37,6 +37,7 @@ SETTINGS = {
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": BUNDLES,
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(HOME / "bundles"),
 }
+MARK = "CWL_UI_PLUGIN_TASK"
 os.environ.update(SETTINGS)
 
 
@@ -68,3 +69,14 @@ def airflow_home() -> Iterator[Path]:
     shutil.copy(_template_database(), HOME / "airflow.db")
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def unmarked() -> Iterator[None]:
+    """Take back the mark that a task gives its process: all that later tests start would be found, and ended, by it."""
+    before = os.environ.get(MARK)
+    yield
+    if before is None:
+        os.environ.pop(MARK, None)
+    else:
+        os.environ[MARK] = before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -21,14 +22,16 @@ from cwl_ui_plugin.dags.stop_orders import Order
 from cwl_ui_plugin.dags.tombstones import Begun, StopCheck, Tombstone
 from cwl_ui_plugin.runs import cleaning, stop_word, stopping
 
-TASK = TaskTry("dag", "run", "step", -1, 1)
-OTHER = TaskTry("dag", "other", "step", -1, 1)
+DAG = f"dag-{uuid.uuid4().hex}"
+"""Not that of tests of another process: processes with its mark are ended here."""
+TASK = TaskTry(DAG, "run", "step", -1, 1)
+OTHER = TaskTry(DAG, "other", "step", -1, 1)
 LEASE = {"host": this_host(), "machine": this_machine(), "pid": os.getpid(), **asdict(TASK)}
 DEEP = "[" * 100_000 + "]" * 100_000
 
 
 def order(run_id: str = "run", machine: str = "elsewhere-1") -> Order:
-    return Order("dag", run_id, "ada", 0.0, 0.5, True, "7", machine, 0)
+    return Order(DAG, run_id, "ada", 0.0, 0.5, True, "7", machine, 0)
 
 
 def put(path: Path, what: str, good: dict[str, Any]) -> None:
@@ -88,23 +91,23 @@ def bad(request: pytest.FixtureRequest, folders: Path) -> str:
 
 def test_no_reader_of_leases_fails_or_believes_it(bad: str) -> None:
     put(TASK.lease_file, bad, LEASE)
-    assert run_folder.leases("dag", "run") == []
+    assert run_folder.leases(DAG, "run") == []
     assert list(run_folder.all_leases()) == []
     assert not janitor._has_leases()
     assert janitor.end_abandoned() == 0
-    assert ending.RunEnding("dag", "run", 0.1, has_folder=True).look() == []
-    run_folder.end_earlier_tries(TaskTry("dag", "run", "step", -1, 2), 0.1)
+    assert ending.RunEnding(DAG, "run", 0.1, has_folder=True).look() == []
+    run_folder.end_earlier_tries(TaskTry(DAG, "run", "step", -1, 2), 0.1)
     assert cleaning.remove_expired(0) >= 0
 
 
 def test_no_reader_of_orders_fails_or_believes_it(bad: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = order()
     put(given.path, bad, asdict(given))
-    assert stop_orders.read_order("dag", "run") is None
-    assert stop_orders.read_order("dag", "other") is None
+    assert stop_orders.read_order(DAG, "run") is None
+    assert stop_orders.read_order(DAG, "other") is None
     assert stop_orders.orders() == []
-    assert not stop_orders.is_followed_here("dag", "run")
-    assert stopping.progress("dag", "run") is None
+    assert not stop_orders.is_followed_here(DAG, "run")
+    assert stopping.progress(DAG, "run") is None
     followed: list[Order] = []
     monkeypatch.setattr(janitor, "follow", lambda order, _hosts: followed.append(order))
     keeper = janitor.Janitor((this_host(),))
@@ -129,14 +132,14 @@ def test_no_reader_of_replies_and_janitors_fails_or_believes_it(bad: str) -> Non
 
 
 def test_no_reader_of_tombstones_fails_and_nothing_starts_that_may_be_stopped(bad: str) -> None:
-    stone = Tombstone("dag", "run", "ada", 1.0)
+    stone = Tombstone(DAG, "run", "ada", 1.0)
     put(stone.path, bad, asdict(stone))
-    put(tombstones._mark("dag", "run"), bad, {"dag_id": "dag", "run_id": "run"})
-    assert tombstones.find("dag", "run") is None
+    put(tombstones._mark(DAG, "run"), bad, {"dag_id": DAG, "run_id": "run"})
+    assert tombstones.find(DAG, "run") is None
     assert list(tombstones.all_of_them()) == []
     stop_word.StopWatch()()
     stop_word.remove_tombstones(0)
-    error = StopCheck("dag", "run", Begun(datetime.now(timezone.utc), 0, "0")).found()
+    error = StopCheck(DAG, "run", Begun(datetime.now(timezone.utc), 0, "0")).found()
     assert error is not None
     assert str(stone.path) in error.message
 
@@ -151,10 +154,10 @@ def test_a_file_that_this_user_may_not_read_is_of_an_unknown_machine(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(control_files, "read_small", refuse)
-    assert [lease.host for lease in run_folder.leases("dag", "run")] == [run_folder.UNKNOWN_HOST]
+    assert [lease.host for lease in run_folder.leases(DAG, "run")] == [run_folder.UNKNOWN_HOST]
     assert janitor.end_abandoned() == 0
     assert stop_orders.orders() == []
-    assert tombstones.find("dag", "run") is None
+    assert tombstones.find(DAG, "run") is None
 
 
 def test_an_administrator_may_let_a_group_write(folders: Path) -> None:
@@ -164,21 +167,21 @@ def test_an_administrator_may_let_a_group_write(folders: Path) -> None:
     TASK.lease_file.parent.mkdir(parents=True)
     TASK.lease_file.write_text(json.dumps(LEASE))
     os.chown(TASK.lease_file, 4711, 4711)
-    assert [lease.pid for lease in run_folder.leases("dag", "run")] == [os.getpid()]
+    assert [lease.pid for lease in run_folder.leases(DAG, "run")] == [os.getpid()]
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**31, 10**30])
 def test_a_lease_with_a_number_that_no_process_has_is_none(folders: Path, pid: int) -> None:
     TASK.lease_file.parent.mkdir(parents=True)
     TASK.lease_file.write_text(json.dumps({**LEASE, "pid": pid}))
-    assert run_folder.leases("dag", "run") == []
+    assert run_folder.leases(DAG, "run") == []
 
 
 def test_names_that_could_lead_elsewhere_name_folders_of_their_own(folders: Path) -> None:
     kept = config.tmp_folder() / "kept"
     kept.mkdir(parents=True)
     config.control_folder()
-    for dag_id in ("..", ".", ".control", ".logs", "a%2Fb", "%2E.", "dag"):
+    for dag_id in ("..", ".", ".control", ".logs", "a%2Fb", "%2E.", DAG):
         for run_id in ("..", ".", "leases", "a:b+c~1"):
             place = run_folder.run_tmp(dag_id, run_id)
             assert place.parent.parent == config.tmp_folder()
@@ -205,13 +208,13 @@ def test_a_lease_is_written_although_its_empty_folder_is_being_removed(
 
     def remove_first(path: Path, *arguments: Any) -> None:
         if not removed:
-            control_files.forget_run("dag", "run")
+            control_files.forget_run(DAG, "run")
             removed.append(path)
         put_there(path, *arguments)
 
     monkeypatch.setattr(control_files, "_put", remove_first)
     with run_folder.lease(TASK, grace=1):
-        assert [lease.task_id for lease in run_folder.leases("dag", "run")] == ["step"]
+        assert [lease.task_id for lease in run_folder.leases(DAG, "run")] == ["step"]
     assert removed
 
 
