@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
+import uuid
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,13 +103,12 @@ def _publish(name: str, private: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that everybody may read; it is there whole, or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    """Write a file that everybody may read whom the umask lets; it is there whole, or not at all."""
+    temporary = path.with_name(f".new-{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="ascii") as file:
             file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

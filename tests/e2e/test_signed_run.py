@@ -129,7 +129,8 @@ def test_a_signed_run_goes_through_and_every_report_is_verified(
     assert last["state"] == "success"
     steps = last["statistics"]["steps"]
     assert [steps[name]["output_bytes"] for name in ("write", "shout", "count")] == [6, 6, 2]
-    assert all(steps[name][key] > 0 for name in ("write", "shout") for key in ("duration", "peak_memory_bytes"))
+    assert all(steps[name]["duration"] > 0 for name in ("write", "shout"))
+    assert all(0 <= steps[name]["peak_memory_bytes"] < 50_000_000 for name in ("write", "shout"))  # 0: it was too short
     states = {(payload["task_id"], payload["state"]) for payload in portal.of_run(run_id, "status")}
     for task in ("CWLJobDispatcher", "write", "shout", "count", "CWLJobGatherer"):
         assert {(task, "running"), (task, "success")} <= states

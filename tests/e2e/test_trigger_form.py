@@ -120,8 +120,9 @@ def test_a_run_gets_the_job_that_was_filled_in(
 
 def test_a_file_of_the_server_and_a_link_to_the_job(page: Page, form: FrameLocator, site: Server) -> None:  # noqa: F811
     folder = site.home / "cwl/inputs/samples"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "a.txt").write_text("a")
+    (folder / "a.txt").chmod(0o600)  # other tests of this server look at the rights of all that is in its home
     form.get_by_role("button", name="Browse the server for Reads").click()
     dialog = form.get_by_role("dialog")
     dialog.get_by_role("button", name="Inputs").click()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.cwl.plan import Parameter
+from cwl_ui_plugin.dags.grants import GRANT
 
 READ = {
     "type": "record",
@@ -53,12 +54,14 @@ class Site:
         )
 
     def conf(self, run_id: str) -> Any:
+        """Return the conf that a run was started with, without the grant that the server has added."""
         from airflow.models.dagrun import DagRun
         from airflow.utils.session import create_session
         from sqlalchemy import select
 
         with create_session() as session:
-            return session.scalar(select(DagRun.conf).where(DagRun.dag_id == self.dag_id, DagRun.run_id == run_id))
+            found = session.scalar(select(DagRun.conf).where(DagRun.dag_id == self.dag_id, DagRun.run_id == run_id))
+        return found and {name: value for name, value in found.items() if name != GRANT}
 
 
 @pytest.fixture
