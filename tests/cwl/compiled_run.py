@@ -29,17 +29,21 @@ def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path
     run_steps(compiled, source, plan.steps, values, folder, settings)
     if plan.is_tool:  # the last task reads what its step has made
         values = {name: value for name, value in values.items() if given.get(name) is not value}
-    check_readable(values, source, folder, settings.confines)
+    check_readable(values, job, source, folder, settings.confines)
     return dict(through_json(execution.finish(compiled, source, values, folder / "outputs")))
 
 
-def check_readable(values: dict[str, Any], source: Path, folder: Path, confines: Confines | None) -> None:
-    """Check that a run may read what it delivers, as the last task does."""
+def check_readable(
+    values: dict[str, Any], job: dict[str, Any], source: Path, folder: Path, confines: Confines | None
+) -> None:
+    """Check that a run may read what it delivers, as the last task does; by default its job's files are shared ones."""
     from cwl_ui_plugin.cwl.confines import Confines
+    from cwl_ui_plugin.cwl.files import local_paths
     from cwl_ui_plugin.cwl.job_types import FileRules
     from cwl_ui_plugin.dags.file_access import check_values
 
-    confines = confines or Confines(FileRules(source, (source,)), (folder.resolve(), source.resolve()))
+    shared = [path.parent.resolve() for path in local_paths(job)]
+    confines = confines or Confines(FileRules(source, (source, *shared)), (folder.resolve(), source.resolve()))
     check_values(values, confines.allows, allow_network=False)
 
 
