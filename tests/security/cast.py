@@ -155,6 +155,4 @@ def _add_fab_users(site: Site, admin: httpx.Client) -> None:
         user = {**person, "password": PASSWORD, "roles": [{"name": role_name}]}
         answer = admin.post("/auth/fab/v1/users", json=user)
         assert answer.is_success or answer.status_code == 409, answer.text  # by another test on this server
-            answer.text
-        )  # other tests on this server may have added it
         site.tokens[name] = _login(site.server, name, PASSWORD)
