@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 FORM_BYTES = config.MEBIBYTE
 """What a multipart body may have besides its files."""
 INPUTS = "/cwl/api/v1/inputs"
-UPLOADS = ("/cwl/api/v1/workflows", "/pluginsv2/cwl")
+WORKFLOWS = "/cwl/api/v1/workflows"
+PAGES = ("/pluginsv2/cwl",)
 OTHERS = ("/cwl", "/api/experimental")
 TASKS_API = "/execution/health"
 STATIC = ("/pluginsv2/cwl/static", "/cwl/api/v1/docs")
@@ -161,7 +162,7 @@ def body_limit(scope: Scope) -> int | None:
     path = path_of(scope)
     if path == INPUTS:
         return int(config.number("max_input_size"))
-    if _is_below(path, UPLOADS):
+    if path == WORKFLOWS or _is_below(path, PAGES):
         return max(int(config.number("max_upload_size")), config.max_call_size()) + FORM_BYTES
     return config.max_call_size() if _is_below(path, OTHERS) else None
 

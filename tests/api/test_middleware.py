@@ -106,6 +106,15 @@ def test_a_job_of_the_largest_size_fits_into_every_call_that_carries_one(
     assert (body_limit(scope) or 0) >= 16 * 1024 * 1024
 
 
+@pytest.mark.parametrize("end", ["runs", "secondary-files", "runs/y/stop"])
+def test_a_call_about_a_workflow_is_no_upload(airflow_home: Path, end: str) -> None:
+    """What comes as JSON is read whole, so it may not be as large as an upload."""
+    from cwl_ui_plugin.api.middleware import body_limit
+
+    assert body_limit({"path": f"/cwl/api/v1/workflows/x/{end}", "root_path": ""}) == 16 * 1024 * 1024
+    assert (body_limit({"path": "/cwl/api/v1/workflows", "root_path": ""}) or 0) > 32 * 1024 * 1024
+
+
 def test_a_prefix_of_the_whole_site_changes_nothing(airflow_home: Path) -> None:
     from cwl_ui_plugin.api.middleware import body_limit
 
