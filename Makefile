@@ -56,8 +56,9 @@ conformance: $(STAMP)  ## a CWL conformance suite through one running server, be
 bench: $(STAMP)  ## measure everything anew for docs/benchmarks.md: BENCH_ARGS="--repeat 1" is quicker
 	@for topic in $(BENCH_TOPICS); do $(BIN)/python bench/$$topic.py $(BENCH_ARGS) || exit 1; done
 
-chaos: $(STAMP)  ## kill everything while 50 runs report, stop 1,000 runs, on SQLite and PostgreSQL, for docs/reliability.md
+chaos: $(STAMP)  ## kill everything while runs report, also on Celery, stop 1,000 runs, for docs/reliability.md
 	$(BIN)/python bench/chaos.py --repeat 1 $(BENCH_ARGS)
+	$(BIN)/python bench/chaos_celery.py --repeat 1 $(CELERY_ARGS)
 	$(BIN)/python bench/stops_chaos.py $(STOPS_ARGS)
 
 screenshots: $(STAMP)  ## make the pictures of docs/ anew

@@ -62,7 +62,7 @@ def _chaos(folder: Path, database: str, runs: int) -> tuple[str, Verdict]:
         say("these have ended, too; waiting for the receiver to know all")
         verdict = chaos_run.judged(site)
         minutes = (time.monotonic() - began) / 60
-    return _text(site, verdict, minutes), verdict
+    return text_of(site, verdict, minutes, {f"receiver down for {DOWN_SECONDS} s": 1}), verdict
 
 
 _BY_HAND = "by hand: runs set to failed, set to success, stopped, deleted"
@@ -70,12 +70,6 @@ _BY_HAND = "by hand: runs set to failed, set to success, stopped, deleted"
 
 def _acts(site: Site) -> Iterator[str]:
     """Do one thing after the other to a site; yield what comes next."""
-
-    def mood(name: str) -> str:
-        site.set_mood(name)
-        time.sleep(MOOD_SECONDS)
-        site.set_mood(moody_receiver.OK)
-        return f"receiver: {name}"
 
     def restart(name: str, seconds: float = 0) -> str:
         site.kill(name)
@@ -93,27 +87,35 @@ def _acts(site: Site) -> Iterator[str]:
     yield _BY_HAND
     steps: list[Callable[[], str]] = [
         task,
-        lambda: mood("500"),
+        lambda: with_mood(site, "500"),
         lambda: restart("api-server", 2),
         site_ready(site),
-        lambda: mood("429"),
+        lambda: with_mood(site, "429"),
         lambda: restart("receiver"),
         task,
-        lambda: mood(moody_receiver.LOST),
+        lambda: with_mood(site, moody_receiver.LOST),
         lambda: restart("scheduler", 2),
-        lambda: mood("hang"),
+        lambda: with_mood(site, "hang"),
         lambda: _down(site),
         task,
-        lambda: mood("reset"),
+        lambda: with_mood(site, "reset"),
         lambda: restart("api-server"),
         site_ready(site),
-        lambda: mood(moody_receiver.LOST),
+        lambda: with_mood(site, moody_receiver.LOST),
         lambda: restart("receiver", 3),
         lambda: restart("scheduler"),
         task,
     ]
     for step in steps:
         yield step()
+
+
+def with_mood(site: Site, name: str) -> str:
+    """Have the receiver in a mood for some seconds."""
+    site.set_mood(name)
+    time.sleep(MOOD_SECONDS)
+    site.set_mood(moody_receiver.OK)
+    return f"receiver: {name}"
 
 
 def site_ready(site: Site) -> Callable[[], str]:
@@ -135,10 +137,11 @@ def _down(site: Site) -> str:
     return f"receiver: down for {DOWN_SECONDS} s, and the API server killed meanwhile"
 
 
-def _text(site: Site, verdict: Verdict, minutes: float) -> str:
-    done = {f"killed: {name}": count for name, count in sorted(site.killed.items())}
+def text_of(site: Site, verdict: Verdict, minutes: float, more: dict[str, object]) -> str:
+    """Return what was done to a site, also ``more``, and what came of it."""
+    done: dict[str, object] = {f"killed: {name}": count for name, count in sorted(site.killed.items())}
     done |= {f"receiver, for {MOOD_SECONDS} s: {name}": count for name, count in sorted(site.moods.items()) if count}
-    done[f"receiver down for {DOWN_SECONDS} s"] = 1
+    done |= more
     states = ", ".join(f"{name} {count}" for name, count in sorted(verdict.states.items()))
     return "\n\n".join(
         (

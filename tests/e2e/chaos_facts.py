@@ -70,6 +70,16 @@ def read_truth(url: str, dag_ids: tuple[str, ...]) -> dict[str, Truth]:
     return truth
 
 
+def read_holder(url: str) -> str | None:
+    """Return which API server sends the reports, as its lease names it."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return connection.execute(text("SELECT holder FROM cwl_lease WHERE name = 'reports'")).scalar()
+    finally:
+        engine.dispose()
+
+
 def read_received(record: Path) -> dict[str, list[dict[str, Any]]]:
     """Return what the receiver wrote, by run_id, in the order in which it came."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)

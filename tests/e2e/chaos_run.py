@@ -21,7 +21,7 @@ import httpx
 import moody_receiver
 import pytest
 from airflow_server import START_SECONDS, Server, wait_for
-from chaos_facts import Verdict
+from chaos_facts import Truth, Verdict
 from scale_out import free_port, postgresql
 
 from cwl_ui_plugin.cli.components import Components
@@ -72,6 +72,7 @@ SCATTERED_DOCUMENT = (
     + 'inputs: {texts: "string[]"}\noutputs: {out: {type: "string[]", outputSource: many/out}}\nsteps:'
     + _STEP.format(name="many", command="sleep 1", source="texts").replace("    in:", "    scatter: text\n    in:")
 )
+DOCUMENTS = {CHAIN: CHAIN_DOCUMENT, SCATTERED: SCATTERED_DOCUMENT}
 
 
 @dataclass
@@ -86,6 +87,12 @@ class Site:
     killed: Counter[str] = field(default_factory=Counter)
     moods: Counter[str] = field(default_factory=Counter)
     deleted: set[str] = field(default_factory=set)
+    documents: dict[str, str] = field(default_factory=lambda: dict(DOCUMENTS))
+    """The workflows that run, by dag_id."""
+
+    def truth(self) -> dict[str, Truth]:
+        """What Airflow's database says of their runs."""
+        return chaos_facts.read_truth(self.database, tuple(self.documents))
 
     @property
     def record(self) -> Path:
@@ -158,7 +165,7 @@ class Site:
 def site(folder: Path, database: str) -> Iterator[Site]:
     """Start Airflow on a database, and a receiver that it reports to, signed."""
     home = Home(folder / "home", "simple")
-    port, receiver_port = free_port(), free_port()
+    port = free_port()
     with _database(folder, database) as url:
         environment = {**home.prepare("127.0.0.1", port, []), **SETTINGS}
         if url:
@@ -166,24 +173,17 @@ def site(folder: Path, database: str) -> Iterator[Site]:
         url = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
         components = Components(home.logs, environment)
         server = Server(f"http://127.0.0.1:{port}", home.user, home.password, os.getpid(), home.folder, "simple")
-        pair = generate_key_pair("RS256")
-        (folder / "key.pub").write_text(pair.public)
-        receiver = [sys.executable, moody_receiver.__file__, "--port", str(receiver_port)]
-        receiver += ["--record", str(folder / "received.jsonl"), "--mood", str(folder / "mood")]
         commands = {
             "api-server": [AIRFLOW, "api-server", "--host", "127.0.0.1", "--port", str(port)],
             "scheduler": [AIRFLOW, "scheduler"],
             "dag-processor": [AIRFLOW, "dag-processor"],
-            "receiver": [*receiver, "--public-key", str(folder / "key.pub")],
         }
         made = Site(components, server, url, folder, commands)
-        made.set_mood(moody_receiver.OK)
-        made.record.touch()
         try:
             components.finish("migrate", [sys.executable, "-m", "cwl_ui_plugin.cli.migrate", "simple"], lambda: False)
             made.start(*commands)
             made.wait_for_api()
-            _configure(made, receiver_port, pair.private)
+            take_reports(made)
             yield made
         finally:
             components.stop()
@@ -198,6 +198,18 @@ def _database(folder: Path, name: str) -> Iterator[str | None]:
         yield f"postgresql+psycopg2://{address}"
 
 
+def take_reports(made: Site) -> None:
+    """Start a receiver, have Airflow report to it, signed, and upload the workflows."""
+    port, pair, public_key = free_port(), generate_key_pair("RS256"), made.folder / "key.pub"
+    public_key.write_text(pair.public)
+    made.set_mood(moody_receiver.OK)
+    made.record.touch()
+    command = [sys.executable, moody_receiver.__file__, "--port", str(port), "--record", str(made.record)]
+    made.commands["receiver"] = [*command, "--mood", str(made.folder / "mood"), "--public-key", str(public_key)]
+    made.start("receiver")
+    _configure(made, port, pair.private)
+
+
 def _configure(made: Site, port: int, private_key: str) -> None:
     connection = {
         "connection_id": "process_report",
@@ -209,7 +221,7 @@ def _configure(made: Site, port: int, private_key: str) -> None:
     }
     made.call("POST", "/api/v2/connections", json=connection)
     made.call("POST", "/api/v2/variables", json={"key": "process_report_private_key", "value": private_key})
-    for name, document in ((CHAIN, CHAIN_DOCUMENT), (SCATTERED, SCATTERED_DOCUMENT)):
+    for name, document in made.documents.items():
         made.call("POST", "/cwl/api/v1/workflows", files={"files": (f"{name}.cwl", document.encode())})
 
 
@@ -219,12 +231,17 @@ def start_runs(made: Site, runs: int) -> list[tuple[str, str]]:
     for number in range(runs):
         run_id = f"run{number:03d}"
         is_scattered = number % 8 == 7
-        job: dict[str, Any] = {"text": "x", "all": number % 3 > 0, "code": int(number % 10 == 6)}
+        job: dict[str, Any] = {"text": "x", "all": number % 3 > 0, "code": int(is_to_fail(number))}
         job = {"texts": ["a", "b", "c"]} if is_scattered else job
         dag_id = SCATTERED if is_scattered else CHAIN
         made.call("POST", f"/cwl/api/v1/workflows/{dag_id}/runs", json={"run_id": run_id, "job": job})
         started.append((dag_id, run_id))
     return started
+
+
+def is_to_fail(number: int) -> bool:
+    """Whether a step of that run ends with 1, each time."""
+    return number % 10 == 6
 
 
 def by_hand(made: Site, runs: list[tuple[str, str]]) -> None:
@@ -287,10 +304,9 @@ def wait_for_ends(made: Site, seconds: float = 900) -> None:
 
 def _going_on(made: Site) -> dict[str, list[str]]:
     """Return the states of the tasks of runs that have not ended."""
-    truth = chaos_facts.read_truth(made.database, (CHAIN, SCATTERED))
     return {
         run_id: [f"{row.task_id} {row.try_number}: {row.state}" for row in run.tries.values()]
-        for run_id, run in truth.items()
+        for run_id, run in made.truth().items()
         if run.state not in chaos_facts.RUN_ENDS
     }
 
@@ -301,8 +317,7 @@ def judged(made: Site, seconds: float = 300) -> Verdict:
     found: list[Verdict] = []
 
     def is_whole() -> bool:
-        truth = chaos_facts.read_truth(made.database, (CHAIN, SCATTERED))
-        found[:] = [chaos_facts.judge(truth, chaos_facts.read_received(made.record), made.deleted)]
+        found[:] = [chaos_facts.judge(made.truth(), chaos_facts.read_received(made.record), made.deleted)]
         time.sleep(1)
         return not found[0].faults and made.call("GET", "/cwl/api/v1/reports").json()["waiting"] == 0
 

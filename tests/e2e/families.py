@@ -80,9 +80,7 @@ class Family:
 
     def kill(self, *victims: str) -> None:
         """Kill the ``task`` process, or its ``supervisor``, or one after the other, with SIGKILL."""
-        marked = {process.pid for process in processes.find(f"{self.dag_id}/{self.run_id}/")}
-        parents = {psutil.Process(pid).ppid() for pid in marked} - marked - {1}
-        task = next(process for pid in parents if (process := psutil.Process(pid)).ppid() > 1)
+        task = task_process(f"{self.dag_id}/{self.run_id}/")
         pids = {"task": task.pid, "supervisor": task.ppid()}
         for victim in victims:
             os.kill(pids[victim], signal.SIGKILL)
@@ -90,6 +88,22 @@ class Family:
     def stop(self, client: httpx.Client, **body: Any) -> httpx.Response:
         """Stop the run by REST."""
         return client.post(f"/cwl/api/v1/workflows/{self.dag_id}/runs/{self.run_id}/stop", json=body)
+
+
+def task_process(mark: str) -> psutil.Process:
+    """Return the process of a task whose command runs now, by the begin of its mark, wherever it is.
+
+    Raises:
+        LookupError: there is none.
+        psutil.NoSuchProcess: it has just ended.
+
+    """
+    marked = {process.pid for process in processes.find(mark)}
+    parents = {psutil.Process(pid).ppid() for pid in marked} - marked - {1}
+    tasks = [process for pid in parents if (process := psutil.Process(pid)).ppid() > 1]
+    if not tasks:
+        raise LookupError(f"no command of {mark} runs")
+    return tasks[0]
 
 
 def stopped_without_trace(client: httpx.Client, server: Server, dag_id: str, victims: tuple[str, ...]) -> Family:

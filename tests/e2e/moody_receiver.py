@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import struct
 import threading
@@ -16,9 +17,11 @@ from pathlib import Path
 
 import jwt
 
-OK, LOST = "ok", "lost answer"
-MOODS = (OK, "500", "429", "hang", "reset", LOST)
-HANG_SECONDS = 30
+OK, SLOW, LOST, GARBAGE = "ok", "slow", "lost answer", "garbage"
+MOODS = (OK, SLOW, "500", "429", "hang", "reset", LOST, GARBAGE)
+PAUSES = {"hang": 30, SLOW: 2}
+"""Seconds; a slow one still answers in time."""
+STATUSES = {"500": 500, "429": 429}
 RETRY_AFTER = 2
 
 
@@ -41,14 +44,15 @@ def _handler(options: argparse.Namespace) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             mood = options.mood.read_text().strip()
-            if mood in (OK, LOST):
+            if mood in (OK, SLOW, LOST):
                 self.keep(body, mood)
-            if mood == "hang":
-                time.sleep(HANG_SECONDS)
+            time.sleep(PAUSES.get(mood, 0))
             if mood in ("hang", "reset", LOST):
                 self.reset()
+            elif mood == GARBAGE:
+                self.say_garbage()
             else:
-                self.answer(200 if mood == OK else int(mood))
+                _answer(self, STATUSES.get(mood, 200))
 
         def keep(self, body: bytes, mood: str) -> None:
             payload = jwt.decode(json.loads(body)["payload"], key, algorithms=["RS256"])
@@ -56,12 +60,9 @@ def _handler(options: argparse.Namespace) -> type[BaseHTTPRequestHandler]:
             with lock, options.record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
 
-        def answer(self, status: int) -> None:
-            self.send_response(status)
-            if status == 429:
-                self.send_header("Retry-After", str(RETRY_AFTER))
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+        def say_garbage(self) -> None:
+            self.close_connection = True
+            self.wfile.write(b"\x16\x03no HTTP\r\n\r\n" + os.urandom(1000))
 
         def reset(self) -> None:
             self.close_connection = True
@@ -72,6 +73,14 @@ def _handler(options: argparse.Namespace) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def _answer(handler: BaseHTTPRequestHandler, status: int) -> None:
+    handler.send_response(status)
+    if status == 429:
+        handler.send_header("Retry-After", str(RETRY_AFTER))
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
 
 
 if __name__ == "__main__":

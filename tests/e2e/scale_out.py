@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,22 +42,49 @@ def program(name: str) -> str:
     return path
 
 
+@dataclass
+class Daemon:
+    """PostgreSQL or Redis: it can be ended in any way, and be started again as it was."""
+
+    address: str
+    command: list[str]
+    is_ready: Callable[[], bool]
+    options: dict[str, Any] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, **self.options)
+        wait_for(self.is_ready, 60, self.command[0])
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        if self.process:
+            self.process.send_signal(number)
+            self.process.wait(timeout=60)
+
+
 @contextmanager
-def running(*command: str | Path, **kwargs: Any) -> Iterator[None]:
+def running(daemon: Daemon) -> Iterator[Daemon]:
     """Have a server run; end it at the end."""
-    server = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, **kwargs)
     try:
-        yield
+        daemon.start()
+        yield daemon
     finally:
-        server.terminate()
-        server.wait(timeout=60)
+        daemon.end()
 
 
 @contextmanager
 def postgresql(folder: Path) -> Iterator[str]:
     """Start PostgreSQL; yield the address of an empty database."""
+    with postgresql_server(folder) as server:
+        yield server.address
+
+
+@contextmanager
+def postgresql_server(folder: Path) -> Iterator[Daemon]:
+    """Start PostgreSQL with an empty database."""
     folder.mkdir()
-    port, options = free_port(), {}
+    port = free_port()
+    options: dict[str, Any] = {}
     if os.geteuid() == 0:  # PostgreSQL does not run as root
         user = pwd.getpwnam(POSTGRES_USER)
         options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
@@ -65,35 +93,36 @@ def postgresql(folder: Path) -> Iterator[str]:
         shutil.chown(folder, POSTGRES_USER, POSTGRES_USER)
     initdb = [program("initdb"), "--auth=trust", "--username=airflow", "-D", str(folder / "data")]
     subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **options)
-    command = [
-        program("postgres"),
-        "-D",
-        folder / "data",
-        "-p",
-        str(port),
-        "-k",
-        folder,
-        "-h",
-        "127.0.0.1",
-        "-N",
-        "200",
-    ]
-    with (folder / "log").open("w") as log, running(*command, stderr=log, cwd=folder, **options):
-        ready = [program("pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
-        wait_for(lambda: subprocess.run(ready, capture_output=True).returncode == 0, 60, "PostgreSQL")
-        create = [program("createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "airflow", "airflow"]
-        subprocess.run(create, check=True, capture_output=True)
-        yield f"airflow@127.0.0.1:{port}/airflow"
+    place = ["-h", "127.0.0.1", "-p", str(port)]
+    command = [program("postgres"), "-D", str(folder / "data"), *place, "-k", str(folder), "-N", "200"]
+    ready = [program("pg_isready"), *place]
+    with (folder / "log").open("w") as log:
+        server = Daemon(
+            f"airflow@127.0.0.1:{port}/airflow",
+            command,
+            lambda: subprocess.run(ready, capture_output=True).returncode == 0,
+            {"stderr": log, "cwd": folder, **options},
+        )
+        with running(server):
+            create = [program("createdb"), *place, "-U", "airflow", "airflow"]
+            subprocess.run(create, check=True, capture_output=True)
+            yield server
 
 
 @contextmanager
-def redis(folder: Path) -> Iterator[str]:
-    """Start Redis; yield its address."""
+def redis(folder: Path) -> Iterator[Daemon]:
+    """Start Redis, which keeps nothing on disk."""
     folder.mkdir()
     port = free_port()
-    with running(program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""):
-        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, 60, "Redis")
-        yield f"redis://127.0.0.1:{port}/0"
+    place = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    with running(
+        Daemon(
+            f"redis://127.0.0.1:{port}/0",
+            [program("redis-server"), *place, "--save", ""],
+            lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0,
+        )
+    ) as server:
+        yield server
 
 
 def machine(name: str) -> list[str]:
@@ -118,6 +147,7 @@ class Cluster:
     components: Components
     database: str
     are_machines: bool
+    daemons: dict[str, Daemon] = field(default_factory=dict)
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def kill_worker(self, name: str) -> None:
@@ -129,24 +159,33 @@ class Cluster:
         """Start a Celery worker on the machine of its name."""
         airflow = str(Path(sys.executable).with_name("airflow"))
         options = ["--concurrency", "2", "--skip-serve-logs", "--without-mingle", "--without-gossip"]
-        pidfile = self.components.logs / f"{name}.pid"
-        pidfile.unlink(missing_ok=True)
-        command = [airflow, "celery", "worker", "--celery-hostname", name, "--pid", str(pidfile), *options]
+        self.pidfile(name).unlink(missing_ok=True)
+        command = [airflow, "celery", "worker", "--celery-hostname", name, "--pid", str(self.pidfile(name)), *options]
         self.workers[name] = self.components.start(name, [*machine(name), *command])
+
+    def keep_running(self) -> None:
+        """Start what has died anew. A worker may not find the pid of the one before: on its machine it has the same."""
+        for name in self.workers:
+            if not self.components.is_running(name):
+                self.pidfile(name).unlink(missing_ok=True)
+        self.components.keep_running()
+
+    def pidfile(self, name: str) -> Path:
+        return self.components.logs / f"{name}.pid"
 
 
 @contextmanager
 def celery_cluster(folder: Path, workers: tuple[str, ...], **variables: str) -> Iterator[Cluster]:
     """Start Airflow on PostgreSQL and Redis with a Celery worker of each name; yield it once a run can be triggered."""
     home = Home(folder / "home", "simple")
-    with postgresql(folder / "postgresql") as database, redis(folder / "redis") as broker:
+    with postgresql_server(folder / "postgresql") as database, redis(folder / "redis") as broker:
         port = free_port()
         environment = {
             **home.prepare("127.0.0.1", port, []),
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
-            "AIRFLOW__CELERY__BROKER_URL": broker,
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{database}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database.address}",
+            "AIRFLOW__CELERY__BROKER_URL": broker.address,
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{database.address}",
             "AIRFLOW__CWL__CONTAINER_ENGINE": "none",
             **variables,
         }
@@ -154,7 +193,8 @@ def celery_cluster(folder: Path, workers: tuple[str, ...], **variables: str) -> 
         try:
             start_airflow(components, port)
             server = Server(f"http://127.0.0.1:{port}", home.user, home.password, os.getpid(), home.folder, "simple")
-            cluster = Cluster(server, components, database, bool(machine("test")))
+            daemons = {"postgresql": database, "redis": broker}
+            cluster = Cluster(server, components, database.address, bool(machine("test")), daemons)
             for name in workers:
                 cluster.start_worker(name)
             wait_for(lambda: is_ready(components, server, len(workers)), START_SECONDS, f"the cluster in {folder}")
@@ -166,11 +206,15 @@ def celery_cluster(folder: Path, workers: tuple[str, ...], **variables: str) -> 
 def start_airflow(components: Components, port: int) -> None:
     migrate = [sys.executable, "-m", "cwl_ui_plugin.cli.migrate", "simple"]
     components.finish("migrate", migrate, lambda: False)
-    airflow = str(Path(sys.executable).with_name("airflow"))
-    api_server = [airflow, "api-server", "--host", "127.0.0.1", "--port", str(port)]
-    components.start("api-server", [*machine("api-server"), *api_server])
+    start_api_server(components, "api-server", port)
     for name in ("scheduler", "dag-processor"):
-        components.start(name, [airflow, name])
+        components.start(name, [str(Path(sys.executable).with_name("airflow")), name])
+
+
+def start_api_server(components: Components, name: str, port: int) -> None:
+    """Start an API server on the machine of its name."""
+    airflow = str(Path(sys.executable).with_name("airflow"))
+    components.start(name, [*machine(name), airflow, "api-server", "--host", "127.0.0.1", "--port", str(port)])
 
 
 def is_ready(components: Components, server: Server, workers: int) -> bool:
