@@ -76,9 +76,10 @@ DOCUMENT = (
     + _STEP.format(seconds=4, bytes=FILE_BYTES, type='"File[]"', name="last", source="many/out")
 )
 PAUSE_SECONDS = 4
+ACTS_IN_A_WAVE = 5
+"""After so many, more runs are started: there is always something to kill."""
 VICTIM_SECONDS = 60
-"""How long to wait for a task whose command runs, for a queue, for a last task that finds the disk full."""
-END_SECONDS = 60
+"""How long to wait for something to kill, or for what must come of it."""
 
 
 @dataclass
@@ -98,7 +99,7 @@ class Trial:
 
 
 def main() -> None:
-    options = common.options(__doc__, runs=(20, "how many runs"), minutes=(15, "in which all must have ended"))
+    options = common.options(__doc__, runs=(40, "how many runs"), minutes=(15, "in which all must have ended"))
     page = chaos.PAGE if options.page == common.PAGE else options.page
     with tempfile.TemporaryDirectory(prefix="cwl-chaos-") as folder, _trial(Path(folder), options.runs) as trial:
         text, faults = _chaos(trial, options.runs, options.minutes * 60)
@@ -163,10 +164,12 @@ def _kept_running(trial: Trial) -> Iterator[None]:
 
 def _chaos(trial: Trial, runs: int, longest: float) -> tuple[str, list[str]]:
     site, began = trial.site, time.monotonic()
-    expected = _start_runs(site, runs)
-    say(f"{runs} runs are started")
-    for act in ACTS:
+    expected: dict[str, str] = {}
+    for number, act in enumerate(ACTS):
         with _noted(trial):
+            if number % ACTS_IN_A_WAVE == 0:
+                expected |= _start_runs(site, runs // 2, number // ACTS_IN_A_WAVE)
+                say(f"{len(expected)} runs are started")
             say(act(trial))
         time.sleep(PAUSE_SECONDS)
     say("waiting for the ends")
@@ -177,9 +180,7 @@ def _chaos(trial: Trial, runs: int, longest: float) -> tuple[str, list[str]]:
     _look_back(trial, expected)
     verdict.faults += trial.faults
     text = chaos.text_of(site, verdict, (time.monotonic() - began) / 60, trial.more)
-    apart = (
-        "each in namespaces of its own" if trial.cluster.are_machines else "in one namespace: others are not allowed"
-    )
+    apart = "each in namespaces of its own" if trial.cluster.are_machines else "without namespaces (not allowed)"
     about = f"Two API servers and two workers, {apart}. Load {min(trial.loads):.0f} to {max(trial.loads):.0f}."
     return f"{about}\n\n{text}", verdict.faults
 
@@ -193,15 +194,17 @@ def _noted(trial: Trial) -> Iterator[None]:
         trial.faults.append(str(failure))
 
 
-def _start_runs(site: Site, runs: int) -> dict[str, str]:
-    """Start runs; return the state in which each must end."""
+def _start_runs(site: Site, of_each: int, wave: int) -> dict[str, str]:
+    """Start a part of the runs of each kind; return the state in which each must end."""
+    waves = -(-len(ACTS) // ACTS_IN_A_WAVE)
+    first, end = (of_each * number // waves for number in (wave, wave + 1))
     expected = {}
-    for number in range(runs // 2):
+    for number in range(first, end):
         run_id = f"files{number:03d}"
         body = {"run_id": run_id, "job": {"numbers": NUMBERS}}
         site.call("POST", f"/cwl/api/v1/workflows/{FILES}/runs", json=body)
         expected[run_id] = "success"
-    for number, (_dag_id, run_id) in enumerate(chaos_run.start_runs(site, runs - runs // 2)):
+    for number, (_dag_id, run_id) in enumerate(chaos_run.start_runs(site, end - first, first), first):
         expected[run_id] = "failed" if chaos_run.is_to_fail(number) else "success"
     return expected
 
@@ -316,9 +319,10 @@ def _fill_disk(trial: Trial) -> str:
 
 
 def _refused(site: Site, since: datetime) -> int:
-    """Return how many last tasks have failed since then."""
+    """Return how many last tasks have failed since then; one that never ran has not."""
+    failures = ("failed", "up_for_retry")
     return sum(
-        bool(key[0] == "CWLJobGatherer" and row.state != "success" and row.end_date and row.end_date > since)
+        bool(key[0] == "CWLJobGatherer" and row.state in failures and row.end_date and row.end_date > since)
         for run in site.truth().values()
         for key, row in {**run.history, **run.tries}.items()
     )
@@ -352,7 +356,7 @@ def _missing_outputs(trial: Trial, run_id: str) -> list[str]:
 
 def _left(mark: str) -> list[processes.Process]:
     """Return the commands that are still there after a while."""
-    _within(END_SECONDS, lambda: not processes.find(mark))
+    _within(VICTIM_SECONDS, lambda: not processes.find(mark))
     return processes.find(mark)
 
 

@@ -225,10 +225,10 @@ def _configure(made: Site, port: int, private_key: str) -> None:
         made.call("POST", "/cwl/api/v1/workflows", files={"files": (f"{name}.cwl", document.encode())})
 
 
-def start_runs(made: Site, runs: int) -> list[tuple[str, str]]:
+def start_runs(made: Site, runs: int, first: int = 0) -> list[tuple[str, str]]:
     """Start runs: most are chains of five steps; some skip one, some fail, some are scattered."""
     started = []
-    for number in range(runs):
+    for number in range(first, first + runs):
         run_id = f"run{number:03d}"
         is_scattered = number % 8 == 7
         job: dict[str, Any] = {"text": "x", "all": number % 3 > 0, "code": int(is_to_fail(number))}
