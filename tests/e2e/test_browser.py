@@ -328,6 +328,7 @@ def test_the_whole_way_by_keyboard_alone(page: Page, site: Server, tmp_path: Pat
     press(page, inside.get_by_role("link", name="Runs", exact=True))
     type_into(page, inside.get_by_label("Run or workflow"), "keys")
     press(page, inside.get_by_role("button", name="Show", exact=True))
+    page.wait_for_url(re.compile(r"/cwl/runs\?text=keys"))  # the list before looks the same, and goes
     compared = inside.get_by_role("checkbox", name=re.compile("^Compare .+ of keys$"))
     expect(compared).to_have_count(2)
     press(page, compared.nth(0), "Space")
