@@ -5,12 +5,16 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.metadata
+import operator
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,10 +24,11 @@ pytest_plugins = ["stored", "containers.podman", "shared_servers"]
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".build"
 HOME = Path(tempfile.mkdtemp(prefix="cwl-ui-plugin-tests-"))
+DATABASE = HOME / "airflow.db"
 BUNDLES = '[{"name": "cwl", "classpath": "cwl_ui_plugin.dags.bundle.CwlDagBundle", "kwargs": {}}]'
 SETTINGS = {
     "AIRFLOW_HOME": str(HOME),
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{DATABASE}",
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
@@ -38,6 +43,16 @@ SETTINGS = {
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(HOME / "bundles"),
 }
 MARK = "CWL_UI_PLUGIN_TASK"
+SECONDS_TO_RESET = 60
+OF_A_TEST = (
+    ("cwl_ui_plugin.runs.refusals", "_recent", "_written"),
+    ("cwl_ui_plugin.runs.cleaning", "_complained"),
+    ("cwl_ui_plugin.dags.control_files", "_complained"),
+    ("cwl_ui_plugin.reports.lookups", "_complaints"),
+)
+"""What the plugin remembers in a process so that nobody can flood a log: a test finds nothing remembered."""
+OF_A_MODULE = (("cwl_ui_plugin.runs.granting", "_found"),)
+"""What the plugin remembers of the database."""
 os.environ.update(SETTINGS)
 
 
@@ -66,9 +81,42 @@ def _migrate(template: Path) -> None:
 @pytest.fixture(scope="session")
 def airflow_home() -> Iterator[Path]:
     """The Airflow home of this test process, with a migrated SQLite database in it."""
-    shutil.copy(_template_database(), HOME / "airflow.db")
+    shutil.copy(_template_database(), DATABASE)
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _database_of_its_own() -> Iterator[None]:
+    """Let the tests of the next module find the database empty, whichever module that is."""
+    yield
+    if DATABASE.exists():
+        _reset(DATABASE)
+        _forget(OF_A_MODULE)
+
+
+def _reset(database: Path) -> None:
+    """Write the template over a database that is open; whoever holds a transaction too long is at fault."""
+    deadline = time.monotonic() + SECONDS_TO_RESET
+
+    def check(status: int, _left: int, _total: int) -> None:
+        if status != sqlite3.SQLITE_DONE and time.monotonic() > deadline:
+            raise TimeoutError("Something that a test of this module started holds a transaction open.")
+
+    with closing(sqlite3.connect(_template_database())) as template, closing(sqlite3.connect(database)) as target:
+        template.backup(target, progress=check, sleep=0.01)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> Iterator[None]:
+    yield
+    _forget(OF_A_TEST)
+
+
+def _forget(places: Iterable[tuple[str, ...]]) -> None:
+    for module, *names in places:
+        if module in sys.modules:
+            operator.attrgetter(".".join(names))(sys.modules[module]).clear()
 
 
 @pytest.fixture(autouse=True)

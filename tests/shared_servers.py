@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
 USERS = ("the-viewer:viewer", "the-user:user", "another-user:user", "the-op:op", "the-admin:admin")
+UNLIMITED = {"AIRFLOW__FAB__AUTH_RATE_LIMITED": "False"}
+"""FabAuthManager takes 5 logins in 40 seconds from an address: tests that follow each other fast are more."""
 SIMPLE, FAB, PODMAN = "simple", "fab", "podman"
 FIRST = (SIMPLE, FAB, PODMAN, "test_scale_out.py", "test_wheel.py", "test_only_signed.py", "test_chaos.py")
 """The groups that take longest: they are not what the others wait for at the end."""
@@ -74,8 +76,8 @@ class SharedServers:
         """Return the server with an auth manager; the first who asks starts it."""
         if auth not in self._running:
             users = [part for user in USERS for part in ("--add-user", user)]
-            stack = ExitStack()
-            self._running[auth] = (stack.enter_context(standalone(factory.mktemp(auth) / "home", auth, *users)), stack)
+            stack, home = ExitStack(), factory.mktemp(auth) / "home"
+            self._running[auth] = (stack.enter_context(standalone(home, auth, *users, **UNLIMITED)), stack)
         return self._running[auth][0]
 
     def stop_all(self) -> None:

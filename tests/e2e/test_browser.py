@@ -17,6 +17,8 @@ pytestmark = pytest.mark.e2e
 expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
 
 SCREENSHOTS = Path(os.environ["CWL_SCREENSHOTS"]) if "CWL_SCREENSHOTS" in os.environ else None
+LOGIN_MS = 120_000
+REDIRECTS = (302, 303)
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--no-sandbox",
@@ -90,8 +92,10 @@ def log_in(page: Page, site: Server, user: str, password: str) -> None:
     page.goto(f"{site.url}/plugin/cwl")
     page.locator("input[name=username]").fill(user)
     page.locator("input[name=password]").fill(password)
-    page.locator("button[type=submit], input[type=submit]").first.click()
-    page.wait_for_url(re.compile(r"/plugin/cwl"), timeout=60_000)
+    with page.expect_response(lambda answer: answer.request.method == "POST", timeout=LOGIN_MS) as answer:
+        page.locator("button[type=submit], input[type=submit]").first.click()
+    assert answer.value.ok or answer.value.status in REDIRECTS, f"{user} was not logged in: {answer.value.status}"
+    page.wait_for_url(re.compile(r"/plugin/cwl"), wait_until="commit", timeout=LOGIN_MS)
 
 
 def watch(page: Page, see: Callable[[str], None]) -> None:

@@ -52,12 +52,11 @@ def clean_tables(airflow_home: Any) -> Iterator[None]:
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
 
-    from cwl_ui_plugin.reports.tables import RecordedReport, ReportState
+    from cwl_ui_plugin.reports.tables import RecordedReport, ReportState, Stop
 
     with create_session() as session:
-        session.query(DagRun).delete()
-        session.query(RecordedReport).delete()
-        session.query(ReportState).delete()
+        for table in (DagRun, RecordedReport, ReportState, Stop):
+            session.query(table).delete()
     yield
 
 

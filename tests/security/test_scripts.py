@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Frame, Page
 from test_browser import browser, frame  # noqa: F401 - browser is a fixture
 
 pytestmark = pytest.mark.e2e
+HOSTILE, FAILING = "hostile", "hostile-and-failing"
 RUNS = "window.top.pwned=window.pwned=1;alert(1)"
 IMAGE = f'<img src=x onerror="{RUNS}">'
 EVIL = (
@@ -80,12 +81,12 @@ def literally(text: str) -> str:
 
 
 def document(kind: str) -> str:
-    """A workflow whose every text is hostile; its second step fails in ``failing``."""
+    """A workflow whose every text is hostile; its second step fails in :data:`FAILING`."""
     entries = [{"entryname": name, "entry": literally(content)} for name, content in FILES.items()]
     files = {"class": "InitialWorkDirRequirement", "listing": entries}
     said = {"label": EVIL, "doc": f"{EVIL}\n\n{MARKDOWN}"}
     shell = {"class": "CommandLineTool", "cwlVersion": "v1.2", **said, "inputs": {"text": {"type": "string", **said}}}
-    line = f'printf \'%s\\n\' "$0" "$0" >&2; printf \'%s\\n\' "$0"; {"exit 3" if kind == "failing" else "true"}'
+    line = f'printf \'%s\\n\' "$0" "$0" >&2; printf \'%s\\n\' "$0"; {"exit 3" if kind == FAILING else "true"}'
     writer = {
         **shell,
         "requirements": [files],
@@ -116,14 +117,14 @@ def hostile(site: Site) -> dict[str, str]:
     """Two workflows and a run of each: one succeeds, the other fails; both have a note."""
     runs = {}
     with site.client() as admin:
-        for kind in ("hostile", "failing"):
+        for kind in (HOSTILE, FAILING):
             name = f"{kind}{FILE_NAME}.cwl"
             sent = {"files": (name, document(kind))}
             answer = admin.post(f"{API}/workflows", files=sent, data={"dag_id": kind})
             assert answer.status_code == 201, answer.text[:3000]
             runs[kind] = f"~{kind}.{uuid.uuid4().hex[:6]}"
             assert site.trigger("the-user", kind, runs[kind], {"text": EVIL, "many": [EVIL]}).status_code == 201
-        for kind, expected in (("hostile", "success"), ("failing", "failed")):
+        for kind, expected in ((HOSTILE, "success"), (FAILING, "failed")):
             run = site.server.wait_for_run(admin, kind, runs[kind])
             assert run["state"] == expected, run["error"]
             admin.patch(f"/api/v2/dags/{kind}/dagRuns/{runs[kind]}", json={"note": EVIL}).raise_for_status()
@@ -189,7 +190,7 @@ def test_no_text_becomes_a_script(site: Site, stage: Stage, hostile: dict[str, s
 
 def test_what_a_click_brings_runs_nothing(site: Site, stage: Stage, hostile: dict[str, str]) -> None:
     """The graph's details, the form as fields and as text, the menus."""
-    kind, run_id = "hostile", hostile["hostile"]
+    kind, run_id = HOSTILE, hostile[HOSTILE]
     for path in (f"/workflows/{kind}", f"/run?dag_id={kind}&run_id={quote(run_id)}", f"/workflows/{kind}/run"):
         stage.page.goto(f"{site.server.url}{VIEWS}{path}")
         settle(stage.page)
@@ -205,8 +206,8 @@ def test_what_a_click_brings_runs_nothing(site: Site, stage: Stage, hostile: dic
 
 
 def test_no_output_runs_where_it_is_shown(site: Site, stage: Stage, hostile: dict[str, str]) -> None:
-    run = f"dag_id=hostile&run_id={quote(hostile['hostile'])}"
-    files = f"{site.server.url}{API}/workflows/hostile/runs/{quote(hostile['hostile'])}/files"
+    run = f"dag_id={HOSTILE}&run_id={quote(hostile[HOSTILE])}"
+    files = f"{site.server.url}{API}/workflows/{HOSTILE}/runs/{quote(hostile[HOSTILE])}/files"
     for name in FILES:
         stage.page.goto(f"{site.server.url}{VIEWS}/run/preview?{run}&path={quote(name)}")
         settle(stage.page)
