@@ -16,7 +16,7 @@ BENCH_ARGS ?=
 STOPS_ARGS ?=
 BENCH_TOPICS := parsing execute chain peers scatter memory trigger pages pages_runs reports db_clean stop
 
-.PHONY: help demo test lint format unit conformance bench chaos system-packages screenshots clean
+.PHONY: help demo test lint format docs reference release unit conformance bench chaos system-packages screenshots clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -24,14 +24,14 @@ help:  ## show this
 $(STAMP): setup.cfg constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip<27" "setuptools>=68,<85" wheel
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[celery,test]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[celery,docs,test]"
 	$(BIN)/python -m compileall -q cwl_ui_plugin
 	touch $@
 
 demo: $(STAMP)  ## run a real workflow, signed and reported; DEMO_EXIT=1 stops the server at the end
 	$(BIN)/python examples/demo.py
 
-test: $(STAMP) system-packages lint  ## everything that CI runs
+test: $(STAMP) system-packages lint docs  ## everything that CI runs
 	$(PYTEST) $(PYTEST_ARGS)
 
 unit: $(STAMP)  ## the tests that start no server
@@ -46,6 +46,15 @@ lint: $(STAMP)  ## style, types, arrows of import
 format: $(STAMP)  ## let ruff write it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP)  ## the docs as a site, in .build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+reference: $(STAMP)  ## write what the code says into docs/: options, commands, calls, Python API
+	$(BIN)/python tools/reference.py
+
+release: $(STAMP)  ## build and check the files of a version: VERSION=1.2.3; nothing is uploaded
+	$(BIN)/python tools/release.py $(VERSION)
 
 system-packages:
 	@sh tests/system-packages.sh $(SYSTEM_PACKAGES) --optional $(CONTAINER_PACKAGES)

@@ -176,7 +176,7 @@ OPTIONS: tuple[Option, ...] = (
         "require_signed_conf",
         "False",
         "boolean",
-        "The first task of every run verifies the signature kept in its conf, and fails without one.",
+        "Every task verifies that its run was signed, before anything else, and fails if it was not.",
     ),
     Option(
         "retries",

@@ -13,8 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     generate = actions.add_parser("generate", help="write a private key to OUT and its public key to OUT.pub")
-    generate.add_argument("out", metavar="OUT", type=Path)
-    generate.add_argument("--algorithm", "-a", default="RS256", help="RS256 (default), PS256, ES256, EdDSA, ...")
+    generate.add_argument("out", metavar="OUT", type=Path, help="file of the private key")
+    generate.add_argument(
+        "--algorithm", "-a", default="RS256", help="its algorithm: RS256 (default), PS256, ES256, EdDSA, ..."
+    )
     generate.add_argument("--force", action="store_true", help="overwrite files that are there")
 
 

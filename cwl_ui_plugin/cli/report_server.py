@@ -21,9 +21,9 @@ LONGEST_DELAY = 3600
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8082, help="0 takes a free one")
-    parser.add_argument("--public-key", type=Path, help="file with the public key, to verify with")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8082, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--public-key", type=Path, help="file with the key to verify with")
     parser.add_argument("--algorithm", "-a", default="RS256", help="algorithms that are accepted, comma-separated")
     parser.add_argument("--record", type=Path, help="append each report as a line of JSON")
     parser.add_argument(

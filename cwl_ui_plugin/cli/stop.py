@@ -9,8 +9,8 @@ from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("dag_id", metavar="DAG_ID")
-    parser.add_argument("run_id", metavar="RUN_ID")
+    parser.add_argument("dag_id", metavar="DAG_ID", help="name of the workflow, or of any other Dag")
+    parser.add_argument("run_id", metavar="RUN_ID", help="name of the run")
     parser.add_argument("--remove", action="store_true", help="delete the run, too")
     add_server_arguments(parser)
 

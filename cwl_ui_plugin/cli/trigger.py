@@ -13,8 +13,8 @@ from cwl_ui_plugin.cli.errors import UsageError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("-d", "--dag-id", required=True)
-    parser.add_argument("-r", "--run-id", required=True)
+    parser.add_argument("-d", "--dag-id", required=True, help="name of the workflow, or of any other Dag")
+    parser.add_argument("-r", "--run-id", required=True, help="name of the new run")
     parser.add_argument("-c", "--conf", required=True, help='JSON, as {"job": {...}}; @FILE reads it from a file')
     parser.add_argument("-k", "--key", type=Path, help="file with the private key to sign with")
     parser.add_argument("-a", "--algorithm", default="RS256", help="algorithm of the signature (default: RS256)")
