@@ -8,6 +8,7 @@ import importlib.metadata
 import operator
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -54,6 +55,8 @@ OF_A_TEST = (
 OF_A_MODULE = (("cwl_ui_plugin.runs.granting", "_found"),)
 """What the plugin remembers of the database."""
 os.environ.update(SETTINGS)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell, for what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start and end by Ctrl-C inherits it
 
 
 def _template_database() -> Path:

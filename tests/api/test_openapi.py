@@ -99,5 +99,7 @@ def call(case: Any, token: str, known: dict[str, str]) -> None:
     parameters = case.path_parameters or {}
     if known and not set(parameters) & set(known):
         return
+    if any("\n" in str(value) for value in parameters.values()):
+        return  # no address with a line break gets past Starlette's mounts, so Airflow answers, not we
     parameters.update({name: value for name, value in known.items() if name in parameters})
     case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {token}"})

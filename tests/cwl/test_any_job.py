@@ -77,7 +77,6 @@ class Site:
         compiling.compile_document(place / "source", "main.cwl", place / "compiled")
         self.plan = read_plan(place / "compiled")
         self.before = self.snapshot()
-        self.taken = self.done = 0
 
     def snapshot(self) -> dict[str, Any]:
         """What is outside of the folder of the run: kind, contents and time of each."""
@@ -296,43 +295,56 @@ def objects_in(node: Any) -> Iterator[dict[str, Any]]:
             yield from objects_in(item)
 
 
-@tries(500)
-@given(job=jobs)
-def test_a_checked_job_names_what_is_in_the_folders_for_inputs(site: Site, job: dict[str, Any]) -> None:
-    try:
-        checked = check_job(site.plan, placed(job, site), site.rules)
-    except JobError:
-        return
-    site.taken += 1
-    for found in objects_in(checked):
-        assert found.keys() <= {"class", "location", "basename", "contents", "format", "secondaryFiles", "listing"}
-        name = found.get("basename", "x")
-        assert "/" not in name and name not in ("", ".", "..") and "\0" not in name
-        if "location" in found:
-            assert found["location"].startswith("file:///")
-            path = Path(unquote(urlsplit(found["location"]).path))
-            assert path.resolve().is_relative_to(site.inputs)
-            assert path.name not in ("", "..")
+def test_a_checked_job_names_what_is_in_the_folders_for_inputs(site: Site) -> None:
+    taken = 0
 
-
-@tries(120)
-@given(job=jobs)
-def test_no_job_reads_or_writes_elsewhere(site: Site, job: dict[str, Any]) -> None:
-    """The oracle: what is elsewhere stays as it is, nothing of it is in what the run makes, and nobody opened it."""
-    shutil.rmtree(site.run, ignore_errors=True)
-    with noting() as noted:
+    @tries(500)
+    @given(job=jobs)
+    def check(job: dict[str, Any]) -> None:
+        nonlocal taken
         try:
             checked = check_job(site.plan, placed(job, site), site.rules)
-            folder = site.run / "tried"
-            run_compiled(site.place / "compiled", site.place / "source", checked, folder, confines=site.confines)
-            site.done += 1
-        except CwlError:
-            pass
-    assert not [path for path in noted if str(site.canary) in os.path.realpath(path)]
-    site.check()
+        except JobError:
+            return
+        taken += 1
+        for found in objects_in(checked):
+            check_object(site, found)
+
+    check()
+    assert taken > 50  # else it would be no wonder that nothing happened
 
 
-def test_enough_of_these_jobs_were_taken(site: Site) -> None:
-    """Else it would be no wonder that nothing happened. The tests above count."""
-    assert site.taken > 50
-    assert site.done > 10
+def check_object(site: Site, found: dict[str, Any]) -> None:
+    """A File or Directory of a job that was taken."""
+    assert found.keys() <= {"class", "location", "basename", "contents", "format", "secondaryFiles", "listing"}
+    name = found.get("basename", "x")
+    assert "/" not in name and name not in ("", ".", "..") and "\0" not in name
+    if "location" in found:
+        assert found["location"].startswith("file:///")
+        path = Path(unquote(urlsplit(found["location"]).path))
+        assert path.resolve().is_relative_to(site.inputs)
+        assert path.name not in ("", "..")
+
+
+def test_no_job_reads_or_writes_elsewhere(site: Site) -> None:
+    """The oracle: what is elsewhere stays as it is, nothing of it is in what the run makes, and nobody opened it."""
+    done = 0
+
+    @tries(120)
+    @given(job=jobs)
+    def check(job: dict[str, Any]) -> None:
+        nonlocal done
+        shutil.rmtree(site.run, ignore_errors=True)
+        with noting() as noted:
+            try:
+                checked = check_job(site.plan, placed(job, site), site.rules)
+                folder = site.run / "tried"
+                run_compiled(site.place / "compiled", site.place / "source", checked, folder, confines=site.confines)
+                done += 1
+            except CwlError:
+                pass
+        assert not [path for path in noted if str(site.canary) in os.path.realpath(path)]
+        site.check()
+
+    check()
+    assert done > 10  # else it would be no wonder that nothing happened

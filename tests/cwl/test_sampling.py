@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cwl_ui_plugin.cwl import sampling
 
 BUSY = "kept = bytearray(50_000_000)\nwhile True: pass"
@@ -42,10 +44,21 @@ def test_a_short_command_is_not_sampled(tmp_path: Path) -> None:
     assert not (tmp_path / sampling.USAGE).exists()
 
 
-def test_a_folder_that_is_gone_disturbs_nobody(tmp_path: Path) -> None:
-    with sampling.sampling(tmp_path / "gone", interval=0.01):
-        process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-        process.communicate(b"\n")
+def test_a_folder_that_is_gone_disturbs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this thread, where an error would be one of the test; the second look shows that the first ended nothing."""
+    sampler, looks = sampling._Sampler(tmp_path / "gone", 0.01), []
+    write = sampler._write
+
+    def noting(cores: float, memory: int) -> None:
+        looks.append(cores)
+        if len(looks) == 2:
+            sampler.stop.set()
+        write(cores, memory)
+
+    monkeypatch.setattr(sampler, "_has_changed", lambda _cores, _memory: True)
+    monkeypatch.setattr(sampler, "_write", noting)
+    sampler.run()
+    assert len(looks) == 2
 
 
 def test_long_runs_are_written_with_fewer_and_fewer_lines(tmp_path: Path) -> None:
