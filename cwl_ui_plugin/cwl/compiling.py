@@ -1,7 +1,7 @@
 """From an uploaded document to a compiled folder (see ``plan``). Imports cwltool: run it in a process of its own.
 
 cwltool loads, validates and updates the document; what it holds afterwards is plain data. Each step is stored as a
-workflow of one step with all that it inherits, so that a task loads its own piece in milliseconds.
+workflow of one step with all that it inherits, so that a task loads its own step document in milliseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -32,25 +31,27 @@ from cwl_ui_plugin.cwl.formats import format_edges
 from cwl_ui_plugin.cwl.javascript import use_shipped_node
 from cwl_ui_plugin.cwl.main_process import main_process
 from cwl_ui_plugin.cwl.plan import (
-    END_PIECE,
+    END_DOCUMENT,
     PACKED_FILE,
-    PIECES_FOLDER,
     PLAN_FILE,
     SOURCE_TOKEN,
-    START_PIECE,
+    START_DOCUMENT,
+    STEP_DOCUMENTS,
     Plan,
     Step,
+    StepDocument,
+    installed_engine,
 )
 from cwl_ui_plugin.cwl.planning import make_plan
 from cwl_ui_plugin.cwl.problems import explain, problems_of
 
 SUPPORTED_VERSIONS = ("v1.0", "v1.1", "v1.2")
-# cwltool meets some malformed documents with Python's own errors; an empty one with StopIteration.
 # A requirement of another vocabulary: right CWL, which nobody here knows how to satisfy.
 _FOREIGN_CLASS = re.compile(r"Field 'class' contains undefined reference to 'https?://(?!w3id\.org/cwl/)")
 _OLD_DOCUMENT = "no longer supports pre CWL v1.0"
 _OLD_VERSION = re.compile(r"""^[\s{]*["']?cwlVersion["']?\s*:\s*["']?(?:cwl:)?(?P<version>draft-[\w.-]+)""")
 DOCUMENT_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
+# cwltool meets some malformed documents with Python's own errors; an empty one with StopIteration.
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration)
 # cwltool's extensions (cwltool:Loop, cwltool:Secrets, cwltool:MPIRequirement ...), by the version that they extend.
 _EXTENSIONS = {
@@ -195,18 +196,18 @@ def _check_version(document: Any, path: str) -> None:
 
 def _write(process: Process, source: Path, main: str, out: Path) -> Plan:
     """Write all files of the compiled folder; the folder of the upload stands in them as a token."""
-    plan = make_plan(process, main, f"cwltool {version('cwltool')}")
-    (out / PIECES_FOLDER).mkdir(parents=True, exist_ok=True)
+    plan = make_plan(process, main, installed_engine())
+    (out / STEP_DOCUMENTS).mkdir(parents=True, exist_ok=True)
     token = _Tokenizer(source)
-    pieces = (
-        _workflow_pieces(process, plan.steps, plan.namespaces)
+    documents = (
+        _workflow_documents(process, plan.steps, plan.namespaces)
         if isinstance(process, Workflow)
-        else _tool_pieces(process, plan)
+        else _tool_documents(process, plan)
     )
     edges = format_edges(process)
-    for name, piece in pieces.items():
-        text = json_dumps({**piece, "formats": edges}, default=str)
-        (out / PIECES_FOLDER / f"{name}.json").write_text(token.put(text), encoding="utf-8")
+    for name, document in documents.items():
+        text = json_dumps({**document, "formats": edges}, default=str)
+        (out / STEP_DOCUMENTS / f"{name}.json").write_text(token.put(text), encoding="utf-8")
     (out / PACKED_FILE).write_text(token.put(json_dumps(_document(process), indent=1, default=str)), encoding="utf-8")
     text = token.put(plan.to_json())
     (out / PLAN_FILE).write_text(text, encoding="utf-8")
@@ -225,15 +226,15 @@ class _Tokenizer:
         return self._ids.sub(r"cwl:\1#", text).replace(self._base, SOURCE_TOKEN)
 
 
-def _tool_pieces(process: Process, plan: Plan) -> dict[str, Any]:
-    tool = {"tool": _document(process), "namespaces": plan.namespaces}
-    return {START_PIECE: tool, plan.steps[0].piece: tool, END_PIECE: {}}
+def _tool_documents(process: Process, plan: Plan) -> dict[str, StepDocument]:
+    tool: StepDocument = {"tool": _document(process), "namespaces": plan.namespaces}
+    return {START_DOCUMENT: tool, plan.steps[0].document: tool, END_DOCUMENT: {}}
 
 
-def _workflow_pieces(
+def _workflow_documents(
     workflow: Workflow, plan_steps: tuple[Step, ...], namespaces: dict[str, str], prefix: str = ""
-) -> dict[str, Any]:
-    """Return the pieces of a workflow: its inputs, each step, its outputs; each a workflow with nothing else in it."""
+) -> dict[str, StepDocument]:
+    """Return the step documents of a workflow: its inputs, each step, its outputs; each with nothing else in it."""
     head = {
         **_document(workflow),
         "requirements": workflow.requirements,
@@ -251,13 +252,13 @@ def _workflow_pieces(
 
     document = _document(workflow)
     steps = {step["id"]: step for step in document["steps"]}
-    pieces: dict[str, Any] = {
-        prefix + START_PIECE: {
+    documents: dict[str, StepDocument] = {
+        prefix + START_DOCUMENT: {
             "wf": {**head, "inputs": document["inputs"]},
             "namespaces": namespaces,
             "sources": {},
         },
-        prefix + END_PIECE: {
+        prefix + END_DOCUMENT: {
             "wf": {**head, "outputs": document["outputs"]},
             "sources": sources(document["outputs"], "outputSource"),
         },
@@ -265,11 +266,11 @@ def _workflow_pieces(
     loaded_steps = {loaded.id: loaded for loaded in workflow.steps}
     for step in plan_steps:
         raw = steps[step.full_id]
-        pieces[step.piece] = {"wf": {**head, "steps": [raw]}, "sources": sources(raw["in"], "source")}
+        documents[step.document] = {"wf": {**head, "steps": [raw]}, "sources": sources(raw["in"], "source")}
         if step.steps:
             inner: Any = loaded_steps[step.full_id].embedded_tool
-            pieces |= _workflow_pieces(inner, step.steps, namespaces, f"{step.piece}.")
-    return pieces
+            documents |= _workflow_documents(inner, step.steps, namespaces, f"{step.document}.")
+    return documents
 
 
 def _document(process: Process) -> dict[str, Any]:

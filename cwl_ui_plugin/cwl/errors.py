@@ -4,7 +4,9 @@ CwlError
 ├── DocumentError          the upload can't be used; carries Problems with file, line and column
 │   ├── UnsupportedError   valid CWL that needs a feature or version that cwltool does not have
 │   ├── ChoiceError        several processes could be meant; carries their names
-│   └── CompileTimeout     validation took longer than allowed
+│   ├── CompileTimeout     validation took longer than allowed
+│   └── CompileInterrupted validation was killed
+├── UnknownFormat          a stored workflow is of a format that this version does not read
 ├── JobError               a job does not fit the workflow's inputs; one Problem for each input
 │   └── FolderTaken        it names a folder that is another run's
 ├── StoppedError           the run was stopped before the task, or its command, began
@@ -67,6 +69,14 @@ class ChoiceError(DocumentError):
 
 class CompileTimeout(DocumentError):
     """Validation took longer than it may."""
+
+
+class CompileInterrupted(DocumentError):
+    """Validation was killed, or the process that does it could not start."""
+
+
+class UnknownFormat(CwlError):
+    """A stored workflow is of a format that this version of the plugin does not read: it has to be compiled anew."""
 
 
 class JobError(CwlError):

@@ -50,8 +50,8 @@ from cwl_ui_plugin.cwl.jobs import REQUIREMENTS
 from cwl_ui_plugin.cwl.links import escaping_output, looping_link
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.passing import may_pass
-from cwl_ui_plugin.cwl.pieces import load_tool_piece, load_workflow
-from cwl_ui_plugin.cwl.plan import END_PIECE, START_PIECE, Step, read_piece
+from cwl_ui_plugin.cwl.pieces import load_tool, load_workflow
+from cwl_ui_plugin.cwl.plan import END_DOCUMENT, START_DOCUMENT, Step, StepDocument, read_step_document
 from cwl_ui_plugin.cwl.problems import problems_of
 from cwl_ui_plugin.cwl.processes import MARK_VARIABLE, SERVER_VARIABLE
 from cwl_ui_plugin.cwl.reach import Reach
@@ -140,17 +140,17 @@ def start(
 
     """
     preload()
-    piece = read_piece(compiled, START_PIECE, source)
+    document = read_step_document(compiled, START_DOCUMENT, source)
     order = with_decimal_floats(job)
     requirements = _pop_requirements(order, settings)
     try:
-        process = load_workflow(piece, {}) if "wf" in piece else load_tool_piece(piece)
+        process = load_workflow(document, {}) if "wf" in document else load_tool(document)
         secrets.hide(process, order, settings.secrets)
         reach = reach_of((folder, source), job, settings)
         context = run_context(folder, settings, toplevel=True, reach=reach)
         if access is not None:
             context.make_fs_access = access
-        _prepare_order(process, order, piece.get("namespaces") or {}, context.make_fs_access(""))
+        _prepare_order(process, order, document.get("namespaces") or {}, context.make_fs_access(""))
         builder: Builder = process._init_job(order, context)
         if reach is not None:
             reach.check([builder.job, order])
@@ -180,33 +180,33 @@ def run_step(
 
     """
     preload()
-    piece = read_piece(compiled, step.piece, source)
+    document = read_step_document(compiled, step.document, source)
     values = with_decimal_floats(values)
     work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
-    kept = KeptOutputs(compiled, piece, settings)
+    kept = KeptOutputs(compiled, document, settings)
     key = kept.key(values)
     found = kept.find(key)
     if found is not None:
         return reused_result({name: [value, "success"] for name, value in found.items()})
     with ending_badly(step, source):
-        process, order = _process_and_order(piece, values, settings)
-    result = run_process(work, process, order, _executor(step, process), toplevel="wf" not in piece)
+        process, order = _process_and_order(document, values, settings)
+    result = run_process(work, process, order, _executor(step, process), toplevel="wf" not in document)
     if result.status == "success":
         kept.keep(key, {name: value for name, (value, _status) in result.values.items()})
     return result
 
 
 class KeptOutputs:
-    """The outputs of earlier runs of one piece, where reuse is switched on and the document allows it."""
+    """The outputs of earlier runs of one step document, where reuse is switched on and the document allows it."""
 
-    def __init__(self, compiled: Path, piece: dict[str, Any], settings: RunSettings) -> None:
-        self.piece = piece
+    def __init__(self, compiled: Path, document: StepDocument, settings: RunSettings) -> None:
+        self.document = document
         self.engine = settings.engine
         self.folder = settings.reuse if settings.reuse and reuse.may_keep(compiled) else None
 
     def key(self, values: Any) -> str | None:
         """Return the key of these values, which reads their files; None where nothing is to be reused."""
-        return reuse.reuse_key(self.piece, values, self.engine) if self.folder else None
+        return reuse.reuse_key(self.document, values, self.engine) if self.folder else None
 
     def find(self, key: str | None) -> dict[str, Any] | None:
         """Return the outputs that the values of a key led to before."""
@@ -347,9 +347,9 @@ def finish(compiled: Path, source: Path, values: Values, outputs: Path | Destina
     preload()
     destination = outputs if isinstance(outputs, Destination) else Destination(outputs, root=outputs)
     with _ending_delivery():
-        piece = read_piece(compiled, END_PIECE, source)
-        if "wf" in piece:
-            workflow = load_workflow(piece, values)
+        document = read_step_document(compiled, END_DOCUMENT, source)
+        if "wf" in document:
+            workflow = load_workflow(document, values)
             result = object_from_state(
                 workflow.state, workflow.tool["outputs"], True, workflow.multi, "outputSource", incomplete=True
             )
@@ -404,12 +404,12 @@ def _failure(step: Step, recorder: Recorder, error: Exception | None, status: st
     return StepError(f"Step {step.id}: {message}", kind="unsupported")
 
 
-def _process_and_order(piece: dict[str, Any], values: Values, settings: RunSettings) -> tuple[Process, dict[str, Any]]:
+def _process_and_order(document: StepDocument, values: Values, settings: RunSettings) -> tuple[Process, dict[str, Any]]:
     """Return what to run and its job: a step has its values already, a tool gets them as its job."""
-    if "wf" in piece:
-        return load_workflow(piece, values), {}
+    if "wf" in document:
+        return load_workflow(document, values), {}
     order = {name: value[0] for name, value in values.items()}
-    tool: Process = load_tool_piece(piece)
+    tool: Process = load_tool(document)
     tool.requirements.extend(_pop_requirements(order, settings))
     return tool, order
 

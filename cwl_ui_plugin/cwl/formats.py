@@ -11,7 +11,7 @@ from typing import Any
 
 from cwltool.process import Process
 
-# The three predicates that cwl_utils.file_formats follows.
+# The two predicates that cwl_utils.file_formats follows.
 EDGES = (
     "http://www.w3.org/2000/01/rdf-schema#subClassOf",
     "http://www.w3.org/2002/07/owl#equivalentClass",

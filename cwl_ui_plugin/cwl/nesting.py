@@ -12,7 +12,7 @@ from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.execution import RunSettings, Values, ending_badly, preload, reach_of, run_context
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.pieces import Recorded, load_workflow
-from cwl_ui_plugin.cwl.plan import Step, read_piece
+from cwl_ui_plugin.cwl.plan import Step, read_step_document
 from cwl_ui_plugin.cwl.recording import Recorder
 
 
@@ -32,7 +32,7 @@ def enter(
     context = run_context(folder, settings, reach=reach)
     recorder = Recorder(folder)
     with ending_badly(step, source, recorder):
-        outer = load_workflow(read_piece(compiled, step.piece, source), with_decimal_floats(values))
+        outer = load_workflow(read_step_document(compiled, step.document, source), with_decimal_floats(values))
         recorded = Recorded(outer.steps[0].embedded_tool.tool)
         outer.steps[0].embedded_tool = recorded
         endings: list[str] = []
@@ -43,7 +43,7 @@ def enter(
             if endings == ["skipped"]:
                 return None
             raise StepError(f"Step {step.id}: {recorder.explain()}")
-        inner = load_workflow(read_piece(compiled, step.start_piece, source), {})
+        inner = load_workflow(read_step_document(compiled, step.start_document, source), {})
         builder = inner._init_job(recorded.calls[0][0], context)
         if reach is not None:
             reach.check(builder.job)
@@ -59,7 +59,7 @@ def leave(compiled: Path, source: Path, step: Step, values: Values) -> Values:
     """
     preload()
     with ending_badly(step, source):
-        inner = load_workflow(read_piece(compiled, step.end_piece, source), with_decimal_floats(values))
+        inner = load_workflow(read_step_document(compiled, step.end_document, source), with_decimal_floats(values))
         outputs: Any = object_from_state(
             inner.state, inner.tool["outputs"], True, inner.multi, "outputSource", incomplete=True
         )

@@ -1,4 +1,4 @@
-"""From a compiled piece to cwltool's objects, without schema_salad's loader: milliseconds instead of seconds."""
+"""From a step document to cwltool's objects, without schema_salad's loader: milliseconds instead of seconds."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from cwltool.workflow_job import WorkflowJob, object_from_state
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from cwl_ui_plugin.cwl.formats import format_graph
+from cwl_ui_plugin.cwl.plan import StepDocument
 
 _BEST_LAST = ("permanentFail", "temporaryFail", "skipped", "success")
 
@@ -169,21 +170,22 @@ def _refuse_null(tool: dict[str, Any], inputs: dict[str, Any]) -> None:
             raise WorkflowException(f"it scatters over its input {shortname(name)!r}{of}, and that is null, not a list")
 
 
-def load_workflow(piece: dict[str, Any], values: dict[str, list[Any]], cls: type[Process] = OneStep) -> Any:
-    """Return the one-step workflow of a piece, its sources filled with ``values`` (``{id: [value, status]}``)."""
-    workflow = _construct(_commented(copy.deepcopy(piece["wf"])), _context(), cls)
+def load_workflow(document: StepDocument, values: dict[str, list[Any]], cls: type[Process] = OneStep) -> Any:
+    """Return the workflow of a step document, its sources filled with ``values`` (``{id: [value, status]}``)."""
+    workflow = _construct(_commented(copy.deepcopy(document["wf"])), _context(), cls)
     workflow.multi = bool(workflow.get_requirement("MultipleInputFeatureRequirement")[0])
     workflow.state = {
-        name: WorkflowStateItem(copy.deepcopy(parameter), *values[name]) for name, parameter in piece["sources"].items()
+        name: WorkflowStateItem(copy.deepcopy(parameter), *values[name])
+        for name, parameter in document["sources"].items()
     }
-    _set_formats(workflow, piece.get("formats") or [])
+    _set_formats(workflow, document.get("formats") or [])
     return workflow
 
 
-def load_tool_piece(piece: dict[str, Any]) -> Any:
-    """Return the tool of a piece."""
-    tool = _construct(_commented(copy.deepcopy(piece["tool"])), _context(), default_make_tool)
-    _set_formats(tool, piece.get("formats") or [])
+def load_tool(document: StepDocument) -> Any:
+    """Return the tool of a step document."""
+    tool = _construct(_commented(copy.deepcopy(document["tool"])), _context(), default_make_tool)
+    _set_formats(tool, document.get("formats") or [])
     return tool
 
 

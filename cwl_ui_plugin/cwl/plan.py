@@ -2,34 +2,48 @@
 
 A compiled workflow is a folder::
 
-    plan.json             this module's Plan
-    pieces/start.json     workflow inputs: for the first task
-    pieces/step-<n>.json  one step each, n as in Step.piece
-    pieces/end.json       workflow outputs: for the last task
-    pieces/step-<n>.start.json, step-<n>.step-<m>.json, step-<n>.end.json
-                          the same for a subworkflow whose steps are tasks, at any depth
-    packed.cwl            the resolved document as one JSON file
+    plan.json                     this module's Plan
+    step_documents/start.json     workflow inputs: for the first task
+    step_documents/step-<n>.json  one step each, n as in Step.document
+    step_documents/end.json       workflow outputs: for the last task
+    step_documents/step-<n>.start.json, step-<n>.step-<m>.json, step-<n>.end.json
+                                  the same for a subworkflow whose steps are tasks, at any depth
+    packed.cwl                    the resolved document as one JSON file
 
-The pieces are cwltool's own data (see ``compiling``); only the task that needs one reads it. The URIs of files of the
-upload stand in all of these as :data:`SOURCE_TOKEN`, replaced by the real folder when a piece is read. Ids of
-processes and parameters are ``cwl:<file>#<name>``: the same wherever the store is.
+Step documents are cwltool's own data (see ``compiling``); only the task that needs one reads it. The URIs of files of
+the upload stand in all of these as :data:`SOURCE_TOKEN`, replaced by the real folder when a step document is read. Ids
+of processes and parameters are ``cwl:<file>#<name>``: the same wherever the store is.
+
+Stored workflows outlive versions of the plugin. Whoever changes what these files mean counts :data:`FORMAT` up; as long
+as the code still reads what an earlier version has written, that one stays in :data:`READABLE_FORMATS`. Either way the
+workflows of a store are compiled anew after an upgrade (``library.compilations``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-FORMAT = 1
+from cwl_ui_plugin.cwl.errors import UnknownFormat
+
+FORMAT = 2
+READABLE_FORMATS = (1, 2)
+"""Format 1 had its step documents in ``pieces/``, and named them ``piece`` in the plan."""
 SOURCE_TOKEN = "cwl-upload:///"  # noqa: S105 - a placeholder in URIs, no secret
 PLAN_FILE = "plan.json"
-PIECES_FOLDER = "pieces"
+STEP_DOCUMENTS = "step_documents"
 PACKED_FILE = "packed.cwl"
-START_PIECE = "start"
-END_PIECE = "end"
+START_DOCUMENT = "start"
+END_DOCUMENT = "end"
+_STEP_DOCUMENTS_OF_FORMAT_1 = "pieces"
+_LAYOUT_LENGTH = 8
+CwlObject = dict[str, Any]
+"""A CWL document, or a part of it, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,8 @@ class Step:
     id: str
     full_id: str
     task_id: str
-    piece: str
+    document: str
+    """The name of its step document."""
     tool: str
     tool_name: str
     label: str | None = None
@@ -99,14 +114,14 @@ class Step:
     """Where inputs that such an expression may name come from: ``{name: {"input": of the job, "default": value}}``."""
 
     @property
-    def start_piece(self) -> str:
-        """The piece with the inputs of its subworkflow."""
-        return f"{self.piece}.{START_PIECE}"
+    def start_document(self) -> str:
+        """The step document with the inputs of its subworkflow."""
+        return f"{self.document}.{START_DOCUMENT}"
 
     @property
-    def end_piece(self) -> str:
-        """The piece with the outputs of its subworkflow."""
-        return f"{self.piece}.{END_PIECE}"
+    def end_document(self) -> str:
+        """The step document with the outputs of its subworkflow."""
+        return f"{self.document}.{END_DOCUMENT}"
 
 
 @dataclass(frozen=True)
@@ -128,9 +143,8 @@ class Plan:
     output_sources: tuple[str, ...] = ()
     """The full ids that the outputs are made from."""
     namespaces: dict[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
     engine: str = ""
-    """The version of cwltool that compiled it."""
+    """What compiled it; see :func:`installed_engine`."""
     format: int = FORMAT
 
     def all_steps(self) -> Iterator[tuple[int, Step]]:
@@ -142,24 +156,48 @@ class Plan:
         """Whether the document is a tool, not a workflow."""
         return self.kind != "Workflow"
 
+    @property
+    def layout(self) -> str:
+        """What the tasks of a run and the values between them are called, as a digest.
+
+        A run may go on with another compilation of its version if that is of the same layout.
+        """
+        text = json.dumps([*map(_layout, self.steps), self.output_sources])
+        return hashlib.sha256(text.encode()).hexdigest()[:_LAYOUT_LENGTH]
+
     def to_json(self) -> str:
         """Return the text of ``plan.json``."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """Read :meth:`to_json` back, also what an earlier version of the plugin has written."""
-        data = _known(cls, json.loads(text))
+        """Read :meth:`to_json` back, also what an earlier version of the plugin has written.
+
+        Raises:
+            UnknownFormat: it is of a format that this version does not read.
+
+        """
+        raw = json.loads(text)
+        if raw.get("format") not in READABLE_FORMATS:
+            raise UnknownFormat(f"The plan of a workflow is of format {raw.get('format')!r}, which is not known here.")
+        data = _known(cls, raw)
         data["inputs"] = tuple(_parameter(item) for item in data["inputs"])
         data["outputs"] = tuple(_parameter(item) for item in data["outputs"])
         data["steps"] = tuple(_step(item) for item in data["steps"])
-        for name in ("warnings", "output_sources"):
-            data[name] = tuple(data.get(name, ()))
+        data["output_sources"] = tuple(data.get("output_sources", ()))
         return cls(**data)
 
 
+@cache
+def installed_engine() -> str:
+    """Return the name and version of the engine that compiles here and runs here, without importing it."""
+    from importlib.metadata import version
+
+    return f"cwltool {version('cwltool')}"
+
+
 def read_plan(folder: Path) -> Plan:
-    """Read the plan of a compiled workflow's folder."""
+    """Read the plan of a compiled workflow's folder; raise :class:`UnknownFormat`."""
     return Plan.from_json((folder / PLAN_FILE).read_text(encoding="utf-8"))
 
 
@@ -169,11 +207,33 @@ def read_packed(folder: Path) -> dict[str, Any]:
     return document
 
 
-def read_piece(folder: Path, name: str, source: Path) -> dict[str, Any]:
-    """Read one piece, with the files of the upload at ``source``."""
-    text = (folder / PIECES_FOLDER / f"{name}.json").read_text(encoding="utf-8")
-    piece: dict[str, Any] = json.loads(text.replace(SOURCE_TOKEN, source.resolve().as_uri() + "/"))
-    return piece
+class StepDocument(TypedDict, total=False):
+    """What a task of one step (or of the inputs, or the outputs) gives to cwltool: ``wf`` or ``tool``, or nothing.
+
+    A workflow has one step or none, and ``sources`` tells the types of what it reads, by full id. ``formats`` are the
+    edges of an ontology that ``formats`` has found.
+    """
+
+    wf: CwlObject
+    tool: CwlObject
+    sources: dict[str, CwlObject]
+    namespaces: dict[str, str]
+    formats: list[list[str]]
+
+
+def step_document_text(folder: Path, name: str) -> str:
+    """Return the text of one step document, with :data:`SOURCE_TOKEN` in it."""
+    place = folder / STEP_DOCUMENTS
+    if not place.is_dir():
+        place = folder / _STEP_DOCUMENTS_OF_FORMAT_1
+    return (place / f"{name}.json").read_text(encoding="utf-8")
+
+
+def read_step_document(folder: Path, name: str, source: Path) -> StepDocument:
+    """Read one step document, with the files of the upload at ``source``."""
+    text = step_document_text(folder, name)
+    document: StepDocument = json.loads(text.replace(SOURCE_TOKEN, source.resolve().as_uri() + "/"))
+    return document
 
 
 def _parameter(data: dict[str, Any]) -> Parameter:
@@ -181,6 +241,8 @@ def _parameter(data: dict[str, Any]) -> Parameter:
 
 
 def _step(data: dict[str, Any]) -> Step:
+    if "piece" in data:  # of format 1
+        data = {**data, "document": data["piece"]}
     tuples = {key: tuple(data.get(key, ())) for key in ("upstream", "sources", "outputs", "scatter", "output_sources")}
     steps = tuple(_step(item) for item in data.get("steps", ()))
     return Step(**{**_known(Step, data), **tuples, "steps": steps})
@@ -189,6 +251,11 @@ def _step(data: dict[str, Any]) -> Step:
 def _known(kind: type[Plan | Step], data: dict[str, Any]) -> dict[str, Any]:
     """Leave out what is no field any more: stored workflows outlive versions of the plugin."""
     return {key: value for key, value in data.items() if key in kind.__dataclass_fields__}
+
+
+def _layout(step: Step) -> list[Any]:
+    own = [step.task_id, step.full_id, step.document, step.sources, step.outputs, step.scatter, step.output_sources]
+    return [*own, [_layout(inner) for inner in step.steps]]
 
 
 def _deep(steps: tuple[Step, ...], depth: int) -> Iterator[tuple[int, Step]]:

@@ -34,7 +34,7 @@ _LOOP = "http://commonwl.org/cwltool#Loop"
 
 
 def make_plan(process: Process, main: str, engine: str) -> Plan:
-    """Return the plan of a loaded process; ``engine`` is the version of cwltool."""
+    """Return the plan of a loaded process; ``engine`` is what has loaded it."""
     tool = process.tool
     definitions = _definitions(process)
     secrets = secret_inputs(process)
@@ -125,12 +125,12 @@ def _last_name(name: str) -> str:
 
 
 def _steps(
-    workflow: Workflow, from_job: _FromJob, task_ids: _TaskIds, piece: str = "", prefix: str = ""
+    workflow: Workflow, from_job: _FromJob, task_ids: _TaskIds, document: str = "", prefix: str = ""
 ) -> tuple[Step, ...]:
     """Return the steps, each after those that it reads from; among equals in the order of the document.
 
-    ``from_job`` says which inputs of the workflow are inputs of the job; ``piece`` and ``prefix`` are what the names of
-    pieces and the ids of tasks begin with, in a subworkflow. ``task_ids`` gives the ids of all tasks of the Dag.
+    ``from_job`` says which inputs of the workflow are inputs of the job; ``document`` and ``prefix`` are what the names
+    of step documents and the ids of tasks begin with, in a subworkflow. ``task_ids`` gives the ids of all tasks.
     """
     made_by = {output["id"]: step.id for step in workflow.steps for output in step.tool["outputs"]}
     reads = {step["id"]: _sources(step) for step in workflow.tool["steps"]}
@@ -155,7 +155,7 @@ def _steps(
             known[name],
             from_job,
             task_ids,
-            piece=f"{piece}step-{number}",
+            document=f"{document}step-{number}",
             task_id=given[number],
             sources=reads[name],
             upstream=upstream[name],
@@ -169,7 +169,7 @@ def _step(
     from_job: _FromJob,
     task_ids: _TaskIds,
     *,
-    piece: str,
+    document: str,
     task_id: str,
     sources: tuple[str, ...],
     upstream: tuple[str, ...],
@@ -181,7 +181,7 @@ def _step(
         id=shortname(step.id),
         full_id=step.id,
         task_id=task_id,
-        piece=piece,
+        document=document,
         tool=tool.tool["class"],
         tool_name=_tool_name(step),
         label=_text(step.tool.get("label")),
@@ -194,7 +194,7 @@ def _step(
         when=step.tool.get("when"),
         container=_image(tool),
         needs_container=_needs_container(tool),
-        steps=_steps(tool, _passed_on(tool, inputs), task_ids, f"{piece}.", f"{task_id}.")
+        steps=_steps(tool, _passed_on(tool, inputs), task_ids, f"{document}.", f"{task_id}.")
         if has_tasks_of_its_own(step)
         else (),
         output_sources=_output_sources(tool) if isinstance(tool, Workflow) else (),
@@ -216,7 +216,7 @@ def _tool_step(process: Process, main: str) -> Step:
         id=name,
         full_id=process.tool["id"],
         task_id=_TaskIds().give(name),
-        piece="step-0",
+        document="step-0",
         tool=process.tool["class"],
         tool_name=name,
         label=_text(process.tool.get("label")),

@@ -23,7 +23,7 @@ from typing import Any
 from cwl_ui_plugin.cwl.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import CLASSES, local_path, local_paths
-from cwl_ui_plugin.cwl.plan import PACKED_FILE
+from cwl_ui_plugin.cwl.plan import PACKED_FILE, StepDocument
 
 RESULT_FILE = "result.json"
 _FILES = "files"
@@ -38,11 +38,11 @@ def may_keep(compiled: Path) -> bool:
     return _INPLACE not in (compiled / PACKED_FILE).read_text(encoding="utf-8")
 
 
-def reuse_key(piece: dict[str, Any], values: Any, engine: str) -> str | None:
+def reuse_key(step_document: StepDocument, values: Any, engine: str) -> str | None:
     """Return the key of a step on these values, or None where the document asks for no reuse."""
-    if any(found.get("enableReuse") is not True for found in _requirements(piece, "WorkReuse")):
+    if any(found.get("enableReuse") is not True for found in _requirements(step_document, "WorkReuse")):
         return None
-    content = {"piece": _by_content(piece), "values": _by_content(values), "engine": engine}
+    content = {"piece": _by_content(step_document), "values": _by_content(values), "engine": engine}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 

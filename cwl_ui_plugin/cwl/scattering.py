@@ -29,7 +29,7 @@ from cwl_ui_plugin.cwl.execution import (
 )
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.pieces import Elements, expand, load_workflow
-from cwl_ui_plugin.cwl.plan import Step, read_piece
+from cwl_ui_plugin.cwl.plan import Step, read_step_document
 
 LONGEST_LABEL = 80
 ElementResults = dict[str, list[Any]]
@@ -53,7 +53,7 @@ def element_labels(compiled: Path, source: Path, step: Step, values: Values) -> 
     """
     preload()
     with ending_badly(step, source):
-        workflow = load_workflow(read_piece(compiled, step.piece, source), with_decimal_floats(values))
+        workflow = load_workflow(read_step_document(compiled, step.document, source), with_decimal_floats(values))
         calls, _gathered = expand(workflow)
     return [_label(workflow, element) for element, _callback in calls]
 
@@ -69,12 +69,12 @@ def run_elements(
     """
     preload()
     values = with_decimal_floats(values)
-    piece = read_piece(compiled, step.piece, source)
+    document = read_step_document(compiled, step.document, source)
     with ending_badly(step, source):
-        workflow = load_workflow(piece, values, Elements)
+        workflow = load_workflow(document, values, Elements)
         calls, _gathered = expand(workflow)
         titles = {index: f"element {index}, {_label(workflow, calls[index][0])}" for index in chosen}
-    kept = KeptOutputs(compiled, piece, settings)
+    kept = KeptOutputs(compiled, document, settings)
     results: ElementResults = {}
     workflow.chosen = {}
     keys = {index: kept.key(calls[index][0]) for index in chosen}
@@ -107,7 +107,9 @@ def gather(compiled: Path, source: Path, step: Step, values: Values, results: El
     """
     preload()
     with ending_badly(step, source):
-        calls, gathered = expand(load_workflow(read_piece(compiled, step.piece, source), with_decimal_floats(values)))
+        calls, gathered = expand(
+            load_workflow(read_step_document(compiled, step.document, source), with_decimal_floats(values))
+        )
         for index, (_element, callback) in enumerate(calls):
             outputs, status = results.get(str(index), ({}, "permanentFail"))
             callback(outputs, status)

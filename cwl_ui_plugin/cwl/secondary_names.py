@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin.cwl.errors import CwlError, JobError, Problem
-from cwl_ui_plugin.cwl.plan import PIECES_FOLDER, START_PIECE
+from cwl_ui_plugin.cwl.plan import START_DOCUMENT, step_document_text
 
 TIMEOUT_SECONDS = 60.0
 MEMORY_BYTES = 2 * 1024**3
@@ -29,8 +29,7 @@ _LAST_OUTPUT = 600
 
 def names_secondary_files(compiled: Path) -> bool:
     """Whether any input of a compiled workflow has secondary files."""
-    text = (compiled / PIECES_FOLDER / f"{START_PIECE}.json").read_text(encoding="utf-8")
-    return '"secondaryFiles"' in text
+    return '"secondaryFiles"' in step_document_text(compiled, START_DOCUMENT)
 
 
 def secondary_locations(compiled: Path, source: Path, job: dict[str, Any]) -> list[str]:

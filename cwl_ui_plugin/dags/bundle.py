@@ -6,6 +6,7 @@ the newest version never moves (``tracking``): Airflow reads files of a moved fo
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import uuid
@@ -21,13 +22,15 @@ from cwl_ui_plugin.library.store import WorkflowStore
 
 REFRESH_SECONDS = 5
 VERSION_FILE = ".version"
+TEMPLATE_FILE = ".template"
+"""Which text the Dag files of a version were written with."""
 
 # "airflow" and "dag" must stand in a file for Airflow to look into it.
 _WORKFLOW = '''"""An Airflow Dag made from an uploaded CWL workflow. Written by cwl-ui-plugin; changes are lost."""
 
 from cwl_ui_plugin.dags.stored import stored_dag
 
-dag = stored_dag({dag_id!r}, {digest!r}, store={store!r})
+dag = stored_dag({dag_id!r}, {revision!r}, store={store!r})
 '''
 _CLEAN_DAG_RUN = '''"""The Airflow Dag that stops runs of other Dags. Written by cwl-ui-plugin; changes are lost."""
 
@@ -35,6 +38,7 @@ from cwl_ui_plugin.dags.clean_dag_run import clean_dag_run_dag
 
 dag = clean_dag_run_dag()
 '''
+_TEMPLATE = hashlib.sha256((_WORKFLOW + _CLEAN_DAG_RUN).encode()).hexdigest()
 
 
 class CwlDagBundle(BaseDagBundle):
@@ -89,12 +93,21 @@ class CwlDagBundle(BaseDagBundle):
         _write_if_changed(self.path / VERSION_FILE, self.store.keep_manifest(manifest))
 
     def _write_version(self, version: str) -> None:
+        """Write the Dag files of a version; anew where another version of the plugin has written them.
+
+        Runs may be pinned to it, and modules that those files import may have other names by now.
+        """
+        if _read(self.path / TEMPLATE_FILE) == _TEMPLATE:
+            return
+        files = {**self._files(self.store.kept_manifest(version)), TEMPLATE_FILE: _TEMPLATE}
         if self.path.exists():
+            for name, text in files.items():
+                _write_if_changed(self.path / name, text)
             return
         building = self.versions_dir / f".{uuid.uuid4().hex}"
         building.mkdir(parents=True)
         try:
-            for name, text in self._files(self.store.kept_manifest(version)).items():
+            for name, text in files.items():
                 (building / name).write_text(text, encoding="utf-8")
             building.rename(self.path)
         finally:
@@ -102,8 +115,8 @@ class CwlDagBundle(BaseDagBundle):
 
     def _files(self, manifest: dict[str, str]) -> dict[str, str]:
         files = {
-            file_name(dag_id): _WORKFLOW.format(dag_id=dag_id, digest=digest, store=str(self.store.root))
-            for dag_id, digest in manifest.items()
+            file_name(dag_id): _WORKFLOW.format(dag_id=dag_id, revision=revision, store=str(self.store.root))
+            for dag_id, revision in manifest.items()
         }
         return {**files, file_name(CLEAN_DAG_RUN): _CLEAN_DAG_RUN}
 
@@ -111,6 +124,13 @@ class CwlDagBundle(BaseDagBundle):
 def file_name(dag_id: str) -> str:
     """Return the name of the Dag file of a workflow."""
     return f"{dag_id}.py"
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        return None
 
 
 def _write_if_changed(path: Path, text: str) -> None:

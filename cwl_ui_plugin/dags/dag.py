@@ -71,14 +71,14 @@ class CWLDAG(DAG):
             "catchup": False,
             "is_paused_upon_creation": False,
             "description": plan.label,
-            "doc_md": _documentation(plan, found.digest),
+            "doc_md": _documentation(plan, found.revision),
             **kwargs,
         }
         settings["tags"] = {names.TAG, *(settings.get("tags") or ())}
         self.__attrs_init__(dag_id, **settings)
         self.fileloc = calling_file
         self.version = found
-        _add_tasks(self, plan, Document(compiled=found.folder, source=found.source))
+        _add_tasks(self, plan, Document(compiled=found.compiled, source=found.source))
 
 
 class _StepTasks(NamedTuple):
@@ -205,10 +205,10 @@ def _last(steps: Iterable[Step], tasks: dict[str, Any]) -> list[Any]:
     return [tasks[step.id] for step in steps if step.id not in read]
 
 
-def _documentation(plan: Plan, digest: str) -> str:
+def _documentation(plan: Plan, revision: str) -> str:
     """Text for Airflow's Dag page. It names the version, so that each version is one of Airflow's, too."""
     parts = [f"# {plan.label}" if plan.label else "", plan.doc or ""]
-    parts.append(f"CWL {plan.cwl_version} {plan.kind} `{plan.main}`, version `{digest}`")
+    parts.append(f"CWL {plan.cwl_version} {plan.kind} `{plan.main}`, version `{revision}`")
     return "\n\n".join(part for part in parts if part)
 
 

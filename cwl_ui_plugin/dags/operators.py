@@ -39,7 +39,7 @@ LARGEST_BATCH = 250
 
 
 class Document(NamedTuple):
-    """A compiled document on disk: ``compiled`` has plan.json and the pieces, ``source`` the uploaded files."""
+    """A compiled document on disk: ``compiled`` has plan.json and the step documents, ``source`` the uploaded files."""
 
     compiled: Path
     source: Path

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cwl_ui_plugin.library.errors import UnknownWorkflow
-from cwl_ui_plugin.library.store import WorkflowStore, write_text
+from cwl_ui_plugin.library.files import write_text
+from cwl_ui_plugin.library.store import WorkflowStore
 
 log = logging.getLogger(__name__)
 CATALOG_FILE = "catalog.json"

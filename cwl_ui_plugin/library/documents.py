@@ -21,8 +21,9 @@ from typing import Any
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import DocumentError
 from cwl_ui_plugin.cwl.plan import read_plan
+from cwl_ui_plugin.library.files import write_text
 from cwl_ui_plugin.library.paths import absolute, copy
-from cwl_ui_plugin.library.store import SOURCE_FOLDER, StoredVersion, digest_of, write_text
+from cwl_ui_plugin.library.store import SOURCE_FOLDER, StoredVersion, digest_of
 
 
 def local_document(document: Path, dag_id: str) -> StoredVersion:

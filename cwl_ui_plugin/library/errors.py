@@ -2,6 +2,7 @@
 
 LibraryError
 ├── UnknownWorkflow    no such workflow, or no such version
+├── NotCompiled        a version has to be compiled again before it can be used
 ├── BadDagId           a name that can't be a dag_id
 ├── BadUpload          the upload can't be unpacked or has no main file
 └── UploadTooLarge     more bytes or files than allowed
@@ -16,6 +17,10 @@ class LibraryError(Exception):
 
 class UnknownWorkflow(LibraryError):
     """No such workflow, or no such version of it."""
+
+
+class NotCompiled(LibraryError):
+    """What a version was compiled to can't be read by this version of the plugin; it has to be compiled again."""
 
 
 class BadDagId(LibraryError):

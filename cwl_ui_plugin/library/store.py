@@ -3,8 +3,11 @@
 ::
 
     <root>/workflows/<dag_id>/current               digest of the current version
-    <root>/workflows/<dag_id>/versions/<digest>/    version.json, source/, plan.json, pieces/, packed.cwl
-    <root>/manifests/<bundle version>.json          {dag_id: digest} for each state that runs may be pinned to
+    <root>/workflows/<dag_id>/versions/<digest>/    version.json, source/, and its compilations (``compilations``)
+    <root>/manifests/<bundle version>.json          {dag_id: revision} for each state that runs may be pinned to
+
+A *revision* is the digest of a version, and, where it was compiled again to tasks with other names than at its upload,
+``@`` and the layout of these.
 """
 
 from __future__ import annotations
@@ -17,24 +20,32 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 
+from cwl_ui_plugin.cwl.errors import UnknownFormat
 from cwl_ui_plugin.cwl.plan import Plan, read_plan
-from cwl_ui_plugin.library.errors import BadDagId, UnknownWorkflow
+from cwl_ui_plugin.library import compilations
+from cwl_ui_plugin.library.compilations import FIRST_LAYOUT, Compilation
+from cwl_ui_plugin.library.errors import BadDagId, NotCompiled, UnknownWorkflow
+from cwl_ui_plugin.library.files import write_text
 
 SOURCE_FOLDER = "source"
 VERSION_FILE = "version.json"
 DIGEST_LENGTH = 32
+_LAYOUT_SIGN = "@"
 _DAG_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_LENGTH}}}")
 
 
 @dataclass(frozen=True)
 class StoredVersion:
-    """One version of a workflow. ``uploaded_at`` is ISO 8601 in UTC; nothing in ``folder`` ever changes."""
+    """One version of a workflow. ``uploaded_at`` is ISO 8601 in UTC; nothing in ``folder`` ever changes.
+
+    ``layout`` is that of the compilation that a run is pinned to; None stands for the newest.
+    """
 
     dag_id: str
     digest: str
@@ -43,6 +54,7 @@ class StoredVersion:
     filename: str
     uploaded_by: str
     uploaded_at: str
+    layout: str | None = None
 
     @property
     def source(self) -> Path:
@@ -50,9 +62,37 @@ class StoredVersion:
         return self.folder / SOURCE_FOLDER
 
     @cached_property
+    def compilation(self) -> Compilation:
+        """What it was compiled to, for this process; looked up on first use. Raises :class:`NotCompiled`."""
+        return compilations.chosen(self.folder, self.layout)
+
+    @property
+    def compiled(self) -> Path:
+        """The folder with the compiled workflow (see ``cwl.plan``). Raises :class:`NotCompiled`."""
+        return self.compilation.folder
+
+    @cached_property
     def plan(self) -> Plan:
-        """The compiled workflow, read on first use."""
-        return read_plan(self.folder)
+        """The compiled workflow, read on first use. Raises :class:`NotCompiled`."""
+        try:
+            return read_plan(self.compiled)
+        except UnknownFormat as error:
+            raise NotCompiled(f"The workflow {self.dag_id!r} has to be compiled again. {error}") from error
+
+    @property
+    def revision(self) -> str:
+        """What runs are pinned to: this version, with tasks as they are called in its compilation."""
+        return revision_of(self.digest, self.compilation)
+
+
+def revision_of(digest: str, compilation: Compilation) -> str:
+    """Return the revision of a version in one of its compilations."""
+    return digest if compilation.layout == FIRST_LAYOUT else f"{digest}{_LAYOUT_SIGN}{compilation.layout}"
+
+
+def digest_of_revision(revision: str | None) -> str | None:
+    """Return the digest of the version that a revision is of; None for None."""
+    return revision.partition(_LAYOUT_SIGN)[0] if revision else None
 
 
 def check_dag_id(dag_id: str) -> str:
@@ -110,6 +150,11 @@ class WorkflowStore:
         except FileNotFoundError:
             raise UnknownWorkflow(f"There is no version {digest!r} of the workflow {dag_id!r}.") from None
         return StoredVersion(dag_id=dag_id, digest=digest, folder=folder, **data)
+
+    def pinned(self, dag_id: str, revision: str) -> StoredVersion:
+        """Return the version that runs of a revision use; raise :class:`UnknownWorkflow`."""
+        digest, _, layout = revision.partition(_LAYOUT_SIGN)
+        return replace(self.version(dag_id, digest), layout=layout or FIRST_LAYOUT)
 
     def versions(self, dag_id: str) -> list[StoredVersion]:
         """Return all versions of a workflow, a deleted one's too, newest first; raise :class:`UnknownWorkflow`."""
@@ -186,8 +231,8 @@ class WorkflowStore:
             self._current_file(dag_id).unlink(missing_ok=True)
 
     def manifest(self) -> dict[str, str]:
-        """Return ``{dag_id: digest}`` of the current versions."""
-        return {dag_id: self._current_digest(dag_id) for dag_id in self.dag_ids()}
+        """Return ``{dag_id: revision}`` of the current versions."""
+        return {dag_id: self._current_revision(dag_id) for dag_id in self.dag_ids()}
 
     def keep_manifest(self, manifest: dict[str, str]) -> str:
         """Keep a manifest for runs pinned to it; return its name, made from its content."""
@@ -216,6 +261,13 @@ class WorkflowStore:
             return self._current_file(check_dag_id(dag_id)).read_text(encoding="ascii").strip()
         except (FileNotFoundError, BadDagId):
             raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.") from None
+
+    def _current_revision(self, dag_id: str) -> str:
+        digest = self._current_digest(dag_id)
+        try:
+            return revision_of(digest, compilations.chosen(self._version_folder(dag_id, digest)))
+        except NotCompiled:
+            return digest
 
     def _version_folder(self, dag_id: str, digest: str) -> Path:
         if not _DAG_ID.fullmatch(dag_id) or not _DIGEST.fullmatch(digest):
@@ -247,14 +299,6 @@ class WorkflowStore:
         with (self.root / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def _write_json(path: Path, data: dict[str, str]) -> None:

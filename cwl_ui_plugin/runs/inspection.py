@@ -18,6 +18,7 @@ from cwl_ui_plugin.dags.names import (
 )
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.library.store import digest_of_revision
 from cwl_ui_plugin.reports.stops import STOPPED, Stopped, stops_of, stops_run
 from cwl_ui_plugin.runs.errors import BadRequest, NotFound
 from cwl_ui_plugin.runs.models import Page, RunDetail, RunFilter, RunSource, RunStamp, RunSummary, StepState, iso
@@ -311,7 +312,7 @@ def _pinned_version(dag_id: str, bundle_version: str | None) -> str | None:
     if not bundle_version:
         return None
     try:
-        return open_store().kept_manifest(bundle_version).get(dag_id)
+        return digest_of_revision(open_store().kept_manifest(bundle_version).get(dag_id))
     except UnknownWorkflow:
         return None
 

@@ -83,6 +83,8 @@ class WorkflowDetail:
     plan: Plan
     versions: tuple[VersionSummary, ...]
     sources: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    """What is to be done about it, for instance that it needs a new upload."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it for an API's answer."""
@@ -93,7 +95,7 @@ class WorkflowDetail:
             "inputs": [parameter_json(item) for item in self.plan.inputs],
             "outputs": [parameter_json(item) for item in self.plan.outputs],
             "steps": [_step_json(item) for item in self.plan.steps],
-            "warnings": list(self.plan.warnings),
+            "warnings": list(self.warnings),
             "sources": list(self.sources),
             "versions": [asdict(item) for item in self.versions],
         }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.registration import register
 from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.library.store import digest_of_revision
 from cwl_ui_plugin.runs.database import with_patience
 from cwl_ui_plugin.runs.errors import Conflict, Unavailable
 from cwl_ui_plugin.runs.health import missing_settings
@@ -121,7 +122,8 @@ def _version(session: Session, dag_id: str, digest: str) -> DagVersion | None:
     )
     for version in found:
         try:
-            if version.bundle_version and store.kept_manifest(version.bundle_version).get(dag_id) == digest:
+            revision = store.kept_manifest(version.bundle_version).get(dag_id) if version.bundle_version else None
+            if digest_of_revision(revision) == digest:
                 return version
         except UnknownWorkflow:
             continue  # of another store

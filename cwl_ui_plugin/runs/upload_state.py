@@ -22,8 +22,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from cwl_ui_plugin.cwl.errors import Problem
+from cwl_ui_plugin.library.files import write_text
 from cwl_ui_plugin.library.intake import remove
-from cwl_ui_plugin.library.store import write_text
 from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.runs.errors import NotFound
 from cwl_ui_plugin.runs.models import Excerpt, Upload

@@ -1,4 +1,4 @@
-"""Conformance tests through compiled pieces, task by task, without Airflow."""
+"""Conformance tests through step documents, task by task, without Airflow."""
 
 from __future__ import annotations
 

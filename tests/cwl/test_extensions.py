@@ -1,4 +1,4 @@
-"""cwltool's extensions of CWL work through compiled pieces, too."""
+"""cwltool's extensions of CWL work through step documents, too."""
 
 from __future__ import annotations
 

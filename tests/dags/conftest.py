@@ -20,7 +20,7 @@ def diamond(label: str) -> Plan:
             id=name,
             full_id=f"#{name}",
             task_id=name,
-            piece=f"step-{name}",
+            document=f"step-{name}",
             tool="CommandLineTool",
             tool_name=f"{name}.cwl",
             upstream=upstream,

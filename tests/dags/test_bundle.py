@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
@@ -93,3 +94,29 @@ def test_what_did_not_change_is_not_written_again(add: Add) -> None:
     add("two", "two")
     tracking.refresh()
     assert (tracking.path / "one.py").stat().st_mtime_ns == before
+
+
+def test_dag_files_of_a_version_that_another_version_of_the_plugin_wrote_are_written_anew(add: Add) -> None:
+    first = add("one", "one")
+    version = bundle().get_current_version().version
+    place = bundle(version).path
+    (place / "one.py").write_text("from cwl_ui_plugin.gone import stored_dag\n")
+    assert "gone" in (bundle(version).path / "one.py").read_text(), "each task looks at it: nothing is done twice"
+    (place / ".template").unlink()  # there was none then
+    assert f"'{first.digest}'" in (bundle(version).path / "one.py").read_text()
+
+
+def test_a_dag_is_made_of_a_workflow_in_a_format_that_is_read_no_more(store: WorkflowStore) -> None:
+    """As after an upgrade over several versions, for a task of a run that is pinned to what was then."""
+    from cwl_ui_plugin.dags.stored import stored_dag
+
+    old = Path(__file__).parents[1] / "library" / "stores" / "format-1"
+    shutil.copytree(old / "workflows" / "count", store.workflows / "count")
+    revision = store.manifest()["count"]
+    plan = store.current("count").folder / "plan.json"
+    plan.write_text(plan.read_text().replace('"format": 1', '"format": 0'))
+    assert stored_dag("count", revision, store=str(store.root)).task_ids == [
+        "CWLJobDispatcher",
+        "count",
+        "CWLJobGatherer",
+    ]

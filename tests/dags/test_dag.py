@@ -33,7 +33,7 @@ def test_one_task_per_step_between_dispatcher_and_gatherer(add: Add) -> None:
 def test_the_last_task_of_a_tool_reads_it_whatever_outputs_it_declares(store: WorkflowStore) -> None:
     from cwl_ui_plugin.dags.dag import CWLDAG
 
-    step = Step("tool", "tool", "tool", piece="step-tool", tool="CommandLineTool", tool_name="tool.cwl")
+    step = Step("tool", "tool", "tool", document="step-tool", tool="CommandLineTool", tool_name="tool.cwl")
     nothing: dict[str, Any] = {"label": None, "doc": None, "inputs": (), "outputs": ()}
     tool = Plan(kind="CommandLineTool", cwl_version="v1.2", main="tool.cwl", steps=(step,), **nothing)
     dag = CWLDAG("tool", version=add_version(store, "tool", tool, "one"))

@@ -14,7 +14,9 @@ from cwl_ui_plugin.cwl.requirements import Resources, resolve
 from cwl_ui_plugin.dags import policy, resources
 from cwl_ui_plugin.dags.resources import ExecutorRules
 
-STEP = Step(id="align", full_id="#align", task_id="align", piece="step-0", tool="CommandLineTool", tool_name="bwa.cwl")
+STEP = Step(
+    id="align", full_id="#align", task_id="align", document="step-0", tool="CommandLineTool", tool_name="bwa.cwl"
+)
 BY_JOB = replace(
     STEP,
     resources={"cores": "$(inputs.threads)", "ram": 1000},

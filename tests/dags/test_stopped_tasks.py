@@ -17,7 +17,7 @@ from cwl_ui_plugin.dags.operators import Document
 from cwl_ui_plugin.dags.tombstones import Tombstone
 
 NOW = datetime.now(timezone.utc)
-STEP = Step(id="s", full_id="#s", task_id="s", piece="step-s", tool="CommandLineTool", tool_name="s.cwl", label="s")
+STEP = Step(id="s", full_id="#s", task_id="s", document="step-s", tool="CommandLineTool", tool_name="s.cwl", label="s")
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("CwlDispatchOperator", {}),
     ("CwlStepOperator", {"step": STEP}),
