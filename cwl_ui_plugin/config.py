@@ -238,7 +238,7 @@ OPTIONS: tuple[Option, ...] = (
         "False",
         "boolean",
         "Ask Kubernetes for the cores and the memory of a step's ResourceRequirement (executor_config, pod_override). "
-        "Needs the provider apache-airflow-providers-cncf-kubernetes.",
+        "Needs the extra: cwl-ui-plugin[kubernetes].",
     ),
     Option(
         "mpi_config_file",

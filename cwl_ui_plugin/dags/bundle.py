@@ -14,7 +14,8 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
-from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
+from airflow.dag_processing.bundles import base
+from airflow.dag_processing.bundles.base import BaseDagBundle
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN
@@ -75,10 +76,14 @@ class CwlDagBundle(BaseDagBundle):
         with self.lock():
             self._track()
 
-    def get_current_version(self) -> BundleVersion:
+    def get_current_version(self) -> base.BundleVersion | str:
+        """Return the version for Airflow: a string up to 3.2, then an object that is made of one."""
+        version = self.files_version()
+        return base.BundleVersion(version=version) if hasattr(base, "BundleVersion") else version
+
+    def files_version(self) -> str:
         """Return the version that the Dag files are of, not one that the store may have by now."""
-        version = self.version or (self.path / VERSION_FILE).read_text(encoding="ascii")
-        return BundleVersion(version=version)
+        return self.version or (self.path / VERSION_FILE).read_text(encoding="ascii")
 
     def _track(self) -> None:
         manifest = self.store.manifest()

@@ -37,7 +37,7 @@ def register(dag_id: str) -> None:
         ) from error
     bundle.initialize()
     bundle.refresh()
-    version = bundle.get_current_version().version
+    version = bundle.files_version()
     bag = BundleDagBag(
         dag_folder=str(bundle.path / file_name(dag_id)),
         bundle_path=bundle.path,

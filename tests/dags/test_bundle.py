@@ -36,12 +36,12 @@ def test_each_workflow_has_a_dag_file_and_so_has_the_stopping_dag(add: Add) -> N
 def test_the_tracking_folder_follows_the_store(add: Add, store: WorkflowStore) -> None:
     first = add("one", "one")
     tracking = bundle()
-    before = tracking.get_current_version().version
+    before = tracking.files_version()
     second = add("one", "other")
     add("two", "two")
     tracking.refresh()
 
-    assert tracking.get_current_version().version != before
+    assert tracking.files_version() != before
     assert second.digest in (tracking.path / "one.py").read_text()
     assert first.digest not in (tracking.path / "one.py").read_text()
 
@@ -75,7 +75,7 @@ def test_python_never_takes_the_bytecode_of_one_version_for_another(
 
 def test_a_version_keeps_the_workflows_it_was_made_of(add: Add) -> None:
     first = add("one", "one")
-    version = bundle().get_current_version().version
+    version = bundle().files_version()
     add("one", "other")
     add("two", "two")
     bundle().refresh()
@@ -84,7 +84,7 @@ def test_a_version_keeps_the_workflows_it_was_made_of(add: Add) -> None:
 
     assert names(pinned.path) == ["clean_dag_run.py", "one.py"]
     assert first.digest in (pinned.path / "one.py").read_text()
-    assert pinned.get_current_version().version == version
+    assert pinned.files_version() == version
 
 
 def test_what_did_not_change_is_not_written_again(add: Add) -> None:

