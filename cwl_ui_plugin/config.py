@@ -287,6 +287,13 @@ OPTIONS: tuple[Option, ...] = (
         "are delivered.",
     ),
     Option(
+        "keep_intermediate",
+        "False",
+        "boolean",
+        "Keep the intermediate files of a run until it has succeeded. Without, each is removed as soon as no task can "
+        "read it any more; a task that is cleared then needs the tasks cleared, too, whose files it reads.",
+    ),
+    Option(
         "keep_failed_days",
         "7",
         "float",

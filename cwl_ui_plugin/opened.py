@@ -113,6 +113,12 @@ class Place:
                 yield from self.files(inner, depth - 1)
 
     @contextmanager
+    def folder(self, name: str = "") -> Iterator[int]:
+        """Yield a descriptor of a folder, to rename or remove what is in it by ``dir_fd``."""
+        with self._opened(parts_of(name)) as (descriptor, _owner):
+            yield descriptor
+
+    @contextmanager
     def _opened(self, folders: list[str] | tuple[str, ...]) -> Iterator[tuple[int, int]]:
         """Yield a descriptor of a folder in this one, and the owner of this one."""
         descriptor = os.open(self.root, (_FOLDER & ~os.O_NOFOLLOW))

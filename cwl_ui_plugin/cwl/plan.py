@@ -42,6 +42,8 @@ START_DOCUMENT = "start"
 END_DOCUMENT = "end"
 _STEP_DOCUMENTS_OF_FORMAT_1 = "pieces"
 _LAYOUT_LENGTH = 8
+_INPLACE = "InplaceUpdateRequirement"
+_TUPLES = ("upstream", "sources", "outputs", "scatter", "output_sources", "by_element")
 CwlObject = dict[str, Any]
 """A CWL document, or a part of it, as JSON."""
 
@@ -110,6 +112,8 @@ class Step:
     """The full ids that the outputs of that subworkflow are made from."""
     resources: dict[str, Any] = field(default_factory=dict)
     """What its ResourceRequirement asks for at least: ``{"cores", "ram"}``, each a number or an expression."""
+    by_element: tuple[str, ...] = ()
+    """Those of ``sources`` that are lists over which it is scattered, and of which each element reads its own only."""
     resource_inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Where inputs that such an expression may name come from: ``{name: {"input": of the job, "default": value}}``."""
 
@@ -207,6 +211,11 @@ def read_packed(folder: Path) -> dict[str, Any]:
     return document
 
 
+def changes_in_place(folder: Path) -> bool:
+    """Whether a tool of a compiled workflow may change its inputs in their place."""
+    return _INPLACE in (folder / PACKED_FILE).read_text(encoding="utf-8")
+
+
 class StepDocument(TypedDict, total=False):
     """What a task of one step (or of the inputs, or the outputs) gives to cwltool: ``wf`` or ``tool``, or nothing.
 
@@ -243,7 +252,7 @@ def _parameter(data: dict[str, Any]) -> Parameter:
 def _step(data: dict[str, Any]) -> Step:
     if "piece" in data:  # of format 1
         data = {**data, "document": data["piece"]}
-    tuples = {key: tuple(data.get(key, ())) for key in ("upstream", "sources", "outputs", "scatter", "output_sources")}
+    tuples = {key: tuple(data.get(key, ())) for key in _TUPLES}
     steps = tuple(_step(item) for item in data.get("steps", ()))
     return Step(**{**_known(Step, data), **tuples, "steps": steps})
 

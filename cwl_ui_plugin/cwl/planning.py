@@ -199,6 +199,7 @@ def _step(
         else (),
         output_sources=_output_sources(tool) if isinstance(tool, Workflow) else (),
         resources=resources,
+        by_element=_by_element(step.tool),
         resource_inputs=inputs if needs_a_job(resources) else {},
     )
 
@@ -282,6 +283,18 @@ def _resources(process: Process) -> dict[str, Any]:
 
 def _sources(step: dict[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source for item in step["in"] for source in aslist(item.get("source") or [])))
+
+
+def _by_element(step: dict[str, Any]) -> tuple[str, ...]:
+    """Return the lists of which element n of a scattered step reads the n-th element, and nothing else of the step."""
+    scattered = aslist(step.get("scatter") or [])
+    if len(scattered) > 1 and step.get("scatterMethod") != "dotproduct":
+        return ()
+    sources = {item["id"]: aslist(item.get("source") or []) for item in step["inputs"]}
+    changed = {item["id"] for item in step["inputs"] if item.get("linkMerge") or item.get("pickValue")}
+    read = [source for name in sources for source in sources[name]]
+    plain = [sources[name][0] for name in scattered if len(sources[name]) == 1 and name not in changed]
+    return tuple(source for source in plain if read.count(source) == 1)
 
 
 def _output_sources(process: Process) -> tuple[str, ...]:

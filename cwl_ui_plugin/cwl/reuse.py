@@ -23,19 +23,18 @@ from typing import Any
 from cwl_ui_plugin.cwl.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import CLASSES, local_path, local_paths
-from cwl_ui_plugin.cwl.plan import PACKED_FILE, StepDocument
+from cwl_ui_plugin.cwl.plan import StepDocument, changes_in_place
 
 RESULT_FILE = "result.json"
 _FILES = "files"
 _CHUNK = 1 << 20
 # What tells a file or folder from another one, besides its contents.
 _COMPARED = ("class", "basename", "contents", "format")
-_INPLACE = "InplaceUpdateRequirement"
 
 
 def may_keep(compiled: Path) -> bool:
     """Whether files of a workflow may be kept: not where a tool of it may change its inputs in place."""
-    return _INPLACE not in (compiled / PACKED_FILE).read_text(encoding="utf-8")
+    return not changes_in_place(compiled)
 
 
 def reuse_key(step_document: StepDocument, values: Any, engine: str) -> str | None:

@@ -87,7 +87,7 @@ def run_elements(
     if not workflow.chosen:
         return ElementsResult(results, reused_result({}))
     workflow.titles = titles if len(workflow.chosen) > 1 else {}
-    work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
+    work = Work(step, source, folder, settings, given=[calls[index][0] for index in chosen])
     executor = SingleJobExecutor() if len(workflow.chosen) == 1 else MultithreadedJobExecutor()
     summary = run_process(work, workflow, {}, executor)
     check_outputs(work, [outputs for outputs, _status in workflow.results.values()])

@@ -4,6 +4,7 @@
 
     .control/runs/<dag_id>/<run_id>/<task_id>.<map_index>.<try_number>.lease   see run_folder
     .control/runs/<dag_id>/<run_id>/stopped                                     see tombstones
+    .control/runs/<dag_id>/<run_id>/removing                                    see intermediate
     .control/watched/<key>                                                      see tombstones
     .control/orders/<key>.json, <key>.<machine>.reply, <machine>.janitor        see stop_orders
     .control/engines/<key>.json                                                 see known_engine

@@ -21,6 +21,7 @@ from cwl_ui_plugin.cwl.errors import CwlError, StepError
 from cwl_ui_plugin.cwl.files import total_size
 from cwl_ui_plugin.cwl.passing import may_pass
 from cwl_ui_plugin.cwl.plan import Step, read_plan
+from cwl_ui_plugin.cwl.readers import chosen_values
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.xcom_values import packed, unpacked
 
@@ -149,6 +150,14 @@ class _CwlOperator(BaseOperator):
         finally:
             self._running = None
 
+    def check_there(self, values: Any) -> None:
+        """Fail where files of ``values`` were removed, since no task could read them any more."""
+        from cwl_ui_plugin.dags import intermediate
+
+        if self._running:
+            reader = f"Step {self.step.id}" if hasattr(self, "step") else "The last task"
+            intermediate.check_there(self._running, values, reader)
+
     def on_kill(self) -> None:
         """End every process of this task; Airflow kills the task's own group 5 seconds later.
 
@@ -236,6 +245,7 @@ class CwlStepOperator(_StepOperator):
 
         with self.running(context) as (task, settings):
             values = self.source_values(context)
+            self.check_there(values)
             result = execution.run_step(
                 self.document.compiled, self.document.source, self.step, values, task.folder, settings
             )
@@ -278,6 +288,7 @@ class CwlElementsOperator(_StepOperator):
         chosen = range(self.batch["first"], self.batch["last"] + 1)
         with self.running(context) as (task, settings):
             values = self.source_values(context)
+            self.check_there(chosen_values(values, self.step.by_element, chosen))
             result = scattering.run_elements(
                 self.document.compiled, self.document.source, self.step, values, chosen, task.folder, settings
             )
@@ -304,6 +315,7 @@ class CwlCollectOperator(_StepOperator):
             results: dict[str, Any] = {}
             for batch in pulled if isinstance(pulled, list) else [pulled]:
                 results.update(_handed_on(batch))
+            self.check_there(results)
             values, _status = scattering.gather(
                 self.document.compiled, self.document.source, self.step, self.source_values(context), results
             )
@@ -322,6 +334,7 @@ class CwlEnterOperator(_StepOperator):
 
         with self.running(context) as (task, settings):
             source_values = self.source_values(context)
+            self.check_there(source_values)
             values = nesting.enter(
                 self.document.compiled, self.document.source, self.step, source_values, task.folder, settings
             )
@@ -342,6 +355,7 @@ class CwlLeaveOperator(_StepOperator):
             values = _pull_values(context["ti"], self.source_tasks)
             if names.SKIPPED in values:
                 self.skip(context, nesting.skipped(self.step))
+            self.check_there([values.get(name) for name in self.step.output_sources])
             return dict(packed(nesting.leave(self.document.compiled, self.document.source, self.step, values)))
 
 
@@ -361,6 +375,8 @@ class CwlGatherOperator(_CwlOperator):
         with self.reported(context), self.leased(context) as task:
             values = _pull_values(context["ti"], self.source_tasks)
             check_values(values, self._confines(task).allows, allow_network=config.flag("allow_network"))
+            plan = read_plan(self.document.compiled)
+            self.check_there(values if plan.is_tool else [values.get(name) for name in plan.output_sources])
             run = context["dag_run"]
             conf = read_conf(run.conf)
             place = folders.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders.outputs

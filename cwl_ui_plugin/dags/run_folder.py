@@ -5,6 +5,7 @@
     <tmp_folder>/<dag_id>/<run_id>/<task_id>/<map_index>/<try_number>/   one try of one task
     <tmp_folder>/.logs/<dag_id>/<run_id>/<task_id>/<map_index>/<try_number>/   what is kept after the run
     <tmp_folder>/.control/runs/<dag_id>/<run_id>/<task_id>.<map_index>.<try_number>.lease
+    <tmp_folder>/.control/runs/<dag_id>/<run_id>/removing                              see intermediate
 
 A lease is written before a task does anything, and removed when no process with the task's mark is left. It lies where
 no job can name it, and is believed there only.
@@ -30,6 +31,8 @@ from cwl_ui_plugin.dags.machine import is_alive, this_host, this_machine
 from cwl_ui_plugin.opened import Place
 
 LEASE = ".lease"
+REMOVING = "removing"
+"""Among the control files of a run: some of its intermediate files are being removed (see ``intermediate``)."""
 UNKNOWN_HOST = "an unknown machine"
 FAILED = "failed"
 """In the folder of a try: it failed, and nothing refers to its files."""
@@ -194,8 +197,14 @@ def remove_run_tmp(dag_id: str, run_id: str) -> None:
         if target:
             claims.release_named(dag_id, run_id, target)
         place.unlink(missing_ok=True)
+    control_files.remove(control_files.run_control(dag_id, run_id) / REMOVING)
     if not os.path.lexists(place):  # else something wrote there meanwhile: the next round removes it
         control_files.forget_run(dag_id, run_id)
+
+
+def real_run_tmp(dag_id: str, run_id: str) -> Path | None:
+    """Return where the intermediate files of a run are, links resolved; None where nothing may be removed."""
+    return _real(run_tmp(dag_id, run_id))
 
 
 def _real(place: Path) -> Path | None:

@@ -1,6 +1,7 @@
 """What runs leave behind: commands of tasks that were killed, and intermediate files that nobody will need.
 
-Rounds of the API server's background loop. The files of a run go once Airflow has stored that it succeeded, and not
+Rounds of the API server's background loop. What no task of a run can read any more goes while the run goes on
+(``unread_files``); all other files of a run go once Airflow has stored that it succeeded, and not
 before: until then its last task may have to deliver again. Those of a failed run are kept for a while, so that a
 cleared task can go on from them.
 """
@@ -23,8 +24,10 @@ from cwl_ui_plugin.dags.claims import Claim
 from cwl_ui_plugin.dags.janitor import end_abandoned
 from cwl_ui_plugin.runs import signing
 from cwl_ui_plugin.runs.stop_word import remove_tombstones
+from cwl_ui_plugin.runs.unread_files import remove_unread
 
 log = logging.getLogger(__name__)
+UNREAD_SECONDS = 0.5
 SUCCEEDED_SECONDS = 5.0
 ROUND_SECONDS = 20.0
 LOGS_ROUND_SECONDS = 3600.0
@@ -215,6 +218,7 @@ def _last_change(run: Run) -> datetime | None:
 
 
 _WORK: dict[Callable[[], object], float] = {
+    remove_unread: UNREAD_SECONDS,
     remove_succeeded: SUCCEEDED_SECONDS,
     _clean: ROUND_SECONDS,
     _clean_logs: LOGS_ROUND_SECONDS,

@@ -108,6 +108,16 @@ def stored_version(dag_id: str, digest: str | None = None) -> StoredVersion | No
         return None
 
 
+def pinned_workflow(dag_id: str, bundle_version: str | None) -> StoredVersion | None:
+    """Return the version of a workflow that runs of a version of the bundle use, in the compilation that they use."""
+    store = open_store()
+    try:
+        revision = store.kept_manifest(bundle_version).get(dag_id) if bundle_version else None
+        return store.pinned(dag_id, revision) if revision else None
+    except UnknownWorkflow:
+        return None
+
+
 def _summary(version: StoredVersion) -> WorkflowSummary:
     plan = version.plan
     return with_runs(

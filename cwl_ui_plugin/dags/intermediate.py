@@ -1,0 +1,252 @@
+"""Removing intermediate files of a run that goes on, and telling a task that needs them nevertheless.
+
+A task that begins just now must find either all of its files or none. So whoever removes says so first
+(:func:`removing`), and looks in the database then: a task that runs by then keeps its files. A task that begins later
+sees the word, waits, and looks whether its files are there. What is dead is only renamed meanwhile, which takes no
+time; its room is given back afterwards (:func:`empty_bins`). Killed anywhere in between, the word grows old, and what
+was renamed goes with the next round or with the run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cwl_ui_plugin.cwl.errors import StepError
+from cwl_ui_plugin.cwl.files import local_paths
+from cwl_ui_plugin.dags import control_files, run_folder
+from cwl_ui_plugin.dags.run_folder import REMOVING, TaskTry
+from cwl_ui_plugin.opened import FOLDER, Place
+
+REMOVED = "removed"
+"""In the folder of a try: files were removed that its task has handed on."""
+MAX_REMOVING_SECONDS = 10.0
+"""How long somebody who has said that files are being removed may go on with it."""
+STALE_SECONDS = 30.0
+"""The word of a removal that is older is of somebody who was killed."""
+_LOOK_SECONDS = 0.05
+_BIN = ".removed-"
+_TRY_DEPTH = 3
+_MAX_LINKS = 40
+Parts = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Removal:
+    by: str
+
+
+class Live:
+    """The files of a run, by where they are below its folder ``root``, that some task may read yet.
+
+    They are the ``paths``, what links at these places lead to, and what links in folders there lead to. Where that
+    can't be told, it ``has_all``.
+    """
+
+    def __init__(self, root: Path, paths: Iterable[Path], named_root: Path | None = None) -> None:
+        self.has_all = False
+        self._roots = tuple(dict.fromkeys((root, named_root or root)))
+        self._places: dict[Parts, set[Parts]] = {}
+        seen: set[Path] = set()
+        waiting = list(paths)
+        while waiting:
+            for hop in _hops(waiting.pop()):
+                if hop not in seen:
+                    seen.add(hop)
+                    self._note(hop)
+                    waiting += self._links_in(hop)
+
+    def below(self, task: Parts, name: str) -> set[Parts]:
+        """Return the live places in a folder of a try: parts below that folder; an empty tuple is the folder itself."""
+        return self._places.get((*task, name), set())
+
+    def _note(self, path: Path) -> None:
+        for root in self._roots:
+            if path.is_relative_to(root):
+                parts = path.relative_to(root).parts
+                self.has_all = self.has_all or len(parts) <= _TRY_DEPTH
+                self._places.setdefault(parts[: _TRY_DEPTH + 1], set()).add(parts[_TRY_DEPTH + 1 :])
+            elif root.is_relative_to(path):
+                self.has_all = True
+
+    def _links_in(self, folder: Path) -> Iterator[Path]:
+        """Yield the links in a folder of the run."""
+        if folder.is_symlink() or not any(folder.is_relative_to(root) for root in self._roots):
+            return
+        for parent, folders, files in os.walk(folder, onerror=self._give_up):
+            for name in (*folders, *files):
+                path = Path(parent, name)
+                if path.is_symlink():
+                    yield path
+
+    def _give_up(self, error: OSError) -> None:
+        if not isinstance(error, (NotADirectoryError, FileNotFoundError)):
+            self.has_all = True
+
+
+def dead_parts(place: Place, task: TaskTry, live: Live, handed_on: Callable[[], Any]) -> list[str]:
+    """Return what of the folder of a try, which ended well, nobody can read any more: names relative to it.
+
+    A folder of its that has no live file goes as a whole. Of another one goes what the task has handed on and nobody
+    reads; what it has not handed on stays beside the files that it may belong to.
+    """
+    if live.has_all:
+        return []
+    own = _parts_of(task)
+    folders = [name for name in _folders(place) if not name.startswith(_BIN)]
+    dead = [name for name in folders if not live.below(own, name)]
+    if len(dead) < len(folders):
+        root = run_folder.run_tmp(task.dag_id, task.run_id)
+        given = {(name, *rest) for name, rest in _below(handed_on(), (root, root.resolve()), own) if name not in dead}
+        dead += ["/".join(parts) for parts in _outermost(given) if not _touches(parts[1:], live.below(own, parts[0]))]
+    return dead
+
+
+def place_of_try(task: TaskTry) -> Place | None:
+    """Return the folder of a try, which tools write to; None where it is not to be touched."""
+    root = run_folder.real_run_tmp(task.dag_id, task.run_id)
+    return None if root is None else Place(root, _parts_of(task))
+
+
+def has_folders(place: Place) -> bool:
+    """Whether there is anything left in the folder of a try that could be removed."""
+    return bool(_folders(place))
+
+
+@contextmanager
+def removing(dag_id: str, run_id: str) -> Iterator[Callable[[], bool]]:
+    """Say that files of a run are being removed; yield what says whether that still holds."""
+    path, mine, began = _word(dag_id, run_id), uuid.uuid4().hex, time.monotonic()
+    control_files.write(path, {"by": mine})
+
+    def holds() -> bool:
+        found = control_files.read(_Removal, path)
+        return time.monotonic() - began < MAX_REMOVING_SECONDS and found is not None and found.by == mine
+
+    try:
+        yield holds
+    finally:
+        if holds():
+            control_files.remove(path)
+
+
+def put_aside(place: Place, names: Iterable[str]) -> int:
+    """Rename what is dead in the folder of a try, so that no task finds it any more; return how many.
+
+    What can't be renamed, for instance since it is another user's, stays for the end of the run.
+    """
+    moved = 0
+    with place.folder() as folder:
+        with suppress(FileExistsError):
+            os.close(os.open(REMOVED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=folder))
+        for name in names:
+            above, _slash, last = name.rpartition("/")
+            with suppress(OSError), place.folder(above) as parent:
+                os.rename(last, f"{_BIN}{uuid.uuid4().hex}", src_dir_fd=parent, dst_dir_fd=folder)
+                moved += 1
+    return moved
+
+
+def empty_bins(place: Place) -> None:
+    """Give back the room of what was put aside in the folder of a try, also by somebody who was killed."""
+    with suppress(OSError):
+        names = [entry.name for entry in place.entries()[0] if entry.name.startswith(_BIN)]
+        for name in names:
+            with place.folder() as folder:
+                _remove(name, folder)
+
+
+def check_there(task: TaskTry, values: Any, reader: str) -> None:
+    """Raise :class:`StepError` for files of earlier tasks that were removed, once nobody removes any.
+
+    The task must have its lease; ``reader`` is what the message calls it.
+    """
+    _wait_for_removal(task.dag_id, task.run_id)
+    root = run_folder.run_tmp(task.dag_id, task.run_id)
+    roots = (root, root.resolve())
+    for path in local_paths(values):
+        own = next((found for found in roots if path.is_relative_to(found)), None)
+        if own is None or os.path.lexists(path):
+            continue
+        made_by = path.relative_to(own).parts[:_TRY_DEPTH]
+        if (own.joinpath(*made_by) / REMOVED).exists():
+            raise StepError(
+                f"{reader} needs {path.name}, which the task {made_by[0]} has made, and which is gone: intermediate "
+                f"files are removed as soon as no task can read them any more. Clear {made_by[0]}, too, with all tasks "
+                "after it, or start the run again. With [cwl] keep_intermediate they stay until the run has succeeded."
+            )
+
+
+def _wait_for_removal(dag_id: str, run_id: str) -> None:
+    path, deadline = _word(dag_id, run_id), time.monotonic() + STALE_SECONDS
+    while os.path.lexists(path) and control_files.age(path) < STALE_SECONDS:
+        if time.monotonic() > deadline:
+            raise StepError("Its input files are just being removed, and that takes too long.", kind="temporaryFail")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _word(dag_id: str, run_id: str) -> Path:
+    return control_files.run_control(dag_id, run_id) / REMOVING
+
+
+def _parts_of(task: TaskTry) -> Parts:
+    return task.task_id, str(task.map_index), str(task.try_number)
+
+
+def _folders(place: Place) -> list[str]:
+    try:
+        return [entry.name for entry in place.entries()[0] if entry.kind == FOLDER]
+    except OSError:
+        return []  # it has none, or is no folder
+
+
+def _below(values: Any, roots: Iterable[Path], task: Parts) -> Iterator[tuple[str, Parts]]:
+    """Yield where the files of values are that are in folders of a try: the folder's name, and the parts below it."""
+    for path in local_paths(values):
+        for root in roots:
+            parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
+            if parts[:_TRY_DEPTH] == task and len(parts) > _TRY_DEPTH + 1 and ".." not in parts:
+                yield parts[_TRY_DEPTH], parts[_TRY_DEPTH + 1 :]
+                break
+
+
+def _outermost(places: set[Parts]) -> list[Parts]:
+    """Return places without those that are in others of them."""
+    return sorted(parts for parts in places if not any(parts[:end] in places for end in range(1, len(parts))))
+
+
+def _touches(place: Parts, live: set[Parts]) -> bool:
+    """Whether a place is live, is in what is live, or has something live in it."""
+    return any(place[: len(parts)] == parts or parts[: len(place)] == place for parts in live)
+
+
+def _hops(path: Path) -> Iterator[Path]:
+    """Yield a path, where it is with the links of its folder resolved, and each place that links there lead to."""
+    yield path
+    for _link in range(_MAX_LINKS):
+        if path.name in ("", ".", ".."):
+            yield Path(os.path.realpath(path))
+            return
+        path = Path(os.path.realpath(path.parent), path.name)
+        yield path
+        try:
+            path = path.parent / path.readlink()
+        except OSError:
+            return
+
+
+def _remove(name: str, folder: int) -> None:
+    """Remove a file, or a folder with all that is in it; never what a link leads to."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        pass
+    except (IsADirectoryError, PermissionError):
+        shutil.rmtree(name, ignore_errors=True, dir_fd=folder)

@@ -1,0 +1,260 @@
+"""Removing, while a run goes on, its intermediate files that no task can read any more.
+
+Airflow's database says which tasks have ended well; ``cwl.readers`` says what the others may read yet; and
+``dags.intermediate`` removes the rest so that a task that begins meanwhile finds all of its files, or is told. What is
+not certain is kept: the end of the run removes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.files import local_paths
+from cwl_ui_plugin.cwl.plan import changes_in_place, read_plan
+from cwl_ui_plugin.cwl.readers import Batches, Flow, TaskNames, flows, values_of, wanted
+from cwl_ui_plugin.dags import intermediate, names, run_folder
+from cwl_ui_plugin.dags.intermediate import Live
+from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.library.errors import LibraryError
+from cwl_ui_plugin.runs.workflows import pinned_workflow
+
+log = logging.getLogger(__name__)
+TASK_NAMES = TaskNames(names.scatter_task, names.gather_task, names.inputs_task, names.GATHERER)
+_PACE = 20
+"""A run whose look takes long is looked at again after this many times as long."""
+_SUCCESS, _SKIPPED = "success", "skipped"
+_ENDED_WELL = (_SUCCESS, _SKIPPED, "removed")
+_ASKED_AT_ONCE = 500
+Run = tuple[str, str]
+HandedOn = dict[tuple[str, int], Any]
+"""By task and map index, what it has handed on."""
+
+
+class Instance(NamedTuple):
+    """A task instance that ended well."""
+
+    task_id: str
+    map_index: int
+    try_number: int
+    state: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the tasks of a run stand: the instances that ended well, and the map indices of the others by task."""
+
+    version: str | None
+    ended: frozenset[Instance]
+    unended: dict[str, list[int]]
+
+
+@dataclass
+class _Look:
+    """What is known of a run from the last look: ``emptied`` are instances that have nothing left to remove."""
+
+    ended: int = -1
+    not_before: float = 0.0
+    emptied: set[Instance] = field(default_factory=set)
+
+
+class UnreadFiles:
+    """Looks at the runs that go on, again and again."""
+
+    def __init__(self) -> None:
+        self._looks: dict[Run, _Look] = {}
+
+    def remove(self) -> int:
+        """Remove what nobody can read any more; return how many files and folders."""
+        if config.flag("keep_intermediate"):
+            return 0
+        running = dict(_running())
+        self._looks = {run: self._looks.get(run, _Look()) for run in running}
+        return sum(self._looked_at(run, ended) for run, ended in running.items())
+
+    def _looked_at(self, run: Run, ended: int) -> int:
+        look, began = self._looks[run], time.monotonic()
+        if look.ended == ended or began < look.not_before or run_folder.real_run_tmp(*run) is None:
+            return 0
+        try:
+            removed = _Removal(run, look.emptied).remove()
+        except (OSError, ValueError, LibraryError):
+            log.warning("Intermediate files of run %s of %s stay until it has ended", run[1], run[0], exc_info=True)
+            removed = 0
+        if removed is not None:
+            look.ended = ended
+        look.not_before = time.monotonic() + _PACE * (time.monotonic() - began)
+        return removed or 0
+
+
+class _Removal:
+    """One look at one run."""
+
+    def __init__(self, run: Run, emptied: set[Instance]) -> None:
+        self._run = run
+        self._emptied = emptied
+        self._standing = _standing(run)
+        self._flow = _flow(run[0], self._standing.version)
+
+    def remove(self) -> int | None:
+        """Remove what nobody can read; return how many files and folders, or None where something came between."""
+        ended = sorted(one for one in self._standing.ended - self._emptied if one.task_id in self._flow)
+        tries = {one: place for one in ended if (place := intermediate.place_of_try(self._try(one)))}
+        if not tries:
+            return 0
+        dead = self._dead(tries)
+        removed = self._put_aside(dead, tries) if dead else 0
+        for one, place in tries.items():
+            intermediate.empty_bins(place)
+            if removed is not None and not intermediate.has_folders(place):
+                self._emptied.add(one)
+        return removed
+
+    def _dead(self, tries: dict[Instance, Any]) -> dict[Instance, list[str]]:
+        live = self._live()
+        found = {
+            one: intermediate.dead_parts(place, self._try(one), live, partial(self._handed_on_by, one))
+            for one, place in tries.items()
+        }
+        return {one: parts for one, parts in found.items() if parts}
+
+    def _put_aside(self, dead: dict[Instance, list[str]], tries: dict[Instance, Any]) -> int | None:
+        """Rename what is dead, if what was found when it was looked for still holds for every task."""
+        moved = 0
+        with intermediate.removing(*self._run) as holds:
+            if not self._still_holds():
+                return None
+            for one, parts in dead.items():
+                if not holds():
+                    return None
+                moved += intermediate.put_aside(tries[one], parts)
+        return moved
+
+    def _still_holds(self) -> bool:
+        """Whether all that had ended well has, and no process of it is left; what has ended since reads nothing."""
+        now = _standing(self._run)
+        ended = {(one.task_id, one.map_index) for one in self._standing.ended}
+        leases = run_folder.leases(*self._run)
+        is_left = any(
+            lease.host == run_folder.UNKNOWN_HOST or (lease.task_id, lease.map_index) in ended for lease in leases
+        )
+        return now.version == self._standing.version and now.ended >= self._standing.ended and not is_left
+
+    def _live(self) -> Live:
+        """Return the files that may be read yet. Raise :class:`ValueError` where that can't be told."""
+        unended = {task: self._standing.unended.get(task) for task in self._flow}
+        known = {one.task_id for one in self._standing.ended}
+        waiting = {
+            task: indices or [-1] for task, indices in unended.items() if indices is not None or task not in known
+        }
+        read = wanted(self._flow, waiting, self._batches)
+        makers = {task for task, flow in self._flow.items() if not flow.makes.isdisjoint(read)}
+        handed_on = self._handed_on(makers)
+        for one in self._standing.ended:
+            if one.task_id in makers and one.state == _SUCCESS and one[:2] not in handed_on:
+                raise ValueError(f"what {one.task_id} has handed on is not known")
+        paths = (
+            path
+            for (task, _index), value in handed_on.items()
+            for found in values_of(value, self._flow[task].makes, read)
+            for path in local_paths(found)
+        )
+        named = run_folder.run_tmp(*self._run)
+        return Live(run_folder.real_run_tmp(*self._run) or named, paths, named)
+
+    def _batches(self, scatter: str) -> Batches:
+        found = self._handed_on([scatter]).get((scatter, -1))
+        return [(batch["first"], batch["last"]) for batch in found] if isinstance(found, list) else []
+
+    def _handed_on_by(self, one: Instance) -> Any:
+        return self._handed_on([one.task_id]).get(one[:2])
+
+    def _handed_on(self, tasks: Collection[str]) -> HandedOn:
+        return dict(_handed_on(self._run, sorted(tasks)))
+
+    def _try(self, one: Instance) -> TaskTry:
+        return TaskTry(*self._run, one.task_id, one.map_index, one.try_number)
+
+
+@lru_cache(maxsize=64)
+def _flow_of(compiled: Path) -> dict[str, Flow]:
+    """Return who reads what in a compiled workflow; nothing where its files may not be removed before the end."""
+    plan = read_plan(compiled)
+    return {} if plan.is_tool or changes_in_place(compiled) else flows(plan, TASK_NAMES)
+
+
+def _flow(dag_id: str, bundle_version: str | None) -> dict[str, Flow]:
+    """Return who reads what in a run; nothing for one of a Dag file of a user's, whose tasks may change under it."""
+    version = pinned_workflow(dag_id, bundle_version)
+    return _flow_of(version.compiled) if version else {}
+
+
+def _running() -> Iterator[tuple[Run, int]]:
+    """Yield the runs that go on and have files, with the number of their task instances that ended well."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
+    from sqlalchemy import and_, func, select
+
+    of_run = and_(TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id)
+    query = (
+        select(DagRun.dag_id, DagRun.run_id, func.count())
+        .join(TaskInstance, of_run)
+        .where(DagRun.state == DagRunState.RUNNING, TaskInstance.state.in_(_ENDED_WELL))
+        .group_by(DagRun.dag_id, DagRun.run_id)
+    )
+    with create_session(scoped=False) as session:
+        rows = session.execute(query).all()
+    for dag_id, run_id, ended in rows:
+        if run_folder.run_tmp(dag_id, run_id).exists():
+            yield (dag_id, run_id), ended
+
+
+def _standing(run: Run) -> Standing:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance as Task
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    of_run = select(DagRun.bundle_version).where(DagRun.dag_id == run[0], DagRun.run_id == run[1])
+    tasks = select(Task.task_id, Task.map_index, Task.try_number, Task.state)
+    with create_session(scoped=False) as session:
+        version = session.scalar(of_run)
+        rows = session.execute(tasks.where(Task.dag_id == run[0], Task.run_id == run[1])).all()
+    instances = [Instance(row.task_id, row.map_index, row.try_number, str(row.state)) for row in rows]
+    unended: dict[str, list[int]] = {}
+    for one in instances:
+        if one.state not in _ENDED_WELL:
+            unended.setdefault(one.task_id, []).append(one.map_index)
+    return Standing(version, frozenset(one for one in instances if one.state in _ENDED_WELL), unended)
+
+
+def _handed_on(run: Run, tasks: list[str]) -> Iterator[tuple[tuple[str, int], Any]]:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = select(XComModel.task_id, XComModel.map_index, XComModel.value).where(
+        XComModel.dag_id == run[0], XComModel.run_id == run[1], XComModel.key == names.RETURN_KEY
+    )
+    for start in range(0, len(tasks), _ASKED_AT_ONCE):
+        asked = tasks[start : start + _ASKED_AT_ONCE]
+        with create_session(scoped=False) as session:
+            rows = session.execute(query.where(XComModel.task_id.in_(asked))).all()
+        for row in rows:
+            yield (row.task_id, row.map_index), XComModel.deserialize_value(row)
+
+
+_FILES = UnreadFiles()
+
+
+def remove_unread() -> int:
+    """Do one round; return how many files and folders were removed."""
+    return _FILES.remove()
