@@ -1,4 +1,4 @@
-"""What a run needs no more goes while it runs: every shape of workflow, task by task, with all commands run for real."""
+"""What a run needs no more goes while it runs: every shape of workflow, task by task, all commands run for real."""
 
 from __future__ import annotations
 
@@ -256,6 +256,11 @@ def workflow(*steps: str, outputs: str = "{}", inputs: str = "{}") -> str:
     return f"inputs: {inputs}\noutputs: {outputs}\nsteps:\n{''.join(steps)}"
 
 
+def last_of(sources: str, more: str) -> str:
+    given = f"{{source: [{sources}], {more}}}"
+    return f"  last: {{run: '@tool', in: {{name: {{default: last}}, given: {given}}}, out: [out]}}\n"
+
+
 LAST = "{all: {type: Any, outputSource: last/out}}"
 NESTED = f"""
   sub:
@@ -356,7 +361,7 @@ SHAPES: dict[str, tuple[str, dict[str, set[str]]]] = {
         workflow(
             step("a"),
             step("b"),
-            "  last: {run: '@tool', in: {name: {default: last}, given: {source: [a/out, b/out], linkMerge: merge_flattened}}, out: [out]}\n",
+            last_of("a/out, b/out", "linkMerge: merge_flattened"),
             outputs=LAST,
         ),
         {"a": {"a"}, "b": {"a", "b"}, "last": {"last"}},
@@ -365,7 +370,7 @@ SHAPES: dict[str, tuple[str, dict[str, set[str]]]] = {
         workflow(
             step("a"),
             step("b"),
-            "  last: {run: '@tool', in: {name: {default: last}, given: {source: [a/out, b/out], pickValue: first_non_null}}, out: [out]}\n",
+            last_of("a/out, b/out", "pickValue: first_non_null"),
             outputs=LAST,
         ),
         {"b": {"a", "b"}, "last": {"last"}},
@@ -374,7 +379,7 @@ SHAPES: dict[str, tuple[str, dict[str, set[str]]]] = {
         workflow(
             step("a"),
             "  s: {run: '@tool', when: '$(false)', in: {name: {default: s}, given: a/out}, out: [out]}\n",
-            "  last: {run: '@tool', in: {name: {default: last}, given: {source: [s/out, a/out], pickValue: first_non_null}}, out: [out]}\n",
+            last_of("s/out, a/out", "pickValue: first_non_null"),
             outputs=LAST,
         ),
         {"s": {"a"}, "last": {"last"}},
@@ -406,7 +411,7 @@ SHAPES: dict[str, tuple[str, dict[str, set[str]]]] = {
         workflow(
             step("a"),
             NESTED.replace("    in: {given", "    when: '$(false)'\n    in: {given"),
-            "  last: {run: '@tool', in: {name: {default: last}, given: {source: [sub/out, a/out], pickValue: first_non_null}}, out: [out]}\n",
+            last_of("sub/out, a/out", "pickValue: first_non_null"),
             outputs=LAST,
         ),
         {"sub": {"a"}, "last": {"last"}},
@@ -414,7 +419,8 @@ SHAPES: dict[str, tuple[str, dict[str, set[str]]]] = {
     "scatter after scatter": (
         workflow(
             "  a: {run: '@tool', scatter: name, in: {name: {default: [a0, a1, a2]}}, out: [out]}\n",
-            "  b: {run: '@tool', scatter: given, in: {given: a/out, name: {valueFrom: 'of-$(inputs.given.basename)'}}, out: [out]}\n",
+            "  b: {run: '@tool', scatter: given, in: {given: a/out, name: {valueFrom: 'of-$(inputs.given.basename)'}},"
+            " out: [out]}\n",
             step("last", given="b/out"),
             outputs=LAST,
         ),
@@ -438,7 +444,8 @@ SHAPES: dict[str, tuple[str, dict[str, set[str]]]] = {
     "crossproduct": (
         workflow(
             "  a: {run: '@tool', scatter: name, in: {name: {default: [a0, a1]}}, out: [out]}\n",
-            "  b: {run: '@tool', scatter: [given, also], scatterMethod: flat_crossproduct, in: {given: a/out, also: a/out, name: {default: b}}, out: [out]}\n",
+            "  b: {run: '@tool', scatter: [given, also], scatterMethod: flat_crossproduct,"
+            " in: {given: a/out, also: a/out, name: {default: b}}, out: [out]}\n",
             step("last", given="b/out"),
             outputs=LAST,
         ),
