@@ -276,15 +276,20 @@ def run_process(
     if status not in ("success", "skipped"):
         raise _failure(work.step, recorder, getattr(process, "failure", None), status)
     check_outputs(work, outputs)
+    in_containers = recorder.peak_memory.seconds
     return StepResult(
         values={name: [value, status] for name, value in plain_outputs(outputs).items()},
         status=status,
         command=recorder.command,
         exit_code=recorder.exit_code,
         seconds=round(time.monotonic() - began, 3),
-        cpu_seconds=round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 3),
+        cpu_seconds=round(_cpu_seconds(before, after) if in_containers is None else in_containers, 3),
         peak_memory_bytes=recorder.peak_memory.bytes,
     )
+
+
+def _cpu_seconds(before: resource.struct_rusage, after: resource.struct_rusage) -> float:
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def check_outputs(work: Work, outputs: Any) -> None:

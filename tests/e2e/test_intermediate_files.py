@@ -65,9 +65,9 @@ class Chain:
         document = json.dumps(chain(STEPS)).encode()
         answer = client.post("/cwl/api/v1/workflows", files={"files": (f"{self.dag_id}.cwl", document)})
         assert answer.status_code in (200, 201), answer.text
-        given = client.post("/cwl/api/v1/inputs", files={"file": ("small.txt", b"small")})
+        given = client.post("/cwl/api/v1/inputs", params={"name": "small.txt"}, content=b"small")
         given.raise_for_status()
-        job = {"place": str(place), "file": {"class": "File", "path": given.json()["path"]}}
+        job = {"place": str(place), "file": given.json()}
         body = {"run_id": self.run_id, "job": job}
         client.post(f"/cwl/api/v1/workflows/{self.dag_id}/runs", json=body).raise_for_status()
 
