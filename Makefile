@@ -14,7 +14,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadsco
 SUITE ?= tests/conformance
 BENCH_ARGS ?=
 STOPS_ARGS ?=
-BENCH_TOPICS := parsing execute chain peers scatter memory trigger pages pages_runs reports db_clean stop
+BENCH_TOPICS := parsing execute chain peers scatter disk memory measured trigger pages pages_runs reports db_clean stop
 
 .PHONY: help demo test lint format docs reference release unit conformance bench chaos system-packages screenshots clean
 

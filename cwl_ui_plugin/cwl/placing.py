@@ -108,7 +108,7 @@ class Placer:
             found = os.fstat(source)
             if not stat.S_ISREG(found.st_mode):
                 raise NotPlain(f"{path.name} is no plain file")
-            if self._is_own(path, found) and _link(path, folder, name):
+            if self._is_own(path, found) and _link(source, folder, name):
                 os.fchmod(source, found.st_mode & _PERMISSIONS & ~_umask())
             else:
                 with _new_file(folder, name) as file:
@@ -203,10 +203,13 @@ def _state(folder: int, name: str) -> os.stat_result | None:
         return None
 
 
-def _link(path: Path, folder: int, name: str) -> bool:
-    """Give a file a second name; return whether that could be done: on one disk, if it knows such names."""
+def _link(source: int, folder: int, name: str) -> bool:
+    """Give an open file a second name; return whether that could be done: on one disk, if it knows such names.
+
+    What is open was looked at; what has its name by now may be another file.
+    """
     try:
-        os.link(path, name, dst_dir_fd=folder, follow_symlinks=False)
+        os.link(f"/proc/self/fd/{source}", name, dst_dir_fd=folder, follow_symlinks=True)
     except OSError:
         return False
     return True

@@ -329,6 +329,26 @@ def test_what_a_container_made_for_everybody_is_for_whom_the_umask_lets(
     assert tuple(path.stat().st_mode & 0o777 for path in found) == modes
 
 
+def test_what_gets_a_second_name_is_the_file_that_was_looked_at(
+    make: Maker, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = make.file("own.txt")
+    place = local_path(own)
+    assert place
+    (tmp_path / "of-somebody").write_text("secret")
+    link = placing._link
+
+    def swapped(*arguments: Any) -> bool:
+        place.unlink()
+        place.symlink_to(tmp_path / "of-somebody")
+        return link(*arguments)
+
+    monkeypatch.setattr(placing, "_link", swapped)
+    deliver({"own": own}, Destination(out, out, own=(make.folder,)))
+    assert not (out / "own.txt").is_symlink()
+    assert (out / "own.txt").read_text() != "secret"
+
+
 def test_where_no_links_can_be_made_files_are_copied(make: Maker, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object, **_more: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
