@@ -62,6 +62,7 @@ class _Look:
     ended: int = -1
     not_before: float = 0.0
     emptied: set[Instance] = field(default_factory=set)
+    has_complained: bool = False
 
 
 class UnreadFiles:
@@ -84,9 +85,10 @@ class UnreadFiles:
             return 0
         try:
             removed = _Removal(run, look.emptied).remove()
-        except (OSError, ValueError, LibraryError):
-            log.warning("Intermediate files of run %s of %s stay until it has ended", run[1], run[0], exc_info=True)
-            removed = 0
+        except (OSError, ValueError, LibraryError) as error:
+            if not look.has_complained:
+                log.warning("Intermediate files of the run %s of %s stay until it has ended: %s", run[1], run[0], error)
+            look.has_complained, removed = True, 0
         if removed is not None:
             look.ended = ended
         look.not_before = time.monotonic() + _PACE * (time.thread_time() - began)

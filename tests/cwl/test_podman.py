@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from containers.podman import IMAGE, IMAGE_FILE, IMAGE_TEXT, Podman
 
-from cwl_ui_plugin.cwl import compiling, execution
+from cwl_ui_plugin.cwl import compiling, execution, processes
 from cwl_ui_plugin.cwl.containers import end_containers
 from cwl_ui_plugin.cwl.engines import detect_engine
 from cwl_ui_plugin.cwl.errors import StepError
@@ -84,6 +84,32 @@ def test_a_tool_sees_its_image_and_its_inputs(run: Run, tmp_path: Path) -> None:
     }
     printed = run(script, more=more, values={"text": [given, "success"]})
     assert printed == f"{IMAGE_TEXT}from outside\nstaged 2\nvalue\nunseen\n"
+
+
+def test_a_container_has_the_memory_and_cpu_of_its_command(engine: Podman, tmp_path: Path) -> None:
+    """Beside what busybox says of the same command; it takes the kernel's kilobytes for pages of four."""
+    (tmp_path / "source").mkdir()
+    words = ["time", "-v", "dd", "if=/dev/zero", "of=/dev/null", "bs=100M", "count=60"]
+    tool = {
+        "cwlVersion": "v1.2",
+        "class": "CommandLineTool",
+        "requirements": {"DockerRequirement": {"dockerPull": IMAGE}},
+        "baseCommand": words,
+        "inputs": {},
+        "outputs": {"told": "stderr"},
+    }
+    (tmp_path / "source/tool.cwl").write_text(json.dumps(tool))
+    compiling.compile_document(tmp_path / "source", "tool.cwl", tmp_path / "compiled")
+    step = read_plan(tmp_path / "compiled").steps[0]
+    settings = RunSettings(engine=detect_engine("podman"), mark=MARK)
+    processes.adopt_orphans()  # as a task does
+    result = execution.run_step(tmp_path / "compiled", tmp_path / "source", step, {}, tmp_path / "run", settings)
+    told = Path(result.values["told"][0]["location"].removeprefix("file://")).read_text()
+    fields = dict(line.strip().rsplit(": ", 1) for line in told.splitlines() if ": " in line)
+    memory = int(fields["Maximum resident set size (kbytes)"]) * 1024 / 4
+    seconds = float(fields["User time (seconds)"]) + float(fields["System time (seconds)"])
+    assert result.peak_memory_bytes == pytest.approx(memory, rel=0.1)
+    assert result.cpu_seconds == pytest.approx(seconds, rel=0.1, abs=0.05)
 
 
 def test_docker_works_as_podman_does(run: Run, engine: Podman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
