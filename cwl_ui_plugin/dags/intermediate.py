@@ -27,6 +27,8 @@ from cwl_ui_plugin.opened import FOLDER, Place
 
 REMOVED = "removed"
 """In the folder of a try: files were removed that its task has handed on."""
+GONE = "gone: intermediate files are removed as soon as no task can read them any more"
+"""What the message of a task says whose files were removed."""
 MAX_REMOVING_SECONDS = 10.0
 """How long somebody who has said that files are being removed may go on with it."""
 STALE_SECONDS = 30.0
@@ -178,9 +180,9 @@ def check_there(task: TaskTry, values: Any, reader: str) -> None:
         made_by = path.relative_to(own).parts[:_TRY_DEPTH]
         if (own.joinpath(*made_by) / REMOVED).exists():
             raise StepError(
-                f"{reader} needs {path.name}, which the task {made_by[0]} has made, and which is gone: intermediate "
-                f"files are removed as soon as no task can read them any more. Clear {made_by[0]}, too, with all tasks "
-                "after it, or start the run again. With [cwl] keep_intermediate they stay until the run has succeeded."
+                f"{reader} needs {path.name}, which the task {made_by[0]} has made, and which is {GONE}. "
+                f"Clear {made_by[0]}, too, with all tasks after it, or start the run again. With "
+                "[cwl] keep_intermediate they stay until the run has succeeded."
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.passing import is_of_disk
+from cwl_ui_plugin.dags import intermediate
 from cwl_ui_plugin.runs.models import StepState
 
 _KILLED = 137  # 128 + SIGKILL, as shells tell it; -9 as Python does
@@ -18,6 +19,8 @@ def advice(step: StepState) -> str:
         )
     if step.error_kind == "unsupported":
         return "Change the workflow, or have an administrator set up what it needs; then upload it as a new version."
+    if intermediate.GONE in step.error:
+        return "Choose Edit and run again; or clear the task that it names in Airflow, with all tasks after it."
     return f"{_cause(step)} {_go_on()}"
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from cwl_ui_plugin.dags.intermediate import GONE
 from cwl_ui_plugin.dags.run_folder import TaskTry
 from cwl_ui_plugin.runs import triggering
 
@@ -67,6 +68,7 @@ def test_a_failure_comes_first_with_its_command_and_what_to_do(
         ({"kind": "unsupported"}, "Change the workflow"),
         ({"message": "the command did not end within its time limit of 3 seconds"}, "ToolTimeLimit"),
         ({"message": "x (the disk is full: 0 MiB are free in /tmp)"}, "make room"),
+        ({"message": f"Step x needs y, which is {GONE}."}, "clear the task that it names"),
     ],
 )
 def test_advice_fits_the_failure(
