@@ -13,10 +13,11 @@ PYTEST_WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadscope --no-loadscope-reorder
 SUITE ?= tests/conformance
 BENCH_ARGS ?=
+CELLS ?=
 STOPS_ARGS ?=
 BENCH_TOPICS := parsing execute chain peers scatter disk memory measured trigger pages pages_runs reports db_clean stop
 
-.PHONY: help demo test lint format docs reference release unit conformance bench chaos system-packages screenshots clean
+.PHONY: help demo test lint format docs reference release unit conformance matrix bench chaos system-packages screenshots clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -61,6 +62,10 @@ system-packages:
 
 conformance: $(STAMP)  ## a CWL conformance suite through one running server, beside cwltool: SUITE=folder
 	$(BIN)/python tests/conformance.py $(SUITE)
+
+matrix: $(STAMP)  ## the tests on every Python, with the lowest and the newest dependencies: CELLS="3.10-lowest 3.13-newest"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/python tools/matrix.py $(CELLS)
 
 bench: $(STAMP)  ## measure everything anew for docs/benchmarks.md: BENCH_ARGS="--repeat 1" is quicker
 	@for topic in $(BENCH_TOPICS); do $(BIN)/python bench/$$topic.py $(BENCH_ARGS) || exit 1; done
