@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
+FOR_DEVELOPERS = ("docs", "test")
 NOT_IMPORTED = {
     "apache-airflow-providers-celery": "brings the CeleryExecutor",
     "apache-airflow-providers-cncf-kubernetes": "brings the KubernetesExecutor",
@@ -60,7 +61,7 @@ def declared(*, extras: bool) -> list[Requirement]:
     config.read(ROOT / "setup.cfg")
     texts = [config["options"]["install_requires"]]
     if extras:
-        texts += [text for extra, text in config["options.extras_require"].items() if extra != "test"]
+        texts += [text for extra, text in config["options.extras_require"].items() if extra not in FOR_DEVELOPERS]
     return [Requirement(line) for text in texts for line in text.split("\n") if line.strip()]
 
 
