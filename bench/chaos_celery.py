@@ -37,7 +37,7 @@ from families import task_process
 from redis import Redis
 
 from cwl_ui_plugin.cli.errors import CliError
-from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.cwl.processes import task_processes
 
 T = TypeVar("T")
 WORKERS = ("worker-a", "worker-b")
@@ -234,8 +234,8 @@ def _kill_supervisor(trial: Trial) -> str:
 
 
 def _kill_janitor(trial: Trial) -> str:
-    for process in processes.find(trial.cluster.components.mark, processes.SERVER_VARIABLE):
-        if "cwl_ui_plugin.dags.janitor" in process.command:
+    for process in task_processes.find(trial.cluster.components.mark, task_processes.SERVER_VARIABLE):
+        if "cwl_ui_plugin.dags.stopping.janitor" in process.command:
             os.kill(process.pid, signal.SIGKILL)
             trial.site.killed["janitor"] += 1
             return "killed: a janitor"
@@ -354,10 +354,10 @@ def _missing_outputs(trial: Trial, run_id: str) -> list[str]:
     return [] if there == dict.fromkeys(OUTPUTS, FILE_BYTES) else [f"{run_id}: the outputs in {folder} are {there}"]
 
 
-def _left(mark: str) -> list[processes.Process]:
+def _left(mark: str) -> list[task_processes.Process]:
     """Return the commands that are still there after a while."""
-    _within(VICTIM_SECONDS, lambda: not processes.find(mark))
-    return processes.find(mark)
+    _within(VICTIM_SECONDS, lambda: not task_processes.find(mark))
+    return task_processes.find(mark)
 
 
 def _within(seconds: float, condition: Callable[[], T]) -> T | None:

@@ -67,7 +67,7 @@ def _measure(count: int) -> tuple[list[float], list[float]]:
     from airflow import settings
 
     from cwl_ui_plugin.reports.deleted import Deletions
-    from cwl_ui_plugin.reports.recording import Recorder
+    from cwl_ui_plugin.reports.records import Recorder
 
     _forget_runs(settings.SQL_ALCHEMY_CONN, count)
     deletions, recorder = Deletions(), Recorder()

@@ -17,7 +17,7 @@ import servers
 import workflows
 from common import say, seconds, timed
 
-from cwl_ui_plugin.cwl.delivery import Destination, deliver
+from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
 from cwl_ui_plugin.dags.names import GATHERER
 
 LOOK_SECONDS = 0.05

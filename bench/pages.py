@@ -99,8 +99,8 @@ def _long(folder: Path) -> Path:
 
 
 def _upload(dag_id: str, folder: Path, main: str) -> None:
-    from cwl_ui_plugin.runs import uploads
-    from cwl_ui_plugin.runs.models import UploadRights
+    from cwl_ui_plugin.services.models import UploadRights
+    from cwl_ui_plugin.services.workflows import uploads
 
     everything = UploadRights(may_see=lambda _dag_id: True, may_change=lambda _dag_id: True)
     files = [
@@ -111,10 +111,10 @@ def _upload(dag_id: str, folder: Path, main: str) -> None:
 
 
 def _multiply(home: Path, workflows: int, runs: int) -> None:
-    from cwl_ui_plugin.runs import triggering
+    from cwl_ui_plugin.services.triggering import triggers
 
     genome = {"class": "File", "contents": ">a\nACGT\n", "basename": "genome.fa"}
-    triggering.trigger(FIRST, conf={"job": {"genome": genome}}, run_id="r", user="bench", via=triggering.REST)
+    triggers.trigger(FIRST, conf={"job": {"genome": genome}}, run_id="r", user="bench", via=triggers.REST)
     for number in range(1, workflows):
         shutil.copytree(home / "workflows/workflows" / FIRST, home / f"workflows/workflows/bench-{number}")
     with closing(sqlite3.connect(home / "airflow.db", timeout=60)) as database:

@@ -18,7 +18,7 @@ from airflow_server import wait_for
 from common import median, percentile, say, seconds
 from servers import Airflow
 
-from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.cwl.processes import task_processes
 
 MOST_SECONDS = 3.0
 GRACE_SECONDS = 5.0
@@ -113,14 +113,14 @@ def _stops(
 
 
 def _commands(mark: str) -> int:
-    return sum("sleep" in process.command for process in processes.find(mark))
+    return sum("sleep" in process.command for process in task_processes.find(mark))
 
 
 class _Watch:
     """Hears when the last process of a run is gone."""
 
     def __init__(self, mark: str) -> None:
-        pids = {process.pid for process in processes.find(mark)}
+        pids = {process.pid for process in task_processes.find(mark)}
         pids |= {psutil.Process(pid).ppid() for pid in pids}  # the task processes
         self._files = [os.pidfd_open(pid) for pid in pids if pid > 1]
         self._gone = 0.0

@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from cwl_ui_plugin.dags import starting
+from cwl_ui_plugin.dags import component_listener
 from cwl_ui_plugin.reports import listeners as report_listeners
 
 
@@ -20,7 +20,7 @@ class CwlUiPlugin(AirflowPlugin):
     """CWL workflows in Airflow: pages, REST API, listeners."""
 
     name = "cwl_ui_plugin"
-    listeners = [starting, report_listeners]
+    listeners = [component_listener, report_listeners]
 
     @cached_property
     def flask_blueprints(self) -> list[Any]:  # type: ignore[override]
@@ -71,7 +71,8 @@ def _background() -> Any:
     from cwl_ui_plugin.reports.lease import Lease
     from cwl_ui_plugin.reports.loop import Loop, Loops
     from cwl_ui_plugin.reports.reporter import Reporter
-    from cwl_ui_plugin.runs import cleaning, health, stop_word, stopping
+    from cwl_ui_plugin.services import health
+    from cwl_ui_plugin.services.stopping import cleanup, stops, tombstone_watch
 
     config.make_folders()
     health.log_problems()
@@ -79,9 +80,9 @@ def _background() -> Any:
     lease = Lease("reports")
     reporter = Reporter(lease.is_held)
     upkeep: list[Callable[[], object]] = [
-        stopping.answer_stop_requests,
-        stop_word.StopWatch(),
-        cleaning.CleaningRound(),
+        stops.answer_stop_requests,
+        tombstone_watch.StopWatch(),
+        cleanup.CleaningRound(),
     ]
     return Loops(
         Loop([reporter.round], interval, lease, ending=reporter.stop), Loop(upkeep, interval, Lease("background"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from cwl_ui_plugin.cwl.processes import SERVER_VARIABLE
+from cwl_ui_plugin.cwl.processes.task_processes import SERVER_VARIABLE
 
 FILE_VARIABLE = "CWL_UI_PLUGIN_RESTARTS"
 SHOWN_HOURS = 1.0

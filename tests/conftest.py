@@ -46,13 +46,13 @@ SETTINGS = {
 MARK = "CWL_UI_PLUGIN_TASK"
 SECONDS_TO_RESET = 60
 OF_A_TEST = (
-    ("cwl_ui_plugin.runs.refusals", "_recent", "_written"),
-    ("cwl_ui_plugin.runs.cleaning", "_complained"),
-    ("cwl_ui_plugin.dags.control_files", "_complained"),
+    ("cwl_ui_plugin.services.triggering.refusals", "_recent", "_written"),
+    ("cwl_ui_plugin.services.stopping.cleanup", "_complained"),
+    ("cwl_ui_plugin.dags.folders.control_files", "_complained"),
     ("cwl_ui_plugin.reports.lookups", "_complaints"),
 )
 """What the plugin remembers in a process so that nobody can flood a log: a test finds nothing remembered."""
-OF_A_MODULE = (("cwl_ui_plugin.runs.granting", "_found"),)
+OF_A_MODULE = (("cwl_ui_plugin.services.triggering.granting", "_found"),)
 """What the plugin remembers of the database."""
 os.environ.update(SETTINGS)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell, for what it starts in the background

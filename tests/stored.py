@@ -131,10 +131,10 @@ def workflow(add: Callable[..., StoredVersion]) -> str:
 @pytest.fixture
 def run_id(workflow: str) -> str:
     """The id of a run of ``workflow``."""
-    from cwl_ui_plugin.runs import triggering
+    from cwl_ui_plugin.services.triggering import triggers
 
     name = f"run-{uuid.uuid4()}"
-    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=name, user="ada", via=triggering.REST)
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id=name, user="ada", via=triggers.REST)
     return name
 
 

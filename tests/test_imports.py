@@ -37,7 +37,7 @@ def test_the_bundle_and_the_provider_info_load_no_cwltool() -> None:
 
 def test_what_every_process_of_airflow_loads_is_light() -> None:
     modules = loaded_by("import airflow.settings; airflow.settings.initialize()")
-    assert "cwl_ui_plugin.dags.policy" in modules
+    assert "cwl_ui_plugin.dags.cluster_policy" in modules
     assert among(modules, (*CWLTOOL, *SERVER, "celery", "kubernetes")) == set()
 
 
@@ -51,7 +51,7 @@ from celery.signals import worker_init; worker_init.send(None)"""
 def test_a_dag_processor_imports_what_all_its_dag_files_need() -> None:
     modules = loaded_by(
         "import sys; sys.argv = ['airflow', 'dag-processor']\n"
-        "from cwl_ui_plugin.dags.starting import on_starting; on_starting(None)"
+        "from cwl_ui_plugin.dags.component_listener import on_starting; on_starting(None)"
     )
     assert "cwl_ui_plugin.dags.operators" in modules
     assert among(modules, CWLTOOL) == set()
@@ -72,7 +72,7 @@ def test_the_command_line_loads_nothing_heavy() -> None:
 
 
 def test_the_janitor_of_a_worker_does_without_airflow() -> None:
-    code = """from cwl_ui_plugin import config; from cwl_ui_plugin.dags import janitor
+    code = """from cwl_ui_plugin import config; from cwl_ui_plugin.dags.stopping import janitor
 config.give({"tmp_folder": "/nowhere", "stop_grace": "1"})
 janitor.Janitor(("host",)).has_work(); janitor.end_abandoned()"""
     assert among(loaded_by(code), ("airflow", *CWLTOOL)) == set()

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cwl_ui_plugin.config import ConfigError
-from cwl_ui_plugin.runs.errors import InvalidWorkflow, RunsError
+from cwl_ui_plugin.services.errors import InvalidWorkflow, RunsError
 
 log = logging.getLogger(__name__)
 UNEXPECTED = "An error in the server; its log says more."

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from cwl_ui_plugin.api import errors
+from cwl_ui_plugin.api.request_json import check_object, json_object, parse_object
 from cwl_ui_plugin.api.schemas import ANY, OldRun, StartedRun, answers, failing
 from cwl_ui_plugin.api.security import (
     OptionalUser,
@@ -24,13 +25,13 @@ from cwl_ui_plugin.api.security import (
     name_of,
     require,
 )
-from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.runs import inspection, refusals, triggering
-from cwl_ui_plugin.runs.errors import BadRequest, NotVerified
-from cwl_ui_plugin.runs.models import RunSummary
-from cwl_ui_plugin.runs.signing import reason
+from cwl_ui_plugin.services.errors import BadRequest, NotVerified
+from cwl_ui_plugin.services.models import RunSummary
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.signatures import reason
+from cwl_ui_plugin.services.triggering import refusals, triggers
 from cwl_ui_plugin.signing.errors import SigningError
 from cwl_ui_plugin.version import __version__
 
@@ -43,7 +44,7 @@ _TRIGGER_SCHEMA = {
                 "schema": {
                     "type": "object",
                     "properties": {
-                        "run_id": {"type": ["string", "null"], "maxLength": triggering.LONGEST_RUN_ID},
+                        "run_id": {"type": ["string", "null"], "maxLength": triggers.LONGEST_RUN_ID},
                         "conf": {"description": '`{"job": {...}}`, as JSON text or as an object'},
                         **{
                             name: {"description": "A JWT over exactly run_id and conf"}
@@ -98,7 +99,7 @@ def trigger(
 )
 def list_runs(dag_id: str, state: str | None = None) -> Any:
     """List the newest runs of a Dag, as the predecessors did."""
-    page = inspection.list_runs([dag_id], state=state, limit=inspection.LONGEST_PAGE)
+    page = queries.list_runs([dag_id], state=state, limit=queries.LONGEST_PAGE)
     return [
         {
             "dag_id": run.dag_id,
@@ -122,13 +123,13 @@ def _triggered(dag_id: str, request: Request, user: Any, body: dict[str, Any]) -
     else:
         actor = jwt_backend.acting_user(dag_id, known(user))
     conf = _conf(body.get("conf"))
-    return triggering.trigger(
+    return triggers.trigger(
         dag_id,
         conf=conf if verified is None else with_signature(conf, verified.token),
         run_id=_run_id(body),
         user=actor.name,
         files=actor.files,
-        via=triggering.EXPERIMENTAL,
+        via=triggers.EXPERIMENTAL,
         signature=verified.signature if verified else None,
     )
 

@@ -1,7 +1,7 @@
 """What Airflow's own API would do, and the plugin's services don't: take a grant, take a signature again, edit XComs.
 
 A conf with a grant is refused. A signature starts one run, on one Dag, by this way, too: its use is kept as the
-services keep it (``runs.reserving``).
+services keep it (``services.triggering.reserving``).
 
 The values that tasks hand on (XComs) name files, which a task reads as its worker's user. Who may change them, as each
 User of Airflow may, and clear a task would read any file of the worker.
@@ -29,11 +29,11 @@ from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.api.paths import path_of
 from cwl_ui_plugin.api.signed_calls import reservation
 from cwl_ui_plugin.config import bytes_text
-from cwl_ui_plugin.dags.grants import GRANT
-from cwl_ui_plugin.runs import refusals, reserving
-from cwl_ui_plugin.runs.errors import RunsError
-from cwl_ui_plugin.runs.reserving import Use
-from cwl_ui_plugin.runs.workflows import is_cwl_dag
+from cwl_ui_plugin.dags.access.grants import GRANT
+from cwl_ui_plugin.services.errors import RunsError
+from cwl_ui_plugin.services.triggering import refusals, reserving
+from cwl_ui_plugin.services.triggering.reserving import Use
+from cwl_ui_plugin.services.workflows.details import is_cwl_dag
 
 _UNSAFE = ("POST", "PUT", "PATCH")
 _SUCCESS = range(200, 300)

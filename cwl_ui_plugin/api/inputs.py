@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from cwl_ui_plugin.api.schemas import InputFile, PartialInput, VisibleInputs, answers
 from cwl_ui_plugin.api.security import GetUserDep, allow
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.runs import browsing, input_parts, inputs
+from cwl_ui_plugin.services.inputs import browsing, resumable, single
 
 router = APIRouter(tags=["inputs"], dependencies=[allow(permissions.may_add_inputs)])
 
@@ -52,14 +52,14 @@ class _Body(io.RawIOBase):
 async def send_input(request: Request, user: GetUserDep, name: str, folder: str | None = None) -> dict[str, Any]:
     """Send a file that a job will name; the body is the file. Files with one `folder`, a UUID, lie together."""
     body = _Body(request.stream())
-    path = await run_in_threadpool(inputs.save_input, name, body, user=user.get_name(), folder=folder)  # type: ignore[arg-type]
+    path = await run_in_threadpool(single.save_input, name, body, user=user.get_name(), folder=folder)  # type: ignore[arg-type]
     return _file_json(path)
 
 
 @router.post("/inputs/visible", responses=answers(VisibleInputs))
 def visible_inputs(user: GetUserDep, asked: Paths) -> dict[str, dict[str, bool]]:
     """Tell for each path whether a job of this user may name it: it exists where their inputs may come from."""
-    return {"visible": inputs.visible_inputs(asked.paths, permissions.input_access(user))}
+    return {"visible": single.visible_inputs(asked.paths, permissions.input_access(user))}
 
 
 @router.get("/inputs/browse", responses=answers(browsing.Folder, 404))
@@ -77,13 +77,13 @@ def start_parts(
     user: GetUserDep, name: str, size: Annotated[int, Query(ge=0)], folder: str | None = None
 ) -> dict[str, Any]:
     """Begin to send a large file in parts of up to 16 MiB; the answer has the `id` of this upload."""
-    return _upload_json(input_parts.start(name, size, user=user.get_name(), folder=folder))
+    return _upload_json(resumable.start(name, size, user=user.get_name(), folder=folder))
 
 
 @router.get("/inputs/parts/{upload_id}", responses=answers(PartialInput, 404))
 def get_parts(user: GetUserDep, upload_id: str) -> dict[str, Any]:
     """Tell how much has arrived: where to go on after a break."""
-    return _upload_json(input_parts.get(upload_id, user=user.get_name()))
+    return _upload_json(resumable.get(upload_id, user=user.get_name()))
 
 
 @router.put(
@@ -96,10 +96,10 @@ async def send_part(
 ) -> dict[str, Any]:
     """Send the part that begins at `offset`, which must be what has arrived; with the last one comes the `file`."""
     content = await request.body()
-    return _upload_json(await run_in_threadpool(input_parts.add, upload_id, offset, content, user=user.get_name()))
+    return _upload_json(await run_in_threadpool(resumable.add, upload_id, offset, content, user=user.get_name()))
 
 
-def _upload_json(upload: input_parts.PartialUpload) -> dict[str, Any]:
+def _upload_json(upload: resumable.PartialUpload) -> dict[str, Any]:
     found: dict[str, Any] = {"id": upload.id, "size": upload.size, "received": upload.received}
     return {**found, "file": _file_json(upload.path)} if upload.path else found
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from cwl_ui_plugin.api.schemas import KeyPair, answers
 from cwl_ui_plugin.api.security import GetUserDep, require
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.runs import settings
+from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.signing.keys import fingerprint
 
 router = APIRouter(tags=["keys"])
@@ -25,9 +25,9 @@ class KeyRequest(BaseModel):
 @router.post("/keys", responses=answers(KeyPair))
 def generate_keys(user: GetUserDep, wanted: KeyRequest | None = None) -> Any:
     """Make a key pair. Nothing of it is kept: whoever asked has the only copy."""
-    require(permissions.may_edit_variable(user, settings.REPORT_KEY))
+    require(permissions.may_edit_variable(user, connection_and_keys.REPORT_KEY))
     algorithm = (wanted or KeyRequest()).algorithm
-    pair = settings.generate_keys(algorithm)
+    pair = connection_and_keys.generate_keys(algorithm)
     return {
         "algorithm": algorithm,
         "private": pair.private,

@@ -12,7 +12,7 @@ from cwl_ui_plugin.api.schemas import answers
 from cwl_ui_plugin.api.security import GetUserDep, allow, allow_dag
 from cwl_ui_plugin.api.workflows import LARGEST_OFFSET
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.runs import reporting
+from cwl_ui_plugin.services.settings import report_delivery
 
 router = APIRouter(tags=["reports"])
 MOST = 200
@@ -21,14 +21,14 @@ MOST = 200
 class WaitingRuns(BaseModel):
     """Runs with reports that wait, the longest waiting first."""
 
-    runs: list[reporting.WaitingRun]
+    runs: list[report_delivery.WaitingRun]
     total: int
 
 
 class RunReports(BaseModel):
     """Reports of a run, the last first."""
 
-    reports: list[reporting.SentReport]
+    reports: list[report_delivery.SentReport]
     total: int
 
 
@@ -41,12 +41,12 @@ class Retry(BaseModel):
 
 @router.get(
     "/reports",
-    responses=answers(reporting.DeliveryState),
+    responses=answers(report_delivery.DeliveryState),
     dependencies=[allow(permissions.may_read_connection)],
 )
 def get_reports() -> Any:
     """Show the state of the delivery."""
-    return asdict(reporting.delivery_state())
+    return asdict(report_delivery.delivery_state())
 
 
 @router.get(
@@ -58,7 +58,7 @@ def list_waiting(
     limit: Annotated[int, Query(ge=1, le=MOST)] = 50, offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0
 ) -> Any:
     """List the runs with reports that wait, the longest waiting first."""
-    page = reporting.waiting_runs(limit, offset)
+    page = report_delivery.waiting_runs(limit, offset)
     return {"runs": [asdict(run) for run in page.items], "total": page.total}
 
 
@@ -74,13 +74,13 @@ def list_reports_of_run(
     offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
 ) -> Any:
     """List the reports of a run, the last first; also of one that was deleted."""
-    page = reporting.reports_of(dag_id, run_id, limit, offset)
+    page = report_delivery.reports_of(dag_id, run_id, limit, offset)
     return {"reports": [asdict(report) for report in page.items], "total": page.total}
 
 
 @router.post(
     "/reports/test",
-    responses=answers(reporting.TestResult),
+    responses=answers(report_delivery.TestResult),
     dependencies=[allow(permissions.may_test_connection)],
 )
 def send_test_report(user: GetUserDep) -> Any:
@@ -88,16 +88,16 @@ def send_test_report(user: GetUserDep) -> Any:
 
     What the receiver answered besides its status is for Admins only.
     """
-    return asdict(reporting.send_test_report(sees_answer=permissions.is_admin(user)))
+    return asdict(report_delivery.send_test_report(sees_answer=permissions.is_admin(user)))
 
 
 @router.post(
     "/reports/retry",
-    responses=answers(reporting.DeliveryState),
+    responses=answers(report_delivery.DeliveryState),
     dependencies=[allow(permissions.may_edit_connection)],
 )
 def retry(wanted: Retry | None = None) -> Any:
     """Try again now to deliver what waits, of one run or all."""
     wanted = wanted or Retry()
-    reporting.retry_now(wanted.dag_id, wanted.run_id)
-    return asdict(reporting.delivery_state())
+    report_delivery.retry_now(wanted.dag_id, wanted.run_id)
+    return asdict(report_delivery.delivery_state())

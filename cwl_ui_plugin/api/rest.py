@@ -14,8 +14,8 @@ from fastapi.responses import FileResponse, HTMLResponse
 
 from cwl_ui_plugin.api import errors, inputs, keys, reports, runs, schemas, workflows
 from cwl_ui_plugin.api.security import clean_address, same_origin
-from cwl_ui_plugin.runs import health
 from cwl_ui_plugin.servers import recent_restarts, server_id
+from cwl_ui_plugin.services import health
 from cwl_ui_plugin.version import __version__
 
 PREFIX = "/api/v1"

@@ -13,17 +13,20 @@ from pydantic import BaseModel
 
 from cwl_ui_plugin.api.answering import OpenFileResponse
 from cwl_ui_plugin.api.experimental import with_signature
+from cwl_ui_plugin.api.request_json import check_object, json_object, parse_object
 from cwl_ui_plugin.api.schemas import Responses, Run, RunList, SecondaryFiles, answers, failing, failing_file
 from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, known, logged_in, name_of, require
-from cwl_ui_plugin.api.strict_json import check_object, json_object, parse_object
 from cwl_ui_plugin.api.workflows import LARGEST_OFFSET, UNTRUSTED
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.runs import inspection, logs, outputs, previews, refusals, secondary, stopping, triggering
-from cwl_ui_plugin.runs.archives import zip_stream
-from cwl_ui_plugin.runs.errors import BadRequest, NotFound, NotVerified
-from cwl_ui_plugin.runs.models import OutputFile, RunSummary, StopReport
-from cwl_ui_plugin.runs.signing import reason
+from cwl_ui_plugin.services.errors import BadRequest, NotFound, NotVerified
+from cwl_ui_plugin.services.models import OutputFile, RunSummary, StopReport
+from cwl_ui_plugin.services.monitoring import command_logs, queries
+from cwl_ui_plugin.services.outputs import output_files, previews
+from cwl_ui_plugin.services.outputs.zip_stream import zip_stream
+from cwl_ui_plugin.services.signatures import reason
+from cwl_ui_plugin.services.stopping import stops
+from cwl_ui_plugin.services.triggering import refusals, secondary_files, triggers
 from cwl_ui_plugin.signing.errors import SigningError
 
 router = APIRouter(tags=["runs"])
@@ -53,7 +56,7 @@ _TRIGGER_SCHEMA = {
                     "properties": {
                         "run_id": {
                             "type": ["string", "null"],
-                            "maxLength": triggering.LONGEST_RUN_ID,
+                            "maxLength": triggers.LONGEST_RUN_ID,
                             "description": "Default: one that Airflow makes",
                         },
                         "job": {"type": ["object", "null"], "description": "The CWL input object"},
@@ -102,14 +105,14 @@ def list_runs(
     user: GetUserDep,
     dag_id: str | None = None,
     state: str | None = None,
-    limit: Annotated[int, Query(ge=0, le=inspection.LONGEST_PAGE)] = 50,
+    limit: Annotated[int, Query(ge=0, le=queries.LONGEST_PAGE)] = 50,
     offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
 ) -> Any:
     """List runs of the CWL Dags that the user may see, newest first."""
     if dag_id is not None:
         require(permissions.may_read(user, dag_id))
     dag_ids = [dag_id] if dag_id is not None else permissions.readable_dag_ids(user)
-    page = inspection.list_runs(dag_ids, state=state, limit=limit, offset=offset)
+    page = queries.list_runs(dag_ids, state=state, limit=limit, offset=offset)
     return {"runs": [run.as_json() for run in page.items], "total": page.total}
 
 
@@ -133,19 +136,19 @@ def trigger(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Dep
 )
 def list_secondary_files(dag_id: str, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
     """Tell which secondary files the workflow's patterns name for the files of a job, which are not looked at."""
-    return {"locations": secondary.secondary_files(dag_id, check_object(body.get("job"), "job"))}
+    return {"locations": secondary_files.secondary_files(dag_id, check_object(body.get("job"), "job"))}
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}", responses=answers(Run, 404), dependencies=_READERS)
 def get_run(dag_id: str, run_id: str) -> Any:
     """Show a run with its steps."""
-    return inspection.get_run(dag_id, run_id).as_json()
+    return queries.get_run(dag_id, run_id).as_json()
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}/outputs", responses=failing(404), dependencies=_READERS)
 def get_outputs(dag_id: str, run_id: str) -> dict[str, Any]:
     """Return the CWL output object of a run that has succeeded."""
-    found = outputs.output_object(dag_id, run_id)
+    found = output_files.output_object(dag_id, run_id)
     if found is None:
         raise NotFound(f"The run {run_id!r} has no outputs, or not yet.")
     return found
@@ -156,11 +159,11 @@ def list_files(
     dag_id: str,
     run_id: str,
     response: Response,
-    limit: Annotated[int, Query(ge=1, le=outputs.MOST_FILES)] = outputs.MOST_FILES,
+    limit: Annotated[int, Query(ge=1, le=output_files.MOST_FILES)] = output_files.MOST_FILES,
     offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
 ) -> Any:
     """List the output files of a run, a part at a time; the header `X-Total-Count` says how many there are."""
-    page = outputs.output_tree(dag_id, run_id, offset=offset, limit=limit)
+    page = output_files.output_tree(dag_id, run_id, offset=offset, limit=limit)
     response.headers[TOTAL] = str(page.total)
     return [asdict(file) for file in page.items]
 
@@ -178,7 +181,7 @@ def get_file(dag_id: str, run_id: str, path: str, inline: bool = False) -> OpenF
     media_type = previews.MEDIA_TYPES.get(suffix, "application/octet-stream")
     is_shown = inline and suffix in previews.MEDIA_TYPES
     return OpenFileResponse(
-        outputs.open_output(dag_id, run_id, path),
+        output_files.open_output(dag_id, run_id, path),
         filename=_sendable(name),
         media_type=media_type,
         content_disposition_type="inline" if is_shown else "attachment",
@@ -194,7 +197,7 @@ def get_file(dag_id: str, run_id: str, path: str, inline: bool = False) -> OpenF
 )
 def get_zip(dag_id: str, run_id: str, path: str | None = None) -> StreamingResponse:
     """Download all outputs of a run, or a folder among them, as a zip that is made while it is sent."""
-    entries = outputs.archive_entries(dag_id, run_id, path)
+    entries = output_files.archive_entries(dag_id, run_id, path)
     name = f"{PurePosixPath(path).name}.zip" if path else f"{run_id}.zip"
     headers = {**UNTRUSTED, "Content-Disposition": _attachment(name)}
     return StreamingResponse(zip_stream(entries), media_type="application/zip", headers=headers)
@@ -215,7 +218,9 @@ def get_log(
     stream: Literal["stdout", "stderr"],
 ) -> StreamingResponse:
     """Download what the command of a task has printed; `map_index` is -1 for a step that is not scattered."""
-    size, content = logs.stream_log(logs.find_try(dag_id, run_id, task_id, map_index, try_number), stream)
+    size, content = command_logs.stream_log(
+        command_logs.find_try(dag_id, run_id, task_id, map_index, try_number), stream
+    )
     name = f"{task_id}.{stream}.txt" if map_index < 0 else f"{task_id}.{map_index}.{stream}.txt"
     headers = {**UNTRUSTED, "Content-Disposition": _attachment(name), "Content-Length": str(size)}
     return StreamingResponse(content, media_type="text/plain; charset=utf-8", headers=headers)
@@ -239,7 +244,7 @@ def stop(dag_id: str, run_id: str, user: GetUserDep, how: Stop | None = None) ->
     """Stop a run, and answer when none of its processes is left; with `remove`, delete the run, too."""
     remove = how is not None and how.remove
     require(not remove or permissions.may_remove(user, dag_id))
-    return stopping.stop_run(dag_id, run_id, user=user.get_name(), remove=remove).as_json()
+    return stops.stop_run(dag_id, run_id, user=user.get_name(), remove=remove).as_json()
 
 
 def _triggered(dag_id: str, user: Any, body: dict[str, Any]) -> RunSummary:
@@ -249,13 +254,13 @@ def _triggered(dag_id: str, user: Any, body: dict[str, Any]) -> RunSummary:
         actor = jwt_backend.Actor(user.get_name(), permissions.input_access(user))
     else:
         actor = jwt_backend.acting_user(dag_id, known(user))
-    return triggering.trigger(
+    return triggers.trigger(
         dag_id,
         conf=_conf(body),
         run_id=_run_id(body),
         user=actor.name,
         files=actor.files,
-        via=triggering.REST,
+        via=triggers.REST,
         signature=verified.signature if verified else None,
     )
 

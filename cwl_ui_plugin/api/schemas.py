@@ -8,8 +8,8 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from cwl_ui_plugin.cwl.errors import Problem
-from cwl_ui_plugin.runs import models
 from cwl_ui_plugin.servers import Restart
+from cwl_ui_plugin.services import models
 
 Responses = dict[int | str, dict[str, Any]]
 _REASONS = {

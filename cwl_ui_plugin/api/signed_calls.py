@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, TypeGuard
 
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.runs import reserving
-from cwl_ui_plugin.runs.reserving import Use
+from cwl_ui_plugin.services.triggering import reserving
+from cwl_ui_plugin.services.triggering.reserving import Use
 
 _RUN = re.compile(r"/api/v\d+/dags/([^/]+)/dagRuns/?")
 _RUN_OF_TASK = re.compile(r"/execution/(?:.*/)?dag-runs/([^/]+)/([^/]+)/?")

@@ -12,9 +12,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from cwl_ui_plugin.api.schemas import Workflow, WorkflowList, answers, failing, failing_file
 from cwl_ui_plugin.api.security import GetUserDep, allow, allow_dag, require
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.runs import uploads, workflow_list, workflows
-from cwl_ui_plugin.runs.errors import NotFound
-from cwl_ui_plugin.runs.models import Upload
+from cwl_ui_plugin.services.errors import NotFound
+from cwl_ui_plugin.services.models import Upload
+from cwl_ui_plugin.services.workflows import details, listing, uploads
 
 router = APIRouter(tags=["workflows"])
 LONGEST_PAGE = 500
@@ -32,7 +32,7 @@ UNTRUSTED = {
 def list_workflows(
     user: GetUserDep,
     search: str = "",
-    sort: str = workflow_list.DEFAULT_SORT,
+    sort: str = listing.DEFAULT_SORT,
     limit: Annotated[int, Query(ge=0, le=LONGEST_PAGE)] = 100,
     offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
 ) -> Any:
@@ -41,7 +41,7 @@ def list_workflows(
     `sort` is one of name, kind, steps, uploaded and by, with a `-` before it for the other way round.
     """
     may_see = permissions.readable_dag_ids(user)
-    page = workflow_list.list_workflows(may_see, search, sort=sort, limit=limit, offset=offset)
+    page = listing.list_workflows(may_see, search, sort=sort, limit=limit, offset=offset)
     return {"workflows": [summary.as_json() for summary in page.items], "total": page.total}
 
 
@@ -84,7 +84,7 @@ def get_upload(upload_id: str, user: GetUserDep) -> Any:
 @router.get("/workflows/{dag_id}", responses=answers(Workflow, 404), dependencies=[allow_dag(permissions.may_read)])
 def get_workflow(dag_id: str, version: str | None = None) -> Any:
     """Show a workflow: inputs, outputs, steps, versions. `version` is a digest; default: the current one."""
-    return workflows.get_workflow(dag_id, version).as_json()
+    return details.get_workflow(dag_id, version).as_json()
 
 
 @router.get(
@@ -96,8 +96,8 @@ def get_workflow(dag_id: str, version: str | None = None) -> Any:
 def get_source(dag_id: str, path: str | None = None, version: str | None = None) -> PlainTextResponse:
     """Return a file of the upload as text; default: the main document."""
     if path is None:
-        path = workflows.get_workflow(dag_id, version).version.main.partition("#")[0]
-    return PlainTextResponse(workflows.source_text(dag_id, path, version), headers=UNTRUSTED)
+        path = details.get_workflow(dag_id, version).version.main.partition("#")[0]
+    return PlainTextResponse(details.source_text(dag_id, path, version), headers=UNTRUSTED)
 
 
 @router.delete(
@@ -108,7 +108,7 @@ def get_source(dag_id: str, path: str | None = None, version: str | None = None)
 )
 def delete_workflow(dag_id: str) -> None:
     """Delete a workflow. Its runs stay, and go on to their end."""
-    workflows.delete_workflow(dag_id)
+    details.delete_workflow(dag_id)
 
 
 def _start(files: list[uploads.UploadedFile], user: Any, dag_id: str | None, main: str | None, replace: bool) -> Upload:
@@ -125,7 +125,7 @@ def _start(files: list[uploads.UploadedFile], user: Any, dag_id: str | None, mai
 
 def _uploaded(upload: Upload, user: Any) -> dict[str, Any]:
     """Return what was uploaded; to somebody who may not read the Dag, nothing that others have done with it."""
-    detail = workflows.get_workflow(upload.dag_id, upload.digest)
+    detail = details.get_workflow(upload.dag_id, upload.digest)
     return (detail if permissions.may_read(user, upload.dag_id) else detail.alone()).as_json()
 
 

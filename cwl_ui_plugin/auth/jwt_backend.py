@@ -13,9 +13,9 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.runs.errors import NotAllowed
-from cwl_ui_plugin.runs.input_access import InputAccess
-from cwl_ui_plugin.runs.signing import VerifiedToken, reason, trigger_policy, verify
+from cwl_ui_plugin.services.errors import NotAllowed
+from cwl_ui_plugin.services.inputs.access import InputAccess
+from cwl_ui_plugin.services.signatures import VerifiedToken, reason, trigger_policy, verify
 from cwl_ui_plugin.signing.errors import BadSignature, SigningError
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from airflow.api_fastapi.auth.managers.models.resource_details import (
     VariableDetails,
 )
 
-from cwl_ui_plugin.runs.input_access import InputAccess
-from cwl_ui_plugin.runs.models import UploadRights
+from cwl_ui_plugin.services.inputs.access import InputAccess
+from cwl_ui_plugin.services.models import UploadRights
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cwl_ui_plugin.cli.errors import CliError
 from cwl_ui_plugin.cli.guard import STOP_SECONDS, signal_group
-from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.cwl.processes import task_processes
 from cwl_ui_plugin.servers import FILE_VARIABLE
 
 POLL_SECONDS = 0.1
@@ -51,7 +51,7 @@ class Components:
         self._restarts_file = logs / "restarts.json"
         self.environment = {
             **environment,
-            processes.SERVER_VARIABLE: self.mark,
+            task_processes.SERVER_VARIABLE: self.mark,
             FILE_VARIABLE: str(self._restarts_file),
         }
         self._restarts_file.unlink(missing_ok=True)
@@ -110,7 +110,7 @@ class Components:
         seconds, size = 0.0, 0
         for name in names:
             if component := self._running.get(name):
-                seconds += processes.cpu_seconds_of_session(component.process.pid)
+                seconds += task_processes.cpu_seconds_of_session(component.process.pid)
             with contextlib.suppress(OSError):
                 size += self._log(name).stat().st_size
         return seconds, size
@@ -124,11 +124,11 @@ class Components:
         while any(process.poll() is None for process in running) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         for process in running:
-            processes.kill_session(process.pid)
+            task_processes.kill_session(process.pid)
             process.wait()
             self._tell_guard(-process.pid)
         self._running.clear()
-        processes.end(self.mark, 0, processes.SERVER_VARIABLE)
+        task_processes.end(self.mark, 0, task_processes.SERVER_VARIABLE)
         self._restarts_file.unlink(missing_ok=True)
         self._guard.communicate()
 
@@ -138,7 +138,7 @@ class Components:
         A scheduler leaves the processes of its tasks. Nobody waits for them: Airflow starts these tasks again.
         """
         code, pid = component.process.returncode, component.process.pid
-        processes.kill_session(pid)
+        task_processes.kill_session(pid)
         self._tell_guard(-pid)
         component.deaths = [death for death in component.deaths if now - death < WINDOW_SECONDS] + [now]
         if len(component.deaths) > MOST_RESTARTS:

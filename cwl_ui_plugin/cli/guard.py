@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Collection
 
-from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.cwl.processes import task_processes
 
 STOP_SECONDS = 15
 POLL_SECONDS = 0.1
@@ -32,7 +32,7 @@ def main() -> None:
         (groups.add if pid > 0 else groups.discard)(abs(pid))
     end_groups(groups)
     if mark:
-        processes.end(mark, 0, processes.SERVER_VARIABLE)
+        task_processes.end(mark, 0, task_processes.SERVER_VARIABLE)
 
 
 def end_groups(groups: Collection[int]) -> None:
@@ -43,7 +43,7 @@ def end_groups(groups: Collection[int]) -> None:
         time.sleep(POLL_SECONDS)
         left = {group for group in left if signal_group(group, 0)}
     for group in groups:  # tasks are in process groups of their own
-        processes.kill_session(group)
+        task_processes.kill_session(group)
 
 
 def signal_group(group: int, number: int) -> bool:

@@ -82,7 +82,7 @@ def _workflow_and_job(arguments: argparse.Namespace) -> tuple[str, dict[str, Any
 
 def _read(path: Path) -> dict[str, Any]:
     from cwl_ui_plugin.cwl.errors import JobError
-    from cwl_ui_plugin.cwl.jobs import read_job
+    from cwl_ui_plugin.cwl.jobs.checks import read_job
 
     try:
         return read_job(path.read_text(encoding="utf-8"))

@@ -177,7 +177,7 @@ def _main(request: _Request) -> None:
 
 def _compile(request: _Request, progress: Callable[[str], None]) -> _Event:
     """Compile; return the last event."""
-    from cwl_ui_plugin.cwl import compiling
+    from cwl_ui_plugin.cwl.compiler import compiling
 
     compiling.quiet()
     main = request["main"]

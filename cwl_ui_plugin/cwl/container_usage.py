@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from cwl_ui_plugin.cwl.sampling import container_groups, descendants
+from cwl_ui_plugin.cwl.processes.sampling import container_groups, descendants
 
 CLIENTS = frozenset(("docker", "podman"))
 ENGINES = CLIENTS | {"conmon", "runc", "crun", "singularity", "apptainer", "starter", "udocker"}

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from cwl_ui_plugin.cwl.container_policy import ANYTHING, ContainerPolicy, complaint_of
+from cwl_ui_plugin.cwl.containers.policy import ANYTHING, ContainerPolicy, complaint_of
 from cwl_ui_plugin.cwl.plan import Plan, Step
 from cwl_ui_plugin.cwl.requirements import in_force
 

@@ -12,7 +12,7 @@ SIGNATURE = "check_payload"
 
 @dataclass(frozen=True)
 class RunConf:
-    """What a run was asked for; what folders its job names is read by :mod:`cwl_ui_plugin.dags.folders`."""
+    """What a run was asked for; what folders its job names is read by :mod:`cwl_ui_plugin.dags.folders.placement`."""
 
     job: dict[str, Any]
 
@@ -20,7 +20,7 @@ class RunConf:
 def read_conf(conf: dict[str, Any] | None) -> RunConf:
     """Read the conf of a run; raise :class:`JobError` if there is no job in it.
 
-    Whether that run may do anything is another question, see :mod:`cwl_ui_plugin.dags.permits`.
+    Whether that run may do anything is another question, see :mod:`cwl_ui_plugin.dags.access.permits`.
     """
     job = (conf or {}).get("job", {})
     if not isinstance(job, dict):

@@ -21,8 +21,8 @@ from typing import Any
 
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import local_paths
-from cwl_ui_plugin.dags import control_files, run_folder
-from cwl_ui_plugin.dags.run_folder import REMOVING, TaskTry
+from cwl_ui_plugin.dags.folders import control_files, run_folder
+from cwl_ui_plugin.dags.folders.run_folder import REMOVING, TaskTry
 from cwl_ui_plugin.opened import FOLDER, Place
 
 REMOVED = "removed"

@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl.engines import AUTO, NONE, QUESTIONS, detect_engine, program_of
-from cwl_ui_plugin.dags import control_files
-from cwl_ui_plugin.dags.machine import this_machine
+from cwl_ui_plugin.cwl.containers.engines import AUTO, NONE, QUESTIONS, detect_engine, program_of
+from cwl_ui_plugin.cwl.processes.machine import this_machine
+from cwl_ui_plugin.dags.folders import control_files
 
 KEPT_SECONDS = 600.0
 _FOLDER = "engines"
@@ -39,7 +39,7 @@ def engine_here() -> str:
     """Return the engine that this worker's tools with a DockerRequirement run in, or ``none``.
 
     Raises:
-        StepError: there should be one, and none answers; see :func:`cwl_ui_plugin.cwl.engines.detect_engine`.
+        StepError: there should be one, and none answers; see ``cwl.containers.engines.detect_engine``.
         ConfigError: an option can't be used.
 
     """

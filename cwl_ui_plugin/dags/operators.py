@@ -1,4 +1,4 @@
-"""The kinds of tasks of a CWL Dag. They are thin: what CWL means is in ``cwl.execution``.
+"""The kinds of tasks of a CWL Dag. They are thin: what CWL means is in ``cwl.engine.execution``.
 
 A worker of Airflow 3 has no database: values travel as XComs, errors too (key ``cwl_error``).
 """
@@ -19,20 +19,20 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import CwlError, StepError
 from cwl_ui_plugin.cwl.files import total_size
-from cwl_ui_plugin.cwl.passing import may_pass
 from cwl_ui_plugin.cwl.plan import Step, read_plan
 from cwl_ui_plugin.cwl.readers import chosen_values
+from cwl_ui_plugin.cwl.temporary_errors import may_pass
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.xcom_values import packed, unpacked
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from cwl_ui_plugin.cwl.confines import Confines
-    from cwl_ui_plugin.cwl.execution import RunSettings, StepResult, Values
-    from cwl_ui_plugin.dags.permits import Permit
-    from cwl_ui_plugin.dags.run_folder import TaskTry
-    from cwl_ui_plugin.dags.tombstones import StopCheck
+    from cwl_ui_plugin.cwl.engine.confines import Confines
+    from cwl_ui_plugin.cwl.engine.execution import RunSettings, StepResult, Values
+    from cwl_ui_plugin.dags.access.permits import Permit
+    from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+    from cwl_ui_plugin.dags.stopping.tombstones import StopCheck
 
 LOGGED_CHARACTERS = 20_000
 LARGEST_BATCH = 250
@@ -74,7 +74,7 @@ class _CwlOperator(BaseOperator):
 
     def permit(self, context: Context) -> Permit:
         """Return what this run may do; raise :class:`JobError` if that is nothing."""
-        from cwl_ui_plugin.dags import permits
+        from cwl_ui_plugin.dags.access import permits
 
         if self._permit is None:
             run = context["dag_run"]
@@ -82,10 +82,10 @@ class _CwlOperator(BaseOperator):
         return self._permit
 
     def run_settings(self, task: TaskTry, image: str | None = None) -> RunSettings:
-        """Return how ``cwl.execution`` is to run this task; container engines are asked only if there is an image."""
-        from cwl_ui_plugin.cwl.engines import NONE
-        from cwl_ui_plugin.cwl.execution import RunSettings
-        from cwl_ui_plugin.dags import run_folder
+        """Return how the engine is to run this task; container engines are asked only if there is an image."""
+        from cwl_ui_plugin.cwl.containers.engines import NONE
+        from cwl_ui_plugin.cwl.engine.execution import RunSettings
+        from cwl_ui_plugin.dags.folders import run_folder
         from cwl_ui_plugin.dags.known_engine import engine_here
         from cwl_ui_plugin.dags.site import site_policy
 
@@ -105,9 +105,9 @@ class _CwlOperator(BaseOperator):
 
     def _confines(self, task: TaskTry) -> Confines:
         """Return what this task may read: files that the run may use, and what it and its document bring."""
-        from cwl_ui_plugin.cwl.confines import Confines
-        from cwl_ui_plugin.dags import run_folder
-        from cwl_ui_plugin.dags.file_access import file_rules
+        from cwl_ui_plugin.cwl.engine.confines import Confines
+        from cwl_ui_plugin.dags.access.file_access import file_rules
+        from cwl_ui_plugin.dags.folders import run_folder
 
         rules = self._permit.file_rules() if self._permit else file_rules()
         own = (run_folder.run_tmp(task.dag_id, task.run_id), self.document.source)
@@ -137,8 +137,8 @@ class _CwlOperator(BaseOperator):
             StoppedError: the run is stopped.
 
         """
-        from cwl_ui_plugin.cwl.processes import MARK_VARIABLE
-        from cwl_ui_plugin.dags import run_folder
+        from cwl_ui_plugin.cwl.processes.task_processes import MARK_VARIABLE
+        from cwl_ui_plugin.dags.folders import run_folder
 
         self._running = task = _task_try(context)
         self._check_stopped = _stop_check(context)
@@ -164,7 +164,8 @@ class _CwlOperator(BaseOperator):
         A stop that goes on does it by itself, and leaves the commands all of their grace.
         """
         if self._running:
-            from cwl_ui_plugin.dags import run_folder, stop_orders
+            from cwl_ui_plugin.dags.folders import run_folder
+            from cwl_ui_plugin.dags.stopping import stop_orders
 
             if not stop_orders.is_followed_here(self._running.dag_id, self._running.run_id):
                 run_folder.give_back(self._running, min(config.number("stop_grace"), 3))
@@ -178,16 +179,16 @@ class CwlDispatchOperator(_CwlOperator):
 
     def execute(self, context: Context) -> Values:
         """Return the values of the workflow's inputs."""
-        from cwl_ui_plugin.cwl import execution
-        from cwl_ui_plugin.cwl.jobs import check_job
-        from cwl_ui_plugin.dags import folders, run_folder
+        from cwl_ui_plugin.cwl.engine import execution
+        from cwl_ui_plugin.cwl.jobs.checks import check_job
         from cwl_ui_plugin.dags.conf import read_conf
+        from cwl_ui_plugin.dags.folders import placement, run_folder
 
         with self.reported(context), self.leased(context) as task:
             run = context["dag_run"]
             conf = read_conf(run.conf)
-            held = folders.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders
-            folders.check_writable(held.outputs)
+            held = placement.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders
+            placement.check_writable(held.outputs)
             run_folder.place_run_tmp(run.dag_id, run.run_id, held.tmp)
             rules, allowed = self.permit(context).file_rules(), config.flag("allow_job_requirements")
             job = check_job(read_plan(self.document.compiled), conf.job, rules, allow_requirements=allowed)
@@ -241,7 +242,7 @@ class CwlStepOperator(_StepOperator):
 
     def execute(self, context: Context) -> Values:
         """Return the values of the step's outputs; skip the task where the step's ``when`` is false."""
-        from cwl_ui_plugin.cwl import execution
+        from cwl_ui_plugin.cwl.engine import execution
 
         with self.running(context) as (task, settings):
             values = self.source_values(context)
@@ -260,7 +261,7 @@ class CwlScatterOperator(_StepOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Return a batch for each task instance: ``{"first", "last", "label"}``, the indices of its elements."""
-        from cwl_ui_plugin.cwl import scattering
+        from cwl_ui_plugin.cwl.engine import scattering
 
         with self.reported(context), self.leased(context):
             if names.SKIPPED in _pull_values(context["ti"], self.source_tasks):
@@ -282,7 +283,7 @@ class CwlElementsOperator(_StepOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return outputs and status of each element."""
-        from cwl_ui_plugin.cwl import scattering
+        from cwl_ui_plugin.cwl.engine import scattering
 
         context[names.ELEMENTS_LABEL] = self.batch["label"]  # type: ignore[literal-required]
         chosen = range(self.batch["first"], self.batch["last"] + 1)
@@ -308,7 +309,7 @@ class CwlCollectOperator(_StepOperator):
 
     def execute(self, context: Context) -> Values:
         """Return the values of the step's outputs."""
-        from cwl_ui_plugin.cwl import scattering
+        from cwl_ui_plugin.cwl.engine import scattering
 
         with self.reported(context), self.leased(context):
             pulled = context["ti"].xcom_pull(task_ids=self.elements_task) or []
@@ -330,7 +331,7 @@ class CwlEnterOperator(_StepOperator):
 
     def execute(self, context: Context) -> Values:
         """Return the values of the subworkflow's inputs; skip the task where the step's ``when`` is false."""
-        from cwl_ui_plugin.cwl import nesting
+        from cwl_ui_plugin.cwl.engine import nesting
 
         with self.running(context) as (task, settings):
             source_values = self.source_values(context)
@@ -349,7 +350,7 @@ class CwlLeaveOperator(_StepOperator):
 
     def execute(self, context: Context) -> Values:
         """Return the values of the step's outputs; skip the task where the step was skipped."""
-        from cwl_ui_plugin.cwl import nesting
+        from cwl_ui_plugin.cwl.engine import nesting
 
         with self.reported(context), self.leased(context):
             values = _pull_values(context["ti"], self.source_tasks)
@@ -366,11 +367,11 @@ class CwlGatherOperator(_CwlOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return the CWL output object, with absolute locations."""
-        from cwl_ui_plugin.cwl import execution
-        from cwl_ui_plugin.cwl.delivery import Destination
-        from cwl_ui_plugin.dags import claims, folders, run_folder
+        from cwl_ui_plugin.cwl.engine import execution
+        from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination
+        from cwl_ui_plugin.dags.access.file_access import check_values
         from cwl_ui_plugin.dags.conf import read_conf
-        from cwl_ui_plugin.dags.file_access import check_values
+        from cwl_ui_plugin.dags.folders import claims, placement, run_folder
 
         with self.reported(context), self.leased(context) as task:
             values = _pull_values(context["ti"], self.source_tasks)
@@ -379,7 +380,7 @@ class CwlGatherOperator(_CwlOperator):
             self.check_there(values if plan.is_tool else [values.get(name) for name in plan.output_sources])
             run = context["dag_run"]
             conf = read_conf(run.conf)
-            place = folders.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders.outputs
+            place = placement.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders.outputs
             own = run_folder.run_tmp(run.dag_id, run.run_id).resolve()
             destination = Destination(place.path, place.root, own=(own,), record=claims.record_of(place.path))
             outputs = execution.finish(self.document.compiled, self.document.source, values, destination)
@@ -412,7 +413,7 @@ def batches(labels: Sequence[str], most: int) -> list[dict[str, Any]]:
 
 
 def _task_try(context: Context) -> TaskTry:
-    from cwl_ui_plugin.dags.run_folder import TaskTry
+    from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 
     ti = context["ti"]
     return TaskTry(
@@ -425,7 +426,7 @@ def _task_try(context: Context) -> TaskTry:
 
 
 def _stop_check(context: Context) -> StopCheck:
-    from cwl_ui_plugin.dags.tombstones import Begun, StopCheck
+    from cwl_ui_plugin.dags.stopping.tombstones import Begun, StopCheck
 
     ti, run = context["ti"], context["dag_run"]
     begun = Begun(run_after=run.run_after, clear_number=run.clear_number or 0, instance=str(ti.id))

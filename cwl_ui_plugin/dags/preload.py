@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 _DAG_FILES_MODULE = "cwl_ui_plugin.dags.stored"
 _OWN_MODULES = (
     "cwl_ui_plugin.dags.bundle",
-    "cwl_ui_plugin.dags.permits",
-    "cwl_ui_plugin.dags.run_folder",
+    "cwl_ui_plugin.dags.access.permits",
+    "cwl_ui_plugin.dags.folders.run_folder",
     _DAG_FILES_MODULE,
-    "cwl_ui_plugin.cwl.jobs",
-    "cwl_ui_plugin.cwl.nesting",
-    "cwl_ui_plugin.cwl.scattering",
+    "cwl_ui_plugin.cwl.jobs.checks",
+    "cwl_ui_plugin.cwl.engine.nesting",
+    "cwl_ui_plugin.cwl.engine.scattering",
 )
 # What each task process of a Celery worker would import by itself; the LocalExecutor's processes have it already.
 _AIRFLOWS_MODULES = (
@@ -64,7 +64,7 @@ def _preload(*modules: str) -> None:
     try:
         for module in (*modules, *_OWN_MODULES):
             import_module(module)
-        from cwl_ui_plugin.cwl.execution import preload
+        from cwl_ui_plugin.cwl.engine.execution import preload
 
         preload()
         log.info("cwltool is preloaded")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl.container_policy import ContainerPolicy
+from cwl_ui_plugin.cwl.containers.policy import ContainerPolicy
 
 
 def site_policy() -> ContainerPolicy:

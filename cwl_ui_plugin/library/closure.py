@@ -13,7 +13,7 @@ from urllib.parse import unquote, urldefrag
 
 import yaml
 
-from cwl_ui_plugin.cwl.job_files import is_expression, secondary_name
+from cwl_ui_plugin.cwl.jobs.files import is_expression, secondary_name
 from cwl_ui_plugin.library.paths import absolute
 
 MAX_FILES = 5000

@@ -9,7 +9,7 @@ from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 from sqlalchemy import exists, select, text, tuple_
 
-from cwl_ui_plugin.reports.recording import forget
+from cwl_ui_plugin.reports.records import forget
 from cwl_ui_plugin.reports.tables import GONE, ReportState, RunKey
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from cwl_ui_plugin.reports.ending import moment_text, run_end
+from cwl_ui_plugin.reports.final_report import moment_text, run_end
 from cwl_ui_plugin.reports.stops import STOPPED, Stopped
 
 SUCCESSFUL = ("success", "skipped")

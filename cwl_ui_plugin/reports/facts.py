@@ -16,7 +16,7 @@ from sqlalchemy import Row, and_, exists, func, or_, select, true, tuple_, union
 from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, STATISTICS_KEY
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.reports.due import RUN_ENDS, RUNNING, TASK_ENDS, RunFacts, TaskFact
-from cwl_ui_plugin.reports.ending import moment_text
+from cwl_ui_plugin.reports.final_report import moment_text
 from cwl_ui_plugin.reports.stops import Stopped, stops_of
 from cwl_ui_plugin.reports.tables import ReportState
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.reports import deleted, outbox, recording
+from cwl_ui_plugin.reports import deleted, outbox, records
 from cwl_ui_plugin.reports.deleted import Deletions
 from cwl_ui_plugin.reports.dispatch import Dispatcher
 from cwl_ui_plugin.reports.errors import ReportError
@@ -24,7 +24,7 @@ class Reporter:
 
     def __init__(self, may_send: Callable[[], bool] = lambda: True, done: Callable[[], None] = wake) -> None:
         self._dispatcher = Dispatcher(may_send, done)
-        self._recorder = recording.Recorder()
+        self._recorder = records.Recorder()
         self._deletions = Deletions()
         self._late_at = 0.0
         self._clean_at = 0.0
@@ -37,7 +37,7 @@ class Reporter:
         target, is_set = self._target()
         if not is_set:
             if is_late:
-                recording.settle_unheard()
+                records.settle_unheard()
             return 0
         count = self._deletions.round(late=is_late) + self._recorder.record_due(late=is_late)
         if target is not None:
@@ -80,7 +80,7 @@ def keep_run(dag_id: str, run_id: str) -> None:
     except ReportError:
         has_receiver = True
     if has_receiver:
-        recording.record_run(dag_id, run_id)
+        records.record_run(dag_id, run_id)
         wake()
 
 

@@ -19,11 +19,12 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.files import local_paths
 from cwl_ui_plugin.cwl.plan import changes_in_place, read_plan
 from cwl_ui_plugin.cwl.readers import Batches, Flow, TaskNames, flows, values_of, wanted
-from cwl_ui_plugin.dags import intermediate, names, run_folder
+from cwl_ui_plugin.dags import intermediate, names
+from cwl_ui_plugin.dags.folders import run_folder
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.intermediate import Live
-from cwl_ui_plugin.dags.run_folder import TaskTry
 from cwl_ui_plugin.library.errors import LibraryError
-from cwl_ui_plugin.runs.workflows import pinned_workflow
+from cwl_ui_plugin.services.workflows.details import pinned_workflow
 
 log = logging.getLogger(__name__)
 TASK_NAMES = TaskNames(names.scatter_task, names.gather_task, names.inputs_task, names.GATHERER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.views.presenting import app_root
 
 

@@ -9,7 +9,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from cwl_ui_plugin.auth.bridge import PREFIX, refusal
-from cwl_ui_plugin.runs.errors import RunsError
+from cwl_ui_plugin.services.errors import RunsError
 
 log = logging.getLogger(__name__)
 _TITLES = {400: "That can't be", 403: "Not allowed", 404: "Not found", 409: "It exists already", 413: "Too large"}

@@ -14,9 +14,9 @@ from flask import Blueprint, Response, g, request
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import PREFIX
 from cwl_ui_plugin.config import bytes_text
-from cwl_ui_plugin.cwl.job_types import type_text
-from cwl_ui_plugin.runs import health
+from cwl_ui_plugin.cwl.jobs.types import type_text
 from cwl_ui_plugin.servers import recent_restarts
+from cwl_ui_plugin.services import health
 from cwl_ui_plugin.views.highlighting import source_lines, visible
 from cwl_ui_plugin.views.job_form.markdown import to_html
 

@@ -9,7 +9,7 @@ from flask_appbuilder import expose
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import current_user, requires
-from cwl_ui_plugin.runs import reporting
+from cwl_ui_plugin.services.settings import report_delivery
 from cwl_ui_plugin.views.base import CwlView
 from cwl_ui_plugin.views.forms import ActionForm
 
@@ -31,8 +31,8 @@ class ReportsView(CwlView):
             "reports.html",
             dag_id=dag_id,
             run_id=run_id,
-            reports=reporting.reports_of(dag_id, run_id, PAGE_SIZE, offset),
-            delivery=reporting.delivery_state() if permissions.may_read_connection(user) else None,
+            reports=report_delivery.reports_of(dag_id, run_id, PAGE_SIZE, offset),
+            delivery=report_delivery.delivery_state() if permissions.may_read_connection(user) else None,
             may_retry=permissions.may_edit_connection(user),
             action=ActionForm(),
             retried="retried" in request.args,

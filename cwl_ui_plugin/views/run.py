@@ -11,10 +11,11 @@ from flask_appbuilder import expose
 from cwl_ui_plugin import config
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import requires
-from cwl_ui_plugin.dags.run_folder import TaskTry
-from cwl_ui_plugin.runs import advice, inspection, logs, output_tree, outputs, previews, step_groups, usage
-from cwl_ui_plugin.runs.errors import BadRequest, NotFound
-from cwl_ui_plugin.runs.models import StepState
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.services.errors import BadRequest, NotFound
+from cwl_ui_plugin.services.models import StepState
+from cwl_ui_plugin.services.monitoring import command_logs, failure_advice, queries, resource_usage, step_groups
+from cwl_ui_plugin.services.outputs import output_files, output_tree, previews
 from cwl_ui_plugin.views.addresses import files_url, log_url, zip_url
 from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
 from cwl_ui_plugin.views.usage_chart import areas
@@ -32,7 +33,7 @@ class RunView(CwlView):
     def step(self) -> Any:
         """Show a task instance: how it went, its command, and what that has printed."""
         task = _try()
-        run = inspection.get_run(task.dag_id, task.run_id)
+        run = queries.get_run(task.dag_id, task.run_id)
         step = _step(run.steps, task.task_id, task.map_index)
         is_last = step.try_number == task.try_number
         return self.page(
@@ -42,9 +43,11 @@ class RunView(CwlView):
             step=step,
             task=task,
             is_last=is_last,
-            command=(step.command if is_last else None) or logs.running_command(task),
-            advice=advice.advice(step) if step.state == "failed" and is_last else None,
-            streams=[(stream, logs.read_log(task, stream), log_url(task, stream)) for stream in logs.STREAMS],
+            command=(step.command if is_last else None) or command_logs.running_command(task),
+            failure_advice=failure_advice.advice(step) if step.state == "failed" and is_last else None,
+            streams=[
+                (stream, command_logs.read_log(task, stream), log_url(task, stream)) for stream in command_logs.STREAMS
+            ],
             keep_logs_days=config.number("keep_logs_days"),
             keep_failed_days=config.number("keep_failed_days"),
         )
@@ -54,7 +57,7 @@ class RunView(CwlView):
     def log(self) -> Any:
         """Tell a script what a task has printed since it asked last."""
         task = _try()
-        part = logs.read_log(task, request.args.get("stream", ""), request.args.get("offset", type=int))
+        part = command_logs.read_log(task, request.args.get("stream", ""), request.args.get("offset", type=int))
         return answer_json(asdict(part) if part else {"text": "", "start": 0, "end": 0, "size": 0})
 
     @expose("/run/elements")
@@ -63,7 +66,7 @@ class RunView(CwlView):
         """Show the elements of a scattered step, or those in one state."""
         dag_id, run_id, task_id = _run_arguments("task_id")
         offset, state = _offset(), request.args.get("state") or None
-        run = inspection.get_run(dag_id, run_id)
+        run = queries.get_run(dag_id, run_id)
         group = next((group for group in step_groups.group_steps(run.steps) if group.task_id == task_id), None)
         if group is None:
             raise NotFound(f"The run {run_id!r} has no task {task_id!r}.")
@@ -106,7 +109,7 @@ class RunView(CwlView):
     def preview(self) -> Any:
         """Show what an output file looks like."""
         dag_id, run_id, path = _run_arguments("path")
-        with outputs.open_output(dag_id, run_id, path) as file:
+        with output_files.open_output(dag_id, run_id, path) as file:
             preview = previews.preview(file, path)
         return self._fragment(
             "preview",
@@ -121,8 +124,8 @@ class RunView(CwlView):
     def usage(self) -> Any:
         """Show what the commands of a run used over its time."""
         dag_id, run_id = _run_arguments()
-        run = inspection.get_run(dag_id, run_id)
-        found = usage.run_usage(run)
+        run = queries.get_run(dag_id, run_id)
+        found = resource_usage.run_usage(run)
         return self._fragment(
             "usage",
             summary=run.summary,
@@ -151,7 +154,7 @@ def _try() -> TaskTry:
     number = request.args.get("try", type=int)
     if "try" in request.args and number is None:
         raise BadRequest("The number of a try is a whole number.")
-    return logs.find_try(dag_id, run_id, task_id, request.args.get("map_index", -1, type=int), number)
+    return command_logs.find_try(dag_id, run_id, task_id, request.args.get("map_index", -1, type=int), number)
 
 
 def _step(steps: tuple[StepState, ...], task_id: str, map_index: int) -> StepState:

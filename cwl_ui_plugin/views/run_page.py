@@ -12,9 +12,13 @@ from flask import Response, request
 from cwl_ui_plugin import config
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import current_user
-from cwl_ui_plugin.runs import advice, history, inspection, output_tree, reporting, step_groups, stopping, workflows
-from cwl_ui_plugin.runs.models import RunDetail, RunSummary, StepState
-from cwl_ui_plugin.runs.step_groups import StepGroup
+from cwl_ui_plugin.services.models import RunDetail, RunSummary, StepState
+from cwl_ui_plugin.services.monitoring import expected_duration, failure_advice, queries, step_groups
+from cwl_ui_plugin.services.monitoring.step_groups import StepGroup
+from cwl_ui_plugin.services.outputs import output_tree
+from cwl_ui_plugin.services.settings import report_delivery
+from cwl_ui_plugin.services.stopping import stops
+from cwl_ui_plugin.services.workflows import details
 from cwl_ui_plugin.views.addresses import files_url, zip_url
 from cwl_ui_plugin.views.base import answer_json
 from cwl_ui_plugin.views.forms import ActionForm
@@ -34,11 +38,11 @@ _YOUNG, _OLDER = 5.0, 1.05
 
 def context(dag_id: str, run_id: str) -> dict[str, Any]:
     """Return what the templates show of a run; raise :class:`NotFound`."""
-    run = inspection.get_run(dag_id, run_id)
+    run = queries.get_run(dag_id, run_id)
     groups = step_groups.group_steps(run.steps)
     failed = _failures(run)
     summary = run.summary
-    reports = reporting.delivery_of(dag_id, run_id)
+    reports = report_delivery.delivery_of(dag_id, run_id)
     return {
         "run": run,
         "summary": summary,
@@ -46,20 +50,20 @@ def context(dag_id: str, run_id: str) -> dict[str, Any]:
         "groups": groups,
         "states": {group.task_id: _graph_state(group) for group in groups},
         "timeline": timeline(groups, summary.started_at, summary.ended_at),
-        "failures": [(step, advice.advice(step)) for step in failed[:MOST_FAILURES]],
+        "failures": [(step, failure_advice.advice(step)) for step in failed[:MOST_FAILURES]],
         "more_failures": max(0, len(failed) - MOST_FAILURES),
         "nodes": output_tree.output_nodes(dag_id, run_id, known=run.outputs) if run.outputs else None,
-        "expected": history.expected_seconds(dag_id, run_id),
+        "expected": expected_duration.expected_seconds(dag_id, run_id),
         "elapsed": _elapsed(summary),
         "reports": reports,
         "is_over": _is_over(summary, reports),
-        "is_cwl": workflows.is_cwl_dag(dag_id),
+        "is_cwl": details.is_cwl_dag(dag_id),
         "is_stored": run.version is not None,
         "files_url": files_url(dag_id, run_id),
         "zip_url": zip_url(dag_id, run_id),
         "keep_logs_days": config.number("keep_logs_days"),
         **stop_context([summary]),
-        "is_stopping": stopping.progress(dag_id, run_id) is not None,
+        "is_stopping": stops.progress(dag_id, run_id) is not None,
         "may_trigger": permissions.may_trigger(current_user(), dag_id),
         "action": ActionForm(),
     }
@@ -67,7 +71,7 @@ def context(dag_id: str, run_id: str) -> dict[str, Any]:
 
 def answer_changes(view: CwlView, dag_id: str, run_id: str) -> Response:
     """Answer a script: the parts of the page as HTML, or 304 where they are as it has them already."""
-    stamp = inspection.run_stamp(dag_id, run_id)
+    stamp = queries.run_stamp(dag_id, run_id)
     news = _short(stamp.text)
     tag = _short(f"{news}|{_age(stamp.seconds)}")
     if request.if_none_match.contains(tag):
@@ -81,7 +85,7 @@ def answer_changes(view: CwlView, dag_id: str, run_id: str) -> Response:
     return answer
 
 
-def _is_over(summary: RunSummary, reports: reporting.RunDelivery) -> bool:
+def _is_over(summary: RunSummary, reports: report_delivery.RunDelivery) -> bool:
     """Whether nothing more will happen: the run has ended, and the receiver has the reports about that."""
     if not summary.has_ended:
         return False

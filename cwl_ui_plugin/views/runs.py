@@ -12,9 +12,9 @@ from werkzeug.exceptions import Forbidden
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
-from cwl_ui_plugin.runs import comparing, inspection
-from cwl_ui_plugin.runs.errors import BadRequest
-from cwl_ui_plugin.runs.models import RunFilter
+from cwl_ui_plugin.services.errors import BadRequest
+from cwl_ui_plugin.services.models import RunFilter
+from cwl_ui_plugin.services.monitoring import comparison, queries
 from cwl_ui_plugin.views import run_page
 from cwl_ui_plugin.views.base import CwlView, wants_json
 from cwl_ui_plugin.views.forms import ActionForm
@@ -37,13 +37,13 @@ class RunsView(CwlView):
         user = current_user()
         readable = permissions.readable_dag_ids(user)
         among = readable & {dag_id} if dag_id else readable
-        runs = inspection.list_runs(among, wanted=_filter(), limit=PAGE_SIZE, offset=offset)
+        runs = queries.list_runs(among, wanted=_filter(), limit=PAGE_SIZE, offset=offset)
         return self.page(
             "runs.html",
             runs=runs,
             **stop_context(runs.items),
             triggerable={found for found in {run.dag_id for run in runs.items} if permissions.may_trigger(user, found)},
-            states=inspection.STATES,
+            states=queries.STATES,
             sought={name: request.args.get(name, "") for name in ("state", "text", "user", "since", "until")},
             dag_id=dag_id,
             offset=offset,
@@ -60,7 +60,7 @@ class RunsView(CwlView):
         for dag_id, _run_id in chosen:
             if not permissions.may_read(current_user(), dag_id):
                 raise Forbidden(DENIED)
-        return self.page("compare.html", comparison=comparing.compare(*chosen))
+        return self.page("compare.html", comparison=comparison.compare(*chosen))
 
     @expose("/run")
     @requires(permissions.may_read, "dag_id")

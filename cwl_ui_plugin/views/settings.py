@@ -12,8 +12,9 @@ from werkzeug.exceptions import Forbidden, NotFound
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user
-from cwl_ui_plugin.runs import key_checks, policy, reporting, settings, signing
-from cwl_ui_plugin.runs.errors import BadRequest, RunsError
+from cwl_ui_plugin.services import signatures
+from cwl_ui_plugin.services.errors import BadRequest, RunsError
+from cwl_ui_plugin.services.settings import connection_and_keys, key_checks, report_delivery, site_options
 from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
 from cwl_ui_plugin.views.forms import (
     ActionForm,
@@ -50,32 +51,32 @@ class SettingsView(CwlView):
     @expose("/settings/report-key", methods=["POST"])
     def report_key(self) -> Any:
         """Save the key that signs reports."""
-        _require_variable(settings.REPORT_KEY, settings.REPORT_ALGORITHM)
+        _require_variable(connection_and_keys.REPORT_KEY, connection_and_keys.REPORT_ALGORITHM)
         form = ReportKeyForm()
         return self._save(
             form,
-            lambda: settings.save_report_key(form.private_key.data or None, form.algorithm.data),
+            lambda: connection_and_keys.save_report_key(form.private_key.data or None, form.algorithm.data),
             report_form=form,
         )
 
     @expose("/settings/trigger-key", methods=["POST"])
     def trigger_key(self) -> Any:
         """Save the keys that verify triggers."""
-        _require_variable(settings.TRIGGER_KEY, settings.TRIGGER_ALGORITHM)
+        _require_variable(connection_and_keys.TRIGGER_KEY, connection_and_keys.TRIGGER_ALGORITHM)
         form = TriggerKeyForm()
         return self._save(
             form,
-            lambda: settings.save_trigger_key(form.public_keys.data or None, form.algorithms.data),
+            lambda: connection_and_keys.save_trigger_key(form.public_keys.data or None, form.algorithms.data),
             trigger_form=form,
         )
 
     @expose("/settings/signing-key", methods=["POST"])
     def signing_key(self) -> Any:
         """Save the key that signs what is started on the page of a workflow."""
-        _require_variable(signing.SIGNING_KEY)
+        _require_variable(signatures.SIGNING_KEY)
         form = SigningKeyForm()
         return self._save(
-            form, lambda: settings.save_signing_key((form.private_key.data or "").strip()), signing_form=form
+            form, lambda: connection_and_keys.save_signing_key((form.private_key.data or "").strip()), signing_form=form
         )
 
     @expose("/settings/remove/<name>", methods=["POST"])
@@ -83,10 +84,10 @@ class SettingsView(CwlView):
         """Remove the connection or a Variable."""
         if name == "connection":
             _require(permissions.may_edit_connection(current_user()))
-            settings.remove_report_connection()
-        elif name in settings.VARIABLES:
+            connection_and_keys.remove_report_connection()
+        elif name in connection_and_keys.VARIABLES:
             _require_variable(name)
-            settings.remove_variable(name)
+            connection_and_keys.remove_variable(name)
         else:
             raise NotFound(f"There is no setting {name!r}.")
         return redirect(url_for("SettingsView.index"))
@@ -94,11 +95,11 @@ class SettingsView(CwlView):
     @expose("/settings/keys", methods=["POST"])
     def keys(self) -> Any:
         """Make a key pair and show it once; it is kept only if the user wants it to sign reports."""
-        _require_variable(settings.REPORT_KEY, settings.REPORT_ALGORITHM)
+        _require_variable(connection_and_keys.REPORT_KEY, connection_and_keys.REPORT_ALGORITHM)
         form = KeyPairForm()
         if not form.validate_on_submit():
             return self._show(pair_form=form, status=400)
-        pair = settings.generate_keys(form.algorithm.data, keep=form.keep.data)
+        pair = connection_and_keys.generate_keys(form.algorithm.data, keep=form.keep.data)
         return self._show(pair=pair, pair_form=form, pair_kept=form.keep.data)
 
     @expose("/settings/check", methods=["POST"])
@@ -120,7 +121,7 @@ class SettingsView(CwlView):
     def test(self) -> Any:
         """Send a test report."""
         _require(permissions.may_test_connection(current_user()))
-        result = reporting.send_test_report(sees_answer=permissions.is_admin(current_user()))
+        result = report_delivery.send_test_report(sees_answer=permissions.is_admin(current_user()))
         if wants_json():
             return answer_json(
                 {"ok": result.ok, "message": result.message, "seconds": result.seconds, "answer": result.answer}
@@ -132,7 +133,7 @@ class SettingsView(CwlView):
         """Try again to deliver what waits: all, or of one run."""
         _require(permissions.may_edit_connection(current_user()))
         dag_id, run_id = request.form.get("dag_id"), request.form.get("run_id")
-        reporting.retry_now(dag_id, run_id)
+        report_delivery.retry_now(dag_id, run_id)
         if "of_run" in request.form:
             return redirect(url_for("ReportsView.of_run", dag_id=dag_id, run_id=run_id, retried=1))
         return redirect(url_for("SettingsView.index", retried=1) + "#delivery-title")
@@ -164,30 +165,30 @@ def _connection_context(user: Any) -> dict[str, Any]:
     """Return what the page shows of the Connection and the delivery, for whoever may read the Connection."""
     if not permissions.may_read_connection(user):
         return {"connection": None, "delivery": None, "may_edit_connection": False}
-    connection = settings.report_connection()
+    connection = connection_and_keys.report_connection()
     form = ConnectionForm(formdata=None, obj=connection)
     form.extra.data = json.dumps(connection.extra, indent=1) if connection.extra else ""
     return {
         "connection": connection,
-        "delivery": reporting.delivery_state(),
-        "waiting": reporting.waiting_runs(SHOWN_RUNS),
+        "delivery": report_delivery.delivery_state(),
+        "waiting": report_delivery.waiting_runs(SHOWN_RUNS),
         "may_edit_connection": permissions.may_edit_connection(user),
-        "testing": reporting.testing() if permissions.may_test_connection(user) else reporting.HIDDEN,
+        "testing": report_delivery.testing() if permissions.may_test_connection(user) else report_delivery.HIDDEN,
         "connection_form": form,
-        "policy": policy.switches(),
+        "policy": site_options.switches(),
     }
 
 
 def _keys_context(user: Any) -> dict[str, Any]:
     """Return what the page shows of each key, for whoever may read its Variable."""
     sees = {name: permissions.may_read_variable(user, name) for name in key_checks.USES}
-    report_key = settings.report_key() if sees[settings.REPORT_KEY] else None
-    trigger_key = settings.trigger_key() if sees[settings.TRIGGER_KEY] else None
+    report_key = connection_and_keys.report_key() if sees[connection_and_keys.REPORT_KEY] else None
+    trigger_key = connection_and_keys.trigger_key() if sees[connection_and_keys.TRIGGER_KEY] else None
     return {
         "sees_keys": any(sees.values()),
         "report_key": report_key,
         "trigger_key": trigger_key,
-        "signing_key": settings.signing_key() if sees[signing.SIGNING_KEY] else None,
+        "signing_key": connection_and_keys.signing_key() if sees[signatures.SIGNING_KEY] else None,
         "may_edit": {name: permissions.may_edit_variable(user, name) for name in key_checks.USES},
         "report_form": ReportKeyForm(formdata=None, algorithm=report_key.algorithm if report_key else None),
         "trigger_form": TriggerKeyForm(formdata=None, algorithms=trigger_key.algorithm if trigger_key else None),
@@ -210,7 +211,7 @@ def _is_saved(form: Any, save: Callable[[], None]) -> bool:
 
 
 def _save_connection(form: ConnectionForm) -> None:
-    settings.save_report_connection(
+    connection_and_keys.save_report_connection(
         schema=form.schema.data,
         host=form.host.data.strip(),
         port=form.port.data,

@@ -7,9 +7,10 @@ from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.runs import settings, signing
-from cwl_ui_plugin.runs.errors import BadRequest
-from cwl_ui_plugin.runs.models import KeySetting
+from cwl_ui_plugin.services import signatures
+from cwl_ui_plugin.services.errors import BadRequest
+from cwl_ui_plugin.services.models import KeySetting
+from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.signing import keys
 from cwl_ui_plugin.signing.errors import SigningError
 
@@ -41,7 +42,7 @@ class SigningChoice:
 
 def signing_choice(chosen: str | None = None) -> SigningChoice:
     """Return what the page offers."""
-    found = settings.signing_key()
+    found = connection_and_keys.signing_key()
     server_key = found if found.is_set and not found.problem else None
     is_required = config.flag("require_signed_conf")
     algorithms, trusted, problem = _policy(is_required)
@@ -52,7 +53,7 @@ def signing_choice(chosen: str | None = None) -> SigningChoice:
         server_key=server_key,
         algorithms=algorithms,
         trusted=trusted,
-        lifetime=signing.LIFETIME_SECONDS if config.flag("require_exp") else None,
+        lifetime=signatures.LIFETIME_SECONDS if config.flag("require_exp") else None,
         problem=problem,
     )
 
@@ -67,7 +68,7 @@ def signed_conf(
 
     """
     if sign_with == BY_SERVER:
-        return {**conf, SIGNATURE: signing.sign_conf(dag_id, run_id, conf)}
+        return {**conf, SIGNATURE: signatures.sign_conf(dag_id, run_id, conf)}
     if token:
         return {**conf, SIGNATURE: token}
     if sign_with == BY_FILE:
@@ -78,7 +79,7 @@ def signed_conf(
 def _policy(is_required: bool) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
     """Return the algorithms, the fingerprints of the trusted keys, and why nothing can be verified."""
     try:
-        policy = signing.trigger_policy()
+        policy = signatures.trigger_policy()
         if policy is None:
             problem = (
                 "Only signed runs are allowed here, but no key is set to verify them with." if is_required else None

@@ -11,9 +11,9 @@ from werkzeug.exceptions import Forbidden
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
-from cwl_ui_plugin.runs import stopping
-from cwl_ui_plugin.runs.errors import RunsError
-from cwl_ui_plugin.runs.models import RunSummary
+from cwl_ui_plugin.services.errors import RunsError
+from cwl_ui_plugin.services.models import RunSummary
+from cwl_ui_plugin.services.stopping import stops
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name, wants_json
 
 HAS_ENDED = "The run has ended."
@@ -31,7 +31,7 @@ class StopView(CwlView):
         if remove and not permissions.may_remove(current_user(), dag_id):
             raise Forbidden(DENIED)
         try:
-            report = stopping.stop_run(dag_id, run_id, user=user_name(), remove=remove)
+            report = stops.stop_run(dag_id, run_id, user=user_name(), remove=remove)
         except RunsError as error:
             if not wants_json():
                 raise
@@ -47,7 +47,7 @@ class StopView(CwlView):
     @requires(permissions.may_read, "dag_id")
     def progress(self) -> Any:
         """Say what is left of a run that is being stopped."""
-        found = stopping.progress(request.args.get("dag_id", ""), request.args.get("run_id", ""))
+        found = stops.progress(request.args.get("dag_id", ""), request.args.get("run_id", ""))
         return answer_json(found.as_json() if found else {})
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from cwl_ui_plugin.runs.models import StepState
-from cwl_ui_plugin.runs.step_groups import StepGroup
+from cwl_ui_plugin.services.models import StepState
+from cwl_ui_plugin.services.monitoring.step_groups import StepGroup
 
 WIDTH = 1000
 """Of a line, in units of its drawing; the page stretches it."""

@@ -14,9 +14,11 @@ from cwl_ui_plugin.config import MEBIBYTE
 from cwl_ui_plugin.cwl.errors import CwlError, JobError
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.library.store import StoredVersion
-from cwl_ui_plugin.runs import inspection, refusals, rerunning, triggering, workflows
-from cwl_ui_plugin.runs.errors import Conflict, NotFound, RunsError
-from cwl_ui_plugin.runs.models import RunSummary
+from cwl_ui_plugin.services.errors import Conflict, NotFound, RunsError
+from cwl_ui_plugin.services.models import RunSummary
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.triggering import refusals, reruns, triggers
+from cwl_ui_plugin.services.workflows import details
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name
 from cwl_ui_plugin.views.job_form import sent
 from cwl_ui_plugin.views.job_form.drafts import FORM, TEXT, Draft, moved
@@ -40,10 +42,10 @@ class TriggerView(CwlView):
     @requires(permissions.may_trigger, "dag_id")
     def form(self, dag_id: str) -> Any:
         """Show the job to fill in; check it and start the run."""
-        version = workflows.get_workflow(dag_id, _chosen_version()).version
+        version = details.get_workflow(dag_id, _chosen_version()).version
         form = TriggerForm(formdata=request.form if request.method == "POST" else None)
         if request.method == "GET":
-            form.run_id.data = triggering.new_run_id()
+            form.run_id.data = triggers.new_run_id()
             return self._show_first(dag_id, version, form)
         if form.digest.data and form.digest.data != version.digest:
             return self._show_replaced(dag_id, version, form)
@@ -58,10 +60,10 @@ class TriggerView(CwlView):
         try:
             files = permissions.input_access(current_user())
             with refusals.recorded(dag_id, None, user_name()):
-                run = rerunning.run_again(dag_id, run_id, user=user_name(), via=triggering.VIEW, files=files)
+                run = reruns.run_again(dag_id, run_id, user=user_name(), via=triggers.VIEW, files=files)
             return self._started(run)
         except RunsError as error:
-            is_stored = workflows.stored_version(dag_id) is not None
+            is_stored = details.stored_version(dag_id) is not None
             shown = {"dag_id": dag_id, "run_id": run_id, "is_stored": is_stored, "problem": error}
             return self.page("not_started.html", error.status, **shown)
 
@@ -69,7 +71,7 @@ class TriggerView(CwlView):
     @requires(permissions.may_trigger, "dag_id")
     def convert(self, dag_id: str) -> Any:
         """Return the job of the form as text, as fields and as conf, whichever way it was written."""
-        plan = workflows.get_workflow(dag_id, request.form.get("digest") or None).plan
+        plan = details.get_workflow(dag_id, request.form.get("digest") or None).plan
         draft = _draft(plan)
         try:
             job = draft.job()
@@ -94,12 +96,12 @@ class TriggerView(CwlView):
             if not form.validate_on_submit():
                 return self._show(dag_id, version, form, draft, status=400)
             with refusals.recorded(dag_id, form.run_id.data, user_name()):
-                run = triggering.trigger(
+                run = triggers.trigger(
                     dag_id,
                     conf=_conf(dag_id, form, draft),
                     run_id=form.run_id.data,
                     user=user_name(),
-                    via=triggering.VIEW,
+                    via=triggers.VIEW,
                     files=permissions.input_access(current_user()),
                     version=_chosen_version(),
                 )
@@ -195,7 +197,7 @@ def _first_job(dag_id: str, plan: Plan) -> dict[str, Any]:
         return sent.kept(sent.job_of_link(link), _secrets(plan))
     if earlier and permissions.may_read(current_user(), dag_id):
         try:
-            return sent.kept(inspection.get_run(dag_id, earlier).job, _secrets(plan))
+            return sent.kept(queries.get_run(dag_id, earlier).job, _secrets(plan))
         except NotFound:
             pass
     return {}
@@ -207,6 +209,6 @@ def _secrets(plan: Plan) -> list[str]:
 
 def _plan_of(dag_id: str, digest: str | None) -> Plan | None:
     try:
-        return workflows.get_workflow(dag_id, digest).plan
+        return details.get_workflow(dag_id, digest).plan
     except RunsError:
         return None

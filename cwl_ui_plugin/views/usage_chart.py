@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cwl_ui_plugin.config import bytes_text
-from cwl_ui_plugin.runs.usage import Usage
+from cwl_ui_plugin.services.monitoring.resource_usage import Usage
 
 WIDTH, HEIGHT = 1000, 120
 

@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
-from cwl_ui_plugin.runs import versions, workflows
-from cwl_ui_plugin.runs.errors import BadRequest
+from cwl_ui_plugin.services.errors import BadRequest
+from cwl_ui_plugin.services.workflows import details, versions
 from cwl_ui_plugin.views.base import CwlView
 from cwl_ui_plugin.views.forms import ActionForm
 from cwl_ui_plugin.views.highlighting import MOST_LINES
@@ -29,14 +29,14 @@ class VersionsView(CwlView):
     @requires(permissions.may_read, "dag_id")
     def source(self, dag_id: str) -> Any:
         """Show a file of a version, the main document by default."""
-        detail = workflows.get_workflow(dag_id, request.args.get("version") or None)
+        detail = details.get_workflow(dag_id, request.args.get("version") or None)
         path = request.args.get("path") or detail.plan.main.partition("#")[0]
-        text = workflows.source_text(dag_id, path, detail.version.digest)
+        text = details.source_text(dag_id, path, detail.version.digest)
         return self.page(
             "source.html",
             path=path,
             text=text,
-            is_cut=len(text.encode()) >= workflows.LONGEST_SOURCE or text.count("\n") > MOST_LINES,
+            is_cut=len(text.encode()) >= details.LONGEST_SOURCE or text.count("\n") > MOST_LINES,
             **self._common(detail),
         )
 
@@ -44,7 +44,7 @@ class VersionsView(CwlView):
     @requires(permissions.may_read, "dag_id")
     def index(self, dag_id: str) -> Any:
         """Show all versions; with ``old`` and ``new``, what these two differ in."""
-        detail = workflows.get_workflow(dag_id, request.args.get("version") or None)
+        detail = details.get_workflow(dag_id, request.args.get("version") or None)
         digests = [version.digest for version in detail.versions]
         new = request.args.get("new") or digests[0]
         old = request.args.get("old") or digests[min(1, len(digests) - 1)]

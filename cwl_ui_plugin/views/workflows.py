@@ -11,10 +11,11 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
-from cwl_ui_plugin.runs import examples, inspection, uploads, workflows
-from cwl_ui_plugin.runs.errors import NotFound, RunsError
-from cwl_ui_plugin.runs.models import Upload
-from cwl_ui_plugin.runs.workflow_list import DEFAULT_SORT, deleted_workflows, list_workflows
+from cwl_ui_plugin.services.errors import NotFound, RunsError
+from cwl_ui_plugin.services.models import Upload
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.workflows import details, examples, uploads
+from cwl_ui_plugin.services.workflows.listing import DEFAULT_SORT, deleted_workflows, list_workflows
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name, wants_json
 from cwl_ui_plugin.views.forms import ActionForm, UploadForm
 from cwl_ui_plugin.views.job_form.sent import link_of_job
@@ -67,12 +68,12 @@ class WorkflowsView(CwlView):
     @requires(permissions.may_read, "dag_id")
     def show(self, dag_id: str) -> Any:
         """Show one workflow; ``version`` chooses an earlier one."""
-        detail = workflows.get_workflow(dag_id, request.args.get("version") or None)
+        detail = details.get_workflow(dag_id, request.args.get("version") or None)
         return self.page(
             "workflow.html",
             workflow=detail,
             plan=detail.plan,
-            runs=inspection.list_runs([dag_id], limit=SHOWN_RUNS).items,
+            runs=queries.list_runs([dag_id], limit=SHOWN_RUNS).items,
             example_job=link_of_job(examples.job_of(dag_id)),
             user=current_user(),
             action=ActionForm(),
@@ -82,7 +83,7 @@ class WorkflowsView(CwlView):
     @requires(permissions.may_read, "dag_id")
     def graph(self, dag_id: str) -> Response:
         """Answer the graph of a workflow; ``version`` chooses an earlier one."""
-        return answer_json(workflows.workflow_graph(dag_id, request.args.get("version") or None))
+        return answer_json(details.workflow_graph(dag_id, request.args.get("version") or None))
 
     @expose("/workflows/<dag_id>/delete", methods=["POST"])
     @requires(permissions.may_read, "dag_id")
@@ -90,7 +91,7 @@ class WorkflowsView(CwlView):
         """Delete a workflow; its runs stay, and it can be restored."""
         if not permissions.may_delete(current_user(), dag_id):
             raise Forbidden(DENIED)
-        workflows.delete_workflow(dag_id)
+        details.delete_workflow(dag_id)
         return redirect(url_for("WorkflowsView.index", deleted=dag_id))
 
     def _list(self, form: UploadForm, status: int = 200, problem: RunsError | None = None) -> Any:
@@ -106,7 +107,7 @@ class WorkflowsView(CwlView):
             form=form,
             action=ActionForm(),
             problem=problem,
-            workflows=found.items,
+            details=found.items,
             total=found.total,
             deleted=deleted_workflows(readable & permissions.restorable_dag_ids(user)),
             just_deleted=request.args.get("deleted"),

@@ -72,7 +72,7 @@ def test_the_kept_conf_can_be_verified_again(
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    from cwl_ui_plugin.dags.permits import permit
+    from cwl_ui_plugin.dags.access.permits import permit
 
     body = body_of(pair)
     client().post(url(workflow), json=body)
@@ -178,19 +178,19 @@ def test_a_signed_run_id_is_used_once_even_if_its_run_was_deleted(
 def test_a_trigger_that_creates_no_run_uses_up_nothing(
     client: Callable[..., Any], workflow: str, pair: KeyPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cwl_ui_plugin.runs import signing
+    from cwl_ui_plugin.services import signatures
 
     body = body_of(pair)
-    keep = signing.use
+    keep = signatures.use
 
     def fail(*arguments: Any) -> None:
         keep(*arguments)
         raise RuntimeError("the database went away")
 
-    monkeypatch.setattr(signing, "use", fail)
+    monkeypatch.setattr(signatures, "use", fail)
     assert client().post(url(workflow), json=body).status_code == 500
     assert not exists(client, workflow, body["run_id"])
-    monkeypatch.setattr(signing, "use", keep)
+    monkeypatch.setattr(signatures, "use", keep)
     assert client().post(url(workflow), json=body).status_code == 200
 
 
@@ -310,7 +310,7 @@ def test_weak_keys_are_for_old_clients_and_are_complained_about(
     body = body_of(KeyPair(private, public))
     assert client().post(url(workflow), json=body).status_code == 403
     monkeypatch.setenv("AIRFLOW__CWL__ALLOW_WEAK_KEYS", "True")
-    with caplog.at_level("WARNING", logger="cwl_ui_plugin.runs.signing"):
+    with caplog.at_level("WARNING", logger="cwl_ui_plugin.services.signatures"):
         assert client().post(url(workflow), json=body).status_code == 200
     assert any("weak" in record.getMessage() and "SHA256:" in record.getMessage() for record in caplog.records)
 

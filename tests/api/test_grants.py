@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.dags.grants import GRANT
-from cwl_ui_plugin.runs import refusals, triggering
+from cwl_ui_plugin.dags.access.grants import GRANT
+from cwl_ui_plugin.services.triggering import refusals, triggers
 
 Client = Callable[..., Any]
 API = "/cwl/api/v1"
@@ -206,7 +206,7 @@ def test_a_log_that_can_not_be_written_changes_no_answer(
 
 def test_nobody_is_shown_a_grant(client: Client, workflow: str) -> None:
     run_id = f"r-{uuid.uuid4()}"
-    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggering.REST)
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggers.REST)
     for path in (f"{API}/workflows/{workflow}/runs/{run_id}", f"{API}/runs?dag_id={workflow}"):
         assert GRANT not in client("admin").get(path).text
     old = client("admin").get(f"/api/experimental/dags/{workflow}/dag_runs")

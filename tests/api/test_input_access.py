@@ -128,7 +128,7 @@ def test_a_signature_alone_takes_no_uploads_and_outputs_of_its_own_dag_only(
 def test_a_signed_trigger_uses_what_the_user_has_that_it_acts_as(
     client: Client, dag_id: str, sent: Path, pair: KeyPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cwl_ui_plugin.runs import upload_owners
+    from cwl_ui_plugin.services.inputs import owners
 
     def status() -> int:
         run_id, conf = f"r-{uuid.uuid4()}", {"job": given(sent)}
@@ -137,5 +137,5 @@ def test_a_signed_trigger_uses_what_the_user_has_that_it_acts_as(
 
     monkeypatch.setenv("AIRFLOW__CWL__JWT_BACKEND_USER", "user")
     assert status() == 422
-    monkeypatch.setattr(upload_owners, "owner_of", lambda _folder: "user")
+    monkeypatch.setattr(owners, "owner_of", lambda _folder: "user")
     assert status() == 200

@@ -41,7 +41,7 @@ bounded = settings(
 def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """No upload here is CWL: it need not take seconds to say so."""
     from cwl_ui_plugin.cwl.errors import DocumentError
-    from cwl_ui_plugin.runs import uploads
+    from cwl_ui_plugin.services.workflows import uploads
 
     def refuse(*_arguments: Any, **_options: Any) -> None:
         raise DocumentError("That is no CWL.")

@@ -314,7 +314,7 @@ def test_stop_answers_what_it_stopped(admin: Any, workflow: str, run_id: str) ->
 def test_what_a_stop_could_not_end_is_named(
     admin: Any, workflow: str, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cwl_ui_plugin.dags.run_folder import TaskTry
+    from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 
     monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
     task = TaskTry(workflow, run_id, "say", -1, 1)
@@ -377,12 +377,12 @@ def test_reports_say_how_they_are_delivered(admin: Any) -> None:
 
 
 def test_an_error_of_ours_is_no_traceback(admin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cwl_ui_plugin.runs import workflow_list
+    from cwl_ui_plugin.services.workflows import listing
 
     def fail(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(workflow_list, "list_workflows", fail)
+    monkeypatch.setattr(listing, "list_workflows", fail)
     answer = admin.get(f"{API}/workflows")
     assert answer.status_code == 500
     assert "secret" not in answer.text
@@ -392,12 +392,12 @@ def test_an_error_of_ours_is_no_traceback(admin: Any, monkeypatch: pytest.Monkey
 def test_a_database_error_is_answered(admin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from sqlalchemy.exc import IntegrityError
 
-    from cwl_ui_plugin.runs import workflow_list
+    from cwl_ui_plugin.services.workflows import listing
 
     def fail(*_arguments: object, **_options: object) -> None:
         raise IntegrityError("INSERT", {}, Exception("UNIQUE constraint failed: x"))
 
-    monkeypatch.setattr(workflow_list, "list_workflows", fail)
+    monkeypatch.setattr(listing, "list_workflows", fail)
     answer = admin.get(f"{API}/workflows")
     assert answer.status_code == 409
     assert isinstance(answer.json()["detail"], str)

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from cwl_ui_plugin.runs import inspection, refusals, reserving, signing, triggering
-from cwl_ui_plugin.runs.errors import Conflict
+from cwl_ui_plugin.services import signatures
+from cwl_ui_plugin.services.errors import Conflict
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.triggering import refusals, reserving, triggers
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
 from cwl_ui_plugin.signing.tokens import sign
 
@@ -102,11 +104,11 @@ def create(api: TestClient, dag_id: str, run_id: str, token: Any) -> Any:
 def serve(dag_id: str, run_id: str, token: str) -> str:
     """Start a run by the service."""
     conf = {"job": JOB, "check_payload": token}
-    return triggering.trigger(dag_id, conf=conf, run_id=run_id, user="portal", via=triggering.REST).run_id
+    return triggers.trigger(dag_id, conf=conf, run_id=run_id, user="portal", via=triggers.REST).run_id
 
 
 def runs_of(*dag_ids: str) -> int:
-    return inspection.list_runs(list(dag_ids)).total
+    return queries.list_runs(list(dag_ids)).total
 
 
 def kept(run_id: str) -> list[Any]:
@@ -175,11 +177,11 @@ def test_a_token_of_a_run_of_the_service_is_used_for_airflows_api(
 def test_the_run_and_the_audit_log_name_the_key(api: TestClient, workflow: str, pair: KeyPair) -> None:
     run_id = new_id()
     create(api, workflow, run_id, token_of(pair, run_id))
-    signature = inspection.get_run(workflow, run_id).signature
+    signature = queries.get_run(workflow, run_id).signature
     key = {"fingerprint": fingerprint(pair.public), "algorithm": "ES256"}
     assert signature is not None
     assert {"fingerprint": signature.fingerprint, "algorithm": signature.algorithm} == key
-    assert logged(signing.EVENT, workflow) == [("the-op", key)]
+    assert logged(signatures.EVENT, workflow) == [("the-op", key)]
 
 
 def test_a_run_of_airflows_api_keeps_its_token_as_long_as_it_is_there(
@@ -189,11 +191,11 @@ def test_a_run_of_airflows_api_keeps_its_token_as_long_as_it_is_there(
 
     run_id, end = new_id(), int(time.time()) + 600
     create(api, workflow, run_id, token_of(pair, run_id, exp=end))
-    later = datetime.fromtimestamp(end, timezone.utc) + signing.LEEWAY + timedelta(seconds=1)
-    signing.forget_expired(later)
+    later = datetime.fromtimestamp(end, timezone.utc) + signatures.LEEWAY + timedelta(seconds=1)
+    signatures.forget_expired(later)
     assert len(kept(run_id)) == 1
     delete_run(workflow, run_id)
-    signing.forget_expired(later)
+    signatures.forget_expired(later)
     assert kept(run_id) == []
 
 
@@ -215,7 +217,7 @@ def test_a_token_that_does_not_hold_starts_nothing(
 ) -> None:
     run_id = new_id()
     refused = create(api, workflow, run_id, spoilt(pair, run_id))
-    assert (refused.status_code, refused.json()["detail"].startswith(signing.REFUSED)) == (403, True)
+    assert (refused.status_code, refused.json()["detail"].startswith(signatures.REFUSED)) == (403, True)
     assert (core.calls, runs_of(workflow), kept(run_id)) == (0, 0, [])
     assert [owner for owner, _extra in logged(refusals.EVENT, workflow)] == ["the-op"]
 
@@ -287,7 +289,7 @@ def test_what_airflow_does_not_create_uses_nothing_up(
 
 def test_a_run_id_that_is_taken_uses_nothing_up(api: TestClient, workflow: str, other: str, pair: KeyPair) -> None:
     run_id = new_id()
-    triggering.trigger(workflow, conf={"job": JOB}, run_id=run_id, user="ada", via=triggering.REST)
+    triggers.trigger(workflow, conf={"job": JOB}, run_id=run_id, user="ada", via=triggers.REST)
     assert create(api, workflow, run_id, token_of(pair, run_id)).status_code == 409
     assert kept(run_id) == []
     assert create(api, other, run_id, token_of(pair, run_id)).status_code == 200
@@ -341,7 +343,7 @@ def test_a_call_that_is_cancelled_keeps_what_it_may_have_created(workflow: str, 
 
     with pytest.raises(asyncio.CancelledError):
         call(GrantGuard(cancelled), workflow, body_of(run_id, token_of(pair, run_id)))
-    assert [entry.run_key for entry in kept(run_id)] == [signing.NO_RUN]
+    assert [entry.run_key for entry in kept(run_id)] == [signatures.NO_RUN]
 
 
 def call(app: Any, dag_id: str, body: dict[str, Any]) -> None:
@@ -412,7 +414,7 @@ def test_of_two_dags_at_the_same_moment_one_gets_the_run(
     api: TestClient, core: Core, workflow: str, other: str, pair: KeyPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are held where they have seen that the token is unused."""
-    run_id, together, check = new_id(), threading.Barrier(2), signing.check_unused
+    run_id, together, check = new_id(), threading.Barrier(2), signatures.check_unused
     token, waited = token_of(pair, run_id), threading.local()
 
     def check_together(*args: Any) -> None:
@@ -421,7 +423,7 @@ def test_of_two_dags_at_the_same_moment_one_gets_the_run(
             waited.done = True
             together.wait(20)
 
-    monkeypatch.setattr(signing, "check_unused", check_together)
+    monkeypatch.setattr(signatures, "check_unused", check_together)
     outcomes = both(*(lambda dag_id=dag_id: create(api, dag_id, run_id, token) for dag_id in (workflow, other)))
     assert sorted(outcome.status_code for outcome in outcomes) == [200, 409]
     assert next(USED in outcome.json()["detail"] for outcome in outcomes if outcome.status_code == 409)
@@ -431,7 +433,7 @@ def test_of_two_dags_at_the_same_moment_one_gets_the_run(
 def test_the_service_and_airflows_api_at_the_same_moment_start_one_run(
     api: TestClient, workflow: str, other: str, pair: KeyPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id, together, check = new_id(), threading.Barrier(2), signing.check_unused
+    run_id, together, check = new_id(), threading.Barrier(2), signatures.check_unused
     token, waited = token_of(pair, run_id), threading.local()
 
     def check_together(*args: Any) -> None:
@@ -447,7 +449,7 @@ def test_the_service_and_airflows_api_at_the_same_moment_start_one_run(
             assert USED in conflict.message
             return conflict.status
 
-    monkeypatch.setattr(signing, "check_unused", check_together)
+    monkeypatch.setattr(signatures, "check_unused", check_together)
     outcomes = both(lambda: create(api, workflow, run_id, token).status_code, by_service)
     assert (sorted(outcomes), runs_of(workflow, other), len(kept(run_id))) == ([200, 409], 1, 1)
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from swapping import SECRET, elsewhere, swap_when_opened
 
-from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 
 
 @pytest.fixture
@@ -131,14 +131,14 @@ def test_a_log_that_becomes_a_link_is_not_sent(
 def test_a_run_that_chose_its_folder_for_intermediate_files_has_logs(
     client: Callable[..., Any], workflow: str, folders: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
 ) -> None:
-    from cwl_ui_plugin.dags.folders import folders_of
-    from cwl_ui_plugin.dags.run_folder import place_run_tmp
-    from cwl_ui_plugin.runs import triggering
+    from cwl_ui_plugin.dags.folders.placement import folders_of
+    from cwl_ui_plugin.dags.folders.run_folder import place_run_tmp
+    from cwl_ui_plugin.services.triggering import triggers
 
     (folders / "scratch").mkdir()
     monkeypatch.setenv("AIRFLOW__CWL__OUTPUT_ROOTS", str(folders / "scratch"))
     run_id, job = f"run-{uuid.uuid4()}", {"text": "x", "tmp_folder": chosen.format(folders)}
-    triggering.trigger(workflow, conf={"job": job}, run_id=run_id, user="ada", via=triggering.REST)
+    triggers.trigger(workflow, conf={"job": job}, run_id=run_id, user="ada", via=triggers.REST)
     place_run_tmp(workflow, run_id, folders_of(workflow, run_id, job).tmp)
     folder = TaskTry(workflow, run_id, "say", -1, 0).folder
     folder.mkdir(parents=True)

@@ -30,7 +30,7 @@ def allow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture(autouse=True)
 def _without_cwltool(monkeypatch: pytest.MonkeyPatch) -> None:
     from cwl_ui_plugin.cwl.plan import Plan
-    from cwl_ui_plugin.runs import uploads
+    from cwl_ui_plugin.services.workflows import uploads
 
     def compile_quickly(_source: Any, main: str, out: Any, **_options: object) -> None:
         out.mkdir()

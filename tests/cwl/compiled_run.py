@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cwl_ui_plugin.cwl.plan import Step, read_plan
 
 if TYPE_CHECKING:
-    from cwl_ui_plugin.cwl.confines import Confines
+    from cwl_ui_plugin.cwl.engine.confines import Confines
 
 BATCH = 2
 
@@ -20,7 +20,7 @@ def through_json(value: Any) -> Any:
 
 def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path, **more: Any) -> dict[str, Any]:
     """Run a compiled document task by task; return the output object."""
-    from cwl_ui_plugin.cwl import execution
+    from cwl_ui_plugin.cwl.engine import execution
 
     settings = execution.RunSettings(engine="none", mark="test/run/task/-1/1", **more)
     plan = read_plan(compiled)
@@ -37,10 +37,10 @@ def check_readable(
     values: dict[str, Any], job: dict[str, Any], source: Path, folder: Path, confines: Confines | None
 ) -> None:
     """Check that a run may read what it delivers, as the last task does; by default its job's files are shared ones."""
-    from cwl_ui_plugin.cwl.confines import Confines
+    from cwl_ui_plugin.cwl.engine.confines import Confines
     from cwl_ui_plugin.cwl.files import local_paths
-    from cwl_ui_plugin.cwl.job_types import FileRules
-    from cwl_ui_plugin.dags.file_access import check_values
+    from cwl_ui_plugin.cwl.jobs.types import FileRules
+    from cwl_ui_plugin.dags.access.file_access import check_values
 
     shared = [path.parent.resolve() for path in local_paths(job)]
     confines = confines or Confines(FileRules(source, (source, *shared)), (folder.resolve(), source.resolve()))
@@ -51,7 +51,7 @@ def run_steps(
     compiled: Path, source: Path, steps: tuple[Step, ...], values: dict[str, Any], folder: Path, settings: Any
 ) -> None:
     """Run steps in their order; add what they make to ``values``."""
-    from cwl_ui_plugin.cwl import execution, nesting, scattering
+    from cwl_ui_plugin.cwl.engine import execution, nesting, scattering
 
     for step in steps:
         wanted = {key: values[key] for key in step.sources if key in values}

@@ -19,11 +19,11 @@ from compiled_run import run_compiled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cwl_ui_plugin.cwl import compiling
-from cwl_ui_plugin.cwl.confines import Confines
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.engine.confines import Confines
 from cwl_ui_plugin.cwl.errors import CwlError, JobError
-from cwl_ui_plugin.cwl.job_types import FileRules
-from cwl_ui_plugin.cwl.jobs import check_job
+from cwl_ui_plugin.cwl.jobs.checks import check_job
+from cwl_ui_plugin.cwl.jobs.types import FileRules
 from cwl_ui_plugin.cwl.plan import read_plan
 
 SECRET = "the secret of somebody else"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cwl_ui_plugin.cwl import compiling
-from cwl_ui_plugin.cwl.aliases import multiplies
 from cwl_ui_plugin.cwl.compile_process import compile_in_process
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.compiler.aliases import multiplies
 from cwl_ui_plugin.cwl.errors import ChoiceError, DocumentError, UnsupportedError
 from cwl_ui_plugin.cwl.plan import Plan, Step, read_plan
 

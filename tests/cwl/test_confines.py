@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from compiled_run import run_compiled, run_steps, through_json
 
-from cwl_ui_plugin.cwl import compiling, execution
-from cwl_ui_plugin.cwl.confines import Confines
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.engine import execution
+from cwl_ui_plugin.cwl.engine.confines import Confines
 from cwl_ui_plugin.cwl.errors import CwlError, JobError, StepError
-from cwl_ui_plugin.cwl.job_types import FileRules
+from cwl_ui_plugin.cwl.jobs.types import FileRules
 from cwl_ui_plugin.cwl.plan import read_plan
 
 SECRET = "the secret of somebody else"

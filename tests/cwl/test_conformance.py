@@ -12,10 +12,11 @@ import yaml
 from compiled_run import run_compiled
 from cwltest.compare import CompareFail, compare
 
-from cwl_ui_plugin.cwl import compiling, execution
-from cwl_ui_plugin.cwl.confines import Confines
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.engine import execution
+from cwl_ui_plugin.cwl.engine.confines import Confines
 from cwl_ui_plugin.cwl.errors import CwlError
-from cwl_ui_plugin.cwl.job_types import FileRules
+from cwl_ui_plugin.cwl.jobs.types import FileRules
 
 SUITE = Path(__file__).resolve().parents[1] / "conformance"
 TESTS = {test["id"]: test for test in yaml.safe_load((SUITE / "conformance_tests.yaml").read_text())}

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from containers.podman import IMAGE, IMAGE_FILE, IMAGE_TEXT, Podman
 
-from cwl_ui_plugin.cwl import compiling, execution
-from cwl_ui_plugin.cwl.container_policy import ContainerPolicy, NotAnImage, complaints, full_name
-from cwl_ui_plugin.cwl.engines import detect_engine
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.containers.engines import detect_engine
+from cwl_ui_plugin.cwl.containers.policy import ContainerPolicy, NotAnImage, complaints, full_name
+from cwl_ui_plugin.cwl.engine import execution
+from cwl_ui_plugin.cwl.engine.execution import RunSettings
 from cwl_ui_plugin.cwl.errors import StepError
-from cwl_ui_plugin.cwl.execution import RunSettings
 from cwl_ui_plugin.cwl.graph import graph_of
 from cwl_ui_plugin.cwl.plan import read_packed, read_plan
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from cwl_ui_plugin.cwl import compiling, execution
-from cwl_ui_plugin.cwl.containers import end_containers
-from cwl_ui_plugin.cwl.engines import detect_engine
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.containers.engines import detect_engine
+from cwl_ui_plugin.cwl.containers.task_containers import end_containers
+from cwl_ui_plugin.cwl.engine import execution
+from cwl_ui_plugin.cwl.engine.execution import StepResult
 from cwl_ui_plugin.cwl.errors import StepError
-from cwl_ui_plugin.cwl.execution import StepResult
 from cwl_ui_plugin.cwl.plan import read_plan
 
 ENGINE = """#!/bin/sh

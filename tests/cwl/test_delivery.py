@@ -17,8 +17,9 @@ from compiled_run import run_compiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cwl_ui_plugin.cwl import compiling, delivery, placing
-from cwl_ui_plugin.cwl.delivery import Destination, deliver
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.engine.outputs import delivery, placing
+from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import local_path
 

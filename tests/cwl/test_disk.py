@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from compiled_run import run_compiled
 
-from cwl_ui_plugin.cwl import compiling, disk, execution
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.engine import disk, execution
 from cwl_ui_plugin.cwl.errors import StepError
 
 Usage = namedtuple("Usage", "total used free")

@@ -12,10 +12,13 @@ from typing import IO
 
 import pytest
 
-from cwl_ui_plugin.cwl import compiling, engines, execution, processes
-from cwl_ui_plugin.cwl.engines import detect_engine
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.containers import engines
+from cwl_ui_plugin.cwl.containers.engines import detect_engine
+from cwl_ui_plugin.cwl.engine import execution
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.plan import read_plan
+from cwl_ui_plugin.cwl.processes import task_processes
 
 ENGINES = ("docker", "podman", "singularity", "apptainer", "udocker")
 KNOWN_AS = {"apptainer": "singularity"}
@@ -173,9 +176,9 @@ def test_nothing_is_left_of_an_engine_that_took_too_long(
         if (tmp_path / "child").exists():
             break
     deadline = time.monotonic() + LONG
-    while processes.find(mark) and time.monotonic() < deadline:
+    while task_processes.find(mark) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert processes.find(mark) == []
+    assert task_processes.find(mark) == []
 
 
 def test_what_an_engine_leaves_running_is_not_waited_for(put: Put, tmp_path: Path) -> None:

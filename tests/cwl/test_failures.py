@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from compiled_run import run_compiled
 
-from cwl_ui_plugin.cwl import compiling, complaints, disk, execution, node
+from cwl_ui_plugin.cwl import complaints
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.engine import disk, execution, node
 from cwl_ui_plugin.cwl.errors import CwlError, StepError
 
 Usage = namedtuple("Usage", "total used free")
@@ -186,7 +188,7 @@ def test_a_disk_that_gets_full_is_told_whether_command_or_cwltool_fills_it(small
         "the command",
         "cwltool.command_line_tool.CommandLineTool.collect_output_ports",
         "cwltool.job.CommandLineJob._execute",
-        "cwl_ui_plugin.cwl.recording.check_disk",
+        "cwl_ui_plugin.cwl.engine.job_recorder.check_disk",
     ],
 )
 def test_trouble_with_a_disk_may_pass_wherever_it_is_met(
@@ -211,7 +213,7 @@ def test_other_trouble_does_not(run: Run, monkeypatch: pytest.MonkeyPatch, numbe
     def fail(*_arguments: object) -> None:
         raise OSError(number, os.strerror(number), "a-file")
 
-    monkeypatch.setattr("cwl_ui_plugin.cwl.recording.check_disk", fail)
+    monkeypatch.setattr("cwl_ui_plugin.cwl.engine.job_recorder.check_disk", fail)
     with pytest.raises(StepError) as caught:
         run(tool("true"))
     assert caught.value.kind == "permanentFail"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_compiling import TOOL, upload
 
-from cwl_ui_plugin.cwl import compiling
+from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.graph import LONGEST_TEXT, graph_of
 from cwl_ui_plugin.cwl.packing import portable
 from cwl_ui_plugin.cwl.plan import Plan, read_packed

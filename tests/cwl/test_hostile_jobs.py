@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from compiled_run import run_compiled
 
-from cwl_ui_plugin.cwl import jobs
 from cwl_ui_plugin.cwl.errors import JobError
-from cwl_ui_plugin.cwl.jobs import FileRules, check_job
+from cwl_ui_plugin.cwl.jobs import checks
+from cwl_ui_plugin.cwl.jobs.checks import FileRules, check_job
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
 
 INPUTS = (
@@ -113,7 +113,7 @@ def test_requirements_are_not_taken_by_the_tasks_either(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / "env.cwl").write_text(TOOL)
-    from cwl_ui_plugin.cwl import compiling
+    from cwl_ui_plugin.cwl.compiler import compiling
 
     compiling.compile_document(source, "env.cwl", tmp_path / "compiled")
     job = {"cwl:requirements": REQUIREMENTS}
@@ -288,15 +288,15 @@ def test_a_hundred_thousand_texts_are_a_job(rules: FileRules, form: str) -> None
     written = json.dumps(texts, ensure_ascii=False)
     if form == "block":
         written = "\n" + "\n".join(f"- {json.dumps(item, ensure_ascii=False)}" for item in texts)
-    job = jobs.read_job(f'{{"texts": {written}}}' if form == "json" else f"texts: {written}", 4 * 1024 * 1024)
+    job = checks.read_job(f'{{"texts": {written}}}' if form == "json" else f"texts: {written}", 4 * 1024 * 1024)
     assert check_job(plan_with(), job, rules) == {"texts": texts}
 
 
 def test_names_are_compared_for_the_first_strangers_only(rules: FileRules, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(jobs, "_meant", lambda name, _unused: asked.append(name))
+    monkeypatch.setattr(checks, "_meant", lambda name, _unused: asked.append(name))
     assert check_job(plan_with(), {f"input {number}": number for number in range(MANY)}, rules) == {}
-    assert len(asked) == jobs.MOST_SUGGESTIONS
+    assert len(asked) == checks.MOST_SUGGESTIONS
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_names_are_compared_for_the_first_strangers_only(rules: FileRules, monke
 def test_of_many_problems_the_first_are_told(rules: FileRules, job: dict[str, Any]) -> None:
     with pytest.raises(JobError) as caught:
         check_job(plan_with(), job, rules)
-    assert len(caught.value.problems) == jobs.MOST_PROBLEMS + 1
+    assert len(caught.value.problems) == checks.MOST_PROBLEMS + 1
     assert "more problems" in caught.value.problems[-1].message
 
 

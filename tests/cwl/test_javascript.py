@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from cwl_utils import sandboxjs
 
-from cwl_ui_plugin.cwl import javascript, quick_javascript
-from cwl_ui_plugin.cwl.node import Node
+from cwl_ui_plugin.cwl import quick_javascript
+from cwl_ui_plugin.cwl.engine import javascript
+from cwl_ui_plugin.cwl.engine.node import Node
 
 
 @pytest.fixture

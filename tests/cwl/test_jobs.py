@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.cwl.errors import JobError
-from cwl_ui_plugin.cwl.jobs import FileRules, check_job, job_template, job_text, read_job
+from cwl_ui_plugin.cwl.jobs.checks import FileRules, check_job, job_template, job_text, read_job
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
 
 READS = {

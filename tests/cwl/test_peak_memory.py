@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cwl_ui_plugin.cwl import peak_memory
-from cwl_ui_plugin.cwl.peak_memory import PeakMemory
+from cwl_ui_plugin.cwl.processes import peak_memory
+from cwl_ui_plugin.cwl.processes.peak_memory import PeakMemory
 
 MEGABYTE = 1024 * 1024
 HOLD = """
@@ -41,7 +41,8 @@ def _large_process() -> None:
 
 def run(tmp_path: Path, megabytes: int, seconds: float) -> tuple[int, int]:
     """Return what a step says of its command's peak, and what the command says itself."""
-    from cwl_ui_plugin.cwl import compiling, execution
+    from cwl_ui_plugin.cwl.compiler import compiling
+    from cwl_ui_plugin.cwl.engine import execution
 
     (tmp_path / "upload").mkdir()
     code = "; ".join(HOLD.strip().splitlines()).replace("\n", "; ").replace('"', '\\"')

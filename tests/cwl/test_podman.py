@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 from containers.podman import IMAGE, IMAGE_FILE, IMAGE_TEXT, Podman
 
-from cwl_ui_plugin.cwl import compiling, execution, processes
-from cwl_ui_plugin.cwl.containers import end_containers
-from cwl_ui_plugin.cwl.engines import detect_engine
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.containers.engines import detect_engine
+from cwl_ui_plugin.cwl.containers.task_containers import end_containers
+from cwl_ui_plugin.cwl.engine import execution
+from cwl_ui_plugin.cwl.engine.execution import RunSettings
 from cwl_ui_plugin.cwl.errors import StepError
-from cwl_ui_plugin.cwl.execution import RunSettings
 from cwl_ui_plugin.cwl.plan import read_plan
+from cwl_ui_plugin.cwl.processes import task_processes
 
 WAIT_SECONDS = 60
 MARK = "test/podman/task/-1/1"
@@ -102,7 +104,7 @@ def test_a_container_has_the_memory_and_cpu_of_its_command(engine: Podman, tmp_p
     compiling.compile_document(tmp_path / "source", "tool.cwl", tmp_path / "compiled")
     step = read_plan(tmp_path / "compiled").steps[0]
     settings = RunSettings(engine=detect_engine("podman"), mark=MARK)
-    processes.adopt_orphans()  # as a task does
+    task_processes.adopt_orphans()  # as a task does
     result = execution.run_step(tmp_path / "compiled", tmp_path / "source", step, {}, tmp_path / "run", settings)
     told = Path(result.values["told"][0]["location"].removeprefix("file://")).read_text()
     fields = dict(line.strip().rsplit(": ", 1) for line in told.splitlines() if ": " in line)

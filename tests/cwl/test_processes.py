@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.cwl.processes import task_processes
 
 ESCAPES = {
     "plain": "sleep 300",
@@ -28,40 +28,42 @@ ESCAPES = {
 def mark() -> Iterator[str]:
     name = f"test-{uuid.uuid4()}"
     yield name
-    assert processes.end(name, 0) == []
+    assert task_processes.end(name, 0) == []
 
 
 @pytest.mark.parametrize("kind", ESCAPES)
 def test_a_process_that_escapes_is_found_and_ended(mark: str, kind: str) -> None:
-    subprocess.Popen(["sh", "-c", ESCAPES[kind]], env={**os.environ, processes.MARK_VARIABLE: mark})
+    subprocess.Popen(["sh", "-c", ESCAPES[kind]], env={**os.environ, task_processes.MARK_VARIABLE: mark})
     deadline = time.monotonic() + 10
-    while not processes.find(mark):
+    while not task_processes.find(mark):
         assert time.monotonic() < deadline
 
-    assert processes.end(mark, 0.3) == []
-    assert processes.find(mark) == []
+    assert task_processes.end(mark, 0.3) == []
+    assert task_processes.find(mark) == []
 
 
 def test_a_child_with_an_environment_of_its_own_is_ended_with_its_parent(mark: str) -> None:
     """As singularity --cleanenv does it."""
     number = f"{300 + os.getpid()}.{time.monotonic_ns() % 10_000_000}"
     script = f"(setsid env -i /bin/sleep {number} & wait)"
-    subprocess.Popen(["sh", "-c", script], env={**os.environ, processes.MARK_VARIABLE: mark})
+    subprocess.Popen(["sh", "-c", script], env={**os.environ, task_processes.MARK_VARIABLE: mark})
     deadline = time.monotonic() + 10
-    while not (hidden := [process for process in processes.find(mark) if process.command == f"/bin/sleep {number}"]):
+    while not (
+        hidden := [process for process in task_processes.find(mark) if process.command == f"/bin/sleep {number}"]
+    ):
         assert time.monotonic() < deadline
-    assert processes.end(mark, 0.3) == []
-    assert not processes._is_living(hidden[0].pid)
+    assert task_processes.end(mark, 0.3) == []
+    assert not task_processes._is_living(hidden[0].pid)
 
 
 def test_an_orphan_with_an_environment_of_its_own_is_found_below_who_adopted_it(mark: str) -> None:
     def look(answer: Any) -> None:
-        processes.adopt_orphans()
+        task_processes.adopt_orphans()
         subprocess.run(["sh", "-c", "(setsid env -i /bin/sleep 300 &) ; exit 0"])
-        while not processes.has_children():
+        while not task_processes.has_children():
             pass
-        answer.send([len(processes.find(mark)), len(processes.find(mark, below=[os.getpid()]))])
-        answer.send(processes.end(mark, 0.3, below=[os.getpid()]) or processes.has_children())
+        answer.send([len(task_processes.find(mark)), len(task_processes.find(mark, below=[os.getpid()]))])
+        answer.send(task_processes.end(mark, 0.3, below=[os.getpid()]) or task_processes.has_children())
 
     receiver, sender = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(target=look, args=(sender,))
@@ -83,14 +85,14 @@ def test_a_process_ends_when_the_one_that_forked_it_is_killed(mark: str) -> None
         child = int(parent.stdout.readline())
         parent.kill()
     deadline = time.monotonic() + 10
-    while processes._is_living(child):
+    while task_processes._is_living(child):
         assert time.monotonic() < deadline
 
 
 def test_processes_of_another_task_live_on(mark: str) -> None:
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        processes.end(mark, 0)
+        task_processes.end(mark, 0)
         assert other.poll() is None
     finally:
         other.communicate(b"\n")
@@ -99,14 +101,16 @@ def test_processes_of_another_task_live_on(mark: str) -> None:
 @pytest.mark.parametrize("kind", ["own session", "orphan"])
 def test_a_process_that_escapes_is_still_a_child_of_one_that_adopts_orphans(mark: str, kind: str) -> None:
     def look(answer: Any) -> None:
-        processes.adopt_orphans()
-        before = processes.has_children()
-        subprocess.run(["sh", "-c", ESCAPES[kind] + " & exit 0"], env={**os.environ, processes.MARK_VARIABLE: mark})
-        while not processes.find(mark):
+        task_processes.adopt_orphans()
+        before = task_processes.has_children()
+        subprocess.run(
+            ["sh", "-c", ESCAPES[kind] + " & exit 0"], env={**os.environ, task_processes.MARK_VARIABLE: mark}
+        )
+        while not task_processes.find(mark):
             pass
-        during = processes.has_children()
-        processes.end(mark, 0.3)
-        answer.send((before, during, processes.has_children()))
+        during = task_processes.has_children()
+        task_processes.end(mark, 0.3)
+        answer.send((before, during, task_processes.has_children()))
 
     receiver, sender = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(target=look, args=(sender,))

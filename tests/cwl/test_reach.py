@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.cwl import compiling, execution, nesting
-from cwl_ui_plugin.cwl.container_policy import ANYTHING, ContainerPolicy
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.containers.policy import ANYTHING, ContainerPolicy
+from cwl_ui_plugin.cwl.engine import execution, nesting
+from cwl_ui_plugin.cwl.engine.execution import RunSettings
 from cwl_ui_plugin.cwl.errors import JobError, StepError
-from cwl_ui_plugin.cwl.execution import RunSettings
 from cwl_ui_plugin.cwl.plan import read_plan
 
 SECRET = "known to the worker only"

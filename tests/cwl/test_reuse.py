@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.cwl import compiling, execution, scattering
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.engine import execution, scattering
 from cwl_ui_plugin.cwl.plan import read_plan
 
 TOOL = """

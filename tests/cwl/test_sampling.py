@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.cwl import sampling
+from cwl_ui_plugin.cwl.processes import sampling
 
 BUSY = "kept = bytearray(50_000_000)\nwhile True: pass"
 

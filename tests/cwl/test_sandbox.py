@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cwl_ui_plugin.cwl import javascript, node, quick_javascript
+from cwl_ui_plugin.cwl import quick_javascript
+from cwl_ui_plugin.cwl.engine import javascript, node
+from cwl_ui_plugin.cwl.engine.node import Node
 from cwl_ui_plugin.cwl.errors import StepError
-from cwl_ui_plugin.cwl.node import Node
-from cwl_ui_plugin.cwl.processes import MARK_VARIABLE
+from cwl_ui_plugin.cwl.processes.task_processes import MARK_VARIABLE
 
 SECRET = "the-fernet-key"
 Evaluate = Callable[[str], str | None]

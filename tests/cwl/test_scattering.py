@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from compiled_run import run_compiled
 
-from cwl_ui_plugin.cwl import compiling, execution, scattering
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.engine import execution, scattering
 from cwl_ui_plugin.cwl.errors import StepError, StoppedError
 from cwl_ui_plugin.cwl.plan import read_plan
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.cwl import secondary_names
-from cwl_ui_plugin.cwl.compiling import compile_document
+from cwl_ui_plugin.cwl.compiler.compiling import compile_document
+from cwl_ui_plugin.cwl.engine import secondary_names
+from cwl_ui_plugin.cwl.engine.secondary_names import secondary_locations
 from cwl_ui_plugin.cwl.errors import JobError
-from cwl_ui_plugin.cwl.secondary_names import secondary_locations
 
 HEAD = "cwlVersion: v1.2\nbaseCommand: 'true'\noutputs: []\nrequirements: {InlineJavascriptRequirement: {}}\n"
 TOOL = "class: CommandLineTool\n"

@@ -19,7 +19,8 @@ class Counted(str):
 
 @pytest.mark.parametrize("declared", ["string[]", "string[]?"])
 def test_a_long_list_is_bound_in_time_that_grows_with_its_length(tmp_path: Path, declared: str) -> None:
-    from cwl_ui_plugin.cwl import compiling, execution
+    from cwl_ui_plugin.cwl.compiler import compiling
+    from cwl_ui_plugin.cwl.engine import execution
 
     (tmp_path / "source").mkdir()
     (tmp_path / "source/main.cwl").write_text(

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from compiled_run import run_compiled
 
-from cwl_ui_plugin.cwl import compiling, execution
+from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.engine import execution
 
 COUNT = {
     "class": "ExpressionTool",

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl import containers
-from cwl_ui_plugin.dags import control_files, ending, janitor, run_folder, stop_orders, tombstones
-from cwl_ui_plugin.dags.machine import this_host, this_machine
-from cwl_ui_plugin.dags.run_folder import TaskTry
-from cwl_ui_plugin.dags.stop_orders import Order
-from cwl_ui_plugin.dags.tombstones import Begun, StopCheck, Tombstone
-from cwl_ui_plugin.runs import cleaning, stop_word, stopping
+from cwl_ui_plugin.cwl.containers import task_containers
+from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
+from cwl_ui_plugin.dags.folders import control_files, run_folder
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.dags.stopping import janitor, run_termination, stop_orders, tombstones
+from cwl_ui_plugin.dags.stopping.stop_orders import Order
+from cwl_ui_plugin.dags.stopping.tombstones import Begun, StopCheck, Tombstone
+from cwl_ui_plugin.services.stopping import cleanup, stops, tombstone_watch
 
 DAG = f"dag-{uuid.uuid4().hex}"
 """Not that of tests of another process: processes with its mark are ended here."""
@@ -95,9 +96,9 @@ def test_no_reader_of_leases_fails_or_believes_it(bad: str) -> None:
     assert list(run_folder.all_leases()) == []
     assert not janitor._has_leases()
     assert janitor.end_abandoned() == 0
-    assert ending.RunEnding(DAG, "run", 0.1, has_folder=True).look() == []
+    assert run_termination.RunEnding(DAG, "run", 0.1, has_folder=True).look() == []
     run_folder.end_earlier_tries(TaskTry(DAG, "run", "step", -1, 2), 0.1)
-    assert cleaning.remove_expired(0) >= 0
+    assert cleanup.remove_expired(0) >= 0
 
 
 def test_no_reader_of_orders_fails_or_believes_it(bad: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +108,7 @@ def test_no_reader_of_orders_fails_or_believes_it(bad: str, monkeypatch: pytest.
     assert stop_orders.read_order(DAG, "other") is None
     assert stop_orders.orders() == []
     assert not stop_orders.is_followed_here(DAG, "run")
-    assert stopping.progress(DAG, "run") is None
+    assert stops.progress(DAG, "run") is None
     followed: list[Order] = []
     monkeypatch.setattr(janitor, "follow", lambda order, _hosts: followed.append(order))
     keeper = janitor.Janitor((this_host(),))
@@ -137,8 +138,8 @@ def test_no_reader_of_tombstones_fails_and_nothing_starts_that_may_be_stopped(ba
     put(tombstones._mark(DAG, "run"), bad, {"dag_id": DAG, "run_id": "run"})
     assert tombstones.find(DAG, "run") is None
     assert list(tombstones.all_of_them()) == []
-    stop_word.StopWatch()()
-    stop_word.remove_tombstones(0)
+    tombstone_watch.StopWatch()()
+    tombstone_watch.remove_tombstones(0)
     error = StopCheck(DAG, "run", Begun(datetime.now(timezone.utc), 0, "0")).found()
     assert error is not None
     assert str(stone.path) in error.message
@@ -223,12 +224,12 @@ def test_no_other_program_is_asked_for_containers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(containers, "_ask", lambda program, *_words, seconds: asked.append(program))
-    (tmp_path / containers.ENGINE_FILE).write_text(content)
-    os.mkfifo(tmp_path / f"{containers.CID_PREFIX}-1.cid")
-    assert containers.end_containers(tmp_path, "mark") == []
+    monkeypatch.setattr(task_containers, "_ask", lambda program, *_words, seconds: asked.append(program))
+    (tmp_path / task_containers.ENGINE_FILE).write_text(content)
+    os.mkfifo(tmp_path / f"{task_containers.CID_PREFIX}-1.cid")
+    assert task_containers.end_containers(tmp_path, "mark") == []
     assert asked == []
-    (tmp_path / containers.ENGINE_FILE).write_text("docker")
-    (tmp_path / f"{containers.CID_PREFIX}-2.cid").write_text("--all")
-    assert containers.end_containers(tmp_path, "mark") == []
+    (tmp_path / task_containers.ENGINE_FILE).write_text("docker")
+    (tmp_path / f"{task_containers.CID_PREFIX}-2.cid").write_text("--all")
+    assert task_containers.end_containers(tmp_path, "mark") == []
     assert set(asked) == {"docker"}

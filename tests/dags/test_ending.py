@@ -12,10 +12,10 @@ from dataclasses import asdict
 import psutil
 import pytest
 
-from cwl_ui_plugin.cwl.processes import MARK_VARIABLE
-from cwl_ui_plugin.dags import ending
-from cwl_ui_plugin.dags.machine import this_host, this_machine
-from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
+from cwl_ui_plugin.cwl.processes.task_processes import MARK_VARIABLE
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.dags.stopping import run_termination
 
 TASK = TaskTry("many", "run-1", "step", -1, 1)
 STEP = "import signal, sys; print('ready', flush=True); signal.pause()"
@@ -33,9 +33,9 @@ def holder(folders: object) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def looking(monkeypatch: pytest.MonkeyPatch) -> ending.RunEnding:
-    monkeypatch.setattr(ending, "MANY_FOR_A_CORE", 0)
-    return ending.RunEnding("many", "run-1", grace=60, has_folder=True)
+def looking(monkeypatch: pytest.MonkeyPatch) -> run_termination.RunEnding:
+    monkeypatch.setattr(run_termination, "MANY_FOR_A_CORE", 0)
+    return run_termination.RunEnding("many", "run-1", grace=60, has_folder=True)
 
 
 @pytest.fixture

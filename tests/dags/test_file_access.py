@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from stored import add_version, plan_of
 
-from cwl_ui_plugin.cwl.confines import Confines
+from cwl_ui_plugin.cwl.engine.confines import Confines
 from cwl_ui_plugin.cwl.errors import JobError
-from cwl_ui_plugin.cwl.job_types import FileRules
-from cwl_ui_plugin.dags.file_access import check_values
+from cwl_ui_plugin.cwl.jobs.types import FileRules
+from cwl_ui_plugin.dags.access.file_access import check_values
 from cwl_ui_plugin.library.store import WorkflowStore
 
 

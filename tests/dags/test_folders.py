@@ -12,10 +12,10 @@ import pytest
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import FolderTaken, JobError
-from cwl_ui_plugin.dags import claims, run_folder
-from cwl_ui_plugin.dags.claims import Claim
-from cwl_ui_plugin.dags.folders import Held, check_writable, folders_of, hold
-from cwl_ui_plugin.runs import health
+from cwl_ui_plugin.dags.folders import claims, run_folder
+from cwl_ui_plugin.dags.folders.claims import Claim
+from cwl_ui_plugin.dags.folders.placement import Held, check_writable, folders_of, hold
+from cwl_ui_plugin.services import health
 
 CREATED = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LATER = CREATED + timedelta(minutes=5)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from cwl_ui_plugin.cwl import processes
-from cwl_ui_plugin.dags import stop_orders
-from cwl_ui_plugin.dags.janitor import settings
-from cwl_ui_plugin.dags.machine import this_host, this_machine
-from cwl_ui_plugin.dags.run_folder import TaskTry
-from cwl_ui_plugin.dags.stop_orders import Order
+from cwl_ui_plugin.cwl.processes import task_processes
+from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.dags.stopping import stop_orders
+from cwl_ui_plugin.dags.stopping.janitor import settings
+from cwl_ui_plugin.dags.stopping.stop_orders import Order
 
 GONE_PID = 2**22 + 1
 TASK = TaskTry("swept", "run", "step", -1, 1)
@@ -28,7 +28,7 @@ TASK = TaskTry("swept", "run", "step", -1, 1)
 def janitor(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     """A janitor; its worker is gone when its standard input is closed."""
     monkeypatch.setenv("AIRFLOW__CWL__STOP_GRACE", "0.5")
-    command = [sys.executable, "-m", "cwl_ui_plugin.dags.janitor", settings()]
+    command = [sys.executable, "-m", "cwl_ui_plugin.dags.stopping.janitor", settings()]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         yield process
         process.kill()
@@ -37,7 +37,7 @@ def janitor(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subproce
 @pytest.fixture
 def command() -> Iterator[subprocess.Popen[bytes]]:
     """A command of the task."""
-    environment = {**os.environ, processes.MARK_VARIABLE: TASK.mark}
+    environment = {**os.environ, task_processes.MARK_VARIABLE: TASK.mark}
     with subprocess.Popen([sys.executable, "-c", "input()"], env=environment, stdin=subprocess.PIPE) as process:
         yield process
         process.kill()

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from swapping import swap_when_opened
 
-from cwl_ui_plugin.dags import run_folder
-from cwl_ui_plugin.dags.run_folder import TaskTry
-from cwl_ui_plugin.runs import cleaning
+from cwl_ui_plugin.dags.folders import run_folder
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.services.stopping import cleanup
 
 TASK = TaskTry("kept", "run", "step", 3, 2)
 
@@ -54,10 +54,10 @@ def test_a_link_is_not_kept_and_of_a_long_log_the_end(
 
 def test_logs_go_after_their_days(printed: Path) -> None:
     run_folder.keep_logs("kept", "run")
-    assert cleaning.remove_old_logs(30) == 0
+    assert cleanup.remove_old_logs(30) == 0
     old = time.time() - 31 * 86_400
     os.utime(run_folder.kept_logs("kept", "run"), (old, old))
-    assert cleaning.remove_old_logs(30) == 1
+    assert cleanup.remove_old_logs(30) == 1
     assert kept() == {}
 
 
@@ -113,6 +113,6 @@ def test_logs_are_neither_kept_nor_removed_behind_a_link(printed: Path, folders:
     link = folders / "tmp" / what
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(elsewhere)
-    assert cleaning.remove_old_logs(30) == 0
+    assert cleanup.remove_old_logs(30) == 0
     run_folder.keep_logs("kept", "run")
     assert [path for path in elsewhere.rglob("*") if path.is_file()] == [precious]

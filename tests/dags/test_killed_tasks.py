@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.dags import run_folder
+from cwl_ui_plugin.dags.folders import run_folder
 
 DOCUMENT = """
 cwlVersion: v1.2
@@ -73,22 +73,22 @@ COMMANDS = {"make", "each", "sub.copy"}
 TASKS = ("CWLJobDispatcher", "make", "each.scatter", "each", "each.gather", "sub.inputs", "sub.copy", "sub", GATHERER)
 # What is patched to die, before or after it did its work, and the tasks that come by.
 MOMENTS: dict[str, tuple[str, bool, set[str]]] = {
-    "folders are claimed": ("dags.folders:hold", True, {DISPATCHER, GATHERER}),
-    "tmp folder is placed": ("dags.run_folder:place_run_tmp", True, {DISPATCHER}),
-    "lease is written": ("dags.run_folder:_write_lease", True, set(TASKS)),
-    "job is checked": ("cwl.execution:start", True, {DISPATCHER}),
-    "command is to begin": ("cwl.recording:_note_command", True, COMMANDS),
+    "folders are claimed": ("dags.folders.placement:hold", True, {DISPATCHER, GATHERER}),
+    "tmp folder is placed": ("dags.folders.run_folder:place_run_tmp", True, {DISPATCHER}),
+    "lease is written": ("dags.folders.run_folder:_write_lease", True, set(TASKS)),
+    "job is checked": ("cwl.engine.execution:start", True, {DISPATCHER}),
+    "command is to begin": ("cwl.engine.job_recorder:_note_command", True, COMMANDS),
     "command has ended": ("cwltool.command_line_tool:CommandLineTool.collect_output_ports", False, COMMANDS),
-    "outputs are collected": ("cwl.execution:check_outputs", True, COMMANDS),
-    "outputs are kept for reuse": ("cwl.reuse:keep", True, COMMANDS),
-    "reuse is half kept": ("cwl.placing:_publish", False, {*COMMANDS, GATHERER}),
-    "elements are counted": ("cwl.scattering:element_labels", True, {"each.scatter"}),
-    "elements are gathered": ("cwl.scattering:gather", True, {"each.gather"}),
-    "subworkflow is entered": ("cwl.nesting:enter", True, {"sub.inputs"}),
-    "subworkflow is left": ("cwl.nesting:leave", True, {"sub"}),
-    "delivery is planned": ("cwl.delivery:_Record.plan", True, {GATHERER}),
-    "something is delivered": ("cwl.placing:Placer.place", True, {*COMMANDS, GATHERER}),
-    "delivery is complete": ("cwl.delivery:_Record.complete", True, {*COMMANDS, GATHERER}),
+    "outputs are collected": ("cwl.engine.execution:check_outputs", True, COMMANDS),
+    "outputs are kept for reuse": ("cwl.engine.reuse:keep", True, COMMANDS),
+    "reuse is half kept": ("cwl.engine.outputs.placing:_publish", False, {*COMMANDS, GATHERER}),
+    "elements are counted": ("cwl.engine.scattering:element_labels", True, {"each.scatter"}),
+    "elements are gathered": ("cwl.engine.scattering:gather", True, {"each.gather"}),
+    "subworkflow is entered": ("cwl.engine.nesting:enter", True, {"sub.inputs"}),
+    "subworkflow is left": ("cwl.engine.nesting:leave", True, {"sub"}),
+    "delivery is planned": ("cwl.engine.outputs.delivery:_Record.plan", True, {GATHERER}),
+    "something is delivered": ("cwl.engine.outputs.placing:Placer.place", True, {*COMMANDS, GATHERER}),
+    "delivery is complete": ("cwl.engine.outputs.delivery:_Record.complete", True, {*COMMANDS, GATHERER}),
     "values are ready": ("dags.operators:packed", True, set(TASKS) - {"each.scatter"}),
 }
 
@@ -96,7 +96,8 @@ MOMENTS: dict[str, tuple[str, bool, set[str]]] = {
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory, airflow_home: Path) -> Iterator[Any]:
     """The Dag of the document."""
-    from cwl_ui_plugin.cwl import compiling, execution
+    from cwl_ui_plugin.cwl.compiler import compiling
+    from cwl_ui_plugin.cwl.engine import execution
     from cwl_ui_plugin.dags.dag import CWLDAG
     from cwl_ui_plugin.library.store import StoredVersion
 
@@ -233,7 +234,7 @@ def test_a_task_that_is_killed_is_tried_again(
     run: Callable[..., Run], moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place, after, expected = MOMENTS[moment]
-    has_reuse = "reuse" in moment or place.startswith(("cwl.placing", "cwl.delivery"))
+    has_reuse = "reuse" in moment or place.startswith("cwl.engine.outputs")
     monkeypatch.setenv("AIRFLOW__CWL__REUSE", str(has_reuse and moment != "delivery is planned"))
     killed = run(dying(place, after=after))
     check(killed, killed.go())
@@ -259,7 +260,7 @@ def test_a_disk_that_makes_trouble_fails_the_first_and_the_last_task_for_now(
 ) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 
-    from cwl_ui_plugin.dags import claims
+    from cwl_ui_plugin.dags.folders import claims
 
     def fail(*_arguments: object) -> None:
         raise OSError(number, os.strerror(number))

@@ -198,8 +198,8 @@ def test_the_timeout_is_the_option(engines: Engines, monkeypatch: pytest.MonkeyP
 
 
 def test_a_task_asks_only_for_a_tool_with_an_image(engines: Engines, tmp_path: Path) -> None:
+    from cwl_ui_plugin.dags.folders.run_folder import TaskTry
     from cwl_ui_plugin.dags.operators import CwlStepOperator, Document
-    from cwl_ui_plugin.dags.run_folder import TaskTry
 
     engines.put("podman")
     operator, task = CwlStepOperator(task_id="x", document=Document(tmp_path, tmp_path)), TaskTry("d", "r", "x", -1, 1)

@@ -21,8 +21,8 @@ from stored import add_version
 
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.plan import Plan, Step
-from cwl_ui_plugin.dags import permits
-from cwl_ui_plugin.dags.grants import GRANT, Grant, key_id, keys_folder
+from cwl_ui_plugin.dags.access import permits
+from cwl_ui_plugin.dags.access.grants import GRANT, Grant, key_id, keys_folder
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 from cwl_ui_plugin.signing import tokens
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair

@@ -11,7 +11,7 @@ import pytest
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.plan import Step
 from cwl_ui_plugin.cwl.requirements import Resources, resolve
-from cwl_ui_plugin.dags import policy, resources
+from cwl_ui_plugin.dags import cluster_policy, resources
 from cwl_ui_plugin.dags.resources import ExecutorRules
 
 STEP = Step(
@@ -84,19 +84,19 @@ def task_instance(step: Step) -> Any:
 @pytest.mark.parametrize(("conf", "slots"), [({"job": {"n": 5}}, 5), ({"job": {}}, 2), ({}, 2), (None, 2)])
 def test_what_depends_on_the_job_is_known_when_the_run_is_created(conf: Any, slots: int) -> None:
     task = task_instance(BY_JOB)
-    policy.apply(task, SimpleNamespace(conf=conf))
+    cluster_policy.apply(task, SimpleNamespace(conf=conf))
     assert task.pool_slots == slots
     assert task.executor_config[resources.EXECUTOR_KEY]["asked"]["cores"] == "$(inputs.threads)"
 
 
 def test_task_instances_of_other_dags_are_left_alone() -> None:
     task = SimpleNamespace(task_id="t", executor_config={"KubernetesExecutor": {}}, pool_slots=7)
-    policy.apply(task, SimpleNamespace(conf={"job": {"n": 5}}))
+    cluster_policy.apply(task, SimpleNamespace(conf={"job": {"n": 5}}))
     assert task.pool_slots == 7
 
 
 def test_a_job_that_makes_no_sense_costs_nothing_but_the_default(caplog: pytest.LogCaptureFixture) -> None:
     task = task_instance(BY_JOB)
-    policy.apply(task, SimpleNamespace(conf={"job": {"n": float("inf")}}))
+    cluster_policy.apply(task, SimpleNamespace(conf={"job": {"n": float("inf")}}))
     assert task.pool_slots == 2
     assert "align" in caplog.text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cwl_ui_plugin.config import ConfigError
-from cwl_ui_plugin.cwl.container_policy import ANYTHING, ContainerPolicy
+from cwl_ui_plugin.cwl.containers.policy import ANYTHING, ContainerPolicy
 from cwl_ui_plugin.dags.site import site_policy
 
 
@@ -45,8 +45,8 @@ def test_a_list_that_can_not_be_read_allows_nothing(monkeypatch: pytest.MonkeyPa
 
 
 def test_tasks_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from cwl_ui_plugin.dags.folders.run_folder import TaskTry
     from cwl_ui_plugin.dags.operators import CwlStepOperator, Document
-    from cwl_ui_plugin.dags.run_folder import TaskTry
 
     monkeypatch.setenv("AIRFLOW__CWL__TMP_FOLDER", str(tmp_path))
     monkeypatch.setenv("AIRFLOW__CWL__REQUIRE_CONTAINER", "True")

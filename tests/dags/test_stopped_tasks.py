@@ -12,9 +12,11 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.plan import Step
-from cwl_ui_plugin.dags import operators, run_folder, tombstones
+from cwl_ui_plugin.dags import operators
+from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.operators import Document
-from cwl_ui_plugin.dags.tombstones import Tombstone
+from cwl_ui_plugin.dags.stopping import tombstones
+from cwl_ui_plugin.dags.stopping.tombstones import Tombstone
 
 NOW = datetime.now(timezone.utc)
 STEP = Step(id="s", full_id="#s", task_id="s", document="step-s", tool="CommandLineTool", tool_name="s.cwl", label="s")

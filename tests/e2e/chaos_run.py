@@ -26,7 +26,7 @@ from scale_out import free_port, postgresql
 
 from cwl_ui_plugin.cli.components import Components
 from cwl_ui_plugin.cli.home import Home
-from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.cwl.processes import task_processes
 from cwl_ui_plugin.signing.keys import generate_key_pair
 
 DATABASES = ("SQLite", "PostgreSQL")
@@ -119,7 +119,7 @@ class Site:
 
     def kill_task(self) -> None:
         """Kill the process of a task while its command runs."""
-        for process in processes.find(f"{CHAIN}/"):
+        for process in task_processes.find(f"{CHAIN}/"):
             with contextlib.suppress(ProcessLookupError, ValueError, OSError):
                 lease = self._lease(process.mark)
                 os.kill(lease, signal.SIGKILL)

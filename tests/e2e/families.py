@@ -14,7 +14,7 @@ import httpx
 import psutil
 from airflow_server import Server, wait_for
 
-from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.cwl.processes import task_processes
 
 DOCUMENT = """
 cwlVersion: v1.2
@@ -76,7 +76,7 @@ class Family:
 
     def marked(self) -> list[str]:
         """The processes with the run's mark in their environment."""
-        return [str(process) for process in processes.find(f"{self.dag_id}/{self.run_id}/")]
+        return [str(process) for process in task_processes.find(f"{self.dag_id}/{self.run_id}/")]
 
     def kill(self, *victims: str) -> None:
         """Kill the ``task`` process, or its ``supervisor``, or one after the other, with SIGKILL."""
@@ -98,7 +98,7 @@ def task_process(mark: str) -> psutil.Process:
         psutil.NoSuchProcess: it has just ended.
 
     """
-    marked = {process.pid for process in processes.find(mark)}
+    marked = {process.pid for process in task_processes.find(mark)}
     parents = {psutil.Process(pid).ppid() for pid in marked} - marked - {1}
     tasks = [process for pid in parents if (process := psutil.Process(pid)).ppid() > 1]
     if not tasks:

@@ -15,7 +15,7 @@ import pytest
 from airflow_server import PLAIN_DAG_ID, Server, wait_for
 from families import DOCUMENT, Family, stopped_without_trace
 
-from cwl_ui_plugin.cwl import processes
+from cwl_ui_plugin.cwl.processes import task_processes
 
 pytestmark = pytest.mark.e2e
 
@@ -84,7 +84,7 @@ def running(client: httpx.Client, sleeper: str) -> str:
 
 
 def commands(dag_id: str, run_id: str) -> list[str]:
-    return [process.command for process in processes.find(f"{dag_id}/{run_id}/") if "sleep" in process.command]
+    return [process.command for process in task_processes.find(f"{dag_id}/{run_id}/") if "sleep" in process.command]
 
 
 def assert_stopped(client: httpx.Client, dag_id: str, run_id: str) -> None:

@@ -253,7 +253,7 @@ def stored_by(cwltool: Path, folder: Path) -> WorkflowStore:
     upload = store.uploads / "greet"
     shutil.copytree(next(source.iterdir()) / "source", upload / "source")
     code = (
-        "from pathlib import Path; from cwl_ui_plugin.cwl.compiling import compile_document\n"
+        "from pathlib import Path; from cwl_ui_plugin.cwl.compiler.compiling import compile_document\n"
         f"compile_document(Path({str(upload / 'source')!r}), 'greet.cwl', Path({str(upload / 'compiled')!r}))"
     )
     path = os.pathsep.join([str(cwltool), *filter(None, [os.environ.get("PYTHONPATH")])])

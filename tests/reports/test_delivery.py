@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from receiver import answering, receiver
 
-from cwl_ui_plugin.runs import reporting
-from cwl_ui_plugin.runs.errors import NotAllowed
+from cwl_ui_plugin.services.errors import NotAllowed
+from cwl_ui_plugin.services.settings import report_delivery
 from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
 
 BROKEN = "-----BEGIN PRIVATE KEY-----\nbroken\n-----END PRIVATE KEY-----"
 
 
 def waiting() -> int:
-    return reporting.delivery_state().waiting
+    return report_delivery.delivery_state().waiting
 
 
 def test_a_run_is_reported_signed_and_only_once(connection: Any, do_round: Any, ended_run: str, pair: KeyPair) -> None:
@@ -60,7 +60,7 @@ def test_a_receiver_that_is_down_loses_nothing(connection: Any, do_round: Any, e
         port = gone.port
     connection(port)
     do_round()
-    state = reporting.delivery_state()
+    state = report_delivery.delivery_state()
     assert state.waiting
     assert str(port) in str(state.last_error)
     assert state.next_try
@@ -71,7 +71,7 @@ def test_a_receiver_that_is_down_loses_nothing(connection: Any, do_round: Any, e
         do_round()
         assert portal.of_run(ended_run, "results")
     assert waiting() == 0
-    assert reporting.delivery_state().last_error is None
+    assert report_delivery.delivery_state().last_error is None
 
 
 def test_delivery_goes_on_where_it_stopped(connection: Any, do_round: Any, ended_run: str) -> None:
@@ -113,16 +113,16 @@ def test_what_may_not_have_arrived_is_sent_again_as_it_was(
 def test_a_report_that_is_refused_holds_up_no_other_run(
     connection: Any, do_round: Any, workflow: str, ended_run: str, end: Callable[[str, str], None]
 ) -> None:
-    from cwl_ui_plugin.runs import triggering
+    from cwl_ui_plugin.services.triggering import triggers
 
-    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id="other", user="ada", via=triggering.REST)
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id="other", user="ada", via=triggers.REST)
     end(workflow, "other")
     with receiver() as portal:
         connection(portal.port)
         portal.mood = lambda payload: answering(400, b"no such user") if payload["run_id"] == ended_run else None
         do_round()
         assert portal.of_run("other", "results")
-        (stuck,) = reporting.waiting_runs().items
+        (stuck,) = report_delivery.waiting_runs().items
         assert (stuck.run_id, stuck.failures) == (ended_run, 1)
         assert "400" in str(stuck.last_error)
         assert "no such user" not in str(stuck.last_error)  # whose server it is, is not known
@@ -133,7 +133,7 @@ def test_a_busy_receiver_says_when_to_come_again(connection: Any, do_round: Any,
         connection(portal.port)
         portal.mood = lambda _payload: answering(429, Retry_After="90")
         do_round()
-        (stuck,) = reporting.waiting_runs().items
+        (stuck,) = report_delivery.waiting_runs().items
         assert _seconds_until(stuck.next_try) > 80
         asked = len(portal.paths)
         do_round()
@@ -211,7 +211,7 @@ def test_a_redirect_to_another_host_is_not_followed(connection: Any, do_round: A
         portal.mood = lambda _payload: answering(307, Location=f"http://localhost:{other.port}/status")
         do_round()
         assert other.paths == []
-        assert "final address" in str(reporting.delivery_state().last_error)
+        assert "final address" in str(report_delivery.delivery_state().last_error)
 
 
 def test_redirects_in_a_circle_end(connection: Any, do_round: Any, ended_run: str) -> None:
@@ -239,7 +239,7 @@ def test_a_key_that_can_not_sign_sends_nothing_and_the_page_says_why(
         Variable.set("process_report_crypt_algorithm", algorithm)
         do_round()
         assert portal.paths == []
-        state = reporting.delivery_state()
+        state = report_delivery.delivery_state()
         assert state.waiting
         assert "can't be signed" in str(state.problem)
         assert "broken" not in f"{state}"
@@ -306,10 +306,10 @@ def test_a_connection_that_can_not_be_used_says_which_field(
     else:
         connection(1, **fields) if "port" not in fields else connection(fields["port"])
     do_round()
-    state = reporting.delivery_state()
+    state = report_delivery.delivery_state()
     assert word in str(state.problem)
     assert state.waiting, "reports are kept until it can be used"
-    result = reporting.send_test_report(sees_answer=True)
+    result = report_delivery.send_test_report(sees_answer=True)
     assert not result.ok
     assert word in result.message
 
@@ -327,7 +327,7 @@ def _set_extra(text: str) -> None:
 def test_an_unknown_host_is_named(connection: Any, do_round: Any, ended_run: str) -> None:
     connection(80, host="no-such-host.invalid")
     do_round()
-    assert "no-such-host.invalid" in str(reporting.delivery_state().last_error)
+    assert "no-such-host.invalid" in str(report_delivery.delivery_state().last_error)
 
 
 def test_a_receiver_that_does_not_speak_tls_gets_nothing(connection: Any, do_round: Any, ended_run: str) -> None:
@@ -335,12 +335,12 @@ def test_a_receiver_that_does_not_speak_tls_gets_nothing(connection: Any, do_rou
         connection(portal.port, schema="https")
         do_round()
         assert portal.reports == []
-        assert "https://127.0.0.1" in str(reporting.delivery_state().last_error)
+        assert "https://127.0.0.1" in str(report_delivery.delivery_state().last_error)
 
 
 def test_no_connection_means_no_reports(do_round: Any, ended_run: str) -> None:
     do_round()
-    state = reporting.delivery_state()
+    state = report_delivery.delivery_state()
     assert (state.target, state.waiting, state.last_error, state.problem) == (None, 0, None, None)
 
 
@@ -386,7 +386,7 @@ def test_reports_are_given_up_only_where_the_connection_says_so(
         portal.mood = lambda _payload: answering(400)
         do_round()
         assert waiting() == 0
-        states = {report.state for report in reporting.reports_of(workflow, ended_run).items}
+        states = {report.state for report in report_delivery.reports_of(workflow, ended_run).items}
         assert states == {"given up"}
 
 
@@ -398,7 +398,7 @@ def test_a_test_report_is_sent_where_airflow_tests_connections(
     with receiver() as portal:
         connection(portal.port)
         with pytest.raises(NotAllowed, match="test_connection = Enabled"):
-            reporting.send_test_report(sees_answer=True)
+            report_delivery.send_test_report(sees_answer=True)
         assert portal.reports == []
 
 
@@ -407,7 +407,9 @@ def test_a_ca_file_is_no_way_to_look_for_files(connection: Any, tmp_path: Any) -
     messages = set()
     for name in ("secret", "missing", "."):
         connection(1, extra={"verify": str(tmp_path / name)})
-        messages.add(str(reporting.send_test_report(sees_answer=True).message).replace(str(tmp_path / name), "FILE"))
+        messages.add(
+            str(report_delivery.send_test_report(sees_answer=True).message).replace(str(tmp_path / name), "FILE")
+        )
     assert len(messages) == 1
 
 
@@ -415,13 +417,13 @@ def test_a_test_report_shows_the_answer_and_the_latency(connection: Any, pair: K
     with receiver() as portal:
         portal.public_key = pair.public
         connection(portal.port, pair.private)
-        result = reporting.send_test_report(sees_answer=True)
+        result = report_delivery.send_test_report(sees_answer=True)
         assert (result.ok, result.status) == (True, 200)
         assert result.seconds > 0
         portal.mood = lambda _payload: answering(418, b"<b>teapot</b>")
-        result = reporting.send_test_report(sees_answer=True)
+        result = report_delivery.send_test_report(sees_answer=True)
         assert (result.ok, result.status, result.answer) == (False, 418, "<b>teapot</b>")
-        result = reporting.send_test_report(sees_answer=False)
+        result = report_delivery.send_test_report(sees_answer=False)
         assert (result.status, "teapot" in repr(result)) == (418, False)
 
 
@@ -433,7 +435,7 @@ def test_one_run_can_be_tried_again_now(connection: Any, do_round: Any, workflow
         portal.mood = lambda _payload: None
         do_round()
         assert portal.reports == []
-        reporting.retry_now(workflow, ended_run)
+        report_delivery.retry_now(workflow, ended_run)
         do_round()
         assert portal.of_run(ended_run, "results")
 
@@ -449,4 +451,4 @@ def test_old_reports_are_removed_and_waiting_ones_kept(
         do_round()
         assert outbox.remove_old(days=7) == 0
         assert outbox.remove_old(days=0) == 3
-        assert {report.state for report in reporting.reports_of(workflow, ended_run).items} == {"waiting"}
+        assert {report.state for report in report_delivery.reports_of(workflow, ended_run).items} == {"waiting"}

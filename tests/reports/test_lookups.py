@@ -10,8 +10,8 @@ import pytest
 from cwl_ui_plugin.reports import lookups, outbox
 from cwl_ui_plugin.reports.errors import BadTarget
 from cwl_ui_plugin.reports.target import read_target
-from cwl_ui_plugin.runs import settings
-from cwl_ui_plugin.runs.errors import BadRequest
+from cwl_ui_plugin.services.errors import BadRequest
+from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.signing.keys import KeyPair
 
 URI = "http://bot:word@portal.example.org:8080/https?endpoint=satellite%2Fv1%2F&timeout=5&verify=false"
@@ -55,50 +55,57 @@ def test_a_connection_from_the_environment(airflow_home: Any, monkeypatch: pytes
     assert target is not None
     assert target.url("status") == "https://portal.example.org:8080/satellite/v1/status"
     assert (target.login, target.password, target.timeout, target.verify) == ("bot", "word", 5.0, False)
-    shown = settings.report_connection()
+    shown = connection_and_keys.report_connection()
     assert (shown.source, shown.elsewhere) == (ENVIRONMENT, ENVIRONMENT)
     assert outbox.delivery_of(("d", "r")).is_wanted
 
 
 def test_the_environment_counts_before_the_database(connection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     connection(1)
-    assert (settings.report_connection().source, settings.report_connection().elsewhere) == (lookups.DATABASE, "")
+    assert (connection_and_keys.report_connection().source, connection_and_keys.report_connection().elsewhere) == (
+        lookups.DATABASE,
+        "",
+    )
     monkeypatch.setenv("AIRFLOW_CONN_PROCESS_REPORT", URI)
-    assert settings.report_connection().host == "portal.example.org"
+    assert connection_and_keys.report_connection().host == "portal.example.org"
     with pytest.raises(BadRequest, match=r"AIRFLOW_CONN_PROCESS_REPORT.*change it there"):
-        settings.save_report_connection(schema="http", host="other", port=1, endpoint="")
+        connection_and_keys.save_report_connection(schema="http", host="other", port=1, endpoint="")
     with pytest.raises(BadRequest, match="change it there"):
-        settings.remove_report_connection()
+        connection_and_keys.remove_report_connection()
     monkeypatch.delenv("AIRFLOW_CONN_PROCESS_REPORT")
-    assert settings.report_connection().host == "127.0.0.1"
+    assert connection_and_keys.report_connection().host == "127.0.0.1"
 
 
 def test_a_connection_and_a_key_from_a_secrets_backend(airflow_home: Any, vault: Vault, pair: KeyPair) -> None:
-    vault.variables = {"process_report": URI, settings.REPORT_KEY: pair.private}
+    vault.variables = {"process_report": URI, connection_and_keys.REPORT_KEY: pair.private}
     target = read_target()
     assert target is not None
     assert target.private_key == pair.private
-    assert settings.report_connection().elsewhere == settings.report_key().elsewhere == "the secrets backend Vault"
+    assert (
+        connection_and_keys.report_connection().elsewhere
+        == connection_and_keys.report_key().elsewhere
+        == "the secrets backend Vault"
+    )
     with pytest.raises(BadRequest, match="Vault"):
-        settings.remove_variable(settings.REPORT_KEY)
+        connection_and_keys.remove_variable(connection_and_keys.REPORT_KEY)
     with pytest.raises(BadRequest, match="Vault"):
-        settings.save_report_key(pair.private + "\n", "RS256")
+        connection_and_keys.save_report_key(pair.private + "\n", "RS256")
 
 
 def test_a_secrets_backend_that_is_away_is_no_connection_that_is_not_there(
     connection: Any, vault: Vault, workflow: str, ended_run: str, do_round: Any
 ) -> None:
     """Reports are recorded and wait; none is sent unsigned since the key can't be read."""
-    from cwl_ui_plugin.runs import reporting
+    from cwl_ui_plugin.services.settings import report_delivery
 
     vault.is_away = True
     with pytest.raises(BadTarget, match="the secrets backend Vault can't be asked"):
         read_target()
     do_round()
-    assert reporting.reports_of(workflow, ended_run).total > 0
-    assert "can't be asked" in (reporting.delivery_state().problem or "")
+    assert report_delivery.reports_of(workflow, ended_run).total > 0
+    assert "can't be asked" in (report_delivery.delivery_state().problem or "")
     connection(1)
     with pytest.raises(BadTarget, match="the Variable process_report_private_key"):
         read_target()
-    assert "can't be asked" in (settings.report_key().problem or "")
+    assert "can't be asked" in (connection_and_keys.report_key().problem or "")
     assert outbox.delivery_of(("d", "r")).is_wanted

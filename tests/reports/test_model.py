@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from cwl_ui_plugin.reports import dispatch, outbox, recording
+from cwl_ui_plugin.reports import dispatch, outbox, records
 from cwl_ui_plugin.reports.deleted import Deletions
 from cwl_ui_plugin.reports.dispatch import Dispatcher
 from cwl_ui_plugin.reports.errors import NotDelivered, Unreachable
@@ -82,7 +82,7 @@ class Histories(RuleBasedStateMachine):
         _empty_tables()
         self.world = World(self.dag_id)
         self.receiver = Receiver()
-        self.recorder, self.deletions = recording.Recorder(), Deletions()
+        self.recorder, self.deletions = records.Recorder(), Deletions()
         self.dispatcher = Dispatcher(lambda: True, lambda: None)
         self.dispatcher._sender_for = lambda _target: self.receiver  # type: ignore[assignment, method-assign, return-value]
         self.dispatcher._sender = self.receiver  # type: ignore[assignment]
@@ -259,7 +259,7 @@ class Histories(RuleBasedStateMachine):
         """Tell by the id of a report which of the runs that had the name it is about."""
         for run in self.world.lives:
             fact = json.dumps([self.dag_id, run.name, run.key, report["sequence"]])
-            if str(uuid.uuid5(recording._NAMESPACE, fact)) == report["report_id"]:
+            if str(uuid.uuid5(records._NAMESPACE, fact)) == report["report_id"]:
                 return int(run.key)
         pytest.fail(f"{report} is about no run")
 
@@ -305,7 +305,7 @@ def test_writes_that_are_held_while_the_reporter_looks(workflow: str, order: tup
 
     for looks in itertools.product((False, True), repeat=len(order) + 1):
         _empty_tables()
-        world, recorder = World(workflow), recording.Recorder()
+        world, recorder = World(workflow), records.Recorder()
         world.trigger("one")
         run = world.runs["one"]
         running, waiting, _last = run.instances.values()

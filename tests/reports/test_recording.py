@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.reports import recording, reporter
+from cwl_ui_plugin.reports import records, reporter
 from cwl_ui_plugin.reports.deleted import Deletions
-from cwl_ui_plugin.runs import reporting
-from cwl_ui_plugin.runs.errors import NotFound
+from cwl_ui_plugin.services.errors import NotFound
+from cwl_ui_plugin.services.settings import report_delivery
 
 NOW = datetime.now(timezone.utc)
-RECORDER, DELETIONS = recording.Recorder(), Deletions()
+RECORDER, DELETIONS = records.Recorder(), Deletions()
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def told(dag_id: str, run_id: str) -> list[str]:
 
 
 def told_now(dag_id: str, run_id: str) -> list[str]:
-    return [report.about for report in reversed(reporting.reports_of(dag_id, run_id, limit=500).items)]
+    return [report.about for report in reversed(report_delivery.reports_of(dag_id, run_id, limit=500).items)]
 
 
 def change_run(dag_id: str, run_id: str, action: Callable[[Any, Any], None]) -> None:
@@ -150,7 +150,7 @@ def test_a_run_deleted_in_flight(workflow: str, run_id: str, airflow: Any) -> No
     assert told(workflow, run_id) == ["CWLJobDispatcher: running"]
     delete(workflow, run_id)
     assert told(workflow, run_id) == ["CWLJobDispatcher: running", "failed, 0 %"]
-    last = reporting.reports_of(workflow, run_id).items[0]
+    last = report_delivery.reports_of(workflow, run_id).items[0]
     assert last.payload["error"] == "The run was deleted before its end."
     assert told(workflow, run_id) == ["CWLJobDispatcher: running", "failed, 0 %"]
 
@@ -164,52 +164,52 @@ def test_a_run_deleted_after_its_end_has_nothing_more_to_tell(workflow: str, end
 def test_a_run_of_the_same_name_is_told_from_its_start_and_goes_on_counting(
     workflow: str, run_id: str, airflow: Any
 ) -> None:
-    from cwl_ui_plugin.runs import triggering
+    from cwl_ui_plugin.services.triggering import triggers
 
     begin(airflow, workflow, run_id)
     told(workflow, run_id)
     delete(workflow, run_id)
     told(workflow, run_id)
-    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggering.REST)
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggers.REST)
     begin(airflow, workflow, run_id)
     assert told(workflow, run_id) == ["CWLJobDispatcher: running", "failed, 0 %", "CWLJobDispatcher: running"]
-    found = reporting.reports_of(workflow, run_id).items
+    found = report_delivery.reports_of(workflow, run_id).items
     assert [report.sequence for report in found] == [3, 2, 1]
     assert len({report.payload["report_id"] for report in found}) == 3
 
 
 def test_a_run_that_is_stopped_and_removed_keeps_its_last_reports(workflow: str, run_id: str, airflow: Any) -> None:
-    from cwl_ui_plugin.runs import stopping
+    from cwl_ui_plugin.services.stopping import stops
 
     begin(airflow, workflow, run_id)
-    stopping.stop_run(workflow, run_id, user="ada", remove=True)
+    stops.stop_run(workflow, run_id, user="ada", remove=True)
     about = told(workflow, run_id)
     assert about[-1] == "stopped, 0 %"
-    assert "The run was deleted" not in reporting.reports_of(workflow, run_id).items[0].payload["error"]
-    assert reporting.delivery_state().waiting == len(about)
+    assert "The run was deleted" not in report_delivery.reports_of(workflow, run_id).items[0].payload["error"]
+    assert report_delivery.delivery_state().waiting == len(about)
 
 
 def test_a_run_of_more_than_one_look_is_not_missed(workflow: str, run_id: str, airflow: Any) -> None:
     """Runs that only wait do not keep others from being looked at."""
-    from cwl_ui_plugin.runs import triggering
+    from cwl_ui_plugin.services.triggering import triggers
 
     for number in range(60):
         name = f"w{number}"
-        triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=name, user="ada", via=triggering.REST)
+        triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id=name, user="ada", via=triggers.REST)
         airflow.set_run(workflow, name, "running")
     begin(airflow, workflow, "w59")
     assert told(workflow, "w59") == ["CWLJobDispatcher: running"]
 
 
 def test_two_that_record_the_same_do_it_once(workflow: str, ended_run: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    due = recording.due_reports
+    due = records.due_reports
 
     def with_a_rival(run: Any, known: Any) -> Any:
-        monkeypatch.setattr(recording, "due_reports", due)
+        monkeypatch.setattr(records, "due_reports", due)
         reporter.keep_run(workflow, ended_run)
         return due(run, known)
 
-    monkeypatch.setattr(recording, "due_reports", with_a_rival)
+    monkeypatch.setattr(records, "due_reports", with_a_rival)
     once = told(workflow, ended_run)
     assert once.count("1 outputs") == 1
     assert len(once) == len(told(workflow, ended_run))
@@ -217,7 +217,7 @@ def test_two_that_record_the_same_do_it_once(workflow: str, ended_run: str, monk
 
 def test_reports_of_a_run_that_never_was(workflow: str) -> None:
     with pytest.raises(NotFound):
-        reporting.reports_of(workflow, "nothing")
+        report_delivery.reports_of(workflow, "nothing")
 
 
 def test_a_try_that_was_queued_but_never_ran_has_not_started(workflow: str, run_id: str, airflow: Any) -> None:
@@ -268,14 +268,14 @@ def test_all_runs_of_a_day_are_compared_in_turn(
     workflow: str, airflow: Any, end: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from cwl_ui_plugin.reports import facts
-    from cwl_ui_plugin.runs import triggering
+    from cwl_ui_plugin.services.triggering import triggers
 
     monkeypatch.setattr(facts, "COMPARED_RUNS", 2)
     names = [f"d{number}" for number in range(5)]
     for name in names:
-        triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=name, user="ada", via=triggering.REST)
+        triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id=name, user="ada", via=triggers.REST)
         end(workflow, name)
-    recorder = recording.Recorder()
+    recorder = records.Recorder()
     recorder.record_due(late=True)
     for name in names:
         age(workflow, name, hours=2)
@@ -297,19 +297,19 @@ def test_an_end_whose_moment_is_written_again_is_told_once(workflow: str, ended_
 def test_a_run_that_ended_before_anybody_was_to_be_told_stays_history(
     workflow: str, ended_run: str, airflow: Any
 ) -> None:
-    recording.settle_unheard()
+    records.settle_unheard()
     airflow.set_task(workflow, ended_run, "sort", state="failed", updated_at=NOW + timedelta(hours=1))
     assert told(workflow, ended_run) == []
 
 
 def test_a_run_of_the_same_name_before_anybody_looked(workflow: str, run_id: str, airflow: Any) -> None:
     """The deletion is told, whoever notices it first."""
-    from cwl_ui_plugin.runs import triggering
+    from cwl_ui_plugin.services.triggering import triggers
 
     begin(airflow, workflow, run_id)
     told(workflow, run_id)
     delete(workflow, run_id)
-    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggering.REST)
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggers.REST)
     begin(airflow, workflow, run_id)
     RECORDER.record_due()
     assert told(workflow, run_id) == ["CWLJobDispatcher: running", "failed, 0 %", "CWLJobDispatcher: running"]

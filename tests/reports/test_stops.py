@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.reports import recording
-from cwl_ui_plugin.runs import inspection, reporting, stopping
+from cwl_ui_plugin.reports import records
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.settings import report_delivery
+from cwl_ui_plugin.services.stopping import stops
 
 NOW = datetime.now(timezone.utc)
 
@@ -21,8 +23,8 @@ def nowhere(connection: Any) -> None:
 
 
 def reports(dag_id: str, run_id: str) -> list[dict[str, Any]]:
-    recording.Recorder().record_due(late=True)
-    found = reporting.reports_of(dag_id, run_id, limit=500).items
+    records.Recorder().record_due(late=True)
+    found = report_delivery.reports_of(dag_id, run_id, limit=500).items
     return [{"route": report.route, **report.payload} for report in reversed(found)]
 
 
@@ -49,7 +51,7 @@ def clear(dag_id: str, run_id: str) -> None:
 
 def test_reports_say_who_stopped_a_run(workflow: str, run_id: str, airflow: Any) -> None:
     begin(airflow, workflow, run_id)
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     *tasks, end = reports(workflow, run_id)
     assert (end["state"], end["reason"], end["error"]) == ("failed", "stopped", "Stopped by ada.")
     failed = {report["task_id"]: report for report in tasks if report["state"] == "failed"}
@@ -61,58 +63,58 @@ def test_reports_say_who_stopped_a_run(workflow: str, run_id: str, airflow: Any)
 def test_a_run_that_fails_by_itself_has_no_reason(workflow: str, run_id: str, airflow: Any) -> None:
     begin(airflow, workflow, run_id)
     airflow.set_run(workflow, run_id, "failed")
-    stopping.stop_run(workflow, run_id, user="ada")  # of a task that is left
+    stops.stop_run(workflow, run_id, user="ada")  # of a task that is left
     assert "reason" not in reports(workflow, run_id)[-1]
-    assert inspection.get_run(workflow, run_id).summary.reason is None
+    assert queries.get_run(workflow, run_id).summary.reason is None
 
 
 def test_one_stop_is_one_end_whatever_the_scheduler_writes_late(workflow: str, run_id: str, airflow: Any) -> None:
     begin(airflow, workflow, run_id)
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     before = reports(workflow, run_id)
     airflow.set_run(workflow, run_id, "running")
     airflow.set_task(workflow, run_id, "count", state="running", start_date=NOW + timedelta(hours=1), try_number=1)
     reports(workflow, run_id)
-    stopping.stop_run(workflow, run_id, user="eve")
+    stops.stop_run(workflow, run_id, user="eve")
     ends = [report for report in reports(workflow, run_id) if report["route"] == "progress" and "reason" in report]
     assert ends == before[-1:]
-    assert inspection.get_run(workflow, run_id).summary.stopped_by == "ada"
+    assert queries.get_run(workflow, run_id).summary.stopped_by == "ada"
 
 
 def test_lists_and_runs_say_who_stopped_them(workflow: str, run_id: str, airflow: Any) -> None:
     begin(airflow, workflow, run_id)
-    stopping.stop_run(workflow, run_id, user="ada")
-    run = inspection.get_run(workflow, run_id)
-    (listed,) = inspection.list_runs([workflow], state="stopped").items
+    stops.stop_run(workflow, run_id, user="ada")
+    run = queries.get_run(workflow, run_id)
+    (listed,) = queries.list_runs([workflow], state="stopped").items
     assert listed.stopped_by == run.summary.stopped_by == "ada"
     assert run.error == "Stopped by ada."
     assert (listed.state, listed.reason) == ("failed", "stopped")
     assert datetime.fromisoformat(str(listed.stopped_at)) >= NOW
     assert run.as_json()["reason"] == "stopped"
-    assert inspection.list_runs([workflow], state="failed").total == 1
+    assert queries.list_runs([workflow], state="failed").total == 1
 
 
 def test_a_stopped_run_that_is_cleared_is_not_stopped_any_more(workflow: str, run_id: str, airflow: Any) -> None:
     begin(airflow, workflow, run_id)
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     clear(workflow, run_id)
-    assert inspection.get_run(workflow, run_id).summary.reason is None
+    assert queries.get_run(workflow, run_id).summary.reason is None
     airflow.set_run(workflow, run_id, "running")
     airflow.set_run(workflow, run_id, "failed")
-    assert inspection.get_run(workflow, run_id).summary.reason is None
-    assert inspection.list_runs([workflow], state="stopped").total == 0
+    assert queries.get_run(workflow, run_id).summary.reason is None
+    assert queries.list_runs([workflow], state="stopped").total == 0
 
 
 def test_a_run_with_the_name_of_a_stopped_one_is_not_stopped(workflow: str, run_id: str, airflow: Any) -> None:
-    from cwl_ui_plugin.runs import triggering
+    from cwl_ui_plugin.services.triggering import triggers
 
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     change_run(workflow, run_id, lambda run, session: session.delete(run))
-    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggering.REST)
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggers.REST)
     airflow.set_run(workflow, run_id, "failed")
-    assert inspection.get_run(workflow, run_id).summary.reason is None
-    stopping.stop_run(workflow, run_id, user="eve")
-    assert inspection.get_run(workflow, run_id).summary.reason is None
+    assert queries.get_run(workflow, run_id).summary.reason is None
+    stops.stop_run(workflow, run_id, user="eve")
+    assert queries.get_run(workflow, run_id).summary.reason is None
 
 
 @pytest.mark.parametrize("had_ended", [False, True])
@@ -133,7 +135,7 @@ def test_a_run_that_a_user_sets_to_failed_in_airflow(workflow: str, run_id: str,
         patch_dag_run_state(dag=dag, dag_run=run, state=DagRunMutableStates.FAILED, session=session)
 
     change_run(workflow, run_id, mark)
-    summary = inspection.get_run(workflow, run_id).summary
+    summary = queries.get_run(workflow, run_id).summary
     assert summary.state == "failed"
     assert summary.stopped_by == (None if had_ended else "grace")
     assert reports(workflow, run_id)[-1].get("reason") == (None if had_ended else "stopped")

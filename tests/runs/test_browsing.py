@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cwl_ui_plugin.runs import browsing
-from cwl_ui_plugin.runs.errors import NotFound
-from cwl_ui_plugin.runs.input_access import shared_only
+from cwl_ui_plugin.services.errors import NotFound
+from cwl_ui_plugin.services.inputs import browsing
+from cwl_ui_plugin.services.inputs.access import shared_only
 
 
 @pytest.fixture

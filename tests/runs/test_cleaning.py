@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from cwl_ui_plugin.cwl import processes
-from cwl_ui_plugin.dags import claims, control_files, janitor, run_folder
-from cwl_ui_plugin.dags.claims import Claim
-from cwl_ui_plugin.dags.machine import this_host
-from cwl_ui_plugin.dags.run_folder import TaskTry
-from cwl_ui_plugin.runs import cleaning
+from cwl_ui_plugin.cwl.processes import task_processes
+from cwl_ui_plugin.cwl.processes.machine import this_host
+from cwl_ui_plugin.dags.folders import claims, control_files, run_folder
+from cwl_ui_plugin.dags.folders.claims import Claim
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.dags.stopping import janitor
+from cwl_ui_plugin.services.stopping import cleanup
 
 GONE_PID = 2**22 + 1
 
@@ -46,7 +47,7 @@ def command() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
     started = []
 
     def start(mark: str) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, processes.MARK_VARIABLE: mark}
+        environment = {**os.environ, task_processes.MARK_VARIABLE: mark}
         started.append(subprocess.Popen([sys.executable, "-c", "input()"], env=environment, stdin=subprocess.PIPE))
         return started[-1]
 
@@ -104,7 +105,7 @@ def test_files_of_a_failed_run_are_kept_for_some_days(
     folder = run_folder.run_tmp(workflow, run_id)
     folder.mkdir(parents=True)
     control_files.run_control(workflow, run_id).mkdir(parents=True)
-    assert cleaning.remove_expired(days=7) == (not is_there)
+    assert cleanup.remove_expired(days=7) == (not is_there)
     assert folder.exists() == is_there
 
 
@@ -116,7 +117,7 @@ def test_files_of_a_forgotten_run_go_others_in_the_folder_stay(left_try: Callabl
     other = folders / "tmp" / "somebody" / "data"
     other.mkdir(parents=True)
     os.utime(other, (0, 0))
-    assert cleaning.remove_expired(days=7) == 1
+    assert cleanup.remove_expired(days=7) == 1
     assert not old.folder.exists()
     assert leased.folder.exists()
     assert new.folder.exists()
@@ -139,8 +140,8 @@ def test_files_of_a_run_go_once_its_success_is_stored(workflow: str, run_id: str
     task.folder.mkdir(parents=True)
     (task.folder / "stdout.log").write_text("printed")
     with run_folder.lease(task, grace=1):
-        assert cleaning.remove_succeeded() == 0
-    assert cleaning.remove_succeeded() == (state == "success")
+        assert cleanup.remove_succeeded() == 0
+    assert cleanup.remove_succeeded() == (state == "success")
     assert task.folder.exists() == (state != "success")
     if state == "success":
         assert (run_folder.kept_logs(workflow, run_id) / "step/-1/1/stdout.log").read_text() == "printed"
@@ -159,10 +160,10 @@ def test_a_removal_that_was_killed_is_gone_on_with(
     child = os.fork()
     if not child:
         die_at(moment, monkeypatch)
-        cleaning.remove_succeeded()
+        cleanup.remove_succeeded()
         os._exit(0)
     assert os.waitpid(child, 0)[1] != 0
-    cleaning.remove_succeeded()
+    cleanup.remove_succeeded()
     assert not run_folder.run_tmp(workflow, run_id).exists()
     assert len(list(run_folder.kept_logs(workflow, run_id).glob("step/*/1/stdout.log"))) == 3
 
@@ -187,7 +188,7 @@ def test_folders_that_nothing_was_delivered_to_become_free(workflow: str, run_id
     claim("empty", "gone")
     (folders / "outputs/empty").mkdir()
     claim("never made", "gone")
-    cleaning.release_unused_claims()
+    cleanup.release_unused_claims()
     assert {found.folder for found in claims.claims()} & {str(folders / "outputs" / "empty")} == set()
     assert {found.folder for found in kept} <= {found.folder for found in claims.claims()}
     assert str(folders / "outputs/never made") not in {found.folder for found in claims.claims()}
@@ -198,12 +199,12 @@ def test_what_comes_back_after_its_removal_is_found(workflow: str, run_id: str, 
     task = TaskTry(workflow, run_id, "step", -1, 1)
     with run_folder.lease(task, grace=1):
         task.folder.mkdir(parents=True)
-    assert cleaning.remove_succeeded() == 1
+    assert cleanup.remove_succeeded() == 1
     other = folders / "tmp" / "somebody" / "data" / "of" / "theirs"
     for folder in (task.folder, other):
         folder.mkdir(parents=True)
         os.utime(folder.parents[2 if folder == task.folder else 1], (0, 0))
-    assert cleaning.remove_left_behind(days=7) == 1
+    assert cleanup.remove_left_behind(days=7) == 1
     assert not run_folder.run_tmp(workflow, run_id).exists()
     assert other.exists()
 
@@ -218,11 +219,11 @@ def test_what_is_written_during_a_removal_is_removed_by_the_next(
     with monkeypatch.context() as patched:
         patched.setattr(run_folder.shutil, "rmtree", lambda *_arguments, **_more: None)
         said: list[str] = []
-        patched.setattr(cleaning.log, "warning", lambda text, *values: said.append(text % values))
+        patched.setattr(cleanup.log, "warning", lambda text, *values: said.append(text % values))
         for _ in range(2):
-            cleaning.remove_succeeded()
+            cleanup.remove_succeeded()
     assert task.folder.exists()
     assert len(said) == 1
     assert str(run_folder.run_tmp(workflow, run_id)) in said[0]
-    cleaning.remove_succeeded()
+    cleanup.remove_succeeded()
     assert not task.folder.exists()

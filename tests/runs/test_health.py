@@ -14,7 +14,7 @@ def revision(airflow_home: Path) -> Iterator[str]:
     from airflow.utils.session import create_session
     from sqlalchemy import text
 
-    from cwl_ui_plugin.runs import health
+    from cwl_ui_plugin.services import health
 
     table = "alembic_version_cwl_ui_plugin"
 
@@ -31,7 +31,7 @@ def revision(airflow_home: Path) -> Iterator[str]:
 
 
 def test_the_pages_and_the_health_say_that_the_tables_are_old(revision: str) -> None:
-    from cwl_ui_plugin.runs import health
+    from cwl_ui_plugin.services import health
 
     assert health.NOT_MIGRATED in health.problems()
 
@@ -40,9 +40,9 @@ def test_a_write_is_refused_at_once_with_what_to_do(revision: str) -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import text
 
-    from cwl_ui_plugin.runs import health
-    from cwl_ui_plugin.runs.database import with_patience
-    from cwl_ui_plugin.runs.errors import Unavailable
+    from cwl_ui_plugin.services import health
+    from cwl_ui_plugin.services.database import with_patience
+    from cwl_ui_plugin.services.errors import Unavailable
 
     calls = []
 
@@ -58,7 +58,7 @@ def test_a_write_is_refused_at_once_with_what_to_do(revision: str) -> None:
 
 
 def test_nothing_is_said_of_tables_of_this_version(airflow_home: Path) -> None:
-    from cwl_ui_plugin.runs import health
+    from cwl_ui_plugin.services import health
 
     health._check_migrated.cache_clear()
     assert health.is_migrated()

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.cwl.job_types import FileRules
-from cwl_ui_plugin.dags import claims
-from cwl_ui_plugin.dags.claims import Claim
-from cwl_ui_plugin.runs import browsing, input_parts, inputs, rerunning, triggering, upload_owners
-from cwl_ui_plugin.runs.errors import Conflict, InvalidJob, NotFound
-from cwl_ui_plugin.runs.input_access import InputAccess, shared_only
+from cwl_ui_plugin.cwl.jobs.types import FileRules
+from cwl_ui_plugin.dags.folders import claims
+from cwl_ui_plugin.dags.folders.claims import Claim
+from cwl_ui_plugin.services.errors import Conflict, InvalidJob, NotFound
+from cwl_ui_plugin.services.inputs import browsing, owners, resumable, single
+from cwl_ui_plugin.services.inputs.access import InputAccess, shared_only
+from cwl_ui_plugin.services.triggering import reruns, triggers
 
 
 def access(owner: str | None, *dag_ids: str) -> InputAccess:
@@ -40,7 +41,7 @@ def shared(folders: Path) -> Path:
 @pytest.fixture
 def sent(folders: Path) -> Path:
     """An upload of ada."""
-    return inputs.save_input("a.txt", io.BytesIO(b"x"), user="ada")
+    return single.save_input("a.txt", io.BytesIO(b"x"), user="ada")
 
 
 @pytest.fixture
@@ -127,29 +128,29 @@ def test_only_what_the_job_needs_is_granted(folders: Path, shared: Path, sent: P
 def test_the_folder_of_somebody_else_takes_no_uploads(sent: Path) -> None:
     folder = sent.parent.name
     for call in (
-        lambda: inputs.save_input("b.txt", io.BytesIO(b"x"), user="eve", folder=folder),
-        lambda: inputs.save_input("b.txt", io.BytesIO(b"x"), user="eve", folder=folder.upper()),
-        lambda: input_parts.start("b.txt", 1, user="eve", folder=folder),
+        lambda: single.save_input("b.txt", io.BytesIO(b"x"), user="eve", folder=folder),
+        lambda: single.save_input("b.txt", io.BytesIO(b"x"), user="eve", folder=folder.upper()),
+        lambda: resumable.start("b.txt", 1, user="eve", folder=folder),
     ):
         with pytest.raises(Conflict, match="not yours"):
             call()
     assert [path.name for path in sent.parent.iterdir()] == ["a.txt"]
-    assert inputs.save_input("b.txt", io.BytesIO(b"x"), user="ada", folder=folder).exists()
+    assert single.save_input("b.txt", io.BytesIO(b"x"), user="ada", folder=folder).exists()
 
 
 def test_a_folder_from_before_owners_were_kept_becomes_nobodys(folders: Path) -> None:
     folder = str(uuid.uuid4())
     old = write(folders / "inputs/uploads" / folder / "a.txt")
     with pytest.raises(Conflict, match="not yours"):
-        inputs.save_input("b.txt", io.BytesIO(b"x"), user="eve", folder=folder)
-    assert upload_owners.owner_of(folder) is None
+        single.save_input("b.txt", io.BytesIO(b"x"), user="eve", folder=folder)
+    assert owners.owner_of(folder) is None
     assert not access("eve").allows(old)
 
 
 def test_of_two_that_want_a_folder_at_once_one_gets_it(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both are held where they have seen that the folder is free."""
     folder, together = str(uuid.uuid4()), threading.Barrier(2)
-    insert, got = upload_owners._insert, []
+    insert, got = owners._insert, []
 
     def insert_together(*args: str) -> bool:
         together.wait(10)
@@ -157,18 +158,18 @@ def test_of_two_that_want_a_folder_at_once_one_gets_it(folders: Path, monkeypatc
 
     def claim(user: str) -> None:
         try:
-            upload_owners.claim(folder, user)
+            owners.claim(folder, user)
             got.append(user)
         except Conflict:
             pass
 
-    monkeypatch.setattr(upload_owners, "_insert", insert_together)
+    monkeypatch.setattr(owners, "_insert", insert_together)
     threads = [threading.Thread(target=claim, args=(user,)) for user in ("ada", "eve")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert got == [upload_owners.owner_of(folder)]
+    assert got == [owners.owner_of(folder)]
 
 
 def job_of(path: Path | str) -> dict[str, Any]:
@@ -178,7 +179,7 @@ def job_of(path: Path | str) -> dict[str, Any]:
 def test_a_job_that_names_files_of_others_is_refused(workflow: str, folders: Path, sent: Path, made: Path) -> None:
     def start(path: Path | str, files: InputAccess | None = None) -> Any:
         conf = {"job": job_of(path)}
-        return triggering.trigger(workflow, conf=conf, user="eve", via=triggering.REST, files=files)
+        return triggers.trigger(workflow, conf=conf, user="eve", via=triggers.REST, files=files)
 
     secondary = {**file(made), "secondaryFiles": [file(sent)]}
     for path in (sent, made, f"uploads/{sent.parent.name}/a.txt"):
@@ -186,25 +187,25 @@ def test_a_job_that_names_files_of_others_is_refused(workflow: str, folders: Pat
             start(path, access("eve"))
         assert [problem.input for problem in failure.value.problems] == ["file"]
     with pytest.raises(InvalidJob):
-        triggering.check_job(workflow, {"text": "x", "file": secondary}, access("eve", "other"))
+        triggers.check_job(workflow, {"text": "x", "file": secondary}, access("eve", "other"))
     assert start(made, access("eve", "other")).run_id
     assert start(sent, access("ada")).run_id
 
 
 def test_a_run_of_somebody_else_is_run_again_only_with_files_that_are_ones_own(workflow: str, sent: Path) -> None:
     run_id = f"r-{uuid.uuid4()}"
-    who = {"user": "ada", "via": triggering.REST, "files": access("ada")}
-    triggering.trigger(workflow, conf={"job": job_of(sent)}, run_id=run_id, **who)
+    who = {"user": "ada", "via": triggers.REST, "files": access("ada")}
+    triggers.trigger(workflow, conf={"job": job_of(sent)}, run_id=run_id, **who)
     with pytest.raises(InvalidJob, match="not yours"):
-        rerunning.run_again(workflow, run_id, user="eve", via=triggering.VIEW, files=access("eve", workflow))
-    assert rerunning.run_again(workflow, run_id, **who).run_id
+        reruns.run_again(workflow, run_id, user="eve", via=triggers.VIEW, files=access("eve", workflow))
+    assert reruns.run_again(workflow, run_id, **who).run_id
 
 
 def test_looking_around_shows_the_same(folders: Path, shared: Path, sent: Path, made: Path) -> None:
     eve, ada = access("eve", "other"), access("ada")
     asked = [str(path) for path in (shared, sent, made, sent.parents[1], folders / "inputs")]
-    assert [path for path, seen in inputs.visible_inputs(asked, eve).items() if seen] == [str(shared), str(made)]
-    assert [path for path, seen in inputs.visible_inputs(asked, ada).items() if seen] == [str(shared), str(sent)]
+    assert [path for path, seen in single.visible_inputs(asked, eve).items() if seen] == [str(shared), str(made)]
+    assert [path for path, seen in single.visible_inputs(asked, ada).items() if seen] == [str(shared), str(sent)]
     assert [entry.name for entry in browsing.browse(ada, str(sent.parent)).entries] == ["a.txt"]
     assert [entry.name for entry in browsing.browse(eve, str(made.parent)).entries] == ["a.txt"]
     for path, user in ((sent.parent, eve), (made.parent, ada), (sent.parents[1], ada), (folders / "outputs", eve)):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cwl_ui_plugin.runs import inputs
-from cwl_ui_plugin.runs.errors import BadRequest, Conflict, TooLarge
-from cwl_ui_plugin.runs.input_access import shared_only
+from cwl_ui_plugin.services.errors import BadRequest, Conflict, TooLarge
+from cwl_ui_plugin.services.inputs import single
+from cwl_ui_plugin.services.inputs.access import shared_only
 
 
 class Broken(io.BytesIO):
@@ -24,41 +24,41 @@ class Broken(io.BytesIO):
 
 def test_files_of_one_folder_lie_together(folders: Path) -> None:
     folder = str(uuid.uuid4())
-    first = inputs.save_input("reads.bam", io.BytesIO(b"abc"), user="ada", folder=folder)
-    second = inputs.save_input("sub/reads.bam.bai", io.BytesIO(b"i"), user="ada", folder=folder)
+    first = single.save_input("reads.bam", io.BytesIO(b"abc"), user="ada", folder=folder)
+    second = single.save_input("sub/reads.bam.bai", io.BytesIO(b"i"), user="ada", folder=folder)
     assert first.read_bytes() == b"abc"
     assert second == first.parent / "sub/reads.bam.bai"
     assert first.is_relative_to(folders / "inputs/uploads")
-    assert inputs.save_input("reads.bam", io.BytesIO(b"x"), user="ada").parent != first.parent
+    assert single.save_input("reads.bam", io.BytesIO(b"x"), user="ada").parent != first.parent
 
 
 @pytest.mark.parametrize("name", ["", "/etc/x", "../x", "a/../../x", "a\0b", "x" * 300])
 def test_a_name_that_leads_out_is_refused(folders: Path, name: str) -> None:
     with pytest.raises(BadRequest):
-        inputs.save_input(name, io.BytesIO(b"x"), user="ada")
+        single.save_input(name, io.BytesIO(b"x"), user="ada")
 
 
 @pytest.mark.parametrize("folder", ["..", "a", "../../workflows", "8f88fb7b-f607-4ccb-88a0-9ced83860e28/.."])
 def test_a_folder_is_a_uuid(folders: Path, folder: str) -> None:
     with pytest.raises(BadRequest, match="UUID"):
-        inputs.save_input("x", io.BytesIO(b"x"), user="ada", folder=folder)
+        single.save_input("x", io.BytesIO(b"x"), user="ada", folder=folder)
 
 
 @pytest.mark.parametrize("name", ["a", "a/b"])
 def test_no_file_is_overwritten(folders: Path, name: str) -> None:
     folder = str(uuid.uuid4())
-    kept = inputs.save_input("a", io.BytesIO(b"first"), user="ada", folder=folder)
+    kept = single.save_input("a", io.BytesIO(b"first"), user="ada", folder=folder)
     with pytest.raises(Conflict):
-        inputs.save_input(name, io.BytesIO(b"second"), user="ada", folder=folder)
+        single.save_input(name, io.BytesIO(b"second"), user="ada", folder=folder)
     assert kept.read_bytes() == b"first"
 
 
 def test_nothing_stays_of_what_is_too_large_or_broken_off(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__CWL__MAX_INPUT_SIZE", "10")
     with pytest.raises(TooLarge, match="max_input_size"):
-        inputs.save_input("x", io.BytesIO(b"x" * 11), user="ada")
+        single.save_input("x", io.BytesIO(b"x" * 11), user="ada")
     with pytest.raises(Exception, match="gone"):
-        inputs.save_input("y", Broken(b"12345"), user="ada")
+        single.save_input("y", Broken(b"12345"), user="ada")
     assert [path for path in (folders / "inputs").rglob("*") if path.is_file()] == []
 
 
@@ -71,5 +71,5 @@ def test_paths_are_visible_inside_the_allowed_folders(folders: Path) -> None:
     link = folders / "inputs/link.txt"
     link.symlink_to(outside)
     asked = [str(inside), inside.as_uri(), "a b.txt", str(outside), str(link), "gone", "http://x/y", "../secret.txt"]
-    seen = inputs.visible_inputs(asked, shared_only())
+    seen = single.visible_inputs(asked, shared_only())
     assert [path for path in asked if seen[path]] == asked[:3]

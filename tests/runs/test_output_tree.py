@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.opened import Place
-from cwl_ui_plugin.runs import archives, output_tree, outputs, previews
-from cwl_ui_plugin.runs.errors import NotFound
+from cwl_ui_plugin.services.errors import NotFound
+from cwl_ui_plugin.services.outputs import output_files, output_tree, previews, zip_stream
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202egpj.html"
 
@@ -78,10 +78,10 @@ def test_a_folder_is_opened_and_leads_nowhere_else(
     for path in ("private", "plots/way-out", "..", "plots/..", "", "/etc", "plots/missing"):
         with pytest.raises(NotFound):
             output_tree.folder_nodes(workflow, run_id, path)
-    names = [name for name, _open in outputs.archive_entries(workflow, run_id, "plots")]
+    names = [name for name, _open in output_files.archive_entries(workflow, run_id, "plots")]
     assert names == [f"plots/{HOSTILE}"]
     with pytest.raises(NotFound):
-        outputs.archive_entries(workflow, run_id, "private")
+        output_files.archive_entries(workflow, run_id, "private")
 
 
 def test_of_a_folder_of_millions_only_the_first_are_looked_at(
@@ -106,7 +106,7 @@ def test_a_file_that_is_gone_or_elsewhere_is_said_to_be(
     gone = {"class": "File", "location": (folder / "gone.txt").as_uri(), "basename": "gone.txt"}
     deliver({"outside": as_file(folders / "outside.txt"), "gone": gone, "web": {**gone, "location": "http://x/y"}})
     assert {node.kind for node in output_tree.output_nodes(workflow, run_id).items} == {"elsewhere"}
-    assert list(outputs.archive_entries(workflow, run_id)) == []
+    assert list(output_files.archive_entries(workflow, run_id)) == []
 
 
 def test_a_zip_is_made_while_it_is_sent(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_zip_is_made_while_it_is_sent(tmp_path: Path) -> None:
     (tmp_path / "small").write_text("x")
     place = Place(tmp_path)
     entries = [("a/big", "big"), ("gone", "gone"), ("ü\udcff", "small")]
-    parts = list(archives.zip_stream((name, partial(place.open, path)) for name, path in entries))
+    parts = list(zip_stream.zip_stream((name, partial(place.open, path)) for name, path in entries))
     assert max(map(len, parts)) < 400_000
     with zipfile.ZipFile(io.BytesIO(b"".join(parts))) as archive:
         assert archive.testzip() is None
@@ -123,13 +123,13 @@ def test_a_zip_is_made_while_it_is_sent(tmp_path: Path) -> None:
 
 
 def test_a_zip_of_too_many_files_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MOST_FILES", 2)
+    monkeypatch.setattr(zip_stream, "MOST_FILES", 2)
     (tmp_path / "small").write_text("x")
     content = b"".join(
-        archives.zip_stream((str(number), lambda: (tmp_path / "small").open("rb")) for number in range(5))
+        zip_stream.zip_stream((str(number), lambda: (tmp_path / "small").open("rb")) for number in range(5))
     )
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        assert archive.namelist() == ["0", "1", archives.TOO_MANY]
+        assert archive.namelist() == ["0", "1", zip_stream.TOO_MANY]
 
 
 @pytest.mark.parametrize(

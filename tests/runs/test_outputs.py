@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.runs import outputs, triggering
-from cwl_ui_plugin.runs.errors import NotFound, TooLarge
+from cwl_ui_plugin.services.errors import NotFound, TooLarge
+from cwl_ui_plugin.services.outputs import output_files
+from cwl_ui_plugin.services.triggering import triggers
 
 
 def as_file(path: Path, **more: Any) -> dict[str, Any]:
@@ -38,28 +39,28 @@ def results(workflow: str, run_id: str, folders: Path, airflow: Any) -> Path:
 
 
 def test_the_tree_has_what_the_output_object_names(workflow: str, run_id: str, results: Path) -> None:
-    tree = {file.path: file for file in outputs.output_tree(workflow, run_id).items}
+    tree = {file.path: file for file in output_files.output_tree(workflow, run_id).items}
     assert set(tree) == {"a b.txt", "a b.txt.idx", "plots/deep/p.svg"}
     assert (tree["a b.txt"].size, tree["a b.txt"].output, tree["a b.txt"].checksum) == (3, "lines", "sha1$1")
     assert tree["plots/deep/p.svg"].output == "plots"
 
 
 def test_the_tree_comes_in_parts(workflow: str, run_id: str, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = outputs.output_tree(workflow, run_id)
+    whole = output_files.output_tree(workflow, run_id)
     assert whole.total == 3
-    parts = [outputs.output_tree(workflow, run_id, offset=offset, limit=2) for offset in (0, 2, 4)]
+    parts = [output_files.output_tree(workflow, run_id, offset=offset, limit=2) for offset in (0, 2, 4)]
     assert [part.total for part in parts] == [3, 3, 3]
     assert tuple(file for part in parts for file in part.items) == whole.items
-    monkeypatch.setattr(outputs, "MOST_FILES", 1)
-    assert len(outputs.output_tree(workflow, run_id, limit=10).items) == 1
-    monkeypatch.setattr(outputs, "MOST_COUNTED", 2)
+    monkeypatch.setattr(output_files, "MOST_FILES", 1)
+    assert len(output_files.output_tree(workflow, run_id, limit=10).items) == 1
+    monkeypatch.setattr(output_files, "MOST_COUNTED", 2)
     with pytest.raises(TooLarge, match="more than 2"):
-        outputs.output_tree(workflow, run_id)
+        output_files.output_tree(workflow, run_id)
 
 
 def test_an_output_file_is_found(workflow: str, run_id: str, results: Path) -> None:
     for path, content in {"plots/deep/p.svg": b"<svg/>", "a b.txt": b"abc"}.items():
-        with outputs.open_output(workflow, run_id, path) as file:
+        with output_files.open_output(workflow, run_id, path) as file:
             assert file.read() == content
 
 
@@ -82,19 +83,19 @@ def test_an_output_file_is_found(workflow: str, run_id: str, results: Path) -> N
 )
 def test_nothing_else_is(workflow: str, run_id: str, results: Path, path: str) -> None:
     with pytest.raises(NotFound):
-        outputs.open_output(workflow, run_id, path)
+        output_files.open_output(workflow, run_id, path)
 
 
 def test_an_absolute_path_out_of_the_folder_is_not_found(
     workflow: str, run_id: str, results: Path, folders: Path
 ) -> None:
     with pytest.raises(NotFound):
-        outputs.open_output(workflow, run_id, str(folders / "outside.txt"))
+        output_files.open_output(workflow, run_id, str(folders / "outside.txt"))
 
 
 def test_a_run_without_outputs_yet(workflow: str, run_id: str) -> None:
-    assert outputs.output_object(workflow, run_id) is None
-    assert outputs.output_tree(workflow, run_id).items == ()
+    assert output_files.output_object(workflow, run_id) is None
+    assert output_files.output_tree(workflow, run_id).items == ()
 
 
 def test_outputs_in_a_folder_that_the_job_chose(
@@ -106,17 +107,17 @@ def test_outputs_in_a_folder_that_the_job_chose(
     (chosen / "of-another-run.txt").write_text("theirs")
     monkeypatch.setenv("AIRFLOW__CWL__OUTPUT_ROOTS", str(chosen))
     conf = {"job": {"text": "x", "output_folder": str(chosen)}}
-    run = triggering.trigger(workflow, conf=conf, user="ada", via=triggering.REST)
+    run = triggers.trigger(workflow, conf=conf, user="ada", via=triggers.REST)
     airflow.push(workflow, run.run_id, "CWLJobGatherer", "return_value", {"out": as_file(chosen / "mine.txt")})
 
-    assert [file.path for file in outputs.output_tree(workflow, run.run_id).items] == ["mine.txt"]
+    assert [file.path for file in output_files.output_tree(workflow, run.run_id).items] == ["mine.txt"]
     with pytest.raises(NotFound):
-        outputs.open_output(workflow, run.run_id, "of-another-run.txt")
+        output_files.open_output(workflow, run.run_id, "of-another-run.txt")
 
 
 def test_outputs_of_no_run_are_not_found(workflow: str) -> None:
     with pytest.raises(NotFound):
-        outputs.output_object(workflow, "never")
+        output_files.output_object(workflow, "never")
 
 
 @pytest.mark.parametrize("given", ["shared/of-old", "{}/shared/of-old"])
@@ -135,17 +136,17 @@ def test_outputs_of_a_run_from_before_grants_stay_where_they_were(
     with create_session() as session:
         run = session.scalar(select(DagRun).where(DagRun.dag_id == workflow, DagRun.run_id == run_id))
         run.conf = {"job": {"output_folder": given.format(folders / "outputs")}}
-    assert [file.path for file in outputs.output_tree(workflow, run_id).items] == ["a.txt"]
-    with outputs.open_output(workflow, run_id, "a.txt") as file:
+    assert [file.path for file in output_files.output_tree(workflow, run_id).items] == ["a.txt"]
+    with output_files.open_output(workflow, run_id, "a.txt") as file:
         assert file.read() == b"abc"
 
 
 @pytest.mark.parametrize("given", ["../elsewhere", "/etc", "a\0b", 7])
 def test_a_run_without_a_grant_leads_nowhere_else(folders: Path, given: Any) -> None:
-    place = outputs.output_place("wf", "r1", {"job": {"output_folder": given}})
+    place = output_files.output_place("wf", "r1", {"job": {"output_folder": given}})
     assert place.path == folders / "outputs/wf/r1"
 
 
 def test_a_run_with_a_grant_has_its_own_place(folders: Path) -> None:
     conf = {"job": {"output_folder": "x"}, "cwl_grant": "a.b.c"}
-    assert outputs.output_place("wf", "r1", conf).path == folders / "outputs/wf/x"
+    assert output_files.output_place("wf", "r1", conf).path == folders / "outputs/wf/x"

@@ -11,8 +11,10 @@ import pytest
 
 from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
-from cwl_ui_plugin.runs import inspection, rerunning, triggering, workflows
-from cwl_ui_plugin.runs.errors import Conflict, InvalidJob, NotFound
+from cwl_ui_plugin.services.errors import Conflict, InvalidJob, NotFound
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.triggering import reruns, triggers
+from cwl_ui_plugin.services.workflows import details
 from cwl_ui_plugin.signing.keys import generate_key_pair
 from cwl_ui_plugin.signing.triggers import sign_trigger
 
@@ -20,12 +22,12 @@ from cwl_ui_plugin.signing.triggers import sign_trigger
 def start(dag_id: str, job: dict[str, Any], user: str = "ada", **conf: Any) -> str:
     run_id = f"run-{uuid.uuid4()}"
     conf = {"job": job, **{name: value(run_id) for name, value in conf.items()}}
-    triggering.trigger(dag_id, conf=conf, run_id=run_id, user=user, via=triggering.EXPERIMENTAL)
+    triggers.trigger(dag_id, conf=conf, run_id=run_id, user=user, via=triggers.EXPERIMENTAL)
     return run_id
 
 
 def again(dag_id: str, run_id: str, user: str = "bob") -> str:
-    return rerunning.run_again(dag_id, run_id, user=user, via=triggering.VIEW).run_id
+    return reruns.run_again(dag_id, run_id, user=user, via=triggers.VIEW).run_id
 
 
 @pytest.fixture
@@ -51,14 +53,14 @@ def test_the_new_run_has_the_version_and_the_job_of_the_old_one(add: Callable[..
     add(dag_id, "two")
     new = again(dag_id, old)
     assert new != old
-    run = inspection.get_run(dag_id, new)
+    run = queries.get_run(dag_id, new)
     assert (run.version, run.job) == (first.digest, {"text": "x", "file": None})
     assert (run.summary.user, run.summary.state) == ("bob", "queued")
 
 
 def test_outputs_get_a_folder_of_their_own(workflow: str, folders: Path) -> None:
     old = start(workflow, {"text": "x", "output_folder": "portal/1"})
-    assert inspection.get_run(workflow, again(workflow, old)).job == {"text": "x"}
+    assert queries.get_run(workflow, again(workflow, old)).job == {"text": "x"}
 
 
 def test_inputs_that_are_gone_are_named(workflow: str, folders: Path) -> None:
@@ -82,7 +84,7 @@ def test_a_deleted_workflow_or_version_is_named(add: Callable[..., StoredVersion
     shutil.rmtree(first.folder)
     with pytest.raises(Conflict, match=r"is gone.*current version"):
         again(dag_id, old)
-    workflows.delete_workflow(dag_id)
+    details.delete_workflow(dag_id)
     with pytest.raises(NotFound, match="was deleted"):
         again(dag_id, old)
     with pytest.raises(NotFound, match="has no run"):
@@ -95,7 +97,7 @@ def test_secrets_are_for_whoever_gave_them(add: Callable[..., StoredVersion]) ->
     old = start(dag_id, {"password": "hush"})
     with pytest.raises(Conflict, match="password of this run are secrets of ada"):
         again(dag_id, old)
-    source = inspection.run_source(dag_id, again(dag_id, old, user="ada"))
+    source = queries.run_source(dag_id, again(dag_id, old, user="ada"))
     assert source.job == {"password": "hush"}
 
 
@@ -110,9 +112,9 @@ def test_a_signed_run_is_signed_anew_with_the_servers_key(
     with pytest.raises(Conflict, match="Only signed runs"):
         again(workflow, old)
     variables(process_sign_private_key=server.private)
-    run = inspection.get_run(workflow, again(workflow, old))
+    run = queries.get_run(workflow, again(workflow, old))
     assert run.signature is not None
-    assert run.signature != inspection.get_run(workflow, old).signature
+    assert run.signature != queries.get_run(workflow, old).signature
 
 
 def test_another_dag_is_left_to_airflow(other_dag: str, folders: Path) -> None:

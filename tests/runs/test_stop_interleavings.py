@@ -21,12 +21,15 @@ import pytest
 from interleaving import ProcessActor, ThreadActor, orders
 from stored import set_task
 
-from cwl_ui_plugin.cwl import processes
 from cwl_ui_plugin.cwl.errors import StoppedError
-from cwl_ui_plugin.dags import ending, operators, run_folder, tombstones
-from cwl_ui_plugin.dags.run_folder import TaskTry
-from cwl_ui_plugin.runs import inspection, stop_word, stopping
-from cwl_ui_plugin.runs.stop_proof import StopProof
+from cwl_ui_plugin.cwl.processes import task_processes
+from cwl_ui_plugin.dags import operators
+from cwl_ui_plugin.dags.folders import run_folder
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.dags.stopping import run_termination, tombstones
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.stopping import stops, tombstone_watch
+from cwl_ui_plugin.services.stopping.proof import StopProof
 
 STOP = ("stop fails tasks", "stop leaves word", "stop looks")
 REVIVAL = ("scheduler writes late", "task starts", "task writes lease", "task looks", "task runs command")
@@ -40,8 +43,8 @@ TASK = "sort"
 def quick(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__CWL__STOP_GRACE", "0.2")
     monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "10")
-    monkeypatch.setattr(ending, "IDLE_SECONDS", 0.0)
-    monkeypatch.setattr("cwl_ui_plugin.runs.stop_proof.ASK_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(run_termination, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("cwl_ui_plugin.services.stopping.proof.ASK_AGAIN_SECONDS", 0.1)
 
 
 def columns(dag_id: str, run_id: str) -> Any:
@@ -83,7 +86,7 @@ def task_process(dag_id: str, run_id: str, started: Path) -> Callable[[Callable[
                 at("command")
                 started.touch()
                 command = [sys.executable, "-c", "import time; time.sleep(600)"]
-                with subprocess.Popen(command, env={**os.environ, processes.MARK_VARIABLE: task.mark}):
+                with subprocess.Popen(command, env={**os.environ, task_processes.MARK_VARIABLE: task.mark}):
                     at("running")
         except StoppedError:
             return STOPPED
@@ -105,9 +108,9 @@ class Scene:
     def play(self, order: tuple[str, ...]) -> list[str]:
         """Do all steps in an order; return what is against the promise."""
         self.task = ProcessActor(task_process(self.dag_id, self.run_id, self.started))
-        self.stop = ThreadActor(lambda: stopping.stop_run(self.dag_id, self.run_id, user="ada"))
-        self.stop.hold(self.patch, stopping, "fail_unfinished", once=True)
-        self.stop.hold(self.patch, stopping, "leave_word", once=True)
+        self.stop = ThreadActor(lambda: stops.stop_run(self.dag_id, self.run_id, user="ada"))
+        self.stop.hold(self.patch, stops, "fail_unfinished", once=True)
+        self.stop.hold(self.patch, stops, "leave_word", once=True)
         self.stop.hold(self.patch, StopProof, "wait", once=True)
         self.stop.step()
         self.is_running = self.is_unseen = False
@@ -117,7 +120,7 @@ class Scene:
             self._see_the_end()
         finally:
             self.task.kill()
-            for process in processes.find(f"{self.dag_id}/{self.run_id}/"):
+            for process in task_processes.find(f"{self.dag_id}/{self.run_id}/"):
                 psutil.Process(process.pid).kill()
         return self.faults
 
@@ -166,7 +169,7 @@ class Scene:
         if self.stop.error:
             self.faults.append(f"the stop ended with {self.stop.error!r}")
         self.had_started = self.started.exists()
-        left = processes.find(f"{self.dag_id}/{self.run_id}/")
+        left = task_processes.find(f"{self.dag_id}/{self.run_id}/")
         self.faults += [f"after the answer there was {process}" for process in left]
 
     def _see_the_end(self) -> None:
@@ -176,8 +179,8 @@ class Scene:
             self.faults.append(f"the task goes on at {self.task.point}")
         if self.task.code == STOPPED:  # as Airflow does then
             set_task(self.dag_id, self.run_id, TASK, state="failed")
-        stop_word.StopWatch()()
-        run = inspection.get_run(self.dag_id, self.run_id)
+        tombstone_watch.StopWatch()()
+        run = queries.get_run(self.dag_id, self.run_id)
         states = {run.summary.state, *(step.state for step in run.steps)}
         if states != {"failed"}:
             self.faults.append(f"the database says {states}")
@@ -186,14 +189,14 @@ class Scene:
 @pytest.fixture
 def scene(workflow: str, tmp_path: Path) -> Iterator[Callable[[], Scene]]:
     """Make a scene with a new run."""
-    from cwl_ui_plugin.runs import triggering
+    from cwl_ui_plugin.services.triggering import triggers
 
     patches: list[pytest.MonkeyPatch] = []
 
     def make() -> Scene:
         run_id = f"run-{len(patches)}"
         conf = {"job": {"text": "x"}}
-        triggering.trigger(workflow, conf=conf, run_id=run_id, user="ada", via=triggering.REST)
+        triggers.trigger(workflow, conf=conf, run_id=run_id, user="ada", via=triggers.REST)
         patches.append(pytest.MonkeyPatch())
         return Scene(workflow, run_id, tmp_path / f"started-{run_id}", patches[-1])
 

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from stored import set_run, set_task
 
-from cwl_ui_plugin.dags import control_files, tombstones
-from cwl_ui_plugin.dags.tombstones import Begun, StopCheck, Tombstone
-from cwl_ui_plugin.runs import cleaning, inspection, stop_word, stopping, triggering
+from cwl_ui_plugin.dags.folders import control_files
+from cwl_ui_plugin.dags.stopping import tombstones
+from cwl_ui_plugin.dags.stopping.tombstones import Begun, StopCheck, Tombstone
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.stopping import cleanup, stops, tombstone_watch
+from cwl_ui_plugin.services.triggering import triggers
 
 FIRST = "CWLJobDispatcher"
 
@@ -51,23 +54,23 @@ def why(dag_id: str, run_id: str, what: Begun) -> str | None:
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> stop_word.StopWatch:
+def watch(monkeypatch: pytest.MonkeyPatch) -> tombstone_watch.StopWatch:
     """The API server's round, which looks each time."""
-    monkeypatch.setattr(stop_word, "LOOK_SECONDS", 0)
-    return stop_word.StopWatch()
+    monkeypatch.setattr(tombstone_watch, "LOOK_SECONDS", 0)
+    return tombstone_watch.StopWatch()
 
 
 def states(dag_id: str, run_id: str) -> set[str]:
-    run = inspection.get_run(dag_id, run_id)
+    run = queries.get_run(dag_id, run_id)
     return {run.summary.state, *(step.state for step in run.steps)}
 
 
 def test_a_stopped_run_is_stopped_and_no_other(workflow: str, run_id: str) -> None:
     before = begun(workflow, run_id)
     assert why(workflow, run_id, before) is None
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     assert why(workflow, run_id, before) == "Stopped by ada."
-    stopping.stop_run(workflow, run_id, user="eve")
+    stops.stop_run(workflow, run_id, user="eve")
     assert why(workflow, run_id, before) == "Stopped by ada."
     assert why(workflow, f"{run_id}-2", before) is None
 
@@ -83,17 +86,17 @@ def test_the_tombstone_is_there_before_a_stop_looks(
         return listed(folder)
 
     monkeypatch.setattr(control_files, "listed", look)
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     assert seen
     assert all(seen)
 
 
 @pytest.mark.parametrize("task_id", [FIRST, "count"])
 def test_a_clear_of_a_run_or_of_one_task_lets_it_start(
-    workflow: str, run_id: str, task_id: str, watch: stop_word.StopWatch
+    workflow: str, run_id: str, task_id: str, watch: tombstone_watch.StopWatch
 ) -> None:
     before = begun(workflow, run_id, task_id)
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     clear(workflow, run_id, task_id)
     after = begun(workflow, run_id, task_id)
     assert why(workflow, run_id, after) is None
@@ -102,14 +105,14 @@ def test_a_clear_of_a_run_or_of_one_task_lets_it_start(
     assert "queued" in states(workflow, run_id)  # it is left alone
     assert list(tombstones.watched()) == []
     assert why(workflow, run_id, before) == "Stopped by ada."
-    stopping.stop_run(workflow, run_id, user="eve")
+    stops.stop_run(workflow, run_id, user="eve")
     assert why(workflow, run_id, after) == "Stopped by eve."
 
 
 def test_a_run_that_is_cleared_while_its_stop_goes_on_is_stopped_with_it(
     workflow: str, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    word, cleared = stopping.leave_word, []
+    word, cleared = stops.leave_word, []
 
     def leave(*arguments: Any) -> None:
         word(*arguments)
@@ -117,19 +120,19 @@ def test_a_run_that_is_cleared_while_its_stop_goes_on_is_stopped_with_it(
             cleared.append(True)
             clear(workflow, run_id, FIRST)
 
-    monkeypatch.setattr(stopping, "leave_word", leave)
-    stopping.stop_run(workflow, run_id, user="ada")
+    monkeypatch.setattr(stops, "leave_word", leave)
+    stops.stop_run(workflow, run_id, user="ada")
     assert states(workflow, run_id) == {"failed"}
     assert why(workflow, run_id, begun(workflow, run_id)) == "Stopped by ada."
 
 
 def test_what_is_cleared_without_its_run_and_queued_by_hand_starts_once_all_is_quiet(
-    workflow: str, run_id: str, watch: stop_word.StopWatch, monkeypatch: pytest.MonkeyPatch
+    workflow: str, run_id: str, watch: tombstone_watch.StopWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Airflow's API can do that (``reset_dag_runs: false``), and the number of clears stays."""
     before = begun(workflow, run_id)
-    stopping.stop_run(workflow, run_id, user="ada")
-    monkeypatch.setattr(stop_word, "QUIET_SECONDS", 0)
+    stops.stop_run(workflow, run_id, user="ada")
+    monkeypatch.setattr(tombstone_watch, "QUIET_SECONDS", 0)
     watch()
     assert list(tombstones.watched()) == []
     assert why(workflow, run_id, before) == "Stopped by ada."
@@ -143,9 +146,9 @@ def test_what_is_cleared_without_its_run_and_queued_by_hand_starts_once_all_is_q
 
 def test_a_run_of_the_same_id_starts_after_the_first_was_removed(workflow: str, run_id: str) -> None:
     before = begun(workflow, run_id)
-    stopping.stop_run(workflow, run_id, user="ada", remove=True)
+    stops.stop_run(workflow, run_id, user="ada", remove=True)
     assert list(tombstones.watched()) == []
-    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggering.REST)
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggers.REST)
     after = begun(workflow, run_id)
     assert why(workflow, run_id, after) is None
     assert why(workflow, run_id, replace(after, run_after=before.run_after)) is None  # also if that were the same
@@ -153,27 +156,27 @@ def test_a_run_of_the_same_id_starts_after_the_first_was_removed(workflow: str, 
 
 
 def test_tasks_of_a_run_that_airflow_has_deleted_are_stopped_later_runs_not(workflow: str, run_id: str) -> None:
-    from cwl_ui_plugin.runs.stop_state import delete_run
+    from cwl_ui_plugin.services.stopping.database_state import delete_run
 
     before = begun(workflow, run_id)
     delete_run(workflow, run_id, "ada")
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     assert why(workflow, run_id, before) == "Stopped by ada."
     time.sleep(0.002)  # ids have the millisecond
-    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggering.REST)
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggers.REST)
     assert why(workflow, run_id, begun(workflow, run_id)) is None
 
 
 @pytest.mark.parametrize("state", ["queued", "scheduled", "running", "up_for_retry", None])
 def test_what_is_written_late_is_failed_again(
-    workflow: str, run_id: str, watch: stop_word.StopWatch, state: str | None, monkeypatch: pytest.MonkeyPatch
+    workflow: str, run_id: str, watch: tombstone_watch.StopWatch, state: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow.models.log import Log
     from airflow.utils.session import create_session
     from sqlalchemy import func, select
 
-    monkeypatch.setattr(stop_word, "QUIET_SECONDS", 0.2)
-    stopping.stop_run(workflow, run_id, user="ada")
+    monkeypatch.setattr(tombstone_watch, "QUIET_SECONDS", 0.2)
+    stops.stop_run(workflow, run_id, user="ada")
     for _ in range(3):
         set_task(workflow, run_id, "sort", state=state)
         set_run(workflow, run_id, "running")
@@ -181,26 +184,26 @@ def test_what_is_written_late_is_failed_again(
         assert states(workflow, run_id) == {"failed"}
     while list(tombstones.watched()):
         watch()
-    assert "Stopped by ada" in (inspection.get_run(workflow, run_id).note or "")
+    assert "Stopped by ada" in (queries.get_run(workflow, run_id).note or "")
     with create_session() as session:
         query = select(func.count()).where(Log.run_id == run_id, Log.event == "cwl_stop")
         assert session.scalar(query) == 4
 
 
 def test_what_is_written_late_again_and_again_has_an_end(
-    workflow: str, run_id: str, watch: stop_word.StopWatch, monkeypatch: pytest.MonkeyPatch
+    workflow: str, run_id: str, watch: tombstone_watch.StopWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopping.stop_run(workflow, run_id, user="ada")
-    monkeypatch.setattr(stop_word, "LONGEST_SECONDS", 0)
+    stops.stop_run(workflow, run_id, user="ada")
+    monkeypatch.setattr(tombstone_watch, "LONGEST_SECONDS", 0)
     set_task(workflow, run_id, "sort", state="queued")
     watch()
     assert list(tombstones.watched()) == []
 
 
 def test_a_run_that_is_gone_is_not_watched_nor_is_another_of_its_id(
-    workflow: str, run_id: str, watch: stop_word.StopWatch
+    workflow: str, run_id: str, watch: tombstone_watch.StopWatch
 ) -> None:
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     stone = tombstones.find(workflow, run_id)
     assert stone is not None
     tombstones.write(replace(stone, row=0))
@@ -211,21 +214,21 @@ def test_a_run_that_is_gone_is_not_watched_nor_is_another_of_its_id(
 
 
 def test_tombstones_go_when_they_can_matter_no_more(
-    workflow: str, run_id: str, watch: stop_word.StopWatch, airflow: Any
+    workflow: str, run_id: str, watch: tombstone_watch.StopWatch, airflow: Any
 ) -> None:
-    stopping.stop_run(workflow, run_id, user="ada")
-    assert stop_word.remove_tombstones(age=-1) == 0  # it is watched
+    stops.stop_run(workflow, run_id, user="ada")
+    assert tombstone_watch.remove_tombstones(age=-1) == 0  # it is watched
     clear(workflow, run_id, FIRST)
     watch()
-    assert stop_word.remove_tombstones(age=-1) == 0  # it may fail, too
+    assert tombstone_watch.remove_tombstones(age=-1) == 0  # it may fail, too
     set_run(workflow, run_id, "success")
-    assert stop_word.remove_tombstones() == 0  # of today
-    assert stop_word.remove_tombstones(age=-1) == 1
+    assert tombstone_watch.remove_tombstones() == 0  # of today
+    assert tombstone_watch.remove_tombstones(age=-1) == 1
     assert tombstones.find(workflow, run_id) is None
 
-    stopping.stop_run(workflow, run_id, user="ada", remove=True)
-    assert stop_word.remove_tombstones(age=-1) == 1
-    assert cleaning.remove_expired(days=0) == 1  # the folder goes as those of all runs
+    stops.stop_run(workflow, run_id, user="ada", remove=True)
+    assert tombstone_watch.remove_tombstones(age=-1) == 1
+    assert cleanup.remove_expired(days=0) == 1  # the folder goes as those of all runs
     assert list(control_files.runs()) == []
 
 

@@ -18,14 +18,18 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl import processes
-from cwl_ui_plugin.dags import control_files, janitor, run_folder, stop_orders
-from cwl_ui_plugin.dags.machine import this_host, this_machine
-from cwl_ui_plugin.dags.run_folder import TaskTry
-from cwl_ui_plugin.dags.stop_orders import Order
+from cwl_ui_plugin.cwl.processes import task_processes
+from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
+from cwl_ui_plugin.dags.folders import control_files, run_folder
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.dags.stopping import janitor, stop_orders
+from cwl_ui_plugin.dags.stopping.stop_orders import Order
 from cwl_ui_plugin.library.store import WorkflowStore
-from cwl_ui_plugin.runs import database, inspection, stopping, triggering
-from cwl_ui_plugin.runs.errors import NotFound, StopIncomplete, Unavailable
+from cwl_ui_plugin.services import database
+from cwl_ui_plugin.services.errors import NotFound, StopIncomplete, Unavailable
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.stopping import stops
+from cwl_ui_plugin.services.triggering import triggers
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
@@ -47,7 +51,7 @@ def command() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def start(mark: str, *, code: str = "import time; print('ready', flush=True); time.sleep(600)") -> Any:
         process = subprocess.Popen(
             [sys.executable, "-c", code],
-            env={**os.environ, processes.MARK_VARIABLE: mark},
+            env={**os.environ, task_processes.MARK_VARIABLE: mark},
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -75,13 +79,13 @@ def lease(task: TaskTry, **changes: Any) -> Path:
 
 
 def states(dag_id: str, run_id: str) -> dict[str, str]:
-    return {step.task_id: step.state for step in inspection.get_run(dag_id, run_id).steps}
+    return {step.task_id: step.state for step in queries.get_run(dag_id, run_id).steps}
 
 
 def test_everything_unfinished_fails_and_nothing_is_skipped(workflow: str, run_id: str, airflow: Any) -> None:
     airflow.set_task(workflow, run_id, "CWLJobDispatcher", state="success")
     airflow.set_task(workflow, run_id, "sort", state="up_for_retry")
-    report = stopping.stop_run(workflow, run_id, user="eve")
+    report = stops.stop_run(workflow, run_id, user="eve")
 
     assert states(workflow, run_id) == {
         "CWLJobDispatcher": "success",
@@ -90,7 +94,7 @@ def test_everything_unfinished_fails_and_nothing_is_skipped(workflow: str, run_i
         "CWLJobGatherer": "failed",
     }
     assert set(report.stopped) == {"sort", "count", "CWLJobGatherer"}
-    run = inspection.get_run(workflow, run_id)
+    run = queries.get_run(workflow, run_id)
     assert run.summary.state == "failed"
     assert "Stopped by eve" in (run.error or "")
     assert run.summary.ended_at is not None
@@ -101,7 +105,7 @@ def test_everything_unfinished_fails_and_nothing_is_skipped(workflow: str, run_i
 )
 def test_a_task_in_any_unfinished_state_is_stopped(workflow: str, run_id: str, airflow: Any, state: str | None) -> None:
     airflow.set_task(workflow, run_id, "sort", state=state)
-    assert "sort" in stopping.stop_run(workflow, run_id, user="eve").stopped
+    assert "sort" in stops.stop_run(workflow, run_id, user="eve").stopped
     assert states(workflow, run_id)["sort"] == "failed"
 
 
@@ -110,7 +114,7 @@ def test_a_stop_is_in_the_audit_log(workflow: str, run_id: str) -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    stopping.stop_run(workflow, run_id, user="eve")
+    stops.stop_run(workflow, run_id, user="eve")
     with create_session() as session:
         entry = session.scalar(select(Log).where(Log.run_id == run_id, Log.event == "cwl_stop"))
         assert entry is not None
@@ -118,13 +122,13 @@ def test_a_stop_is_in_the_audit_log(workflow: str, run_id: str) -> None:
 
 
 def test_stopping_twice_or_what_is_not_there_is_no_error(workflow: str, run_id: str) -> None:
-    stopping.stop_run(workflow, run_id, user="ada")
-    again = stopping.stop_run(workflow, run_id, user="eve")
+    stops.stop_run(workflow, run_id, user="ada")
+    again = stops.stop_run(workflow, run_id, user="eve")
     assert again.stopped == ()
-    assert "Stopped by ada" in (inspection.get_run(workflow, run_id).note or "")
-    assert "eve" not in (inspection.get_run(workflow, run_id).note or "")
-    assert stopping.stop_run(workflow, "never", user="ada").stopped == ()
-    assert stopping.stop_run("never", "never", user="ada").stopped == ()
+    assert "Stopped by ada" in (queries.get_run(workflow, run_id).note or "")
+    assert "eve" not in (queries.get_run(workflow, run_id).note or "")
+    assert stops.stop_run(workflow, "never", user="ada").stopped == ()
+    assert stops.stop_run("never", "never", user="ada").stopped == ()
 
 
 def test_a_run_that_succeeded_stays_so(workflow: str, run_id: str, airflow: Any) -> None:
@@ -132,8 +136,8 @@ def test_a_run_that_succeeded_stays_so(workflow: str, run_id: str, airflow: Any)
         airflow.set_task(workflow, run_id, task, state="success")
     airflow.set_run(workflow, run_id, "success")
     (run_folder.run_tmp(workflow, run_id) / "sort").mkdir(parents=True)
-    stopping.stop_run(workflow, run_id, user="ada")
-    assert inspection.get_run(workflow, run_id).summary.state == "success"
+    stops.stop_run(workflow, run_id, user="ada")
+    assert queries.get_run(workflow, run_id).summary.state == "success"
     assert run_folder.run_tmp(workflow, run_id).exists()  # a stop that had nothing to do leaves it
 
 
@@ -146,7 +150,7 @@ def test_processes_that_carry_the_mark_are_ended(
     stubborn = command(task.mark, code=STUBBORN)
     other = command(f"{workflow}/{run_id}-2/sort/-1/1")
 
-    report = stopping.stop_run(workflow, run_id, user="ada")
+    report = stops.stop_run(workflow, run_id, user="ada")
 
     assert mild.wait(10) == -15
     assert stubborn.wait(10) == -9
@@ -160,7 +164,7 @@ def test_a_task_process_that_does_not_end_is_killed(
 ) -> None:
     holder = command("somebody/else/")
     lease(TaskTry(workflow, run_id, "sort", -1, 1), pid=holder.pid)
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     assert holder.wait(10) == -9
     assert not run_folder.run_tmp(workflow, run_id).exists()
 
@@ -172,14 +176,14 @@ def test_what_outlives_sigkill_is_named(
     task = TaskTry(workflow, run_id, "sort", -1, 1)
     file, process = lease(task), command(task.mark)
     with monkeypatch.context() as patched, pytest.raises(StopIncomplete) as failure:
-        patched.setattr(processes, "_send", lambda _process, _number: None)
-        stopping.stop_run(workflow, run_id, user="ada")
+        patched.setattr(task_processes, "_send", lambda _process, _number: None)
+        stops.stop_run(workflow, run_id, user="ada")
     assert [line.partition(" (")[0] for line in failure.value.left] == [f"{socket.gethostname()}: pid {process.pid}"]
     assert "time.sleep(600)" in failure.value.left[0]
     assert file.exists()
-    assert inspection.get_run(workflow, run_id).summary.state == "failed"
+    assert queries.get_run(workflow, run_id).summary.state == "failed"
 
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     assert not run_folder.run_tmp(workflow, run_id).exists()
 
 
@@ -187,13 +191,13 @@ def test_arguments_are_not_shown_where_a_run_has_secrets(
     workflow: str, run_id: str, command: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
-    monkeypatch.setattr(processes, "_send", lambda _process, _number: None)
+    monkeypatch.setattr(task_processes, "_send", lambda _process, _number: None)
     task = TaskTry(workflow, run_id, "sort", -1, 1)
     lease(task)
     run_folder.secrets_file(workflow, run_id).write_text("{}")
     process = command(task.mark)
     with pytest.raises(StopIncomplete) as failure:
-        stopping.stop_run(workflow, run_id, user="ada")
+        stops.stop_run(workflow, run_id, user="ada")
     assert f"pid {process.pid} ({sys.executable} …)" in failure.value.left[0]
     assert "time.sleep" not in str(failure.value)
 
@@ -204,7 +208,7 @@ def test_a_number_that_another_process_has_by_now_is_not_the_holder(
     innocent = command("somebody/else/")
     file = lease(TaskTry(workflow, run_id, "sort", -1, 1), pid=innocent.pid)
     os.utime(file, (1, 1))  # written long before that process began
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     assert innocent.poll() is None
 
 
@@ -212,12 +216,12 @@ def test_a_lease_of_another_machine_is_waited_for(workflow: str, run_id: str, mo
     monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
     file = lease(TaskTry(workflow, run_id, "sort", -1, 1), host="worker-7", pid=42)
     with pytest.raises(StopIncomplete) as failure:
-        stopping.stop_run(workflow, run_id, user="ada")
+        stops.stop_run(workflow, run_id, user="ada")
     assert "worker-7" in str(failure.value.left)
     assert "42" in str(failure.value.left)
 
     file.unlink()
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     assert not run_folder.run_tmp(workflow, run_id).exists()
 
 
@@ -232,7 +236,7 @@ def test_a_task_that_was_about_to_start_its_command_is_waited_for(
     values = {"state": "running", "pid": process.pid, "hostname": get_hostname(), "start_date": now}
     airflow.set_task(workflow, run_id, "sort", **values)
     with pytest.raises(StopIncomplete, match=f"pid {process.pid}"):
-        stopping.stop_run(workflow, run_id, user="ada")
+        stops.stop_run(workflow, run_id, user="ada")
 
 
 def test_what_the_scheduler_revives_is_stopped_again(
@@ -248,7 +252,7 @@ def test_what_the_scheduler_revives_is_stopped_again(
         return seen(dag_id, run_id)
 
     monkeypatch.setattr(run_folder, "leases", revive)
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     assert set(states(workflow, run_id).values()) == {"failed"}
 
 
@@ -265,7 +269,7 @@ def test_control_files_among_the_intermediate_files_are_not_believed(
         (place / given.path.name).write_text(json.dumps(asdict(given)))
     assert stop_orders.orders() == []
     assert janitor.end_abandoned() == 0
-    stopping.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
     assert innocent.poll() is None
 
 
@@ -275,16 +279,16 @@ def test_a_full_disk_makes_a_stop_say_so(workflow: str, run_id: str, monkeypatch
 
     with monkeypatch.context() as patched, pytest.raises(Unavailable, match=r"No space left.* Stop it again"):
         patched.setattr(control_files, "_put", refuse)
-        stopping.stop_run(workflow, run_id, user="ada")
-    stopping.stop_run(workflow, run_id, user="ada")
+        stops.stop_run(workflow, run_id, user="ada")
+    stops.stop_run(workflow, run_id, user="ada")
 
 
 def test_a_removed_run_is_gone(workflow: str, run_id: str, airflow: Any) -> None:
     airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", {"x": 1})
-    report = stopping.stop_run(workflow, run_id, user="ada", remove=True)
+    report = stops.stop_run(workflow, run_id, user="ada", remove=True)
     assert report.removed
     with pytest.raises(NotFound):
-        inspection.get_run(workflow, run_id)
+        queries.get_run(workflow, run_id)
 
 
 def test_a_database_that_stays_locked_is_said_to_be_busy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +307,7 @@ def test_strange_ids_remove_nothing(folders: Path) -> None:
     kept.parent.mkdir()
     kept.write_text("x")
     for dag_id, run_id in ((".", "."), ("..", ".."), ("a/../..", "x"), ("", "")):
-        stopping.stop_run(dag_id, run_id, user="ada", remove=True)
+        stops.stop_run(dag_id, run_id, user="ada", remove=True)
     assert kept.exists()
 
 
@@ -316,7 +320,7 @@ def clean_dag_run(store: WorkflowStore, airflow: Any) -> Callable[[dict[str, Any
 
     def ask(conf: dict[str, Any]) -> str:
         name = f"clean-{uuid.uuid4()}"
-        triggering.trigger("clean_dag_run", conf=conf, run_id=name, user="portal", via=triggering.REST)
+        triggers.trigger("clean_dag_run", conf=conf, run_id=name, user="portal", via=triggers.REST)
         airflow.set_task("clean_dag_run", name, "stop_run", state="running", try_number=1)
         return name
 
@@ -342,12 +346,12 @@ def test_a_task_of_clean_dag_run_gets_its_answer(
     airflow: Any,
 ) -> None:
     asking = clean_dag_run({"remove_dag_id": workflow, "remove_run_id": run_id})
-    assert stopping.answer_stop_requests() == 1
+    assert stops.answer_stop_requests() == 1
     answer = eventually(lambda: answer_to(asking))
     assert answer["ok"] is True
     assert answer["left"] == []
-    assert "Stopped by portal" in (inspection.get_run(workflow, run_id).note or "")
-    assert stopping.answer_stop_requests() == 0
+    assert "Stopped by portal" in (queries.get_run(workflow, run_id).note or "")
+    assert stops.answer_stop_requests() == 0
     airflow.set_task("clean_dag_run", asking, "stop_run", state="success")
 
 
@@ -362,8 +366,8 @@ def test_a_stop_that_is_not_complete_is_answered_so(
     monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
     lease(TaskTry(workflow, run_id, "sort", -1, 1), host="worker-7", pid=42)
     asking = clean_dag_run({"remove_dag_id": workflow, "remove_run_id": run_id})
-    assert stopping.answer_stop_requests() == 1
-    assert stopping.answer_stop_requests() == 0  # it is being answered
+    assert stops.answer_stop_requests() == 1
+    assert stops.answer_stop_requests() == 0  # it is being answered
     answer = eventually(lambda: answer_to(asking))
     assert answer["ok"] is False
     assert "worker-7" in str(answer["left"])
@@ -375,5 +379,5 @@ def test_a_run_of_clean_dag_run_does_not_stop_itself(
 ) -> None:
     asking = clean_dag_run({"remove_dag_id": "clean_dag_run", "remove_run_id": "x"})
     airflow.set_task("clean_dag_run", asking, "stop_run", state="success")
-    request = stopping._Request(asking, 1, {"remove_dag_id": "clean_dag_run", "remove_run_id": asking}, "ada")
-    assert stopping._result(request)["ok"] is False
+    request = stops._Request(asking, 1, {"remove_dag_id": "clean_dag_run", "remove_run_id": asking}, "ada")
+    assert stops._result(request)["ok"] is False

@@ -13,19 +13,20 @@ import pytest
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.config import ConfigError
-from cwl_ui_plugin.dags.grants import GRANT, Grant, read_grant
-from cwl_ui_plugin.dags.permits import permit
-from cwl_ui_plugin.runs import granting, inputs, triggering
-from cwl_ui_plugin.runs.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified
-from cwl_ui_plugin.runs.input_access import InputAccess
-from cwl_ui_plugin.runs.models import RunSummary
+from cwl_ui_plugin.dags.access.grants import GRANT, Grant, read_grant
+from cwl_ui_plugin.dags.access.permits import permit
+from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified
+from cwl_ui_plugin.services.inputs import single
+from cwl_ui_plugin.services.inputs.access import InputAccess
+from cwl_ui_plugin.services.models import RunSummary
+from cwl_ui_plugin.services.triggering import granting, triggers
 from cwl_ui_plugin.signing.keys import generate_key_pair
 from cwl_ui_plugin.signing.tokens import CLOCK_SKEW, sign
 
 
 def trigger(dag_id: str, job: Any = None, **options: Any) -> RunSummary:
     conf = options.pop("conf", {"job": {"text": "x"} if job is None else job})
-    return triggering.trigger(dag_id, conf=conf, user="ada", via=triggering.REST, **options)
+    return triggers.trigger(dag_id, conf=conf, user="ada", via=triggers.REST, **options)
 
 
 def conf_of(run: RunSummary) -> Any:
@@ -43,9 +44,9 @@ def kept_conf(run: RunSummary) -> Any:
 
 
 def runs_of(dag_id: str) -> int:
-    from cwl_ui_plugin.runs import inspection
+    from cwl_ui_plugin.services.monitoring import queries
 
-    return inspection.list_runs([dag_id]).total
+    return queries.list_runs([dag_id]).total
 
 
 def test_the_conf_is_kept_as_it_was_sent(workflow: str) -> None:
@@ -58,7 +59,7 @@ def test_the_conf_is_kept_as_it_was_sent(workflow: str) -> None:
 
 @pytest.mark.parametrize("run_id", [None, "r"])
 def test_a_run_is_granted_what_its_job_needs(workflow: str, folders: Path, run_id: str | None) -> None:
-    sent = inputs.save_input("a.txt", io.BytesIO(b"x"), user="ada")
+    sent = single.save_input("a.txt", io.BytesIO(b"x"), user="ada")
     files = InputAccess("ada", lambda _dag_id: False)
     before = time.time()
     run = trigger(workflow, {"text": "x", "file": {"class": "File", "location": str(sent)}}, files=files, run_id=run_id)
@@ -196,8 +197,8 @@ def test_a_run_that_is_not_created_leaves_its_folder_to_others(workflow: str, mo
         raise Conflict("not now")
 
     with monkeypatch.context() as patched, pytest.raises(Conflict, match="not now"):
-        patched.setattr(triggering, "settle", fail)
-        triggering._insert(workflow, {"job": job}, "first", "ada", _rest(), None, None, Grant("ada", (), 0.0))
+        patched.setattr(triggers, "settle", fail)
+        triggers._insert(workflow, {"job": job}, "first", "ada", _rest(), None, None, Grant("ada", (), 0.0))
     assert runs_of(workflow) == 0
     trigger(workflow, job, run_id="second")
 
@@ -246,7 +247,7 @@ def test_a_dag_that_is_not_there_is_not_found(folders: Path) -> None:
     with pytest.raises(NotFound):
         trigger("never")
     with pytest.raises(NotFound):
-        triggering.check_job("never", {})
+        triggers.check_job("never", {})
 
 
 def test_only_signed_runs_where_that_is_required(workflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +268,7 @@ def test_a_dag_that_is_not_cwl_gets_its_conf_unchecked(store: Any) -> None:
 def test_a_checked_job_has_absolute_locations(workflow: str, folders: Path) -> None:
     (folders / "inputs").mkdir(exist_ok=True)
     (folders / "inputs/a.txt").write_text("a")
-    job = triggering.check_job(workflow, {"text": "x", "file": {"class": "File", "location": "a.txt"}})
+    job = triggers.check_job(workflow, {"text": "x", "file": {"class": "File", "location": "a.txt"}})
     assert job["file"]["location"] == (folders / "inputs/a.txt").as_uri()
 
 
@@ -284,8 +285,8 @@ def test_a_workflow_that_airflow_takes_for_deleted_can_be_run_all_the_same(workf
 
 
 def test_a_deleted_workflow_can_not_be_run(workflow: str) -> None:
-    from cwl_ui_plugin.runs import workflows
+    from cwl_ui_plugin.services.workflows import details
 
-    workflows.delete_workflow(workflow)
+    details.delete_workflow(workflow)
     with pytest.raises(NotFound):
         trigger(workflow)

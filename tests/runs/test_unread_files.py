@@ -17,8 +17,9 @@ from stored import add_version, packed_of, plan_of, push, set_run, set_task
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import local_paths
 from cwl_ui_plugin.cwl.plan import Step, read_plan
-from cwl_ui_plugin.dags import intermediate, names, run_folder
-from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.dags import intermediate, names
+from cwl_ui_plugin.dags.folders import run_folder
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.runs import unread_files
 from cwl_ui_plugin.runs.unread_files import Instance, Standing
@@ -104,7 +105,8 @@ class Run:
     """A run of a compiled workflow, task by task; ``after`` is what was on the disk after each of them."""
 
     def __init__(self, folder: Path, document: str, job: dict[str, Any] | None = None, *, removes: bool = True) -> None:
-        from cwl_ui_plugin.cwl import compiling, execution
+        from cwl_ui_plugin.cwl.compiler import compiling
+        from cwl_ui_plugin.cwl.engine import execution
 
         self.source, self.compiled = folder / "source", folder / "compiled"
         self.source.mkdir()
@@ -126,7 +128,7 @@ class Run:
         )
 
     def all(self) -> dict[str, Any]:
-        from cwl_ui_plugin.cwl import execution
+        from cwl_ui_plugin.cwl.engine import execution
 
         self.steps(self.plan.steps, self.values)
         outputs = execution.finish(self.compiled, self.source, self.values, self.source.parent / "outputs")
@@ -137,7 +139,7 @@ class Run:
             self.step(step, values)
 
     def step(self, step: Step, values: dict[str, Any]) -> None:
-        from cwl_ui_plugin.cwl import execution, nesting
+        from cwl_ui_plugin.cwl.engine import execution, nesting
 
         read = {key: values[key] for key in step.sources if key in values}
         if step.scatter:
@@ -161,7 +163,7 @@ class Run:
             self.ended(step.task_id, {name: values[name] for name in step.outputs}, result.status)
 
     def scattered(self, step: Step, read: dict[str, Any]) -> dict[str, Any]:
-        from cwl_ui_plugin.cwl import scattering
+        from cwl_ui_plugin.cwl.engine import scattering
 
         count = len(scattering.element_labels(self.compiled, self.source, step, read))
         batches = [{"first": index, "last": index, "label": ""} for index in range(count)]
@@ -686,7 +688,7 @@ def _as(handed_on: dict[str, Any], value: Any) -> dict[str, Any]:
 def stored_run(folders: Path, store: WorkflowStore) -> tuple[str, str]:
     """A run of a stored workflow ``a`` -> ``b`` -> ``c``, as Airflow's database has it, and the files of a and b."""
     from cwl_ui_plugin.dags.registration import register
-    from cwl_ui_plugin.runs import triggering
+    from cwl_ui_plugin.services.triggering import triggers
 
     dag_id, run_id = f"unread-{uuid.uuid4().hex[:8]}", f"run-{uuid.uuid4().hex[:8]}"
     plan = plan_of("a", "b", "c")
@@ -694,7 +696,7 @@ def stored_run(folders: Path, store: WorkflowStore) -> tuple[str, str]:
     plan = replace(plan, steps=steps, output_sources=("#c/out",))
     add_version(store, dag_id, plan, "document", packed_of(plan))
     register(dag_id)
-    triggering.trigger(dag_id, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggering.REST)
+    triggers.trigger(dag_id, conf={"job": {"text": "x"}}, run_id=run_id, user="ada", via=triggers.REST)
     set_run(dag_id, run_id, "running")
     for name in ("a", "b"):
         set_task(dag_id, run_id, name, state="success", try_number=1)

@@ -16,18 +16,12 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
-from cwl_ui_plugin.runs import triggering, upload_state, uploads, workflows
-from cwl_ui_plugin.runs.errors import (
-    BadRequest,
-    Conflict,
-    InvalidWorkflow,
-    NotFound,
-    TooLarge,
-    Unavailable,
-)
-from cwl_ui_plugin.runs.models import UploadRights
-from cwl_ui_plugin.runs.uploads import UploadedFile
-from cwl_ui_plugin.runs.workflow_list import list_workflows
+from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidWorkflow, NotFound, TooLarge, Unavailable
+from cwl_ui_plugin.services.models import UploadRights
+from cwl_ui_plugin.services.triggering import triggers
+from cwl_ui_plugin.services.workflows import details, upload_state, uploads
+from cwl_ui_plugin.services.workflows.listing import list_workflows
+from cwl_ui_plugin.services.workflows.uploads import UploadedFile
 
 TOOL = """cwlVersion: v1.2
 class: CommandLineTool
@@ -79,9 +73,9 @@ def test_an_uploaded_tool_can_be_run_at_once(store: WorkflowStore) -> None:
     done = uploads.wait_upload(started.id)
 
     assert (done.state, done.user, done.problems) == ("done", "ada", ())
-    run = triggering.trigger("Say-it", conf={"job": {"text": "hi"}}, user="ada", via=triggering.REST)
+    run = triggers.trigger("Say-it", conf={"job": {"text": "hi"}}, user="ada", via=triggers.REST)
     assert run.state == "queued"
-    detail = workflows.get_workflow("Say-it")
+    detail = details.get_workflow("Say-it")
     assert detail.version.digest == done.digest
     assert detail.summary.label == "Say it"
     assert detail.sources == ("Say it!.cwl",)
@@ -116,7 +110,7 @@ def test_which_process_is_meant_is_asked_and_can_be_answered(store: WorkflowStor
     assert caught.value.choices == ("say.cwl#one", "say.cwl#two")
     assert dag_id not in store
     assert upload(TWO_WORKFLOWS, dag_id, main=caught.value.choices[1]).message == "Ready to run"
-    assert workflows.get_workflow(dag_id).plan.label == "The second"
+    assert details.get_workflow(dag_id).plan.label == "The second"
 
 
 def test_which_process_was_taken_is_said(store: WorkflowStore) -> None:
@@ -185,7 +179,7 @@ def test_if_registering_fails_the_store_is_as_before(
     if before != "nothing":
         upload(TOOL, dag_id)
     if before == "a deleted workflow":
-        workflows.delete_workflow(dag_id)
+        details.delete_workflow(dag_id)
     state = store.manifest()
     monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", "[]")
 
@@ -236,7 +230,7 @@ def test_a_tool_outside_of_a_container_is_refused_where_the_site_requires_one(
     with pytest.raises(InvalidWorkflow) as caught:
         upload(TOOL + docker.replace("debian", "evil.example/x"), fresh_id())
     assert "evil.example/x:latest" in str(caught.value.problems[0])
-    (node,) = (node for node in workflows.workflow_graph(dag_id)["nodes"] if node["kind"] == "step")
+    (node,) = (node for node in details.workflow_graph(dag_id)["nodes"] if node["kind"] == "step")
     assert "[cwl] require_container" in node["refused"]
 
 
@@ -246,8 +240,8 @@ def test_an_upload_whose_server_died_reads_as_failed(
     script = tmp_path / "server.py"
     script.write_text(
         "import io, time\n"
-        "from cwl_ui_plugin.runs.models import UploadRights\n"
-        "from cwl_ui_plugin.runs.uploads import UploadedFile, start_upload\n"
+        "from cwl_ui_plugin.services.models import UploadRights\n"
+        "from cwl_ui_plugin.services.workflows.uploads import UploadedFile, start_upload\n"
         "rights = UploadRights(may_see=lambda dag_id: True, may_change=lambda dag_id: True)\n"
         f"files = [UploadedFile('say.cwl', io.BytesIO({TOOL!r}.encode()))]\n"
         f"print('upload', start_upload(files, user='ada', rights=rights, dag_id={fresh_id()!r}).id, flush=True)\n"
@@ -302,20 +296,20 @@ def test_lists_show_what_is_asked_for(add: Callable[..., StoredVersion], workflo
 
 
 def test_sources_are_read_from_the_upload_only(workflow: str) -> None:
-    assert workflows.source_text(workflow, "main.cwl") == "one"
+    assert details.source_text(workflow, "main.cwl") == "one"
     for path in ("../version.json", "/etc/passwd", "gone.cwl", ""):
         with pytest.raises(NotFound):
-            workflows.source_text(workflow, path)
+            details.source_text(workflow, path)
 
 
 def test_a_deleted_workflow_can_not_be_run_but_its_runs_stay(workflow: str, run_id: str) -> None:
-    from cwl_ui_plugin.runs import inspection
+    from cwl_ui_plugin.services.monitoring import queries
 
-    workflows.delete_workflow(workflow)
+    details.delete_workflow(workflow)
     with pytest.raises(NotFound):
-        workflows.get_workflow(workflow)
+        details.get_workflow(workflow)
     with pytest.raises(NotFound):
-        workflows.delete_workflow(workflow)
+        details.delete_workflow(workflow)
     with pytest.raises(NotFound):
-        triggering.trigger(workflow, conf={"job": {"text": "x"}}, user="ada", via=triggering.REST)
-    assert inspection.get_run(workflow, run_id).summary.state == "queued"
+        triggers.trigger(workflow, conf={"job": {"text": "x"}}, user="ada", via=triggers.REST)
+    assert queries.get_run(workflow, run_id).summary.state == "queued"

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.runs import inspection, signing, triggering
-from cwl_ui_plugin.runs.errors import Conflict, NotVerified
+from cwl_ui_plugin.services import signatures
+from cwl_ui_plugin.services.errors import Conflict, NotVerified
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.triggering import triggers
 from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
 from cwl_ui_plugin.signing.tokens import sign
 
@@ -40,7 +42,7 @@ def other(add: Callable[..., Any], workflow: str) -> str:
 
 def start(dag_id: str, run_id: str, token: str, job: Any = None) -> str:
     conf = {"job": JOB if job is None else job, "check_payload": token}
-    return triggering.trigger(dag_id, conf=conf, run_id=run_id, user="portal", via=triggering.REST).run_id
+    return triggers.trigger(dag_id, conf=conf, run_id=run_id, user="portal", via=triggers.REST).run_id
 
 
 def token_of(pair: KeyPair, run_id: str, **claims: Any) -> str:
@@ -69,7 +71,7 @@ def test_a_token_starts_one_run_not_one_for_each_dag(workflow: str, other: str, 
     for dag_id in (other, workflow):
         with pytest.raises(Conflict, match="a signature starts one run"):
             start(dag_id, run_id, token)
-    assert inspection.list_runs([other]).total == 0
+    assert queries.list_runs([other]).total == 0
 
 
 def test_the_same_signed_anew_or_written_in_another_way_is_the_same(workflow: str, other: str, pair: KeyPair) -> None:
@@ -110,7 +112,7 @@ def test_the_server_signs_for_the_dag(workflow: str, pair: KeyPair, monkeypatch:
     monkeypatch.setenv("AIRFLOW__CWL__REQUIRE_DAG_ID", "True")
     monkeypatch.setenv("AIRFLOW_VAR_PROCESS_SIGN_PRIVATE_KEY", pair.private)
     run_id = new_id()
-    assert start(workflow, run_id, signing.sign_conf(workflow, run_id, {"job": JOB})) == run_id
+    assert start(workflow, run_id, signatures.sign_conf(workflow, run_id, {"job": JOB})) == run_id
 
 
 def test_of_two_dags_at_the_same_moment_one_gets_the_run(
@@ -118,7 +120,7 @@ def test_of_two_dags_at_the_same_moment_one_gets_the_run(
 ) -> None:
     """Both are held where they have seen that the token is unused."""
     run_id, together, outcomes = new_id(), threading.Barrier(2), []
-    token, check = token_of(pair, run_id), signing.check_unused
+    token, check = token_of(pair, run_id), signatures.check_unused
     waited = threading.local()
 
     def check_together(*args: Any) -> None:
@@ -133,7 +135,7 @@ def test_of_two_dags_at_the_same_moment_one_gets_the_run(
         except Conflict as conflict:
             outcomes.append(conflict.message)
 
-    monkeypatch.setattr(signing, "check_unused", check_together)
+    monkeypatch.setattr(signatures, "check_unused", check_together)
     threads = [threading.Thread(target=begin, args=(dag_id,)) for dag_id in (workflow, other)]
     for thread in threads:
         thread.start()
@@ -141,7 +143,7 @@ def test_of_two_dags_at_the_same_moment_one_gets_the_run(
         thread.join()
     assert sorted(outcome == run_id for outcome in outcomes) == [False, True]
     assert "a signature starts one run" in next(outcome for outcome in outcomes if outcome != run_id)
-    assert inspection.list_runs([workflow, other]).total == 1
+    assert queries.list_runs([workflow, other]).total == 1
 
 
 def kept(run_id: str) -> list[Any]:
@@ -164,9 +166,9 @@ def test_a_use_is_kept_as_long_as_the_token_can_be_valid(workflow: str, pair: Ke
         start(workflow, run_id, token_of(pair, run_id, **claims))
     for run_id in (expiring, lasting):
         delete_run(workflow, run_id)
-    signing.forget_expired(end)
+    signatures.forget_expired(end)
     assert [len(kept(run_id)) for run_id in (expiring, lasting, running)] == [1, 1, 1]
-    signing.forget_expired(end + signing.LEEWAY + timedelta(seconds=1))
+    signatures.forget_expired(end + signatures.LEEWAY + timedelta(seconds=1))
     assert [len(kept(run_id)) for run_id in (expiring, lasting, running)] == [0, 1, 1]
     assert kept(lasting)[0].expires_at is None
 
@@ -179,7 +181,9 @@ def test_a_later_token_of_the_same_content_prolongs_it(workflow: str, pair: KeyP
             start(workflow, run_id, token_of(pair, run_id, **claims))
         expires_at = kept(run_id)[0].expires_at
         assert (
-            (expires_at and (expires_at - signing.LEEWAY).timestamp()) == pytest.approx(end) if end else not expires_at
+            (expires_at and (expires_at - signatures.LEEWAY).timestamp()) == pytest.approx(end)
+            if end
+            else not expires_at
         )
 
 

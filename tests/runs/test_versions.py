@@ -13,9 +13,11 @@ import pytest
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
-from cwl_ui_plugin.runs import inspection, triggering, versions, workflows
-from cwl_ui_plugin.runs.errors import Conflict, NotFound, Unavailable
-from cwl_ui_plugin.runs.workflow_list import deleted_workflows, list_workflows
+from cwl_ui_plugin.services.errors import Conflict, NotFound, Unavailable
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.triggering import triggers
+from cwl_ui_plugin.services.workflows import details, versions
+from cwl_ui_plugin.services.workflows.listing import deleted_workflows, list_workflows
 
 
 def fresh_id() -> str:
@@ -26,8 +28,8 @@ def run_of(dag_id: str, version: str | None = None) -> str | None:
     """Start a run; return the version that it uses."""
     name = f"run-{uuid.uuid4()}"
     conf = {"job": {"text": "x"}}
-    triggering.trigger(dag_id, conf=conf, run_id=name, user="ada", via=triggering.REST, version=version)
-    return inspection.get_run(dag_id, name).version
+    triggers.trigger(dag_id, conf=conf, run_id=name, user="ada", via=triggers.REST, version=version)
+    return queries.get_run(dag_id, name).version
 
 
 def test_two_versions_are_compared_line_by_line(add: Callable[..., StoredVersion]) -> None:
@@ -74,7 +76,7 @@ def test_new_runs_use_the_version_that_was_made_current(add: Callable[..., Store
     old, new = add(dag_id, "one"), add(dag_id, "two")
     assert run_of(dag_id) == new.digest
     versions.make_current(dag_id, old.digest)
-    assert workflows.get_workflow(dag_id).version.digest == old.digest
+    assert details.get_workflow(dag_id).version.digest == old.digest
     assert run_of(dag_id) == old.digest
     with pytest.raises(NotFound):
         versions.make_current(dag_id, "0" * 32)
@@ -85,10 +87,10 @@ def test_an_earlier_version_is_run_while_another_is_current(add: Callable[..., S
     old = add(dag_id, "one", steps=("sort", "count", "more"))
     assert run_of(dag_id) == old.digest
     new = add(dag_id, "two", steps=("sort",))
-    triggering.trigger(
-        dag_id, conf={"job": {"text": "x"}}, run_id="old", user="ada", via=triggering.VIEW, version=old.digest
+    triggers.trigger(
+        dag_id, conf={"job": {"text": "x"}}, run_id="old", user="ada", via=triggers.VIEW, version=old.digest
     )
-    run = inspection.get_run(dag_id, "old")
+    run = queries.get_run(dag_id, "old")
     assert run.version == old.digest
     assert {step.task_id for step in run.steps} >= {"sort", "count", "more"}
     assert run_of(dag_id, new.digest) == run_of(dag_id) == new.digest
@@ -100,14 +102,14 @@ def test_a_version_that_airflow_has_not_kept_is_refused_with_what_to_do(add: Cal
     add(dag_id, "two")
     with pytest.raises(Conflict, match="Make it the current one"):
         run_of(dag_id, old.digest)
-    assert inspection.list_runs([dag_id]).total == 0
+    assert queries.list_runs([dag_id]).total == 0
     with pytest.raises(NotFound):
         run_of(dag_id, "0" * 32)
 
 
 def steps_of(dag_id: str) -> set[str]:
-    (run,) = inspection.list_runs([dag_id], limit=1).items
-    return {step.task_id for step in inspection.get_run(dag_id, run.run_id).steps} - {
+    (run,) = queries.list_runs([dag_id], limit=1).items
+    return {step.task_id for step in queries.get_run(dag_id, run.run_id).steps} - {
         "CWLJobDispatcher",
         "CWLJobGatherer",
     }
@@ -151,7 +153,7 @@ def test_no_run_is_better_than_a_mixed_one(add: Callable[..., StoredVersion], mo
     add(dag_id, "two", steps=("two",))
     with pytest.raises(Unavailable, match=r"min_serialized_dag_update_interval must be 0"):
         run_of(dag_id)
-    assert inspection.list_runs([dag_id]).total == 1
+    assert queries.list_runs([dag_id]).total == 1
 
 
 def test_what_airflow_does_not_take_is_not_made_current(
@@ -167,7 +169,7 @@ def test_what_airflow_does_not_take_is_not_made_current(
     with pytest.raises(Unavailable):
         versions.make_current(dag_id, old.digest)
     assert store.current(dag_id).digest == new.digest
-    workflows.delete_workflow(dag_id)
+    details.delete_workflow(dag_id)
     with pytest.raises(Unavailable):
         versions.restore(dag_id)
     assert dag_id not in store
@@ -176,10 +178,10 @@ def test_what_airflow_does_not_take_is_not_made_current(
 def test_a_deleted_workflow_comes_back_and_can_be_run(add: Callable[..., StoredVersion]) -> None:
     dag_id = fresh_id()
     version = add(dag_id)
-    workflows.delete_workflow(dag_id)
+    details.delete_workflow(dag_id)
     assert [item.dag_id for item in deleted_workflows({dag_id, "other"})] == [dag_id]
     with pytest.raises(NotFound):
-        triggering.trigger(dag_id, conf={"job": {"text": "x"}}, user="ada", via=triggering.REST)
+        triggers.trigger(dag_id, conf={"job": {"text": "x"}}, user="ada", via=triggers.REST)
     assert versions.restore(dag_id).digest == version.digest
     assert run_of(dag_id) == version.digest
     with pytest.raises(NotFound):
@@ -221,7 +223,7 @@ def test_the_last_runs_of_each_workflow_are_shown_oldest_first(
     for dag_id in ids:
         add(dag_id)
     for number in range(12):
-        triggering.trigger(ids[0], conf={"job": {"text": "x"}}, run_id=f"r{number}", user="ada", via=triggering.REST)
+        triggers.trigger(ids[0], conf={"job": {"text": "x"}}, run_id=f"r{number}", user="ada", via=triggers.REST)
     shown = {item.dag_id: item for item in list_workflows(ids).items}
     assert [run.run_id for run in shown[ids[0]].recent_runs] == [f"r{number}" for number in range(2, 12)]
     assert (shown[ids[0]].last_run_id, shown[ids[1]].recent_runs) == ("r11", ())

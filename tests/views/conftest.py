@@ -58,12 +58,12 @@ def settings_cleared(airflow_home: Path) -> Iterator[None]:
     from airflow.utils.session import create_session
 
     from cwl_ui_plugin.reports.tables import RecordedReport, ReportState
-    from cwl_ui_plugin.runs import settings
+    from cwl_ui_plugin.services.settings import connection_and_keys
 
     yield
-    settings.remove_report_connection()
-    for key in settings.VARIABLES:
-        settings.remove_variable(key)
+    connection_and_keys.remove_report_connection()
+    for key in connection_and_keys.VARIABLES:
+        connection_and_keys.remove_variable(key)
     with create_session() as session:
         session.query(RecordedReport).delete()
         session.query(ReportState).delete()

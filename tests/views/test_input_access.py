@@ -12,14 +12,16 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cwl_ui_plugin.runs import inputs, inspection, triggering
-from cwl_ui_plugin.runs.input_access import InputAccess
+from cwl_ui_plugin.services.inputs import single
+from cwl_ui_plugin.services.inputs.access import InputAccess
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.triggering import triggers
 
 
 @pytest.fixture
 def sent(folders: Path) -> Path:
     """An upload of the user with the role ``user``."""
-    return inputs.save_input("a.txt", io.BytesIO(b"x"), user="the-user")
+    return single.save_input("a.txt", io.BytesIO(b"x"), user="the-user")
 
 
 @pytest.fixture
@@ -42,18 +44,18 @@ def test_the_form_takes_own_uploads_only(post: Callable[..., Any], workflow: str
     job = json.dumps(job_of(sent))
     for role, status, runs in (("op", 422, 0), ("user", 200, 1)):
         answer = post(role, f"/cwl/workflows/{workflow}/run", run_id=f"r-{uuid.uuid4()}", job=job)
-        assert (answer.status_code, inspection.list_runs([workflow]).total) == (status, runs), role
+        assert (answer.status_code, queries.list_runs([workflow]).total) == (status, runs), role
 
 
 def test_run_again_takes_own_uploads_only(post: Callable[..., Any], workflow: str, sent: Path) -> None:
     mine = InputAccess("the-user", lambda _dag_id: False)
     conf, run_id = {"job": job_of(sent)}, f"r-{uuid.uuid4()}"
-    triggering.trigger(workflow, conf=conf, run_id=run_id, user="the-user", via=triggering.VIEW, files=mine)
+    triggers.trigger(workflow, conf=conf, run_id=run_id, user="the-user", via=triggers.VIEW, files=mine)
     again = f"/cwl/again?{urlencode({'dag_id': workflow, 'run_id': run_id})}"
     refused = post("op", again)
     assert (refused.status_code, "are not yours" in refused.text) == (422, True)
     assert post("user", again).status_code == 200
-    assert inspection.list_runs([workflow]).total == 2
+    assert queries.list_runs([workflow]).total == 2
 
 
 def test_no_page_shows_a_grant_or_copies_it(

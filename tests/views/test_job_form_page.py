@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.cwl.plan import Parameter
-from cwl_ui_plugin.dags.grants import GRANT
+from cwl_ui_plugin.dags.access.grants import GRANT
 
 READ = {
     "type": "record",

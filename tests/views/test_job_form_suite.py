@@ -16,9 +16,9 @@ import pytest
 import yaml
 from browser_form import fields_of, html_of, through_browser
 
-from cwl_ui_plugin.cwl import compiling
+from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.errors import CwlError
-from cwl_ui_plugin.cwl.jobs import read_job
+from cwl_ui_plugin.cwl.jobs.checks import read_job
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.views.job_form.form import JobForm
 from cwl_ui_plugin.views.job_form.places import Posted

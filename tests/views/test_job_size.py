@@ -13,7 +13,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
-from cwl_ui_plugin.runs.errors import TooLarge
+from cwl_ui_plugin.services.errors import TooLarge
 from cwl_ui_plugin.views.job_form import sent
 from cwl_ui_plugin.views.job_form.drafts import TEXT, Draft
 from cwl_ui_plugin.views.job_form.form import JobForm
@@ -79,13 +79,13 @@ def test_the_option_must_be_a_number_of_characters(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("airflow_home")
 def test_triggers_may_be_signed_in_that_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cwl_ui_plugin.dags import permits
-    from cwl_ui_plugin.runs import signing
+    from cwl_ui_plugin.dags.access import permits
+    from cwl_ui_plugin.services import signatures
 
-    monkeypatch.setattr(signing, "variable", lambda _name: "a key")
+    monkeypatch.setattr(signatures, "variable", lambda _name: "a key")
     monkeypatch.setattr("airflow.sdk.Variable.get", lambda _name, **_more: "RS256")
     monkeypatch.setattr("cwl_ui_plugin.signing.triggers.parse_algorithms", lambda _text: ("RS256",))
     monkeypatch.setenv("AIRFLOW__CWL__MAX_JOB_SIZE", "8000000")
-    policy = signing.trigger_policy()
+    policy = signatures.trigger_policy()
     assert policy is not None
     assert policy.longest == permits._policy().longest == 32_000_000

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from served import address, barriers, chromium, fits, open_page, picture  # noqa: F401 - fixtures
 
-from cwl_ui_plugin.runs import reporting, settings
+from cwl_ui_plugin.services.settings import connection_and_keys, report_delivery
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("settings_cleared")]
 OpenPage = Callable[..., Page]
@@ -21,7 +21,7 @@ def test_the_reports_of_a_run_are_read_by_keyboard(
     waiting_run: str,
     width: int,
 ) -> None:
-    settings.save_report_connection(schema="http", host="127.0.0.1", port=9, endpoint="")
+    connection_and_keys.save_report_connection(schema="http", host="127.0.0.1", port=9, endpoint="")
     page = open_page(f"/cwl/runs/{workflow}/{waiting_run}/reports", viewport={"width": width, "height": 800})
     rows = page.get_by_role("row").filter(has=page.get_by_role("cell"))
     expect(rows).to_have_count(2)
@@ -39,7 +39,7 @@ def test_the_reports_of_a_run_are_read_by_keyboard(
     page.get_by_role("button", name="Retry now").press("Enter")
     expect(page.get_by_text("Reports that wait are tried again now.")).to_be_visible()
     expect(page.get_by_role("heading", name=f"Reports of {waiting_run}")).to_be_visible()
-    runs = [run for run in reporting.waiting_runs().items if run.run_id == waiting_run]
+    runs = [run for run in report_delivery.waiting_runs().items if run.run_id == waiting_run]
     assert [(run.failures, run.next_try) for run in runs] == [(0, None)]
     page.get_by_role("link", name=waiting_run).click()
     expect(page.get_by_role("heading", name=waiting_run, level=1)).to_be_visible()

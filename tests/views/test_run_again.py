@@ -14,7 +14,9 @@ from keyboard import press as press_key
 from playwright.sync_api import Page
 from served import address, chromium, open_page  # noqa: F401 - fixtures
 
-from cwl_ui_plugin.runs import inspection, rerunning, workflows
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.triggering import reruns
+from cwl_ui_plugin.services.workflows import details
 
 
 def again_url(dag_id: str, run_id: str) -> str:
@@ -22,7 +24,7 @@ def again_url(dag_id: str, run_id: str) -> str:
 
 
 def run_ids(dag_id: str) -> list[str]:
-    return [run.run_id for run in inspection.list_runs([dag_id]).items]
+    return [run.run_id for run in queries.list_runs([dag_id]).items]
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_a_get_starts_nothing(browser: Callable[..., Any], workflow: str, run_id
 def test_what_keeps_it_from_running_is_said(press: Callable[..., Any], workflow: str, run_id: str) -> None:
     missing = press("user", workflow, "never")
     assert (missing.status_code, "has no run" in missing.text) == (404, True)
-    workflows.delete_workflow(workflow)
+    details.delete_workflow(workflow)
     answer = press("user", workflow, run_id)
     assert answer.status_code == 404
     assert "was deleted. Restore it" in answer.text
@@ -73,14 +75,14 @@ def test_pressing_twice_starts_one_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked, may_go_on = threading.Semaphore(0), threading.Event()
-    run_again = rerunning.run_again
+    run_again = reruns.run_again
 
     def slowly(*args: Any, **kwargs: Any) -> Any:
         asked.release()
         may_go_on.wait(20)
         return run_again(*args, **kwargs)
 
-    monkeypatch.setattr(rerunning, "run_again", slowly)
+    monkeypatch.setattr(reruns, "run_again", slowly)
     page = open_page(f"/cwl/run?{urlencode({'dag_id': workflow, 'run_id': run_id})}", role="user")
     page.route("**/plugin/cwl_run", lambda route: route.fulfill(body="Airflow's page of the run"))
     page.get_by_role("button", name="Run again").focus()
@@ -105,4 +107,4 @@ def test_the_list_starts_a_run_again(
     page.wait_for_url(re.compile(rf"/dags/{workflow}/runs/.+/plugin/cwl_run"))
     (new,) = set(run_ids(workflow)) - {run_id}
     assert new in page.url
-    assert inspection.get_run(workflow, new).job == {"text": "x"}
+    assert queries.get_run(workflow, new).job == {"text": "x"}

@@ -14,7 +14,7 @@ from served import address, chromium, open_page  # noqa: F401 - fixtures
 from test_browser import overflowing
 from test_run_page import spread, start_run
 
-from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 
 pytestmark = pytest.mark.e2e
 HOSTILE = '"><img src=x onerror="alert(1)">\u202e\u2066right to left'

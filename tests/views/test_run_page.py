@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.intermediate import GONE
-from cwl_ui_plugin.dags.run_folder import TaskTry
-from cwl_ui_plugin.runs import triggering
+from cwl_ui_plugin.services.triggering import triggers
 
 SCRIPT = {"X-Requested-With": "XMLHttpRequest"}
 HOSTILE = "<script>alert(1)</script>\u202egpj.exe"
@@ -87,7 +87,7 @@ def test_earlier_runs_tell_how_long_it_may_take(
 
     assert "earlier runs" not in page("run").text
     for seconds in (10, 90, 20):
-        earlier = triggering.trigger(workflow, conf={"job": {"text": "x"}}, user="ada", via=triggering.REST).run_id
+        earlier = triggers.trigger(workflow, conf={"job": {"text": "x"}}, user="ada", via=triggers.REST).run_id
         with create_session() as session:
             values = {"_state": "success", "start_date": BEGAN, "end_date": BEGAN + timedelta(seconds=seconds)}
             session.execute(update(DagRun).where(DagRun.run_id == earlier).values(values))
@@ -194,10 +194,10 @@ def test_the_number_of_queries_does_not_grow_with_the_elements(
 def test_a_stopped_run_says_who_stopped_it_and_blames_no_step(
     page: Callable[..., Any], workflow: str, run_id: str, airflow: Any
 ) -> None:
-    from cwl_ui_plugin.runs import stopping
+    from cwl_ui_plugin.services.stopping import stops
 
     airflow.set_task(workflow, run_id, "sort", state="running", start_date=BEGAN)
-    stopping.stop_run(workflow, run_id, user="eve")
+    stops.stop_run(workflow, run_id, user="eve")
     text = page("run").text
     head, problem = text.split('id="run-problem"')
     problem = problem[: problem.index('id="run-outputs"')]

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, LocatorAssertions, Page, expect
 from receiver import Receiver, answering, receiver
 from served import address, barriers, chromium, fits, open_page, picture  # noqa: F401 - fixtures
 
-from cwl_ui_plugin.runs import reporting, settings
+from cwl_ui_plugin.services.settings import connection_and_keys, report_delivery
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair, public_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("settings_cleared")]
@@ -40,7 +40,7 @@ def part(page: Page, title: str) -> Locator:
 
 
 def name_receiver(port: int) -> None:
-    settings.save_report_connection(schema="http", host="127.0.0.1", port=port, endpoint="satellite/v1/")
+    connection_and_keys.save_report_connection(schema="http", host="127.0.0.1", port=port, endpoint="satellite/v1/")
 
 
 def test_a_receiver_is_named_by_keyboard_and_answers_a_test_report(open_page: OpenPage, portal: Receiver) -> None:  # noqa: F811
@@ -77,7 +77,7 @@ def test_a_receiver_that_is_not_there_is_said_and_the_connection_removed(open_pa
     expect(page.locator("#test-result .error")).to_contain_text(f"http://127.0.0.1:{port}/satellite/v1/status can't be")
     page.get_by_role("button", name="Remove connection").click()
     expect(page.get_by_text("No reports are sent. Name a receiver")).to_be_visible()
-    assert not settings.report_connection().is_set
+    assert not connection_and_keys.report_connection().is_set
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_what_can_not_be_used_is_said_and_what_was_typed_is_kept(
     expect(field).to_be_visible()
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_have_accessible_description(re.compile(re.escape(told)))
-    assert not settings.report_connection().is_set
+    assert not connection_and_keys.report_connection().is_set
 
 
 def test_a_connection_that_somebody_broke_elsewhere_is_said(open_page: OpenPage, airflow_home: Path) -> None:  # noqa: F811
@@ -117,7 +117,7 @@ def test_a_connection_that_somebody_broke_elsewhere_is_said(open_page: OpenPage,
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        session.add(Connection(conn_id=settings.CONNECTION, conn_type="http", host="x", schema="ftp"))
+        session.add(Connection(conn_id=connection_and_keys.CONNECTION, conn_type="http", host="x", schema="ftp"))
     page = open_page(PAGE)
     expect(part(page, REPORTS).get_by_role("alert")).to_contain_text("must be http or https, not 'ftp'")
 
@@ -161,11 +161,11 @@ def test_keys_are_set_and_removed(open_page: OpenPage, pair: KeyPair) -> None:  
         section.get_by_role("button", name="Save").click()
         expect(part(page, title)).to_contain_text(f"Set, fingerprint {fingerprint(pair.public)}")
         assert "PRIVATE KEY" not in page.content()
-    assert settings.trigger_key().algorithm == "RS256,ES256"
+    assert connection_and_keys.trigger_key().algorithm == "RS256,ES256"
     for title in (SIGNING_KEY, REPORT_KEY, TRIGGER_KEYS):
         press(page, part(page, title).get_by_role("button", name=re.compile("^Remove")))
         expect(part(page, title).get_by_text("Not set")).to_be_visible()
-    assert not settings.report_key().is_set
+    assert not connection_and_keys.report_key().is_set
 
 
 @pytest.mark.parametrize("title", [REPORT_KEY, TRIGGER_KEYS, SIGNING_KEY])
@@ -180,11 +180,18 @@ def test_a_key_that_can_not_be_used_is_said_at_its_field_and_not_kept(open_page:
     expect(field).to_be_in_viewport()
     expect(field).to_have_accessible_description(re.compile("PEM|key"))
     assert "c2VjcmV0" not in page.content(), "what may be a private key is not shown again"
-    assert not any(key.is_set for key in (settings.report_key(), settings.trigger_key(), settings.signing_key()))
+    assert not any(
+        key.is_set
+        for key in (
+            connection_and_keys.report_key(),
+            connection_and_keys.trigger_key(),
+            connection_and_keys.signing_key(),
+        )
+    )
 
 
 def test_a_pair_is_checked(open_page: OpenPage, pair: KeyPair) -> None:  # noqa: F811
-    settings.save_report_key(pair.private, "ES256")
+    connection_and_keys.save_report_key(pair.private, "ES256")
     page = open_page(PAGE, expected=REFUSED)
 
     def check(key: str, other: str = "") -> LocatorAssertions:
@@ -209,7 +216,7 @@ def test_what_waits_is_shown_and_tried_again(open_page: OpenPage, waiting_run: s
     expect(waiting.locator("dl .err")).to_have_text("<script>no</script>")
     waiting.get_by_role("button", name=f"Retry the reports of {waiting_run} now").press("Enter")
     expect(page.get_by_text("Reports that wait are tried again now.")).to_be_visible()
-    assert [(run.failures, run.next_try) for run in reporting.waiting_runs().items] == [(0, None)]
+    assert [(run.failures, run.next_try) for run in report_delivery.waiting_runs().items] == [(0, None)]
     waiting.get_by_role("link", name=waiting_run).click()
     expect(page.get_by_role("heading", name=f"Reports of {waiting_run}")).to_be_visible()
 
@@ -217,9 +224,9 @@ def test_what_waits_is_shown_and_tried_again(open_page: OpenPage, waiting_run: s
 @pytest.mark.parametrize("width", [1200, 400])
 def test_the_page_has_no_barrier_and_fits(open_page: OpenPage, waiting_run: str, pair: KeyPair, width: int) -> None:  # noqa: F811
     name_receiver(9)
-    settings.save_report_key(pair.private, "ES256")
-    settings.save_trigger_key(pair.public, "ES256")
-    settings.save_signing_key(pair.private)
+    connection_and_keys.save_report_key(pair.private, "ES256")
+    connection_and_keys.save_trigger_key(pair.public, "ES256")
+    connection_and_keys.save_signing_key(pair.private)
     page = open_page(PAGE, viewport={"width": width, "height": 800})
     page.get_by_role("button", name="Send test report").click()
     expect(page.locator("#test-result .error")).to_be_visible()

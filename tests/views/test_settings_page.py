@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from receiver import answering, receiver
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.runs import health, settings
+from cwl_ui_plugin.services import health
+from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
 
 
@@ -47,9 +48,9 @@ def test_a_connection_is_saved_with_all_that_it_may_have(post: Callable[..., Any
     answer = post("connection", **fields, login="bot", password="secret-word", extra=json.dumps(extra))
     assert "Saved." in answer.text
     assert "secret-" not in answer.text
-    kept = settings.report_connection()
+    kept = connection_and_keys.report_connection()
     assert (kept.host, kept.port, kept.has_password) == ("portal.example.org", 8443, True)
-    assert kept.extra["headers"] == settings.MASK
+    assert kept.extra["headers"] == connection_and_keys.MASK
 
     # What the page shows comes back as it is, and keeps the rest.
     post("connection", **fields, login="bot", extra=json.dumps(kept.extra))
@@ -82,7 +83,7 @@ def test_a_connection_that_can_not_work_is_refused(post: Callable[..., Any], fie
     answer = post("connection", **{"schema": "http", "host": "x", "port": "80", "endpoint": "", **fields})
     assert answer.status_code == 400
     assert word in answer.text
-    assert not settings.report_connection().is_set
+    assert not connection_and_keys.report_connection().is_set
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_a_connection_that_can_not_work_is_refused(post: Callable[..., Any], fie
 def test_a_key_that_can_not_sign_is_refused_and_the_old_one_kept(
     post: Callable[..., Any], pair: KeyPair, algorithm: str, key: str, word: str
 ) -> None:
-    settings.save_report_key(pair.private, "ES256")
+    connection_and_keys.save_report_key(pair.private, "ES256")
     text = {"ES256": generate_key_pair("ES256").private, "encrypted": _encrypted(pair.private)}.get(key, key)
     for path, field in (("report-key", "algorithm"), ("signing-key", "unused")):
         if path == "signing-key" and key != "encrypted":
@@ -106,8 +107,8 @@ def test_a_key_that_can_not_sign_is_refused_and_the_old_one_kept(
         assert answer.status_code == 400
         assert word in answer.text
         assert text.splitlines()[-2 if "\n" in text else -1] not in answer.text
-    assert settings.report_key().fingerprint == fingerprint(pair.public)
-    assert not settings.signing_key().is_set
+    assert connection_and_keys.report_key().fingerprint == fingerprint(pair.public)
+    assert not connection_and_keys.signing_key().is_set
 
 
 def _encrypted(private: str) -> str:
@@ -118,7 +119,7 @@ def _encrypted(private: str) -> str:
 
 def test_a_test_report_shows_the_answer_and_the_time(post: Callable[..., Any], admin: Any) -> None:
     with receiver() as portal:
-        settings.save_report_connection(schema="http", host="127.0.0.1", port=portal.port, endpoint="")
+        connection_and_keys.save_report_connection(schema="http", host="127.0.0.1", port=portal.port, endpoint="")
         shown = post("test").text
         assert "The receiver answered 200." in shown
         assert "It took" in shown
@@ -131,7 +132,7 @@ def test_a_test_report_shows_the_answer_and_the_time(post: Callable[..., Any], a
 @pytest.mark.parametrize("role", ["op", "user"])
 def test_what_a_receiver_says_is_for_admins(browser: Callable[..., Any], csrf: Callable[[Any], str], role: str) -> None:
     with receiver() as portal:
-        settings.save_report_connection(schema="http", host="127.0.0.1", port=portal.port, endpoint="")
+        connection_and_keys.save_report_connection(schema="http", host="127.0.0.1", port=portal.port, endpoint="")
         portal.mood = lambda _payload: answering(401, b"internal-page")
         client, admin = browser(role), browser("admin")
         token = {"csrf_token": csrf(admin)}
@@ -159,9 +160,9 @@ def test_what_waits_is_shown_and_tried_again(
     assert "&lt;script&gt;no&lt;/script&gt;" in page
     assert f"/cwl/runs/{workflow}/{waiting_run}/reports" in page
     post("retry", dag_id=workflow, run_id=waiting_run)
-    from cwl_ui_plugin.runs import reporting
+    from cwl_ui_plugin.services.settings import report_delivery
 
-    (run,) = reporting.waiting_runs().items
+    (run,) = report_delivery.waiting_runs().items
     assert (run.failures, run.next_try) == (0, None)
 
 
@@ -181,13 +182,13 @@ def test_a_key_pair_is_shown_once(post: Callable[..., Any], admin: Any) -> None:
     answer = post("keys", algorithm="ES256")
     assert "BEGIN PRIVATE KEY" in answer.text
     assert 'download="key.pem"' in answer.text
-    assert not settings.report_key().is_set
+    assert not connection_and_keys.report_key().is_set
     assert "BEGIN PRIVATE KEY" not in admin.get("/cwl/settings").text
 
 
 def test_a_key_pair_can_be_kept_to_sign_reports(post: Callable[..., Any], admin: Any) -> None:
     assert "signs reports from now on" in post("keys", algorithm="ES384", keep="y").text
-    kept = settings.report_key()
+    kept = connection_and_keys.report_key()
     assert (kept.is_set, kept.algorithm, kept.problem) == (True, "ES384", None)
     page = admin.get("/cwl/settings").text
     assert "BEGIN PRIVATE KEY" not in page
@@ -197,7 +198,7 @@ def test_a_key_pair_can_be_kept_to_sign_reports(post: Callable[..., Any], admin:
 
 def test_keys_are_checked_against_each_other_and_those_that_are_set(post: Callable[..., Any], pair: KeyPair) -> None:
     other = generate_key_pair("ES256")
-    settings.save_report_key(pair.private, "ES256")
+    connection_and_keys.save_report_key(pair.private, "ES256")
     answer = post("check", key=pair.public, other=pair.private).text
     assert "of one pair" in answer
     assert "the key that signs reports" in answer
@@ -235,8 +236,8 @@ def test_each_part_asks_for_its_own_right(
 ) -> None:
     from cwl_ui_plugin.auth import permissions
 
-    settings.save_report_key(pair.private, "ES256")
-    settings.save_report_connection(schema="http", host="portal.example.org", port=1, endpoint="")
+    connection_and_keys.save_report_key(pair.private, "ES256")
+    connection_and_keys.save_report_connection(schema="http", host="portal.example.org", port=1, endpoint="")
     token = csrf(admin)
     monkeypatch.setattr(permissions, "may_edit_connection", lambda _user: False)
     monkeypatch.setattr(permissions, "may_edit_variable", lambda _user, _key: False)
@@ -246,7 +247,7 @@ def test_each_part_asks_for_its_own_right(
     assert "Save</button>" not in page
     assert "Remove" not in page
     assert "Retry" not in page
-    monkeypatch.setattr(permissions, "may_read_variable", lambda _user, key: key == settings.TRIGGER_KEY)
+    monkeypatch.setattr(permissions, "may_read_variable", lambda _user, key: key == connection_and_keys.TRIGGER_KEY)
     page = admin.get("/cwl/settings").text
     assert fingerprint(pair.public) not in page
     assert "jwt_backend_public_key" in page

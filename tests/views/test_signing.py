@@ -44,8 +44,8 @@ def page(browser: Callable[..., Any], workflow: str) -> Callable[..., Any]:
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get(url).text)[1]
 
     def post(**fields: str) -> tuple[int, str, Any]:
-        from cwl_ui_plugin.runs import inspection
-        from cwl_ui_plugin.runs.errors import NotFound
+        from cwl_ui_plugin.services.errors import NotFound
+        from cwl_ui_plugin.services.monitoring import queries
 
         data = {
             "run_id": f"run-{uuid.uuid4()}",
@@ -56,7 +56,7 @@ def page(browser: Callable[..., Any], workflow: str) -> Callable[..., Any]:
         }
         answer = client.post(url, data=data)
         try:
-            run = inspection.get_run(workflow, data["run_id"])
+            run = queries.get_run(workflow, data["run_id"])
         except NotFound:
             run = None
         return answer.status_code, unescape(re.sub(r"\s+", " ", answer.text)), run

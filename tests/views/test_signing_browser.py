@@ -97,7 +97,7 @@ def press_run(page: Page) -> int:
 def test_a_run_is_signed_with_a_key_that_stays_in_the_browser(
     page: Callable[[], Page], trusted: Callable[..., None], workflow: str, sent: list[bytes], algorithm: str
 ) -> None:
-    from cwl_ui_plugin.runs import inspection
+    from cwl_ui_plugin.services.monitoring import queries
 
     pair = generate_key_pair(algorithm)
     trusted(f"HS256,{algorithm}", generate_key_pair("ES384").public, pair.public)
@@ -110,7 +110,7 @@ def test_a_run_is_signed_with_a_key_that_stays_in_the_browser(
     expect(opened.locator("#sign-payload")).to_contain_text(f'"dag_id": "{workflow}"')
     expect(opened.locator("#sign-payload")).to_contain_text('"text": "x \\"ü\\" </script>"')
     assert press_run(opened) == 200
-    run = inspection.get_run(workflow, run_id)
+    run = queries.get_run(workflow, run_id)
     assert run.job == {"text": 'x "ü" </script>'}
     assert run.signature is not None
     assert (run.signature.fingerprint, run.signature.algorithm) == (fingerprint(pair.public), algorithm)

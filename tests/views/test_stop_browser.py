@@ -18,8 +18,10 @@ from playwright.sync_api import Locator, Page, expect
 from served import address, chromium, open_page, while_held  # noqa: F401 - fixtures
 from test_accessibility import barriers
 
-from cwl_ui_plugin.cwl import processes
-from cwl_ui_plugin.runs import inspection, stopping, triggering
+from cwl_ui_plugin.cwl.processes import task_processes
+from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.stopping import stops
+from cwl_ui_plugin.services.triggering import triggers
 
 pytestmark = pytest.mark.e2e
 OpenPage = Callable[..., Page]
@@ -38,7 +40,7 @@ def stubborn(workflow: str, run_id: str) -> Iterator[subprocess.Popen[str]]:
     mark = f"{workflow}/{run_id}/sort/-1/1"
     with subprocess.Popen(
         [sys.executable, "-c", STUBBORN],
-        env={**os.environ, processes.MARK_VARIABLE: mark},
+        env={**os.environ, task_processes.MARK_VARIABLE: mark},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -50,7 +52,7 @@ def stubborn(workflow: str, run_id: str) -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture
 def other_run(workflow: str) -> str:
     name = f"other-{uuid.uuid4()}"
-    triggering.trigger(workflow, conf={"job": {"text": "x"}}, run_id=name, user="ada", via=triggering.REST)
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id=name, user="ada", via=triggers.REST)
     return name
 
 
@@ -98,7 +100,7 @@ def test_a_run_is_stopped_by_keyboard_alone(
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(button).to_be_focused()
-    assert inspection.get_run(workflow, run_id).summary.state != "failed"
+    assert queries.get_run(workflow, run_id).summary.state != "failed"
 
     page.keyboard.press("Enter")
     expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
@@ -151,7 +153,7 @@ def test_many_runs_are_stopped_from_the_list_and_deleted(
         expect(page.get_by_role("checkbox", name=f"Choose {name}")).to_have_count(0)
     picture(page, "runs-stopped")
     assert barriers(page) == []
-    assert inspection.list_runs([workflow]).total == 0
+    assert queries.list_runs([workflow]).total == 0
 
 
 def test_the_list_chooses_all_that_can_be_stopped(
@@ -191,10 +193,10 @@ def test_a_stop_that_somebody_else_began_is_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CWL__STOP_GRACE", "60")
-    thread = threading.Thread(target=lambda: stopping.stop_run(workflow, run_id, user="eve"))
+    thread = threading.Thread(target=lambda: stops.stop_run(workflow, run_id, user="eve"))
     thread.start()
     try:
-        while not stopping.progress(workflow, run_id):
+        while not stops.progress(workflow, run_id):
             assert thread.is_alive()
         page = open_page(run_page(workflow, run_id))
         panel = page.locator("#stop-progress")
@@ -215,7 +217,7 @@ def test_what_is_left_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
-    monkeypatch.setattr(processes, "_send", lambda _process, _number: None)
+    monkeypatch.setattr(task_processes, "_send", lambda _process, _number: None)
     page = open_page(run_page(workflow, run_id), expected="504")
     page.get_by_role("button", name="Stop run").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Stop run").click()

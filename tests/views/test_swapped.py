@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from swapping import SECRET, elsewhere, swap_when_opened
 
-from cwl_ui_plugin.dags.run_folder import TaskTry
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 
 

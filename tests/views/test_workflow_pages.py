@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from served import address, barriers, chromium, fits, open_page, picture, while_held  # noqa: F401 - fixtures
 
 from cwl_ui_plugin.library.store import StoredVersion
-from cwl_ui_plugin.runs import triggering
+from cwl_ui_plugin.services.triggering import triggers
 
 pytestmark = pytest.mark.e2e
 HOSTILE = '<img src=x onerror="alert(1)">\u202e\u2066</script>'
@@ -155,7 +155,7 @@ def test_the_list_is_searched_sorted_and_shows_the_last_runs(
     add(ids[0], steps=("sort",))
     add(ids[1])
     for number, state in enumerate(("success", "failed")):
-        triggering.trigger(ids[1], conf={"job": {"text": "x"}}, run_id=f"r{number}", user="ada", via=triggering.REST)
+        triggers.trigger(ids[1], conf={"job": {"text": "x"}}, run_id=f"r{number}", user="ada", via=triggers.REST)
         airflow.set_run(ids[1], f"r{number}", state)  # type: ignore[attr-defined]
     page = open_page("/cwl/workflows?search=listed")
     names = page.locator("tbody tr td:first-child .muted")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from wtforms import HiddenField, SelectField, TextAreaField
 
-from cwl_ui_plugin.cwl.job_files import formats
-from cwl_ui_plugin.cwl.job_types import fits, type_text
+from cwl_ui_plugin.cwl.jobs.files import formats
+from cwl_ui_plugin.cwl.jobs.types import fits, type_text
 from cwl_ui_plugin.views.job_form.controls import (
     BooleanControl,
     ChoiceOfTexts,

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from wtforms import Field, HiddenField, PasswordField, RadioField, SelectField, StringField, TextAreaField
 
 from cwl_ui_plugin import strict_json
-from cwl_ui_plugin.cwl.job_files import formats
+from cwl_ui_plugin.cwl.jobs.files import formats
 from cwl_ui_plugin.cwl.plan import SOURCE_TOKEN
 from cwl_ui_plugin.views.job_form.markdown import to_html
 from cwl_ui_plugin.views.job_form.places import MISSING, Place

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cwl_ui_plugin.cwl import jobs
 from cwl_ui_plugin.cwl.errors import JobError, Problem
-from cwl_ui_plugin.cwl.job_types import fits
+from cwl_ui_plugin.cwl.jobs import checks
+from cwl_ui_plugin.cwl.jobs.types import fits
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.views.job_form.form import JobForm
 from cwl_ui_plugin.views.job_form.places import Posted
@@ -29,7 +29,7 @@ class Draft:
     @classmethod
     def of_job(cls, plan: Plan, job: dict[str, Any], source: str = FORM) -> Draft:
         """Return a draft that holds ``job``."""
-        return cls(plan, JobForm(plan, job), source, jobs.job_text(plan, job))
+        return cls(plan, JobForm(plan, job), source, checks.job_text(plan, job))
 
     @classmethod
     def of_fields(cls, plan: Plan, posted: Posted, text: str = "") -> Draft:
@@ -57,7 +57,7 @@ class Draft:
         job = self.form.job()
         if bad := self.form.bad_texts():
             raise JobError("Some fields can't be read.", tuple(bad))
-        jobs.check_texts(job)
+        checks.check_texts(job)
         return job
 
 

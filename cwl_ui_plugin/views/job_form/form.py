@@ -10,7 +10,7 @@ from wtforms.fields.core import Field, UnboundField
 from wtforms.form import BaseForm
 
 from cwl_ui_plugin.cwl.errors import Problem
-from cwl_ui_plugin.cwl.jobs import FOLDERS, shows_default
+from cwl_ui_plugin.cwl.jobs.checks import FOLDERS, shows_default
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
 from cwl_ui_plugin.views.job_form import hints
 from cwl_ui_plugin.views.job_form.compounds import fill_control, make_control

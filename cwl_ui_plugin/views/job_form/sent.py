@@ -11,9 +11,9 @@ from typing import Any
 from flask import Request
 
 from cwl_ui_plugin import config, strict_json
-from cwl_ui_plugin.cwl import jobs
 from cwl_ui_plugin.cwl.errors import JobError
-from cwl_ui_plugin.runs.errors import BadRequest, TooLarge
+from cwl_ui_plugin.cwl.jobs import checks
+from cwl_ui_plugin.services.errors import BadRequest, TooLarge
 from cwl_ui_plugin.views.job_form.places import PREFIX, Posted
 
 LONGEST_LINK = 8000
@@ -35,13 +35,13 @@ def text_of(request: Request, name: str) -> str:
     longest = config.max_job_size()
     content = file.stream.read(4 * longest + 1)  # what UTF-8 takes at most
     if len(content) > 4 * longest:
-        raise TooLarge(jobs.too_long(longest))
+        raise TooLarge(checks.too_long(longest))
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("The job file is no text in UTF-8.") from None
     if len(text) > longest:
-        raise TooLarge(jobs.too_long(longest))
+        raise TooLarge(checks.too_long(longest))
     return text
 
 
@@ -74,7 +74,7 @@ def conf_of(text: str) -> dict[str, Any]:
     if not isinstance(conf, dict) or not isinstance(conf.get("job"), dict):
         raise BadRequest('The conf must be a JSON object {"job": {...}}.')
     try:
-        jobs.check_texts(conf)
+        checks.check_texts(conf)
     except JobError as error:
         raise BadRequest(error.message) from error
     return conf
@@ -100,7 +100,7 @@ def job_of_link(text: str) -> dict[str, Any]:
 
 def read_job(text: str) -> dict[str, Any]:
     """Read a job that a user wrote; raise :class:`JobError`."""
-    return jobs.read_job(text, config.max_job_size())
+    return checks.read_job(text, config.max_job_size())
 
 
 def _is_pair(pair: Any) -> bool:

@@ -1,0 +1,1 @@
+"""CWL documents into plans: checked, resolved, cut into step documents. May import cwltool."""

@@ -1,0 +1,366 @@
+"""The plan of a loaded process: what people and Airflow need to know of it, without cwltool's internals."""
+
+from __future__ import annotations
+
+import json
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+from cwltool.process import Process, shortname
+from cwltool.update import ORIGINAL_CWLVERSION
+from cwltool.utils import aslist
+from cwltool.workflow import Workflow
+
+from cwl_ui_plugin.cwl.engine.secrets import secret_inputs
+from cwl_ui_plugin.cwl.errors import DocumentError
+from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
+from cwl_ui_plugin.cwl.requirements import needs_a_job
+
+JOB_REQUIREMENTS = "cwl:requirements"
+"""What a job may bring for a tool besides its inputs; it travels with them."""
+MAX_TASK_NAME = 100
+MAX_TASK_ID = 220
+"""Airflow takes 250 characters, and a step's helpers add some."""
+RESERVED_TASK_IDS = ("CWLJobDispatcher", "CWLJobGatherer")
+_CWL_NAMESPACES = ("http://commonwl.org/cwltool#", "https://w3id.org/cwl/cwl#", "https://w3id.org/cwl/salad#")
+_DEEPEST_TYPE = 50
+_RESOURCES = ("cores", "ram")
+_FromJob = dict[str, dict[str, Any]]
+"""By the full id of an input: the name of the job's input that it is, and its default."""
+_LOOP = "http://commonwl.org/cwltool#Loop"
+
+
+def make_plan(process: Process, main: str, engine: str) -> Plan:
+    """Return the plan of a loaded process; ``engine`` is what has loaded it."""
+    tool = process.tool
+    definitions = _definitions(process)
+    secrets = secret_inputs(process)
+    namespaces: Any = process.metadata.get("$namespaces") or {}
+    return Plan(
+        kind=tool["class"],
+        cwl_version=str(process.metadata.get(ORIGINAL_CWLVERSION) or process.metadata.get("cwlVersion")),
+        main=main,
+        label=_text(tool.get("label")),
+        doc=_text(tool.get("doc")),
+        inputs=tuple(_parameter(item, definitions, shortname(item["id"]) in secrets) for item in tool["inputs"]),
+        outputs=tuple(_parameter(item, definitions) for item in tool["outputs"]),
+        steps=_steps(process, _inputs_of_job(process), _TaskIds())
+        if isinstance(process, Workflow)
+        else (_tool_step(process, main),),
+        output_sources=_output_sources(process),
+        namespaces=dict(namespaces),
+        engine=engine,
+    )
+
+
+def _definitions(process: Process) -> dict[str, Any]:
+    """Return the types of a process's SchemaDefRequirement, by their full names."""
+    requirement: Any = process.get_requirement("SchemaDefRequirement")[0] or {}
+    return {declared["name"]: declared for declared in requirement.get("types", [])}
+
+
+def _parameter(data: dict[str, Any], definitions: dict[str, Any], is_secret: bool = False) -> Parameter:
+    has_default = "default" in data
+    return Parameter(
+        id=shortname(data["id"]),
+        type=_plain_type(data["type"], definitions),
+        label=_text(data.get("label")),
+        doc=_text(data.get("doc")),
+        has_default=has_default,
+        default=_plain(data["default"]) if has_default else None,
+        format=_plain(data.get("format")),
+        secondary_files=tuple(_secondary_files(data)),
+        extras={
+            key: _plain(value) for key, value in data.items() if ":" in key and not key.startswith(_CWL_NAMESPACES)
+        },
+        is_secret=is_secret,
+    )
+
+
+def _secondary_files(data: dict[str, Any]) -> list[dict[str, Any]]:
+    entries = [_plain(entry) for entry in aslist(data.get("secondaryFiles") or [])]
+    return [entry if isinstance(entry, dict) else {"pattern": entry, "required": None} for entry in entries]
+
+
+def _plain_type(declared: Any, definitions: Any, depth: int = 0) -> Any:
+    """Return a type with short names and with the types of a SchemaDefRequirement put in their places."""
+    if depth > _DEEPEST_TYPE:
+        raise DocumentError("A type of the document contains itself.")
+
+    def inner(part: Any) -> Any:
+        return _plain_type(part, definitions, depth + 1)
+
+    if isinstance(declared, list):
+        return [inner(part) for part in declared]
+    if isinstance(declared, str):
+        return inner(definitions[declared]) if declared in definitions else _primitive(declared)
+    kind = _primitive(str(declared["type"])) if isinstance(declared["type"], str) else None
+    common = {key: _text(declared.get(key)) for key in ("label", "doc") if declared.get(key)}
+    if kind == "array":
+        return {"type": "array", "items": inner(declared["items"]), **common}
+    if kind == "enum":
+        return {"type": "enum", "symbols": [_last_name(symbol) for symbol in declared["symbols"]], **common}
+    if kind == "record":
+        fields = [_field(item, inner) for item in aslist(declared.get("fields") or [])]
+        return {"type": "record", "name": _last_name(str(declared.get("name", ""))), "fields": fields, **common}
+    return inner(declared["type"])
+
+
+def _field(data: dict[str, Any], inner: Any) -> dict[str, Any]:
+    common = {key: _text(data.get(key)) for key in ("label", "doc") if data.get(key)}
+    return {"name": _last_name(data["name"]), "type": inner(data["type"]), **common}
+
+
+def _primitive(name: str) -> str:
+    if name in ("stdin", "stdout", "stderr"):
+        return "File"
+    return name.rsplit("#", 1)[-1].rsplit("/", 1)[-1] if "://" in name or name.startswith("_:") else name
+
+
+def _last_name(name: str) -> str:
+    return name.rsplit("#", 1)[-1].rsplit("/", 1)[-1]
+
+
+def _steps(
+    workflow: Workflow, from_job: _FromJob, task_ids: _TaskIds, document: str = "", prefix: str = ""
+) -> tuple[Step, ...]:
+    """Return the steps, each after those that it reads from; among equals in the order of the document.
+
+    ``from_job`` says which inputs of the workflow are inputs of the job; ``document`` and ``prefix`` are what the names
+    of step documents and the ids of tasks begin with, in a subworkflow. ``task_ids`` gives the ids of all tasks.
+    """
+    made_by = {output["id"]: step.id for step in workflow.steps for output in step.tool["outputs"]}
+    reads = {step["id"]: _sources(step) for step in workflow.tool["steps"]}
+    upstream = {
+        name: tuple(dict.fromkeys(made_by[source] for source in sources if source in made_by))
+        for name, sources in reads.items()
+    }
+    try:
+        order = list(TopologicalSorter(upstream).static_order())
+    except CycleError as error:
+        names = " -> ".join(shortname(name) for name in error.args[1])
+        raise DocumentError(f"The steps depend on each other in a circle: {names}.") from error
+    positions = {step["id"]: index for index, step in enumerate(workflow.tool["steps"])}
+    levels: dict[str, int] = {}
+    for name in order:
+        levels[name] = 1 + max((levels[before] for before in upstream[name]), default=0)
+    order.sort(key=lambda name: (levels[name], positions[name]))
+    given = [task_ids.give(shortname(name), prefix) for name in order]
+    known = {step.id: step for step in workflow.steps}
+    return tuple(
+        _step(
+            known[name],
+            from_job,
+            task_ids,
+            document=f"{document}step-{number}",
+            task_id=given[number],
+            sources=reads[name],
+            upstream=upstream[name],
+        )
+        for number, name in enumerate(order)
+    )
+
+
+def _step(
+    step: Any,
+    from_job: _FromJob,
+    task_ids: _TaskIds,
+    *,
+    document: str,
+    task_id: str,
+    sources: tuple[str, ...],
+    upstream: tuple[str, ...],
+) -> Step:
+    tool = step.embedded_tool
+    inputs = _step_inputs_of_job(step, from_job)
+    resources = _resources(tool)
+    return Step(
+        id=shortname(step.id),
+        full_id=step.id,
+        task_id=task_id,
+        document=document,
+        tool=tool.tool["class"],
+        tool_name=_tool_name(step),
+        label=_text(step.tool.get("label")),
+        doc=_text(step.tool.get("doc")) or _text(tool.tool.get("doc")),
+        upstream=tuple(shortname(name) for name in upstream),
+        sources=sources,
+        outputs=tuple(output["id"] for output in step.tool["outputs"]),
+        scatter=tuple(shortname(name) for name in aslist(step.tool.get("scatter") or [])),
+        scatter_method=step.tool.get("scatterMethod"),
+        when=step.tool.get("when"),
+        container=_image(tool),
+        needs_container=_needs_container(tool),
+        steps=_steps(tool, _passed_on(tool, inputs), task_ids, f"{document}.", f"{task_id}.")
+        if has_tasks_of_its_own(step)
+        else (),
+        output_sources=_output_sources(tool) if isinstance(tool, Workflow) else (),
+        resources=resources,
+        by_element=_by_element(step.tool),
+        resource_inputs=inputs if needs_a_job(resources) else {},
+    )
+
+
+def has_tasks_of_its_own(step: Any) -> bool:
+    """Whether the steps of a step's subworkflow become tasks: not where it is run many times, or has no steps."""
+    tool = step.embedded_tool
+    is_repeated = any(step.tool.get(key) for key in ("scatter", "loop")) or step.get_requirement(_LOOP)[0] is not None
+    return isinstance(tool, Workflow) and bool(tool.steps) and not is_repeated
+
+
+def _tool_step(process: Process, main: str) -> Step:
+    name = PurePosixPath(main.partition("#")[2] or main.partition("#")[0]).stem
+    return Step(
+        id=name,
+        full_id=process.tool["id"],
+        task_id=_TaskIds().give(name),
+        document="step-0",
+        tool=process.tool["class"],
+        tool_name=name,
+        label=_text(process.tool.get("label")),
+        doc=_text(process.tool.get("doc")),
+        sources=(*(shortname(item["id"]) for item in process.tool["inputs"]), JOB_REQUIREMENTS),
+        outputs=tuple(shortname(item["id"]) for item in process.tool["outputs"]),
+        container=_image(process),
+        needs_container=_needs_container(process),
+        resources=(resources := _resources(process)),
+        resource_inputs=_by_short_name(_inputs_of_job(process)) if needs_a_job(resources) else {},
+    )
+
+
+def _inputs_of_job(process: Process) -> _FromJob:
+    """Return the inputs of the document: all are inputs of the job."""
+    return {item["id"]: _from_job(shortname(item["id"]), item.get("default")) for item in process.tool["inputs"]}
+
+
+def _step_inputs_of_job(step: Any, from_job: _FromJob) -> dict[str, dict[str, Any]]:
+    """Return the inputs of a step that are inputs of the job, as they are: no link in between changes them."""
+    scattered = aslist(step.tool.get("scatter") or [])
+    defaults = {shortname(item["id"]): item.get("default") for item in step.embedded_tool.tool["inputs"]}
+    found = {}
+    for item in step.tool["inputs"]:
+        name, sources = shortname(item["id"]), aslist(item.get("source") or [])
+        if item["id"] in scattered or item.get("valueFrom") or len(sources) > 1:
+            continue
+        default = item.get("default", defaults.get(name))
+        if not sources:
+            found[name] = _from_job("", default)
+        elif sources[0] in from_job:
+            known = from_job[sources[0]]
+            found[name] = {**known, "default": default if known["default"] is None else known["default"]}
+    return found
+
+
+def _passed_on(workflow: Process, inputs: dict[str, dict[str, Any]]) -> _FromJob:
+    """Return which inputs of a subworkflow are inputs of the job."""
+    names = {item["id"]: shortname(item["id"]) for item in workflow.tool["inputs"]}
+    return {full_id: inputs[name] for full_id, name in names.items() if name in inputs}
+
+
+def _from_job(name: str, default: Any) -> dict[str, Any]:
+    return {"input": name, "default": default if isinstance(default, (int, float)) else None}
+
+
+def _by_short_name(from_job: _FromJob) -> dict[str, dict[str, Any]]:
+    return {shortname(name): source for name, source in from_job.items()}
+
+
+def _resources(process: Process) -> dict[str, Any]:
+    """Return what a tool asks for at least; of a workflow, the most that any of its tools asks for in numbers."""
+    if isinstance(process, Workflow):
+        inner = [_resources(step.embedded_tool) for step in process.steps]
+        numbers = {
+            name: [asked[name] for asked in inner if isinstance(asked.get(name), (int, float))] for name in _RESOURCES
+        }
+        return {name: max(found) for name, found in numbers.items() if found}
+    requirement: Any = process.get_requirement("ResourceRequirement")[0] or {}
+    asked = {name: requirement.get(f"{name}Min", requirement.get(f"{name}Max")) for name in _RESOURCES}
+    return {name: _plain(value) for name, value in asked.items() if value is not None}
+
+
+def _sources(step: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(source for item in step["in"] for source in aslist(item.get("source") or [])))
+
+
+def _by_element(step: dict[str, Any]) -> tuple[str, ...]:
+    """Return the lists of which element n of a scattered step reads the n-th element, and nothing else of the step."""
+    scattered = aslist(step.get("scatter") or [])
+    if len(scattered) > 1 and step.get("scatterMethod") != "dotproduct":
+        return ()
+    sources = {item["id"]: aslist(item.get("source") or []) for item in step["inputs"]}
+    changed = {item["id"] for item in step["inputs"] if item.get("linkMerge") or item.get("pickValue")}
+    read = [source for name in sources for source in sources[name]]
+    plain = [sources[name][0] for name in scattered if len(sources[name]) == 1 and name not in changed]
+    return tuple(source for source in plain if read.count(source) == 1)
+
+
+def _output_sources(process: Process) -> tuple[str, ...]:
+    """Return what the outputs of a workflow are made from; those of a tool are its own."""
+    if not isinstance(process, Workflow):
+        return tuple(shortname(item["id"]) for item in process.tool["outputs"])
+    sources = (source for item in process.tool["outputs"] for source in aslist(item.get("outputSource") or []))
+    return tuple(dict.fromkeys(sources))
+
+
+class _TaskIds:
+    """The ids of the tasks of a Dag: Airflow's characters only, no two alike, none that a helper of a step has.
+
+    Ids depend on the document alone. Those of a level are given before those of the subworkflows in it, so a step keeps
+    its plain name where one in a subworkflow would come to the same, as ``inner`` in ``y`` does beside ``y.inner``.
+    """
+
+    def __init__(self) -> None:
+        self._taken = set(RESERVED_TASK_IDS)
+
+    def give(self, name: str, prefix: str = "") -> str:
+        """Return an id for a step; ``prefix`` is the id of the step whose subworkflow it is in, and a dot."""
+        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:MAX_TASK_NAME] or "step"
+        base = (prefix + re.sub(r"(scatter|gather|inputs|steps)$", r"\1_", base))[:MAX_TASK_ID]
+        task_id, number = base, 2
+        while self._key(task_id) in self._taken:
+            task_id, number = f"{base}_{number}", number + 1
+        self._taken.add(self._key(task_id))
+        return task_id
+
+    @staticmethod
+    def _key(task_id: str) -> str:
+        """Return what no two ids may share: groups have a step's id without dots."""
+        return task_id.replace(".", "-")
+
+
+def _tool_name(step: Any) -> str:
+    """Return a short name of what a step runs: its file, or its id within a packed document."""
+    run = step.tool.get("run")
+    if not isinstance(run, str):
+        return shortname(step.id)
+    path, _, fragment = run.partition("#")
+    return unquote(fragment if fragment and fragment != "main" else PurePosixPath(path).name)
+
+
+def _image(process: Process) -> str | None:
+    """Return the image that a tool runs in, or, of a workflow, one that any of its tools runs in."""
+    if isinstance(process, Workflow):
+        return next((image for step in process.steps if (image := _image(step.embedded_tool))), None)
+    requirement, _ = process.get_requirement("DockerRequirement")
+    if not requirement:
+        return None
+    return str(requirement.get("dockerPull") or requirement.get("dockerImageId") or "image made by the document")
+
+
+def _needs_container(process: Process) -> bool:
+    if isinstance(process, Workflow):
+        return any(_needs_container(step.embedded_tool) for step in process.steps)
+    return process.get_requirement("DockerRequirement")[1] is True
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return "\n".join(str(line) for line in value) if isinstance(value, list) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))

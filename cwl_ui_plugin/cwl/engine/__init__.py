@@ -1,0 +1,1 @@
+"""Running steps with cwltool. Only this room and ``compiler`` may import it."""

@@ -1,0 +1,228 @@
+"""What happened while cwltool ran the jobs of a step: command lines, exit codes, what they printed, complaints."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from cwltool.errors import WorkflowException
+from cwltool.job import JobBase
+from cwltool.loghandler import _logger as cwltool_logger
+from cwltool.process import Process
+
+from cwl_ui_plugin.cwl import complaints
+from cwl_ui_plugin.cwl.containers.policy import ANYTHING, ContainerPolicy
+from cwl_ui_plugin.cwl.element_logs import ElementLog
+from cwl_ui_plugin.cwl.engine.container_jobs import prepare_job
+from cwl_ui_plugin.cwl.engine.disk import check_disk, full_disk, identity
+from cwl_ui_plugin.cwl.engine.reach import Reach
+from cwl_ui_plugin.cwl.engine.time_limits import TimeLimit
+from cwl_ui_plugin.cwl.errors import CwlError
+from cwl_ui_plugin.cwl.files import local_paths
+from cwl_ui_plugin.cwl.processes.peak_memory import PeakMemory
+from cwl_ui_plugin.cwl.temporary_errors import is_of_disk, may_pass
+
+COMMAND = "command.json"
+"""In the folder of a task: the command that it started last."""
+SHOWN_BYTES = 4000
+MOST_COMPLAINTS = 3
+MAX_COMMAND = 200
+STDOUT_INSTEAD = "(nothing on standard error; the end of standard output:)"
+# cwltool says these of every failed step, or of every container; they tell nothing.
+_NOISE = (
+    "completed permanentFail",
+    "completed temporaryFail",
+    "Exited normally",
+    "Unexpected exception",
+    "Unexpected error from fs_access",
+    "--preserve-e",
+    "Skipping Docker software container",
+)
+
+
+class Recorder(logging.Handler):
+    """Listens to the jobs of one step. ``command`` and ``exit_code`` are of the job that failed, or of the last."""
+
+    def __init__(
+        self,
+        folder: Path,
+        before_command: Callable[[], None] = lambda: None,
+        policy: ContainerPolicy = ANYTHING,
+        reach: Reach | None = None,
+    ) -> None:
+        super().__init__(level=logging.WARNING)
+        self.folder = folder
+        self._before_command = before_command
+        self.policy = policy
+        self.reach = reach
+        self.command: list[str] | None = None
+        self.exit_code: int | None = None
+        self.complaints: list[str] = []
+        self.peak_memory = PeakMemory(folder)
+        self.given: Any = None
+        """The values that the step reads."""
+        self._folder_was: tuple[int, int] | None = None
+        self._may_pass = False
+        self._failed = False
+        self._error: Exception | None = None
+        self._element: str | None = None
+        self._limit: TimeLimit | None = None
+        self._stderr_file: Path | None = None
+        self._stderr_end = ""
+        self._stdout_file: Path | None = None
+        self._stdout_end = ""
+
+    @contextmanager
+    def listening(self, process: Process) -> Iterator[None]:
+        """Record every job that ``process`` makes."""
+        make_jobs = process.job
+        process.job = lambda *args, **kwargs: map(self._watched, make_jobs(*args, **kwargs))  # type: ignore
+        cwltool_logger.addHandler(self)
+        try:
+            yield
+        finally:
+            cwltool_logger.removeHandler(self)
+
+    def raise_error(self) -> None:
+        """Raise what kept a job from running to its end, if anything did."""
+        if isinstance(self._error, (WorkflowException, OSError, CwlError)):
+            raise self._error
+        if self._error is not None:
+            raise WorkflowException(str(self._error)) from self._error
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what cwltool complains about."""
+        message = record.getMessage().strip()
+        if record.levelno >= logging.WARNING and not any(noise in message for noise in _NOISE):
+            self.complaints.append(complaints.plain(message))
+        if record.exc_info and record.exc_info[1] is not None:
+            self._may_pass = self._may_pass or may_pass(record.exc_info[1])
+
+    def explain(self, cause: str = "") -> str:
+        """Return why the step failed."""
+        command = shortened(" ".join(self.command or []))
+        if self._limit:
+            return f"the command did not end within its time limit of {self._limit.seconds:g} seconds: {command}"
+        if self._failed and self.exit_code:
+            of_element = f" of {self._element}" if self._element else ""
+            return f"the command{of_element} {complaints.ending(self.exit_code)}: {command}"
+        return cause or "\n".join(self.complaints[-MOST_COMPLAINTS:]) or "it ended without outputs"
+
+    def full_disk(self) -> str:
+        """Return that the disk is full, if it is, after the step has failed."""
+        return full_disk(self.folder) if self.folder != Path() else ""
+
+    def lost(self) -> tuple[str, str]:
+        """Return what of the disk is gone that the step needs, after it has failed, and how to take that."""
+        if self._folder_was is not None and identity(self.folder) != self._folder_was:
+            return f"its folder of intermediate files was removed while it ran: {self.folder}", "temporaryFail"
+        missing = next((path for path in local_paths(self.given) if not path.exists()), None)
+        return (f"its input {missing.name} is not there any more: {missing}" if missing else ""), "permanentFail"
+
+    def is_in_trouble(self) -> bool:
+        """Whether it failed of something that may pass, as what cwltool or the command said of it tells."""
+        return self._may_pass or any(is_of_disk(text) for text in (*self.complaints, self.stderr_end()))
+
+    def stderr_end(self) -> str:
+        """Return the end of what the failed command wrote to its standard error, or else to its standard output."""
+        written = _end_of(self._stderr_file) if self._stderr_file else ""
+        return written or self._stderr_end or _end_of(self.folder / "stderr.log") or self._stdout_instead()
+
+    def _stdout_instead(self) -> str:
+        """Return the end of the standard output: of a command that prints its errors there, it is what there is."""
+        found = _end_of(self._stdout_file) if self._stdout_file else ""
+        found = found or self._stdout_end or _end_of(self.folder / "stdout.log")
+        return f"{STDOUT_INSTEAD}\n{found}" if found and self._failed else ""
+
+    def _watched(self, job: Any) -> Any:
+        if isinstance(job, JobBase):
+            self._watch(job)
+        return job
+
+    def _watch(self, job: Any) -> None:
+        """Give each job files for what it prints: cwltool closes them after the job."""
+        run, collect = job.run, job.collect_outputs
+        limit = TimeLimit(job) if job.timelimit else None
+        execute = job._execute  # with the time limit
+        element = getattr(job, "element", None)
+        log = ElementLog(self.folder, element) if element else None
+
+        def watched_execute(*args: Any, **kwargs: Any) -> None:
+            self._before_command()  # staging its inputs may have taken long
+            execute(*args, **kwargs)
+
+        def guarded_run(context: Any, *args: Any) -> None:
+            try:
+                watched_run(context, *args)
+            except Exception as error:
+                # cwltool's executor waits for ever if a job raises while others of it run
+                self._error = self._error or error
+                with context.workflow_eval_lock:
+                    job.output_callback({}, "permanentFail")
+
+        def watched_run(context: Any, *args: Any) -> None:
+            self._before_command()
+            check_disk(job, self.folder)
+            self._folder_was = self._folder_was or identity(self.folder)
+            prepare_job(job, context, self.folder, self.policy, self.reach)
+            _note_command(self.folder, job)
+            context = context.copy()
+            if log is None:
+                context.default_stdout = (self.folder / "stdout.log").open("ab")
+                context.default_stderr = (self.folder / "stderr.log").open("ab")
+                run(context, *args)
+                return
+            context.default_stdout, context.default_stderr = log.open("stdout"), log.open("stderr")
+            try:
+                run(context, *args)
+            finally:
+                log.join()
+
+        def watched_collect(outdir: str, exit_code: int) -> Any:
+            if not self._failed:
+                self._failed = exit_code not in (job.successCodes or [0])
+                self.command = [str(word) for word in job.command_line]
+                self.exit_code = exit_code
+                self._stderr_file = Path(job.outdir) / job.stderr if job.stderr else None
+                self._element = element
+                self._stderr_end = _end_of(log.path("stderr")) if log else ""
+                self._stdout_file = Path(job.outdir) / job.stdout if job.stdout else None
+                self._stdout_end = _end_of(log.path("stdout")) if log else ""
+            if limit and limit.is_exceeded():
+                self._limit = limit
+                raise WorkflowException(self.explain())
+            try:
+                return collect(outdir, exit_code)
+            except json.JSONDecodeError as error:
+                raise WorkflowException(f"cwl.output.json, which the command wrote, is not JSON: {error}") from error
+
+        job.process_monitor = self.peak_memory.watch
+        job.docker_monitor = lambda *arguments: self.peak_memory.watch(arguments[-1])
+        job.run = guarded_run
+        job._execute = watched_execute
+        job.collect_outputs = watched_collect
+
+
+def shortened(command: str) -> str:
+    """Return a command line for a sentence; the whole one has a place of its own."""
+    return command if len(command) <= MAX_COMMAND else f"{command[:MAX_COMMAND]}…"
+
+
+def _note_command(folder: Path, job: Any) -> None:
+    """Let the command be seen while it runs."""
+    with suppress(OSError):
+        (folder / COMMAND).write_text(json.dumps([str(word) for word in job.command_line]), encoding="utf-8")
+
+
+def _end_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - SHOWN_BYTES))
+            return file.read().decode("utf-8", "replace").strip()
+    except OSError:
+        return ""

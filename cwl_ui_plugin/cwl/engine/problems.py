@@ -1,0 +1,124 @@
+"""From cwltool's and schema_salad's errors to problems with file, line and column, in words for users."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from cwltool.errors import WorkflowException
+from schema_salad.exceptions import SchemaSaladException
+
+from cwl_ui_plugin.cwl.errors import DocumentError, Problem
+from cwl_ui_plugin.cwl.jobs.types import type_text
+
+MOST_PROBLEMS = 50
+LONGEST_MESSAGE = 1000
+# cwltool writes "path:line:column: message" at the start of a message that carries no position of its own.
+_POSITION = re.compile(r"^(?P<file>[^\s:][^:\n]*):(?P<line>\d+):(?P<column>\d+): *(?P<message>.*)$", re.DOTALL)
+_FILE_URI = re.compile(r"file://(?P<path>/[^\s'\"#]*)")
+_REMOTE_RUN = re.compile(r"Field 'run' contains undefined reference to '(?P<uri>https?://[^']*)'")
+_CLASH = re.compile(
+    r"Source\s+(?P<source>'[^']*')\s+of\s+type\s+(?P<made>.*?)\s+is\s+incompatible\s.*?with\s+sink\s+(?P<sink>'[^']*')"
+    r"\s+of\s+type\s+(?P<taken>.*)\Z",
+    re.DOTALL,
+)
+_OF_TYPES = ("type", "items", "symbols", "fields", "name")
+_TRIED = re.compile(r",? ?tried\s.*$", re.DOTALL)
+
+
+def explain(error: Exception, source: Path, main: str) -> DocumentError:
+    """Return the error that a user is shown for what cwltool raised about a document."""
+    found = problems_of(error, source)
+    return DocumentError(f"{main} is not valid CWL.", found)
+
+
+def problems_of(error: BaseException, source: Path) -> tuple[Problem, ...]:
+    """Return each innermost cause as a problem; no path of this machine is in it."""
+    found = list(dict.fromkeys(_problem(*cause, source) for cause in _causes(error)))
+    found.sort(key=lambda problem: (problem.file or "", problem.line or 0))
+    return tuple(found[:MOST_PROBLEMS])
+
+
+def _causes(error: BaseException) -> Iterator[tuple[str, str | None, int | None, int | None]]:
+    if isinstance(error.__cause__, SchemaSaladException):
+        # cwltool wraps what is wrong with a step's tool into a text without positions.
+        yield from _causes(error.__cause__)
+    elif isinstance(error, SchemaSaladException):
+        for leaf in error.leaves():
+            line, column = leaf.start if leaf.start else (None, None)
+            yield leaf.message, leaf.file, line, column
+    elif isinstance(error, WorkflowException):
+        yield str(error), None, None, None
+    else:
+        yield f"cwltool can't read it: {error!r}", None, None, None
+
+
+def _problem(message: str, file: str | None, line: int | None, column: int | None, source: Path) -> Problem:
+    if file is None:
+        position = _POSITION.match(message.strip())
+        if position:
+            file, message = position["file"], position["message"]
+            line, column = int(position["line"]), int(position["column"])
+    text = _TRIED.sub("", _without_paths(message, source)).strip()
+    text = _in_cwl_notation(_REMOTE_RUN.sub(_network_is_off, text))
+    text = re.sub(r"[ \t]*\n[ \t]*", "\n", text)[:LONGEST_MESSAGE]
+    return Problem(text, file=_relative(file, source), line=line, column=column)
+
+
+def _network_is_off(found: re.Match[str]) -> str:
+    return (
+        f"run: {found['uri']} is on the network, and nothing is fetched from there. Put the file into the upload, or "
+        "let an administrator switch on [cwl] allow_network"
+    )
+
+
+def _in_cwl_notation(text: str) -> str:
+    """Return a clash of types with the types as authors write them: ``string[]``, ``File?``.
+
+    cwltool has them as JSON, broken into lines, and the place of the sink in the middle, which the problem has anyway.
+    """
+    if not (clash := _CLASH.search(text)):
+        return text
+    try:
+        types = [type_text(_with_short_names(json.loads(clash[name]))) for name in ("made", "taken")]
+    except (ValueError, KeyError, TypeError):
+        return text
+    source, sink = clash["source"], clash["sink"]
+    return f"Source {source} of type {types[0]} is incompatible with sink {sink} of type {types[1]}"
+
+
+def _with_short_names(declared: Any) -> Any:
+    """Return a type whose names are the last parts of the URIs that cwltool has for them."""
+    if isinstance(declared, str):
+        return declared.rpartition("#")[2].rpartition("/")[2]
+    if isinstance(declared, list):
+        return [_with_short_names(part) for part in declared]
+    return {key: _with_short_names(part) for key, part in declared.items() if key in _OF_TYPES}
+
+
+def _without_paths(message: str, source: Path) -> str:
+    """Leave of the paths into the upload what the user knows: the part within it."""
+    relative = os.path.relpath(source)
+    for prefix in (source.as_uri() + "/", f"{source}/", f"{relative}/" if relative.startswith("..") else ""):
+        if prefix:
+            message = message.replace(prefix, "")
+    return _FILE_URI.sub(lambda found: _seen_from(source, Path(unquote(found["path"]))), message)
+
+
+def _seen_from(source: Path, path: Path) -> str:
+    """Return a path outside of the upload as its author may have written it, without where the upload is."""
+    shared = os.path.commonpath((source, path))
+    return str(path) if shared == "/" else os.path.relpath(path, source)
+
+
+def _relative(file: str | None, source: Path) -> str | None:
+    if not file:
+        return None
+    path = Path(unquote(file.removeprefix("file://")))
+    absolute = (Path.cwd() / path).resolve() if not path.is_absolute() else path.resolve()
+    return absolute.relative_to(source).as_posix() if absolute.is_relative_to(source) else path.name

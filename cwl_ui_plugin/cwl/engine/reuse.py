@@ -1,0 +1,112 @@
+"""Outputs of earlier runs of the same tool on the same inputs, kept by content.
+
+::
+
+    <folder>/<key>/result.json     outputs by full id
+    <folder>/<key>/files/...       their files
+
+The key is a hash over the compiled tool, the values that it reads (files by their contents), and the container engine.
+An entry is complete or not there: it is built beside and renamed, and whoever comes second uses the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
+from cwl_ui_plugin.cwl.errors import StepError
+from cwl_ui_plugin.cwl.files import CLASSES, local_path, local_paths
+from cwl_ui_plugin.cwl.plan import StepDocument, changes_in_place
+
+RESULT_FILE = "result.json"
+_FILES = "files"
+_CHUNK = 1 << 20
+# What tells a file or folder from another one, besides its contents.
+_COMPARED = ("class", "basename", "contents", "format")
+
+
+def may_keep(compiled: Path) -> bool:
+    """Whether files of a workflow may be kept: not where a tool of it may change its inputs in place."""
+    return not changes_in_place(compiled)
+
+
+def reuse_key(step_document: StepDocument, values: Any, engine: str) -> str | None:
+    """Return the key of a step on these values, or None where the document asks for no reuse."""
+    if any(found.get("enableReuse") is not True for found in _requirements(step_document, "WorkReuse")):
+        return None
+    content = {"piece": _by_content(step_document), "values": _by_content(values), "engine": engine}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def kept(folder: Path, key: str) -> dict[str, Any] | None:
+    """Return the outputs that were stored under a key, if their files are still there."""
+    try:
+        result: dict[str, Any] = json.loads((folder / key / RESULT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    outputs: dict[str, Any] = result["outputs"]
+    return outputs if all(path.exists() for path in local_paths(outputs)) else None
+
+
+def keep(folder: Path, key: str, outputs: dict[str, Any]) -> None:
+    """Store outputs under a key; a disk that is full, or somebody who was faster, is no error."""
+    entry, building = folder / key, folder / f".{key}.{uuid.uuid4().hex}"
+    try:
+        (building / _FILES).mkdir(parents=True)
+        moved = deliver(outputs, Destination(building / _FILES, root=building))
+        text = json.dumps({"outputs": moved}).replace(building.as_uri(), entry.as_uri())
+        (building / RESULT_FILE).write_text(text.replace(str(building), str(entry)), encoding="utf-8")
+        building.rename(entry)
+    except (OSError, StepError):
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _requirements(node: Any, name: str) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if node.get("class") == name:
+            yield node
+        for value in node.values():
+            yield from _requirements(value, name)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _requirements(item, name)
+
+
+def _by_content(node: Any) -> Any:
+    """Return values with every File and Directory as what is in it."""
+    if isinstance(node, list):
+        return [_by_content(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("class") not in CLASSES:
+        return {key: _by_content(value) for key, value in node.items()}
+    compared = {key: node[key] for key in _COMPARED if key in node}
+    path = local_path(node)
+    if path is not None:
+        compared["content"] = node.get("checksum") or _digest(path)
+    for key in ("secondaryFiles", "listing"):
+        if node.get(key):
+            compared[key] = _by_content(node[key])
+    return compared
+
+
+def _digest(path: Path) -> Any:
+    """Return the checksum of a file as CWL writes it, or those of all files of a folder."""
+    if path.is_dir():
+        files = sorted(Path(parent, name) for parent, _folders, names in os.walk(path) for name in names)
+        return [[file.relative_to(path).as_posix(), _digest(file)] for file in files]
+    checksum = hashlib.sha1()  # noqa: S324 - CWL's checksums of files are SHA-1
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                checksum.update(chunk)
+    except OSError:
+        return None
+    return f"sha1${checksum.hexdigest()}"

@@ -1,0 +1,129 @@
+"""A scattered step in parts: what its elements are, running some of them, and gathering all of them.
+
+cwltool's own scatter functions say what the elements are and how their outputs go together; each part does that anew
+from the step's sources, so that only the indices of elements and their outputs travel between tasks.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cwltool.executors import MultithreadedJobExecutor, SingleJobExecutor
+from cwltool.utils import aslist
+
+from cwl_ui_plugin.cwl.engine.execution import (
+    KeptOutputs,
+    RunSettings,
+    StepResult,
+    Values,
+    Work,
+    check_outputs,
+    ending_badly,
+    plain_outputs,
+    preload,
+    reused_result,
+    run_process,
+)
+from cwl_ui_plugin.cwl.engine.step_documents import Elements, expand, load_workflow
+from cwl_ui_plugin.cwl.numbers import with_decimal_floats
+from cwl_ui_plugin.cwl.plan import Step, read_step_document
+
+LONGEST_LABEL = 80
+ElementResults = dict[str, list[Any]]
+"""``{index: [outputs by full id, status]}``; the keys are texts, as JSON wants them."""
+
+
+@dataclass(frozen=True)
+class ElementsResult:
+    """How some elements went: ``results`` of each, ``summary`` of all, without values."""
+
+    results: ElementResults
+    summary: StepResult
+
+
+def element_labels(compiled: Path, source: Path, step: Step, values: Values) -> list[str]:
+    """Return a short name for each element of a scattered step; their number is how many there are.
+
+    Raises:
+        StepError: the sources do not fit together, for instance lists of different lengths in a dotproduct.
+
+    """
+    preload()
+    with ending_badly(step, source):
+        workflow = load_workflow(read_step_document(compiled, step.document, source), with_decimal_floats(values))
+        calls, _gathered = expand(workflow)
+    return [_label(workflow, element) for element, _callback in calls]
+
+
+def run_elements(
+    compiled: Path, source: Path, step: Step, values: Values, chosen: range, folder: Path, settings: RunSettings
+) -> ElementsResult:
+    """Run some elements of a scattered step, side by side within the machine's cores.
+
+    Raises:
+        StepError: one of them ended badly.
+
+    """
+    preload()
+    values = with_decimal_floats(values)
+    document = read_step_document(compiled, step.document, source)
+    with ending_badly(step, source):
+        workflow = load_workflow(document, values, Elements)
+        calls, _gathered = expand(workflow)
+        titles = {index: f"element {index}, {_label(workflow, calls[index][0])}" for index in chosen}
+    kept = KeptOutputs(compiled, document, settings)
+    results: ElementResults = {}
+    workflow.chosen = {}
+    keys = {index: kept.key(calls[index][0]) for index in chosen}
+    for index in chosen:
+        found = kept.find(keys[index])
+        if found is None:
+            workflow.chosen[index] = calls[index][0]
+        else:
+            results[str(index)] = [found, "success"]
+    if not workflow.chosen:
+        return ElementsResult(results, reused_result({}))
+    workflow.titles = titles if len(workflow.chosen) > 1 else {}
+    work = Work(step, source, folder, settings, given=[calls[index][0] for index in chosen])
+    executor = SingleJobExecutor() if len(workflow.chosen) == 1 else MultithreadedJobExecutor()
+    summary = run_process(work, workflow, {}, executor)
+    check_outputs(work, [outputs for outputs, _status in workflow.results.values()])
+    for index, (outputs, status) in sorted(workflow.results.items()):
+        results[str(index)] = [plain_outputs(outputs), status]
+        if status == "success":
+            kept.keep(keys[index], outputs)
+    return ElementsResult(results, summary)
+
+
+def gather(compiled: Path, source: Path, step: Step, values: Values, results: ElementResults) -> tuple[Values, str]:
+    """Put the outputs of all elements together; return the step's values and status.
+
+    Raises:
+        StepError: an element is missing.
+
+    """
+    preload()
+    with ending_badly(step, source):
+        calls, gathered = expand(
+            load_workflow(read_step_document(compiled, step.document, source), with_decimal_floats(values))
+        )
+        for index, (_element, callback) in enumerate(calls):
+            outputs, status = results.get(str(index), ({}, "permanentFail"))
+            callback(outputs, status)
+    outputs, status = gathered[0]
+    return {name: [value, status] for name, value in outputs.items()}, status
+
+
+def _label(workflow: Any, element: dict[str, Any]) -> str:
+    """Return what a scattered step's element is called: its values of what the step is scattered over."""
+    parts = [_part_label(element.get(key)) for key in aslist(workflow.steps[0].tool["scatter"])]
+    return " ".join(", ".join(parts).split())[:LONGEST_LABEL]
+
+
+def _part_label(value: Any) -> str:
+    if isinstance(value, dict) and value.get("class") in ("File", "Directory"):
+        return str(value.get("basename") or value.get("location") or value["class"])
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,65 @@
+"""The time limit of a command (ToolTimeLimit): it has failed when it did not keep it, whatever it does then.
+
+At the limit cwltool sends SIGTERM to the command. One that goes on is killed here, its children and its container too;
+one that takes SIGTERM for a reason to end well has failed nevertheless.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cwl_ui_plugin.cwl.containers.task_containers import remove
+
+GRACE_SECONDS = 2.0
+_CID_FILE = "--cidfile="
+
+
+class TimeLimit:
+    """Watches one job of cwltool."""
+
+    def __init__(self, job: Any) -> None:
+        self.seconds: float = job.timelimit
+        self._began = 0.0
+        self._execute = job._execute
+        job._execute = self._watched_execute
+
+    def _watched_execute(self, runtime: list[str], env: Any, context: Any, monitor: Any = None) -> None:
+        timers: list[threading.Timer] = []
+        self._began = time.monotonic()
+
+        def watch(process: Any) -> None:
+            timer = threading.Timer(self.seconds + GRACE_SECONDS, _kill, (process.pid, runtime))
+            timer.daemon = True
+            timer.start()
+            timers.append(timer)
+            if monitor:
+                monitor(process)
+
+        try:
+            self._execute(runtime, env, context, watch)
+        finally:
+            for timer in timers:
+                timer.cancel()
+                timer.join()  # it may be ending the container
+
+    def is_exceeded(self) -> bool:
+        """Whether the command, which has just ended, took longer than it may."""
+        return time.monotonic() - self._began >= self.seconds
+
+
+def _kill(pid: int, runtime: list[str]) -> None:
+    for word in runtime:
+        if word.startswith(_CID_FILE):
+            with contextlib.suppress(OSError):
+                remove(runtime[0], Path(word.removeprefix(_CID_FILE)).read_text(encoding="utf-8").strip())
+    with contextlib.suppress(psutil.Error):
+        command = psutil.Process(pid)
+        for process in (*command.children(recursive=True), command):
+            with contextlib.suppress(psutil.Error):
+                process.kill()

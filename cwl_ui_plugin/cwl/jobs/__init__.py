@@ -1,0 +1,1 @@
+"""Jobs (input objects): checked against the inputs of a process, without cwltool."""

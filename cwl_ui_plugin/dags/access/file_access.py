@@ -1,0 +1,54 @@
+"""Where the files of a job, and of values between tasks, may be: what a worker knows, and what a run was granted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin.cwl.files import SCHEME, file_objects
+from cwl_ui_plugin.cwl.jobs.types import NETWORK_SCHEMES, NOT_ALLOWED, FileRules
+
+_LITERAL = "_:"
+"""What cwltool calls a file that is on no disk yet."""
+
+
+def file_rules(granted: Iterable[Path] = (), not_allowed: str = NOT_ALLOWED) -> FileRules:
+    """Return the rules for files of a job: shared folders, and ``granted`` ones of those that are not everybody's."""
+    return FileRules(
+        base=config.inputs_folder(),
+        roots=(*config.input_roots(), *granted),
+        allow_network=config.flag("allow_network"),
+        closed=config.closed_folders(),
+        not_allowed=not_allowed,
+    )
+
+
+def check_values(values: Any, may_read: Callable[[Path], bool], *, allow_network: bool) -> None:
+    """Raise :class:`JobError` for files in values of other tasks that this run may not read, their links resolved.
+
+    Airflow lets users change what its tasks hand on.
+    """
+    for item in file_objects(values):
+        for location in (item.get("location"), item.get("path")):
+            if location is not None and not _is_readable(location, may_read, allow_network):
+                raise JobError(
+                    f"An earlier task has handed on a file that this run may not read: {str(location)[:200]}. "
+                    "Clear that task, to have it run again."
+                )
+
+
+def _is_readable(location: Any, may_read: Callable[[Path], bool], allow_network: bool) -> bool:
+    if not isinstance(location, str):
+        return False
+    if location.startswith(_LITERAL):
+        return True
+    if location.startswith(tuple(f"{scheme}://" for scheme in NETWORK_SCHEMES)):
+        return allow_network
+    path = unquote(location.removeprefix(SCHEME))
+    if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        return False
+    return may_read(Path(path).resolve())

@@ -1,0 +1,195 @@
+"""The folders that a run writes to: where its job may have them, and that no other run has them.
+
+::
+
+    <outputs_folder>/<dag_id>/<run_id>                     outputs, where the job names no folder
+    <outputs_folder>/<dag_id>/<output_folder>              a relative output_folder
+    <tmp_folder>/<dag_id>/.placed/tmp/<tmp_folder>/<run_id>    a relative tmp_folder
+    <output_folder>, <tmp_folder>/<dag_id>/<run_id>        absolute ones, in one of [cwl] output_roots
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin.dags.folders import claims
+from cwl_ui_plugin.dags.folders.claims import Claim
+from cwl_ui_plugin.opened import Place
+
+OUTPUT_FOLDER = ("output_folder", "outputs_folder")
+"""What a job may call it; the first that is there counts."""
+TMP_FOLDER = "tmp_folder"
+LONGEST = 1024
+LONGEST_PART = 255
+_PLACED = Path(".placed", "tmp")  # no run has a name that begins with a dot
+
+
+@dataclass(frozen=True)
+class RunFolders:
+    """Where the outputs of a run go, and where its intermediate files are if not in the usual place.
+
+    No part of a place below its root may be a link.
+    """
+
+    outputs: Place
+    tmp: Place | None
+
+
+def folders_of(dag_id: str, run_id: str, job: Mapping[str, Any]) -> RunFolders:
+    """Return the folders of a run.
+
+    Raises:
+        JobError: the job names one that it may not have.
+
+    """
+    _check_name(dag_id)
+    _check_name(run_id)
+    name = next((name for name in OUTPUT_FOLDER if job.get(name)), OUTPUT_FOLDER[0])
+    outputs = _outputs(dag_id, run_id, name, _text(name, job.get(name)))
+    tmp = _tmp(dag_id, run_id, _text(TMP_FOLDER, job.get(TMP_FOLDER)))
+    if tmp and _overlap(outputs.path, tmp.path):
+        raise JobError(
+            f"{name} and {TMP_FOLDER} of a job may not be the same folder, or one in the other ({outputs.path}, "
+            f"{tmp.path}): intermediate files are removed when the run has ended."
+        )
+    return RunFolders(outputs, tmp)
+
+
+@dataclass(frozen=True)
+class Held:
+    """The folders that a run has claimed; ``new`` are the claims that it did not have before."""
+
+    folders: RunFolders
+    new: tuple[Claim, ...]
+
+    def give_back(self) -> None:
+        """Give up what is new: there will be no run."""
+        for claim in self.new:
+            claims.release(claim)
+
+
+def hold(dag_id: str, run_id: str, created: datetime, job: Mapping[str, Any]) -> Held:
+    """Claim the folders of a run, which was ``created`` (its ``run_after``) then.
+
+    Raises:
+        JobError: the job names a folder that it may not have.
+        FolderTaken: a folder is another run's.
+        OSError, ConfigError: claims can't be written.
+
+    """
+    folders = folders_of(dag_id, run_id, job)
+    held = Held(folders, ())
+    for place in (folders.outputs, folders.tmp):
+        if place is None:
+            continue
+        claim = Claim(dag_id, run_id, str(place.path), created.timestamp())
+        try:
+            is_new = claims.take(claim, place.root)
+        except BaseException:
+            held.give_back()
+            raise
+        if is_new:
+            held = Held(folders, (*held.new, claim))
+    return held
+
+
+def check_writable(place: Place) -> None:
+    """Raise :class:`JobError` if a folder for outputs can't be made here: better now than after all the computing."""
+    nearest = next(path for path in (place.path, *place.path.parents) if os.path.lexists(path))
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise JobError(
+            f"The outputs of this run can't be delivered into {place.path}: {nearest} is not a folder that the user of "
+            "this worker may write to."
+        )
+
+
+def _outputs(dag_id: str, run_id: str, name: str, given: str | None) -> Place:
+    base = config.outputs_folder() / dag_id
+    if given is None:
+        return _place(base / run_id, config.outputs_folder())
+    if Path(given).is_absolute():
+        return _in_root(name, given)
+    return _place(_below(name, given, base), config.outputs_folder())
+
+
+def _tmp(dag_id: str, run_id: str, given: str | None) -> Place | None:
+    if given is None:
+        return None
+    if Path(given).is_absolute():
+        place = _in_root(TMP_FOLDER, given)
+        return _place(place.path / dag_id / run_id, place.root)
+    base = config.tmp_folder() / dag_id / _PLACED
+    return _place(_below(TMP_FOLDER, given, base) / run_id, config.tmp_folder())
+
+
+def _text(name: str, value: Any) -> str | None:
+    """Return the text of a folder's name; None where there is none."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or "\0" in value or len(value) > LONGEST:
+        raise JobError(f"{name} must be the path of a folder, with at most {LONGEST} characters.")
+    if ".." in Path(value).parts:
+        raise JobError(f"{name} {value!r} has '..' in it: name the folder itself.")
+    try:
+        longest = max(len(os.fsencode(part)) for part in (*Path(value).parts, ""))
+    except UnicodeError:
+        raise JobError(f"{name} has characters in it that no file can have in its name.") from None
+    if longest > LONGEST_PART:
+        raise JobError(f"{name} has a part that is longer than {LONGEST_PART} bytes; no folder can have such a name.")
+    return value
+
+
+def _below(name: str, given: str, base: Path) -> Path:
+    path = _resolved(base / given)
+    if path == base or not path.is_relative_to(base):
+        raise JobError(f"{name} {given!r} is not a folder in {base}, where the relative folders of this workflow are.")
+    return path
+
+
+def _in_root(name: str, given: str) -> Place:
+    """Return an absolute folder if it is in one of ``[cwl] output_roots``, and in nothing else of the plugin."""
+    path, problems = _resolved(Path(given)), config.root_problems()
+    inside = [root for root in config.named_roots() if path.is_relative_to(root)]
+    if not inside:
+        raise JobError(
+            f"{name} {given!r} is not in a folder that jobs may name: use a relative path, or have an administrator "
+            f"add a folder to [{config.SECTION}] output_roots."
+        )
+    for root in inside:
+        if root in problems:
+            raise JobError(f"{name} {given!r} can't be used: {problems[root]}")
+    if _overlap(path, config.outputs_folder()):
+        raise JobError(
+            f"{name} {given!r} overlaps {config.outputs_folder()}, which has the outputs of all workflows: use a "
+            "relative path for a folder in it."
+        )
+    return _place(path, min(inside, key=lambda root: len(root.parts)))
+
+
+def _place(path: Path, root: Path) -> Place:
+    return Place(root, path.relative_to(root).parts)
+
+
+def _resolved(path: Path) -> Path:
+    """Return a path with links resolved; raise :class:`JobError` for links that lead in a circle."""
+    try:
+        return Path(os.path.realpath(path, strict=False))
+    except OSError as error:
+        raise JobError(f"{path} can't be used: {error.strerror}.") from error
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def _check_name(name: str) -> None:
+    """Refuse names of Dags and runs that are no names of folders; Airflow's own API takes them."""
+    if name.startswith(".") or "/" in name or "\0" in name or not name:
+        raise JobError(f"{name[:80]!r} can't be the name of a run: it begins with '.', or has '/' in it.")

@@ -1,0 +1,49 @@
+"""Writing Airflow's database while the scheduler writes it, too."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from cwl_ui_plugin.services import health
+from cwl_ui_plugin.services.errors import Unavailable
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+TRIES = 5
+_PAUSE_SECONDS = 0.5
+
+
+def with_patience(write: Callable[[], T], what: str) -> T:
+    """Return what ``write`` returns; do it again where the database was busy (SQLite) or chose it as a victim.
+
+    Raises:
+        Unavailable: it is still busy after all tries, or has the tables of another version of the plugin.
+
+    """
+    from sqlalchemy.exc import OperationalError
+
+    for attempt in range(1, TRIES):
+        try:
+            return _written(write)
+        except OperationalError as error:
+            log.warning("The database was busy, %s is tried again: %s", what, error.orig)
+            time.sleep(_PAUSE_SECONDS * attempt)
+    try:
+        return _written(write)
+    except OperationalError as error:
+        raise Unavailable(f"The database is busy, so {what} has to wait. Try again in a moment.") from error
+
+
+def _written(write: Callable[[], T]) -> T:
+    """Return what ``write`` returns; what a missing table or column is called differs from database to database."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        return write()
+    except DBAPIError as error:
+        if health.is_migrated():
+            raise
+        raise Unavailable(health.NOT_MIGRATED) from error

@@ -1,0 +1,1 @@
+"""Input files: uploaded, browsed, and who may use which."""

@@ -1,0 +1,1 @@
+"""What is seen of runs: states, logs, resources, comparisons."""

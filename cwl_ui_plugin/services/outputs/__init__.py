@@ -1,0 +1,1 @@
+"""What runs deliver: files, folders, previews, archives."""

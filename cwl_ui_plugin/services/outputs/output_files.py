@@ -1,0 +1,272 @@
+"""The outputs of a run: the CWL output object, and the files that it names. Nothing else in the folder is shown.
+
+A job may choose an output folder that others use, too; so a file counts only if the output object names it, or a
+Directory that it is in, and if it lies in the run's output folder. Delivery copies what links lead to and makes none;
+so no link is followed: see :mod:`cwl_ui_plugin.opened`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin.dags.access.grants import GRANT
+from cwl_ui_plugin.dags.folders.placement import OUTPUT_FOLDER, folders_of
+from cwl_ui_plugin.dags.names import GATHERER
+from cwl_ui_plugin.dags.xcom_values import unpacked
+from cwl_ui_plugin.opened import Entry, Place, place_of
+from cwl_ui_plugin.services.errors import NotFound, TooLarge
+from cwl_ui_plugin.services.models import OutputFile, Page
+from cwl_ui_plugin.services.monitoring.queries import find_run
+
+MOST_FILES = 10_000
+MOST_COUNTED = 1_000_000
+
+
+@dataclass(frozen=True)
+class _Output:
+    """A File or Directory of the output object; ``name`` is where it is in the run's output folder."""
+
+    output: str
+    name: str
+    is_folder: bool
+    checksum: str | None = None
+    format: str | None = None
+
+
+def output_object(dag_id: str, run_id: str) -> dict[str, Any] | None:
+    """Return the CWL output object of a run, or None while there is none; raise :class:`NotFound`."""
+    return load(dag_id, run_id)[0]
+
+
+def output_tree(dag_id: str, run_id: str, *, offset: int = 0, limit: int = MOST_FILES) -> Page[OutputFile]:
+    """Return a part of the files of a run's outputs, at most :data:`MOST_FILES`, and how many there are.
+
+    Raises:
+        NotFound: no such run.
+        TooLarge: there are more files than :data:`MOST_COUNTED`.
+
+    """
+    outputs, place = load(dag_id, run_id)
+    seen: set[str] = set()
+    found: list[OutputFile] = []
+    end = offset + min(limit, MOST_FILES)
+    for output in _outputs(outputs, place):
+        for name in _files(output, place):
+            if name in seen:
+                continue
+            if len(seen) == MOST_COUNTED:
+                raise TooLarge(f"The run has more than {MOST_COUNTED} output files; fetch them as a zip, by folder.")
+            if offset <= len(seen) < end:
+                found += _output_file(output, name, place)
+            seen.add(name)
+    return Page(tuple(found), len(seen))
+
+
+def _output_file(output: _Output, name: str, place: Place) -> list[OutputFile]:
+    """Return a file, or nothing where it is gone meanwhile."""
+    with suppress(OSError):
+        size = place.state(name).st_size
+        return [OutputFile(path=name, size=size, output=output.output, checksum=output.checksum, format=output.format)]
+    return []
+
+
+def open_output(dag_id: str, run_id: str, path: str) -> BinaryIO:
+    """Open an output file; ``path`` is as in :func:`output_tree`. Raise :class:`NotFound` for any other."""
+    outputs, place = load(dag_id, run_id)
+    try:
+        file = place.open(path)
+    except (OSError, ValueError):
+        raise _missing(run_id, path) from None
+    if not _is_held(outputs, place, path):
+        file.close()
+        raise _missing(run_id, path)
+    return file
+
+
+def folder_entries(dag_id: str, run_id: str, path: str, most: int) -> tuple[Place, list[Entry], bool]:
+    """Return the run's output folder, what a folder of the outputs has, and whether that is more than ``most``.
+
+    Raise :class:`NotFound`.
+    """
+    outputs, place = load(dag_id, run_id)
+    if not path or not _is_held(outputs, place, path):
+        raise _missing(run_id, path)
+    try:
+        return place, *place.entries(path, most)
+    except (OSError, ValueError):
+        raise _missing(run_id, path) from None
+
+
+def archive_entries(dag_id: str, run_id: str, path: str | None = None) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    """Return the files of a folder of the outputs, or of all outputs: names in an archive, and what opens each.
+
+    Raise :class:`NotFound`, before the first file is asked for. There may be a million of them.
+    """
+    if path is None:
+        outputs, place = load(dag_id, run_id)
+        return _all_archived(_outputs(outputs, place), place)
+    place, _entries, _is_cut = folder_entries(dag_id, run_id, path, most=0)
+    return _folder_archived(place.below(path))
+
+
+def _all_archived(outputs: Iterable[_Output], place: Place) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    names = set()
+    for output in outputs:
+        for name in _files(output, place):
+            if name not in names:
+                names.add(name)
+                yield name, partial(place.open, name)
+
+
+def _folder_archived(folder: Place) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    for name in folder.files():
+        yield f"{folder.parts[-1]}/{name}", partial(folder.open, name)
+
+
+def _missing(run_id: str, path: str) -> NotFound:
+    return NotFound(f"The run {run_id!r} has no output {path!r}.")
+
+
+def _is_held(outputs: dict[str, Any] | None, place: Place, path: str) -> bool:
+    """Whether the output object names a file or folder, or a Directory that it is in."""
+    try:
+        target = place.below(path).path
+    except OSError:
+        return False
+    folders = [parent for parent in (target, *target.parents) if parent.is_relative_to(place.path)]
+    spellings, of_folders = _spellings(target), {text for folder in folders for text in _spellings(folder)}
+    for _output, value in _file_objects(outputs):
+        location = value.get("location") or value.get("path")
+        if location in (of_folders if value["class"] == "Directory" else spellings):
+            return True
+    named = {(place.path / output.name, output.is_folder) for output in _outputs(outputs, place)}
+    return (target, False) in named or any((folder, True) in named for folder in folders)
+
+
+def _spellings(path: Path) -> set[str]:
+    """Return what a location may call a path, without its slash at the end; most are spelled so."""
+    return {str(path), path.as_uri()}
+
+
+def output_place(dag_id: str, run_id: str, conf: dict[str, Any] | None) -> Place:
+    """Return the folder that the outputs of a run go to, below the folder that the site allows for it."""
+    conf = conf or {}
+    named = conf.get("job")
+    job: dict[str, Any] = named if isinstance(named, dict) else {}
+    try:
+        place = folders_of(dag_id, run_id, job).outputs
+    except JobError:  # such a run has failed at once
+        place = Place(config.outputs_folder(), (dag_id, *Path(run_id).parts))
+    if GRANT in conf or os.path.lexists(place.path):
+        return place
+    return _earlier_place(job) or place
+
+
+def _earlier_place(job: dict[str, Any]) -> Place | None:
+    """Return where a run without a grant has delivered to, if its job names a folder: it is from before grants.
+
+    A relative folder was below ``outputs_folder`` then. A newer run without a grant may name none, and has no outputs.
+    """
+    given = next((job[name] for name in OUTPUT_FOLDER if job.get(name)), None)
+    if not isinstance(given, str) or "\0" in given:
+        return None
+    try:
+        path = (config.outputs_folder() / given).resolve()
+    except (OSError, RuntimeError):
+        return None
+    return place_of(path, tuple(root.resolve() for root in config.output_roots()))
+
+
+def load(dag_id: str, run_id: str, known: dict[str, Any] | None = None) -> tuple[dict[str, Any] | None, Place]:
+    """Return the output object of a run (``known``, if it is), and its output folder; raise :class:`NotFound`."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = select(XComModel.value).where(
+        XComModel.dag_id == dag_id,
+        XComModel.run_id == run_id,
+        XComModel.task_id == GATHERER,
+        XComModel.key == "return_value",
+    )
+    with create_session(scoped=False) as session:
+        conf = find_run(session, dag_id, run_id).conf
+        row = session.execute(query).first() if known is None else None
+        value = unpacked(XComModel.deserialize_value(row)) if row else known
+    place = output_place(dag_id, run_id, conf if isinstance(conf, dict) else None)
+    return (value if isinstance(value, dict) else None), place
+
+
+def _outputs(outputs: dict[str, Any] | None, place: Place) -> Iterator[_Output]:
+    for output, value in _file_objects(outputs):
+        name = name_in(place, value.get("location") or value.get("path"))
+        if name is not None:
+            checksum, format_ = _text(value.get("checksum")), _text(value.get("format"))
+            yield _Output(output, name, value["class"] == "Directory", checksum, format_)
+
+
+def _file_objects(outputs: dict[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the Files and Directories in outputs, secondary files too, each with the id of its output."""
+    for output, value in (outputs or {}).items():
+        for item in _file_objects_in(value):
+            yield output, item
+
+
+def _file_objects_in(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _file_objects_in(item)
+    elif isinstance(value, dict):
+        if value.get("class") in ("File", "Directory"):
+            yield value
+            yield from _file_objects_in(value.get("secondaryFiles"))
+        else:
+            for item in value.values():
+                yield from _file_objects_in(item)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def local_path(location: Any) -> Path | None:
+    """Return the path that a location of CWL means, or None where it is on no disk."""
+    if not isinstance(location, str) or not location:
+        return None
+    parts = urlsplit(location)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return None if parts.scheme else Path(location)
+
+
+def name_in(place: Place, location: Any) -> str | None:
+    """Return what a location of CWL is called in the run's output folder, or None for what is not in there."""
+    path = local_path(location)
+    if path is None or ".." in path.parts or not path.is_relative_to(place.path) or path == place.path:
+        return None
+    return path.relative_to(place.path).as_posix()
+
+
+def _files(output: _Output, place: Place) -> Iterator[str]:
+    """Yield the names of the plain files of an output that are there."""
+    if output.is_folder:
+        yield from place.files(output.name)
+    elif _is_there(place, output.name, is_folder=False):
+        yield output.name
+
+
+def _is_there(place: Place, name: str, *, is_folder: bool) -> bool:
+    try:
+        return stat.S_ISDIR(place.state(name).st_mode) == is_folder
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,1 @@
+"""The report Connection, keys and options, as pages and API show them."""

@@ -1,0 +1,184 @@
+"""A stop in Airflow's database: the run and its unfinished tasks fail, and it is written down who stopped them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from cwl_ui_plugin.dags.stopping import tombstones
+from cwl_ui_plugin.dags.stopping.stop_orders import TaskProcess
+from cwl_ui_plugin.dags.stopping.tombstones import Tombstone
+from cwl_ui_plugin.reports.stops import keep_stop
+from cwl_ui_plugin.services.database import with_patience
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
+
+log = logging.getLogger(__name__)
+STOPPED = "Stopped by"
+"""How the note of a stopped run begins."""
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run as a stop found it: ``stopped`` are the tasks that it set to failed, ``running`` those that ran.
+
+    ``stopped_by`` is who stopped it first, as its note has it; empty where nobody did. ``row``, ``run_after`` and
+    ``clear_number`` say which run it is, and which beginning of it.
+    """
+
+    exists: bool = False
+    had_ended: bool = True
+    stopped_by: str = ""
+    stopped: tuple[str, ...] = ()
+    running: tuple[TaskProcess, ...] = ()
+    row: int | None = None
+    run_after: str | None = None
+    clear_number: int = 0
+
+
+def fail_unfinished(dag_id: str, run_id: str, user: str) -> FoundRun:
+    """Set the run and its unfinished tasks to failed, in one transaction."""
+    return with_patience(lambda: _fail_once(dag_id, run_id, user), f"the stop of {dag_id} {run_id}")
+
+
+def fail_revived(stone: Tombstone) -> FoundRun:
+    """Do it again for a run that was stopped, unless it was cleared since, or is another one by now."""
+    dag_id, run_id = stone.dag_id, stone.run_id
+    return with_patience(lambda: _fail_once(dag_id, run_id, stone.user, stone), f"the stop of {dag_id} {run_id}")
+
+
+def _fail_once(dag_id: str, run_id: str, user: str, stone: Tombstone | None = None) -> FoundRun:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.sqlalchemy import with_row_locks
+    from airflow.utils.state import DagRunState, State, TaskInstanceState
+    from sqlalchemy import select
+
+    query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+    with create_session(scoped=False) as session:
+        _keep_out_writers(session)
+        # The run first, as the scheduler does it: it then works on this run either before or after.
+        run = session.scalar(with_row_locks(query, session, of=DagRun))
+        if run is None or (stone and (run.id != stone.row or run.clear_number > stone.clear_number)):
+            return FoundRun()
+        tasks = _unfinished_tasks(session, dag_id, run_id)
+        running = tuple(_process(task) for task in tasks if task.state == TaskInstanceState.RUNNING)
+        had_ended, was_failed = run.state in State.finished_dr_states, run.state == DagRunState.FAILED
+        killed = [task for task in tasks if task.state == TaskInstanceState.RUNNING]
+        if not had_ended:
+            keep_stop(session, run, user)  # before the tasks: their ends are after it
+        for task in tasks:
+            task.set_state(TaskInstanceState.FAILED, session=session)
+        if tasks or not had_ended:
+            run.set_state(DagRunState.FAILED)
+            _record(session, run, user, len(tasks))
+            session.flush()
+            _tell_listeners(None if was_failed else run, killed, user)
+        return FoundRun(
+            exists=True,
+            had_ended=had_ended,
+            stopped_by=_stopped_by(run.note or ""),
+            stopped=tuple(_name(task) for task in tasks),
+            running=running,
+            row=run.id,
+            run_after=tombstones.moment(run.run_after),
+            clear_number=run.clear_number,
+        )
+
+
+def _keep_out_writers(session: Session) -> None:
+    """Let one writer at a time look where rows can't be locked (SQLite): of two stops one is the first."""
+    from sqlalchemy import text
+
+    if session.get_bind().dialect.name == "sqlite":
+        session.execute(text("BEGIN IMMEDIATE"))
+
+
+def _unfinished_tasks(session: Session, dag_id: str, run_id: str) -> list[TaskInstance]:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.state import State
+    from sqlalchemy import or_, select
+
+    query = select(TaskInstance).where(
+        TaskInstance.dag_id == dag_id,
+        TaskInstance.run_id == run_id,
+        or_(TaskInstance.state.is_(None), TaskInstance.state.not_in(State.finished)),
+    )
+    return list(session.scalars(query))
+
+
+def _process(task: TaskInstance) -> TaskProcess:
+    started = task.start_date or datetime.now(timezone.utc)
+    return TaskProcess(task_id=_name(task), host=task.hostname or "", pid=task.pid or 0, started_at=started.timestamp())
+
+
+def _name(task: TaskInstance) -> str:
+    return task.task_id if task.map_index < 0 else f"{task.task_id}[{task.map_index}]"
+
+
+def _stopped_by(note: str) -> str:
+    first = note.partition("\n")[0]
+    return first.removeprefix(STOPPED).rpartition(" on ")[0].strip() if first.startswith(STOPPED) else ""
+
+
+def _record(session: Session, run: DagRun, user: str, tasks: int) -> None:
+    """Write who stopped the run into Airflow's audit log and the run's note."""
+    from airflow.models.log import Log
+
+    if not (run.note or "").startswith(STOPPED):
+        moment = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        text = f"{STOPPED} {user} on {moment}."
+        run.note = f"{text}\n{run.note}" if run.note else text
+    session.add(
+        Log(event="cwl_stop", dag_id=run.dag_id, run_id=run.run_id, owner=user, extra=json.dumps({"tasks": tasks}))
+    )
+
+
+def _tell_listeners(run: DagRun | None, killed: list[TaskInstance], user: str) -> None:
+    """Call the listeners as Airflow does when a run is set to failed by hand; theirs is not our failure."""
+    from airflow.listeners.listener import get_listener_manager
+
+    reason = f"{STOPPED} {user}."
+    hook = get_listener_manager().hook
+    try:
+        for task in killed:
+            hook.on_task_instance_failed(previous_state=None, task_instance=task, error=reason)
+        if run is not None:
+            hook.on_dag_run_failed(dag_run=run, msg=reason)
+    except Exception:
+        log.exception("A listener failed")
+
+
+def delete_run(dag_id: str, run_id: str, user: str) -> str | None:
+    """Delete a run with all its records, as Airflow's own API does; return the greatest id of its task instances."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+    from airflow.utils.sqlalchemy import with_row_locks
+    from sqlalchemy import select
+
+    query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+    with create_session(scoped=False) as session:
+        run = session.scalar(with_row_locks(query, session, of=DagRun))  # the scheduler adds no task meanwhile
+        if run is None:
+            return None
+        last = last_instance(session, dag_id, run_id)
+        session.delete(run)
+        session.add(Log(event="cwl_remove", dag_id=dag_id, run_id=run_id, owner=user))
+    return last
+
+
+def last_instance(session: Session, dag_id: str, run_id: str) -> str | None:
+    """Return the greatest id of a run's task instances: that of the one that was made last."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    query = select(TaskInstance.id).where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
+    last = session.scalar(query.order_by(TaskInstance.id.desc()).limit(1))
+    return None if last is None else str(last)

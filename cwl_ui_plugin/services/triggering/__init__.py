@@ -1,0 +1,1 @@
+"""Starting runs: checked, signed, granted, pinned to a version."""

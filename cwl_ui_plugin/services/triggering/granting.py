@@ -1,0 +1,114 @@
+"""Granting a new run what its user may have; only API servers can. What is granted: see ``dags.access.grants``.
+
+The private key is made when it is needed first, and kept in the database, encrypted with Airflow's Fernet key. There
+may be several: one from before the Fernet key was changed, or two of API servers that made one at the same moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jwt
+
+from cwl_ui_plugin.dags.access.grants import ALGORITHM, Grant, key_id, keys_folder
+from cwl_ui_plugin.services.errors import Unavailable
+from cwl_ui_plugin.signing.keys import generate_key_pair, public_of, signing_key
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+log = logging.getLogger(__name__)
+_found: list[tuple[str, str]] = []
+"""The key of this process, once it was needed. One whose transaction fails is good all the same: workers know it."""
+
+
+def sign(session: Session, grant: Grant, dag_id: str, run_id: str, conf: dict[str, Any]) -> str:
+    """Return a grant as the conf of a run carries it.
+
+    Raises:
+        Unavailable: the public key can't be written where workers look for it.
+
+    """
+    name, private = _key(session)
+    return jwt.encode(
+        grant.claims(dag_id, run_id, conf), signing_key(private, ALGORITHM), algorithm=ALGORITHM, headers={"kid": name}
+    )
+
+
+def _key(session: Session) -> tuple[str, str]:
+    """Return the name of this process's key and the private key; workers find the public one."""
+    if not _found:
+        _found.append(_stored_key(session) or _new_key(session))
+    name, private = _found[0]
+    _publish(name, private)
+    return name, private
+
+
+def _stored_key(session: Session) -> tuple[str, str] | None:
+    from sqlalchemy import select
+
+    from cwl_ui_plugin.reports.tables import GrantKey
+
+    for kept in session.scalars(select(GrantKey).order_by(GrantKey.created_at.desc(), GrantKey.key_id)):
+        private = _decrypted(kept.private_key)
+        if private is not None:
+            return kept.key_id, private
+    return None
+
+
+def _new_key(session: Session) -> tuple[str, str]:
+    from airflow.models.crypto import get_fernet
+
+    from cwl_ui_plugin.reports.tables import GrantKey
+
+    pair = generate_key_pair(ALGORITHM)
+    name = key_id(pair.public)
+    encrypted = get_fernet().encrypt(pair.private.encode()).decode()
+    session.add(GrantKey(key_id=name, private_key=encrypted, created_at=datetime.now(timezone.utc)))
+    session.flush()
+    log.info("Made the key %s that grants of runs are signed with", name)
+    return name, pair.private
+
+
+def _decrypted(text: str) -> str | None:
+    """Return a private key; None where the Fernet key that it was encrypted with is gone."""
+    from airflow.models.crypto import get_fernet
+    from cryptography.fernet import InvalidToken
+
+    try:
+        return get_fernet().decrypt(text.encode()).decode()
+    except InvalidToken:
+        log.warning("A key for grants can't be decrypted: the Fernet key was changed. A new one is used.")
+        return None
+
+
+def _publish(name: str, private: str) -> None:
+    """Write the public key to where workers look for it, if it is not there."""
+    path = keys_folder() / f"{name}.pem"
+    if path.exists():
+        return
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _write(path, public_of(private))
+    except OSError as error:
+        raise Unavailable(
+            f"The public key for grants can't be written to {path.parent}: {error.strerror or error}. The API server "
+            "must be able to write to [cwl] workflows_folder."
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that everybody may read whom the umask lets; it is there whole, or not at all."""
+    temporary = path.with_name(f".new-{uuid.uuid4().hex}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="ascii") as file:
+            file.write(text)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,130 @@
+"""Which version of its workflow a run uses: an earlier one, or the newest, and never parts of two.
+
+Airflow itself only starts runs of the newest.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from cwl_ui_plugin.dags.errors import RegistrationError
+from cwl_ui_plugin.dags.registration import register
+from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.library.store import digest_of_revision
+from cwl_ui_plugin.services.database import with_patience
+from cwl_ui_plugin.services.errors import Conflict, Unavailable
+from cwl_ui_plugin.services.health import missing_settings
+from cwl_ui_plugin.services.workflows.details import open_store
+
+if TYPE_CHECKING:
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
+
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+TRIES = 3
+
+
+class _MixedRun(Exception):
+    """A run would have the tasks of one version of its workflow, and be pinned to another."""
+
+
+def whole(dag_id: str, create: Callable[[], T]) -> T:
+    """Return what ``create`` returns; where its run would be mixed, register the workflow anew, and do it again.
+
+    Raises:
+        Unavailable: Airflow keeps the Dag of another version.
+
+    """
+    for _ in range(TRIES):
+        try:
+            return create()
+        except _MixedRun:
+            log.warning("Airflow has the Dag %s of another version than it says; it is registered anew", dag_id)
+            _register(dag_id)
+    settings = " ".join(map(str, missing_settings()))
+    raise Unavailable(
+        f"Airflow has not stored the Dag of the current version of {dag_id!r} yet, so no run is started. Try again in "
+        f"half a minute. {settings}".strip()
+    )
+
+
+def settle(session: Session, run: DagRun, digest: str | None) -> None:
+    """Let a run that this transaction has created use a version of its workflow, or the newest, and that as a whole.
+
+    To be called within :func:`whole`. Raises :class:`Conflict` as :func:`pin` does.
+    """
+    if digest:
+        pin(session, run, digest)
+    elif _is_mixed(run):
+        raise _MixedRun
+
+
+def _is_mixed(run: DagRun) -> bool:
+    """Whether the Dag that a run was made from is of another version of the workflow than its bundle."""
+    made_from = run.created_dag_version.bundle_version if run.created_dag_version else None
+    if made_from == run.bundle_version or made_from is None or run.bundle_version is None:
+        return False
+    store = open_store()
+    try:
+        before, after = store.kept_manifest(made_from), store.kept_manifest(run.bundle_version)
+    except UnknownWorkflow:
+        return False  # the versions of another bundle
+    return before.get(run.dag_id) != after.get(run.dag_id)
+
+
+def _register(dag_id: str) -> None:
+    try:
+        with_patience(lambda: register(dag_id), f"the registration of {dag_id}")
+    except RegistrationError as error:
+        raise Unavailable(f"Airflow can't be told the current version of {dag_id!r}: {error}") from error
+
+
+def pin(session: Session, run: DagRun, digest: str) -> None:
+    """Let a run that this transaction has created use a version of its workflow.
+
+    Raises:
+        Conflict: Airflow does not have that version: it was replaced before its first run.
+
+    """
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import delete
+
+    version = _version(session, run.dag_id, digest)
+    if version is None:
+        raise Conflict(
+            f"The version {digest[:12]} of {run.dag_id!r} was replaced before its first run: Airflow does not have "
+            "it. Make it the current one to run it."
+        )
+    if version.id == run.created_dag_version_id:
+        return
+    session.execute(delete(TaskInstance).where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id))
+    session.expire(run, ["task_instances"])
+    run.created_dag_version = version
+    run.bundle_version = version.bundle_version
+    run.dag = version.serialized_dag.dag
+    run.verify_integrity(session=session, dag_version_id=version.id)
+    session.flush()
+
+
+def _version(session: Session, dag_id: str, digest: str) -> DagVersion | None:
+    """Return Airflow's newest version of a Dag that is made from a version of the workflow."""
+    from airflow.models.dag_version import DagVersion
+    from sqlalchemy import select
+
+    store = open_store()
+    found = session.scalars(
+        select(DagVersion).where(DagVersion.dag_id == dag_id).order_by(DagVersion.version_number.desc())
+    )
+    for version in found:
+        try:
+            revision = store.kept_manifest(version.bundle_version).get(dag_id) if version.bundle_version else None
+            if digest_of_revision(revision) == digest:
+                return version
+        except UnknownWorkflow:
+            continue  # of another store
+    return None

@@ -1,0 +1,1 @@
+"""The stored workflows: uploads, lists, versions, examples."""
