@@ -227,7 +227,7 @@ def test_files_that_pages_name_exist(name: str) -> None:
     missing = {
         path
         for path in named
-        if not any((base / path).exists() for base in (ROOT, PACKAGE, DOCS, ROOT / name / ".."))
+        if not any((base / path).exists() for base in (ROOT, PACKAGE, *PACKAGE.iterdir(), DOCS, ROOT / name / ".."))
         and not ("/" not in path and path in _file_names())
     }
     assert missing == set()
