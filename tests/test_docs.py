@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from matrix import CASES, PAGES, PREFIXES
 
 from cwl_ui_plugin import config
@@ -58,8 +59,8 @@ def reference() -> ModuleType:
 
 def test_what_the_code_says_stands_in_the_pages(reference: ModuleType) -> None:
     """All options, commands with their arguments, calls with their parameters, and the Python API."""
-    blocks = [name for path in PATHS for _start, name, _body, _end in reference.BLOCK.findall(path.read_text())]
-    assert sorted(blocks) == sorted(reference.WRITERS)
+    blocks = {found[2] for path in PATHS for found in reference.BLOCK.finditer(path.read_text(encoding="utf-8"))}
+    assert blocks == set(reference.WRITERS)
     old = [path.name for path, text in reference.pages() if path.read_text(encoding="utf-8") != text]
     assert old == [], "`make reference` writes them"
 
@@ -243,6 +244,12 @@ def _file_names() -> set[str]:
     return {Path(line).name for line in listed.stdout.splitlines()}
 
 
+def test_each_room_of_the_package_has_its_list_of_modules() -> None:
+    listed = set(re.findall(r"<!-- generated:modules ([\w/.]+) -->", _text("docs/architecture.md")))
+    rooms = {path.parent.relative_to(PACKAGE).parts[:1] for path in PACKAGE.rglob("__init__.py")}
+    assert listed == {room[0] if room else "." for room in rooms}
+
+
 # Links
 
 
@@ -300,3 +307,23 @@ def test_json_in_pages_is_json() -> None:
     blocks = re.findall(r"^```json.*?\n(.*?)^```$", "\n".join(_text(name) for name in NAMES), re.DOTALL | re.MULTILINE)
     for block in blocks:
         json.loads(block)
+
+
+def test_the_layers_are_those_that_are_checked() -> None:
+    """What stands in the picture, from top to bottom, is what import-linter is told."""
+    contract = re.search(r"layers = \[\n(.*?)\n\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL)
+    assert contract is not None
+    checked = [set(re.findall(r"cwl_ui_plugin\.(\w+)", line)) for line in contract[1].splitlines()]
+    picture = _text("docs/architecture.md").partition("## One way down\n\n")[2].partition("\n\n")[0]
+    drawn = [set(re.findall(r"(\w+)(?:/|\.py)", line[:26])) for line in picture.splitlines()]
+    assert drawn[:-1] == checked[:-1]
+    assert drawn[-1] <= checked[-1]
+
+
+def test_templates_of_issues_are_forms() -> None:
+    for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text())
+        if path.name != "config.yml":
+            assert {"name", "description", "body"} <= set(form), path
+            ids = [item["id"] for item in form["body"] if item["type"] != "markdown"]
+            assert len(set(ids)) == len(ids)

@@ -22,7 +22,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-BLOCK = re.compile(r"(<!-- generated:([a-z-]+) -->\n)(.*?)(<!-- end:\2 -->)", re.DOTALL)
+PACKAGE = ROOT / "cwl_ui_plugin"
+BLOCK = re.compile(r"(<!-- generated:([a-z-]+)((?: [\w/.]+)*) -->\n)(.*?)(<!-- end:\2 -->)", re.DOTALL)
 PUBLIC: dict[str, tuple[str, ...]] = {
     "cwl_ui_plugin.dags.dag": ("CWLDAG",),
     "cwl_ui_plugin.auth.jwt_backend": ("init_app", "requires_authentication"),
@@ -52,7 +53,11 @@ def pages() -> Iterator[tuple[Path, str]]:
     for path in sorted(DOCS.rglob("*.md")):
         text = path.read_text(encoding="utf-8")
         if BLOCK.search(text):
-            yield path, BLOCK.sub(lambda found: f"{found[1]}{_lines(WRITERS[found[2]]())}{found[4]}", text)
+            yield path, BLOCK.sub(_written, text)
+
+
+def _written(found: re.Match[str]) -> str:
+    return f"{found[1]}{_lines(WRITERS[found[2]](*found[3].split()))}{found[5]}"
 
 
 def options() -> Iterator[str]:
@@ -200,6 +205,33 @@ def _taken_by(node: ast.FunctionDef) -> str:
     return re.sub(r"^(self|cls)(, )?", "", given)
 
 
+def modules(folder: str) -> Iterator[str]:
+    """The modules of a folder of the package, and those of the rooms in it, each with what its docstring says."""
+    for room in _rooms(PACKAGE / folder):
+        name = room.relative_to(PACKAGE).as_posix()
+        if room != PACKAGE / folder:
+            yield from ("", f"### {name}/", "", _first_line(room / "__init__.py"), "")
+        yield from _row("module", "what is in it")
+        yield "| --- | --- |"
+        for module in sorted(room.glob("*.py")):
+            if module.name != "__init__.py":
+                yield from _row(f"`{module.name}`", _first_line(module))
+
+
+def _rooms(folder: Path) -> list[Path]:
+    """Return a folder and the packages in it; the package itself is alone, its rooms have their own lists."""
+    inside = [
+        path.parent for path in folder.rglob("__init__.py") if not {"migrations", "__pycache__"} & set(path.parts)
+    ]
+    found = sorted({folder, *inside} if folder != PACKAGE else {folder})
+    return [room for room in found if any(path.name != "__init__.py" for path in room.glob("*.py"))]
+
+
+def _first_line(module: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+    return prose(docstring.partition("\n")[0])
+
+
 def prose(docstring: str | None) -> str:
     """Return a docstring as Markdown: roles of Sphinx as code, sections as lists."""
     text = re.sub(r":[a-z:]+:`~?([^`]+)`", r"`\1`", docstring or "").replace("``", "`")
@@ -220,11 +252,12 @@ def _lines(lines: Iterable[str]) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
 
 
-WRITERS: dict[str, Callable[[], Iterable[str]]] = {
+WRITERS: dict[str, Callable[..., Iterable[str]]] = {
     "options": options,
     "commands": commands,
     "routes": routes,
     "python-api": python_api,
+    "modules": modules,
 }
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def _clean_logs() -> None:
 
 
 def remove_succeeded() -> int:
-    """Remove the files of runs that succeeded, but for what their commands printed; return of how many.
+    """Remove the files of runs that succeeded, but for what their commands printed; return for how many runs.
 
     It may be killed at any moment: the next round goes on. A run whose tasks were cleared meanwhile has not succeeded.
     """
@@ -158,7 +158,7 @@ def _has_tries(folder: Path) -> bool:
 
 
 def remove_old_logs(days: float) -> int:
-    """Remove what is kept of runs that succeeded ``days`` ago; return of how many."""
+    """Remove what is kept of runs that succeeded ``days`` ago; return for how many."""
     limit = time.time() - days * 86_400
     removed = 0
     for folder in run_folder.runs_with_kept_logs():
