@@ -72,7 +72,8 @@ def _background() -> Any:
     from cwl_ui_plugin.reports.loop import Loop, Loops
     from cwl_ui_plugin.reports.reporter import Reporter
     from cwl_ui_plugin.services import health
-    from cwl_ui_plugin.services.stopping import cleanup, stops, tombstone_watch
+    from cwl_ui_plugin.services.cleaning import cleanup
+    from cwl_ui_plugin.services.stopping import stops, tombstone_watch
 
     config.make_folders()
     health.log_problems()

@@ -47,7 +47,7 @@ MARK = "CWL_UI_PLUGIN_TASK"
 SECONDS_TO_RESET = 60
 OF_A_TEST = (
     ("cwl_ui_plugin.services.triggering.refusals", "_recent", "_written"),
-    ("cwl_ui_plugin.services.stopping.cleanup", "_complained"),
+    ("cwl_ui_plugin.services.cleaning.cleanup", "_complained"),
     ("cwl_ui_plugin.dags.folders.control_files", "_complained"),
     ("cwl_ui_plugin.reports.lookups", "_complaints"),
 )

@@ -21,7 +21,8 @@ from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.stopping import janitor, run_termination, stop_orders, tombstones
 from cwl_ui_plugin.dags.stopping.stop_orders import Order
 from cwl_ui_plugin.dags.stopping.tombstones import Begun, StopCheck, Tombstone
-from cwl_ui_plugin.services.stopping import cleanup, stops, tombstone_watch
+from cwl_ui_plugin.services.cleaning import cleanup
+from cwl_ui_plugin.services.stopping import stops, tombstone_watch
 
 DAG = f"dag-{uuid.uuid4().hex}"
 """Not that of tests of another process: processes with its mark are ended here."""

@@ -11,7 +11,7 @@ from swapping import swap_when_opened
 
 from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
-from cwl_ui_plugin.services.stopping import cleanup
+from cwl_ui_plugin.services.cleaning import cleanup
 
 TASK = TaskTry("kept", "run", "step", 3, 2)
 

@@ -20,7 +20,7 @@ from cwl_ui_plugin.dags.folders import claims, control_files, run_folder
 from cwl_ui_plugin.dags.folders.claims import Claim
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.stopping import janitor
-from cwl_ui_plugin.services.stopping import cleanup
+from cwl_ui_plugin.services.cleaning import cleanup
 
 GONE_PID = 2**22 + 1
 

@@ -14,8 +14,9 @@ from stored import set_run, set_task
 from cwl_ui_plugin.dags.folders import control_files
 from cwl_ui_plugin.dags.stopping import tombstones
 from cwl_ui_plugin.dags.stopping.tombstones import Begun, StopCheck, Tombstone
+from cwl_ui_plugin.services.cleaning import cleanup
 from cwl_ui_plugin.services.monitoring import queries
-from cwl_ui_plugin.services.stopping import cleanup, stops, tombstone_watch
+from cwl_ui_plugin.services.stopping import stops, tombstone_watch
 from cwl_ui_plugin.services.triggering import triggers
 
 FIRST = "CWLJobDispatcher"

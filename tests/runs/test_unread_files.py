@@ -21,8 +21,8 @@ from cwl_ui_plugin.dags import intermediate, names
 from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.library.store import WorkflowStore
-from cwl_ui_plugin.services.stopping import unread_files
-from cwl_ui_plugin.services.stopping.unread_files import Instance, Standing
+from cwl_ui_plugin.services.cleaning import unread_files
+from cwl_ui_plugin.services.cleaning.unread_files import Instance, Standing
 
 HEAD = """
 cwlVersion: v1.2

@@ -1,1 +1,1 @@
-"""Stopping a run, proving it, and cleaning up after runs."""
+"""Stopping a run, and proving it."""

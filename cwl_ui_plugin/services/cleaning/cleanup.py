@@ -23,8 +23,8 @@ from cwl_ui_plugin.dags.folders import claims, control_files, run_folder
 from cwl_ui_plugin.dags.folders.claims import Claim
 from cwl_ui_plugin.dags.stopping.janitor import end_abandoned
 from cwl_ui_plugin.services import signatures
+from cwl_ui_plugin.services.cleaning.unread_files import remove_unread
 from cwl_ui_plugin.services.stopping.tombstone_watch import remove_tombstones
-from cwl_ui_plugin.services.stopping.unread_files import remove_unread
 
 log = logging.getLogger(__name__)
 UNREAD_SECONDS = 0.5

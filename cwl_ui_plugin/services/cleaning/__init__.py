@@ -1,0 +1,1 @@
+"""What goes when nobody needs it any more: files, processes and records of runs."""
