@@ -152,7 +152,7 @@ class _CwlOperator(BaseOperator):
 
     def check_there(self, values: Any) -> None:
         """Fail where files of ``values`` were removed, since no task could read them any more."""
-        from cwl_ui_plugin.dags import intermediate
+        from cwl_ui_plugin.dags.folders import intermediate
 
         if self._running:
             reader = f"Step {self.step.id}" if hasattr(self, "step") else "The last task"

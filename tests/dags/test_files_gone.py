@@ -13,8 +13,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from stored import plan_of
 
 from cwl_ui_plugin.cwl.plan import Step
-from cwl_ui_plugin.dags import intermediate, operators
-from cwl_ui_plugin.dags.folders import run_folder
+from cwl_ui_plugin.dags import operators
+from cwl_ui_plugin.dags.folders import intermediate, run_folder
 from cwl_ui_plugin.dags.operators import Document
 
 STEP = Step(

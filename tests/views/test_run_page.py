@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from cwl_ui_plugin.dags.folders.intermediate import GONE
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
-from cwl_ui_plugin.dags.intermediate import GONE
 from cwl_ui_plugin.services.triggering import triggers
 
 SCRIPT = {"X-Requested-With": "XMLHttpRequest"}

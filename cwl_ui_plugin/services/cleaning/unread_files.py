@@ -1,8 +1,8 @@
 """Removing, while a run goes on, its intermediate files that no task can read any more.
 
 Airflow's database says which tasks have ended well; ``cwl.readers`` says what the others may read yet; and
-``dags.intermediate`` removes the rest so that a task that begins meanwhile finds all of its files, or is told. What is
-not certain is kept: the end of the run removes it.
+``dags.folders.intermediate`` removes the rest so that a task that begins meanwhile finds all of its files, or is told.
+What is not certain is kept: the end of the run removes it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.files import local_paths
 from cwl_ui_plugin.cwl.plan import changes_in_place, read_plan
 from cwl_ui_plugin.cwl.readers import Batches, Flow, TaskNames, flows, values_of, wanted
-from cwl_ui_plugin.dags import intermediate, names
-from cwl_ui_plugin.dags.folders import run_folder
+from cwl_ui_plugin.dags import names
+from cwl_ui_plugin.dags.folders import intermediate, run_folder
+from cwl_ui_plugin.dags.folders.intermediate import Live
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
-from cwl_ui_plugin.dags.intermediate import Live
 from cwl_ui_plugin.library.errors import LibraryError
 from cwl_ui_plugin.services.workflows.details import pinned_workflow
 
@@ -32,7 +32,7 @@ _PACE = 10
 """A run is looked at again after this many times the CPU time that a look takes: that is taken from the API server."""
 _SUCCESS, _SKIPPED = "success", "skipped"
 _ENDED_WELL = (_SUCCESS, _SKIPPED, "removed")
-_ASKED_AT_ONCE = 500
+_ASKED_AT_ONCE = 200
 Run = tuple[str, str]
 HandedOn = dict[tuple[str, int], Any]
 """By task and map index, what it has handed on."""
@@ -199,25 +199,30 @@ def _flow(dag_id: str, bundle_version: str | None) -> dict[str, Flow]:
 
 
 def _running() -> Iterator[tuple[Run, int]]:
-    """Yield the runs that go on and have files, with the number of their task instances that ended well."""
+    """Yield the runs that go on and have files, with the number of their task instances that ended well.
+
+    Of all other runs of the site, however many tasks they have, only the names are looked at.
+    """
     from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.taskinstance import TaskInstance as Task
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState
-    from sqlalchemy import and_, func, select
+    from sqlalchemy import func, select, tuple_
 
-    of_run = and_(TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id)
-    query = (
-        select(DagRun.dag_id, DagRun.run_id, func.count())
-        .join(TaskInstance, of_run)
-        .where(DagRun.state == DagRunState.RUNNING, TaskInstance.state.in_(_ENDED_WELL))
-        .group_by(DagRun.dag_id, DagRun.run_id)
+    going_on = select(DagRun.dag_id, DagRun.run_id).where(DagRun.state == DagRunState.RUNNING)
+    counted = (
+        select(Task.dag_id, Task.run_id, func.count())
+        .where(Task.state.in_(_ENDED_WELL))
+        .group_by(Task.dag_id, Task.run_id)
     )
     with create_session(scoped=False) as session:
-        rows = session.execute(query).all()
-    for dag_id, run_id, ended in rows:
-        if run_folder.run_tmp(dag_id, run_id).exists():
-            yield (dag_id, run_id), ended
+        runs = [(dag_id, run_id) for dag_id, run_id in session.execute(going_on)]
+    runs = [run for run in runs if run_folder.run_tmp(*run).exists()]
+    for start in range(0, len(runs), _ASKED_AT_ONCE):
+        asked = runs[start : start + _ASKED_AT_ONCE]
+        with create_session(scoped=False) as session:
+            rows = session.execute(counted.where(tuple_(Task.dag_id, Task.run_id).in_(asked))).all()
+        yield from (((dag_id, run_id), ended) for dag_id, run_id, ended in rows)
 
 
 def _standing(run: Run) -> Standing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.temporary_errors import is_of_disk
-from cwl_ui_plugin.dags import intermediate
+from cwl_ui_plugin.dags.folders import intermediate
 from cwl_ui_plugin.services.models import StepState
 
 _KILLED = 137  # 128 + SIGKILL, as shells tell it; -9 as Python does
