@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -51,27 +51,35 @@ class Stager:
     def _ask_for_secondary_files(self, job: dict[str, Any]) -> None:
         """Learn from the server which files the workflow's patterns name; keep those that are there, by folder."""
         answer = self.client.post(f"/workflows{path_of(self.dag_id)}/secondary-files", json={"job": job})
+        folders = {path.parent for path in local_paths(job)}
         for location in answer["locations"]:
             path = local_path({"location": location})
-            if path is not None and path.exists():
-                self._secondary.setdefault(path.parent, []).append(path)
+            if path is None or not path.exists():
+                continue
+            # The nearest folder of a file: a pattern may name what is in a folder beside it.
+            if folder := next((parent for parent in path.parents if parent in folders), None):
+                self._secondary.setdefault(folder, []).append(path)
 
     def _send_beside(self, path: Path, folder: Path) -> None:
-        for file in [path] if path.is_file() else sorted(path.rglob("*")):
-            if file.is_file():
-                self._send(file, file.relative_to(folder).as_posix(), folder)
+        for file in [path] if path.is_file() else _files_in(path):
+            self._send(file, file.relative_to(folder).as_posix(), folder)
 
     def _send_folder(self, item: dict[str, Any], path: Path) -> dict[str, Any]:
-        """Send a folder; one that is empty becomes a literal, as there is nothing to send."""
+        """Send a folder; one that has empty folders in it becomes a literal, as of these there is nothing to send."""
         location = None
-        for file in sorted(path.rglob("*")):
-            if file.is_file():
-                name = file.relative_to(path.parent).as_posix()
-                sent = self._send(file, name, path.parent)
-                location = location or _up(sent, len(file.relative_to(path).parts))
-        if location is None:
-            return {"class": "Directory", "basename": path.name, "listing": []}
+        for file in _files_in(path):
+            sent = self._send(file, file.relative_to(path.parent).as_posix(), path.parent)
+            location = location or _up(sent, len(file.relative_to(path).parts))
+        if location is None or any(not any(folder.iterdir()) for folder in _folders_in(path)):
+            return self._literal(path)
         return {**item, "location": location}
+
+    def _literal(self, path: Path) -> dict[str, Any]:
+        """Return what is at a path as a Directory literal of files that were sent."""
+        if path.is_dir():
+            listing = [self._literal(entry) for entry in sorted(path.iterdir()) if entry.is_dir() or entry.is_file()]
+            return {"class": "Directory", "basename": path.name, "listing": listing}
+        return {"class": "File", "location": self._sent[path]}
 
     def _send(self, path: Path, name: str, folder: Path) -> str:
         """Send a file, once; files of one folder stay together, so that secondary files are found."""
@@ -81,6 +89,22 @@ class Stager:
                 answer = self.client.post("/inputs", params=params, content=iter(lambda: file.read(1 << 20), b""))
             self._sent[path] = answer["location"]
         return self._sent[path]
+
+
+def _folders_in(path: Path) -> Iterator[Path]:
+    """Yield a folder and all folders in it, links to folders followed; raise :class:`UsageError` for a loop."""
+    waiting = [(path, {path.resolve()})]
+    while waiting:
+        folder, around = waiting.pop()
+        yield folder
+        for entry in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
+            if entry.resolve() in around:
+                raise UsageError(f"{entry} is a link to a folder that it is in itself; it has no end.")
+            waiting.append((entry, around | {entry.resolve()}))
+
+
+def _files_in(path: Path) -> list[Path]:
+    return sorted(entry for folder in _folders_in(path) for entry in folder.iterdir() if entry.is_file())
 
 
 def _up(location: str, levels: int) -> str:

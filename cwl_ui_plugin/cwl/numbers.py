@@ -17,9 +17,8 @@ class DecimalFloat(float):
     """A float whose text has no exponent."""
 
     def __str__(self) -> str:
-        if self.is_integer() and abs(self) >= LARGE:
-            return str(int(self))
-        return format(Decimal(repr(self)), "f")
+        text = format(Decimal(repr(self)), "f")  # not int(self): 1e300 has no digits behind its first one
+        return text.removesuffix(".0") if abs(self) >= LARGE else text
 
 
 def with_decimal_floats(value: Any) -> Any:

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urldefrag
 
 import yaml
 
+from cwl_ui_plugin.cwl.compiler.aliases import is_too_deep
 from cwl_ui_plugin.cwl.jobs.files import is_expression, secondary_name
 from cwl_ui_plugin.library.paths import absolute
 
@@ -89,7 +90,7 @@ def _references(path: Path) -> _References:
     """Return what a document names: documents, other files, patterns of secondary files; nothing if it is no YAML."""
     references = _References([], [], [])
     try:
-        content = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506 - it is the safe one
+        content = _read(path)
     except (yaml.YAMLError, ValueError, RecursionError):
         return references
     for key, text in _walk(content):
@@ -100,19 +101,37 @@ def _references(path: Path) -> _References:
     return references
 
 
-def _walk(node: Any) -> Iterator[tuple[str, str]]:
-    """Yield key and value of everything that names a file, or a pattern of names."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _walk(item)
-    elif isinstance(node, dict):
-        is_file = node.get("class") in ("File", "Directory")
-        for key, value in node.items():
-            if key in _DOCUMENT_KEYS + _FILE_KEYS or (is_file and key in ("location", "path")):
-                yield from ((str(key), item) for item in _texts(value))
-            elif key == _SECONDARY_KEY and not is_file:
-                yield from ((_SECONDARY_KEY, item) for item in _texts(_patterns_in(value)))
-            yield from _walk(value)
+def _read(path: Path) -> Any:
+    """Return the content of a document; ValueError for one that is nested so deeply that no parser should try."""
+    text = path.read_bytes()
+    if is_too_deep(text):
+        raise ValueError
+    return yaml.load(text, Loader=_LOADER)  # noqa: S506 - it is the safe one
+
+
+def _walk(content: Any) -> Iterator[tuple[str, str]]:
+    """Yield key and value of everything that names a file, or a pattern of names; what aliases repeat, once."""
+    waiting, seen = [content], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        if isinstance(node, list):
+            seen.add(id(node))
+            waiting += node
+        elif isinstance(node, dict):
+            seen.add(id(node))
+            waiting += node.values()
+            yield from _named_in(node)
+
+
+def _named_in(node: dict[Any, Any]) -> Iterator[tuple[str, str]]:
+    is_file = node.get("class") in ("File", "Directory")
+    for key, value in node.items():
+        if key in _DOCUMENT_KEYS + _FILE_KEYS or (is_file and key in ("location", "path")):
+            yield from ((str(key), item) for item in _texts(value))
+        elif key == _SECONDARY_KEY and not is_file:
+            yield from ((_SECONDARY_KEY, item) for item in _texts(_patterns_in(value)))
 
 
 def _patterns_in(value: Any) -> list[Any]:

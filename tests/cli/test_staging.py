@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cwl_ui_plugin.cli.errors import UsageError
 from cwl_ui_plugin.cli.staging import Stager
 
 
@@ -72,3 +73,29 @@ def test_secondary_files_of_the_job_itself_are_sent_once(data: Path) -> None:
     given = [{"class": "File", "location": "S1.bam.bai"}]
     stage(server, {"bam": {"class": "File", "location": "S1.bam", "secondaryFiles": given}}, data)
     assert sorted(name for _folder, name in server.sent) == ["S1.bam", "S1.bam.bai"]
+
+
+def test_empty_folders_of_a_folder_are_kept(data: Path) -> None:
+    (data / "S1.bam.d" / "empty" / "deeper").mkdir(parents=True)
+    server = Server(data, [])
+    staged = stage(server, {"d": {"class": "Directory", "location": "data/S1.bam.d"}}, data.parent)
+
+    def names(item: dict[str, Any]) -> Any:
+        if item["class"] == "File":
+            return item["location"].rpartition("/")[2]
+        return {item["basename"]: [names(entry) for entry in item["listing"]]}
+
+    assert names(staged["d"]) == {"S1.bam.d": [{"deep": ["y"]}, {"empty": [{"deeper": []}]}, "x"]}
+    assert sorted(name for _folder, name in server.sent) == ["S1.bam.d/deep/y", "S1.bam.d/x"]
+
+
+def test_links_to_folders_are_followed_to_their_end(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "z").write_text("")
+    (data / "S1.bam.d" / "linked").symlink_to(tmp_path / "elsewhere")
+    server, job = Server(data, []), {"d": {"class": "Directory", "location": "data/S1.bam.d"}}
+    stage(server, job, data.parent)
+    assert sorted(name for _folder, name in server.sent) == ["S1.bam.d/deep/y", "S1.bam.d/linked/z", "S1.bam.d/x"]
+    (data / "S1.bam.d" / "deep" / "up").symlink_to("..")
+    with pytest.raises(UsageError, match="it has no end"):
+        stage(Server(data, []), job, data.parent)

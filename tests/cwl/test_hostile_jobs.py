@@ -92,11 +92,12 @@ def test_directives_and_names_of_vocabularies_are_refused(rules: FileRules, name
     assert "directives" in problems(rules, {name: "x"}, allow_requirements=allowed)[name]
 
 
-def test_namespaces_come_with_requirements_only(rules: FileRules) -> None:
+@pytest.mark.parametrize("allowed", [True, False])
+def test_namespaces_are_prefixes_and_nothing_else(rules: FileRules, allowed: bool) -> None:
     names = {"$namespaces": {"edam": "http://edamontology.org/"}}
-    assert "$namespaces" in problems(rules, names)
-    assert check_job(plan_with(), names, rules, allow_requirements=True) == names
-    assert "mapping" in problems(rules, {"$namespaces": ["x"]}, allow_requirements=True)["$namespaces"]
+    assert check_job(plan_with(), names, rules, allow_requirements=allowed) == names
+    for value in (["x"], "x", {"edam": 5}, {"edam": {"@id": "x"}}):
+        assert "mapping" in problems(rules, {"$namespaces": value}, allow_requirements=allowed)["$namespaces"]
 
 
 def test_an_input_may_have_such_a_name_where_the_workflow_declares_it(rules: FileRules) -> None:

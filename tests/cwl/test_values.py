@@ -11,6 +11,7 @@ from compiled_run import run_compiled
 
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.engine import execution
+from cwl_ui_plugin.cwl.numbers import DecimalFloat
 
 COUNT = {
     "class": "ExpressionTool",
@@ -112,3 +113,39 @@ def test_folders_of_outputs_are_listed_unless_they_hold_too_much(
     made = outputs_of(tmp_path, tool, {})["made"]
     assert ("listing" in made) == is_listed
     assert (Path(made["path"]) / "b/c").is_dir()
+
+
+EDAM = "http://edamontology.org/"
+OF_A_FORMAT = {
+    "class": "Workflow",
+    "$namespaces": {"edam": EDAM},
+    "inputs": {"bam": {"type": "File", "format": "edam:format_2572"}},
+    "outputs": {"same": {"type": "File", "outputSource": "bam"}},
+    "steps": [],
+}
+
+
+@pytest.mark.parametrize("prefix", [{"$namespaces": {"edam": EDAM}}, {"$namespaces": {"e": EDAM}}, {}])
+def test_a_job_may_write_formats_with_prefixes(tmp_path: Path, prefix: dict[str, Any]) -> None:
+    (tmp_path / "x.bam").write_text("")
+    name = "e" if "e" in prefix.get("$namespaces", {}) else "edam"
+    bam = {"class": "File", "location": (tmp_path / "x.bam").as_uri(), "format": f"{name}:format_2572"}
+    found = outputs_of(tmp_path, OF_A_FORMAT, {"bam": bam, **prefix})
+    assert found["same"]["format"] == f"{EDAM}format_2572"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1e300, "1" + "0" * 300),
+        (1e22, "1" + "0" * 22),
+        (123456.0, "123456"),
+        (-100000.5, "-100000.5"),
+        (1e-7, "0.0000001"),
+        (3.0, "3.0"),
+        (0.1, "0.1"),
+    ],
+)
+def test_a_float_is_written_with_the_digits_that_it_was_given_with(number: float, text: str) -> None:
+    assert str(DecimalFloat(number)) == text
+    assert float(text) == number

@@ -22,6 +22,7 @@ from cwltool.process import Process, use_custom_schema
 from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import aslist
 from cwltool.workflow import Workflow, default_make_tool
+from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.utils import json_dumps
 
@@ -30,8 +31,9 @@ from cwl_ui_plugin.cwl.compiler.main_process import main_process
 from cwl_ui_plugin.cwl.compiler.planning import make_plan
 from cwl_ui_plugin.cwl.engine.formats import format_edges
 from cwl_ui_plugin.cwl.engine.javascript import use_shipped_node
-from cwl_ui_plugin.cwl.engine.problems import explain, problems_of
+from cwl_ui_plugin.cwl.engine.problems import explain, problem_at, problems_of
 from cwl_ui_plugin.cwl.errors import DocumentError, Problem, UnsupportedError
+from cwl_ui_plugin.cwl.malformed import DOCUMENT_SUFFIXES
 from cwl_ui_plugin.cwl.plan import (
     END_DOCUMENT,
     PACKED_FILE,
@@ -50,9 +52,8 @@ SUPPORTED_VERSIONS = ("v1.0", "v1.1", "v1.2")
 _FOREIGN_CLASS = re.compile(r"Field 'class' contains undefined reference to 'https?://(?!w3id\.org/cwl/)")
 _OLD_DOCUMENT = "no longer supports pre CWL v1.0"
 _OLD_VERSION = re.compile(r"""^[\s{]*["']?cwlVersion["']?\s*:\s*["']?(?:cwl:)?(?P<version>draft-[\w.-]+)""")
-DOCUMENT_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
 # cwltool meets some malformed documents with Python's own errors; an empty one with StopIteration.
-_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration)
+_MALFORMED = (YAMLError, ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration)
 # cwltool's extensions (cwltool:Loop, cwltool:Secrets, cwltool:MPIRequirement ...), by the version that they extend.
 _EXTENSIONS = {
     "v1.0": "extensions.yml",
@@ -88,6 +89,7 @@ def compile_document(
     _know_extensions()
     main, process = _load_or_explain(source, main, allow_network, progress)
     _refuse_operations(process, main)
+    _refuse_twins(process, main, source)
     progress("Compiling the plan")
     return _write(process, source, main, out)
 
@@ -144,6 +146,27 @@ def _refuse_operations(process: Process, main: str) -> None:
     if found:
         named = ", ".join(name for name in found if not name.startswith("_:"))  # one within a step has no name
         raise UnsupportedError(f"{main} can't be run: it has an abstract Operation{named and f' ({named})'}.")
+
+
+def _refuse_twins(process: Process, main: str, source: Path) -> None:
+    """Raise :class:`DocumentError` for two inputs, outputs or steps with one id: cwltool would take the last for both.
+
+    An input and an output, or an output and a step, may share one.
+    """
+    problems: list[Problem] = []
+
+    def look(tool: Any) -> None:
+        for kind in ("inputs", "outputs", "steps"):
+            first = set[str]()
+            for item in tool.get(kind) or ():
+                if item["id"] in first:
+                    text = f"the id {str(item['id']).rpartition('#')[2]!r} is used for two {kind}; give each its own"
+                    problems.append(problem_at(text, item, source))
+                first.add(item["id"])
+
+    process.visit(look)
+    if problems:
+        raise DocumentError(f"{main} is not valid CWL.", tuple(dict.fromkeys(problems)))
 
 
 def _load(source: Path, main: str, allow_network: bool, progress: Callable[[str], None]) -> tuple[str, Process]:

@@ -12,8 +12,9 @@ from urllib.parse import unquote, urlsplit
 from schema_salad.exceptions import ValidationException
 from schema_salad.fetcher import DefaultFetcher
 
-from cwl_ui_plugin.cwl.compiler.aliases import MOST_NODES, multiplies
+from cwl_ui_plugin.cwl.compiler.aliases import what_is_wrong
 
+NOT_IN_UPLOAD = "is not in the upload; add the file, in the same folder as seen from the document that names it"
 NETWORK_SCHEMES = ("http", "https")
 _ESCAPED_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
@@ -36,16 +37,21 @@ class LocalFetcher(DefaultFetcher):
             return cached
         scheme = urlsplit(url).scheme
         if scheme == "file" and not self._is_inside(url):
-            raise ValidationException(f"{_shown(url)} is not a file of the upload; only those can be referred to")
+            raise ValidationException(f"{_path(url)} is not a file of the upload; only those can be referred to")
         if scheme in NETWORK_SCHEMES and not self.allow_network:
             raise ValidationException(
                 f"{url} is on the network, and nothing is fetched from there; put the file into the upload"
             )
-        text = str(super().fetch_text(url, content_types))
-        if multiplies(text):
+        if scheme == "file":
+            self._check_file(url)
+        try:
+            text = str(super().fetch_text(url, content_types))
+        except UnicodeDecodeError as error:
             raise ValidationException(
-                f"{_shown(url)} has aliases (*name) that stand for more than {MOST_NODES:,} values; write less"
-            )
+                f"{self._name(url)} is no text in UTF-8 (byte {error.start}); save it as UTF-8"
+            ) from error
+        if wrong := what_is_wrong(text):
+            raise ValidationException(f"{self._name(url)} {wrong}")
         return joined_surrogates(text)
 
     def check_exists(self, url: str) -> bool:
@@ -60,7 +66,19 @@ class LocalFetcher(DefaultFetcher):
         return bool(super().check_exists(url))
 
     def _is_inside(self, url: str) -> bool:
-        return Path(unquote(urlsplit(url).path)).resolve().is_relative_to(self.root)
+        return _path(url).resolve().is_relative_to(self.root)
+
+    def _check_file(self, url: str) -> None:
+        path = _path(url)
+        if path.is_dir():
+            raise ValidationException(f"{self._name(url)} is a folder, where a document is needed; name a file in it")
+        if not path.exists():
+            raise ValidationException(f"{self._name(url)} {NOT_IN_UPLOAD}")
+
+    def _name(self, url: str) -> str:
+        """Return what a document of the upload is called there; the address of one on the network."""
+        path = _path(url).resolve()
+        return str(path.relative_to(self.root)) if urlsplit(url).scheme == "file" else url
 
 
 def joined_surrogates(text: str) -> str:
@@ -81,5 +99,5 @@ def local_fetcher(root: Path, allow_network: bool) -> Callable[[Any, Any], Local
     return construct
 
 
-def _shown(url: str) -> str:
-    return unquote(urlsplit(url).path) or url
+def _path(url: str) -> Path:
+    return Path(unquote(urlsplit(url).path))

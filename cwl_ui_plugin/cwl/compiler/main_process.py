@@ -6,11 +6,12 @@ and others have none: there it is the one workflow that no other process runs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urldefrag
 
-from cwl_ui_plugin.cwl.errors import ChoiceError
+from cwl_ui_plugin.cwl.errors import ChoiceError, DocumentError
 
 MAX_CHOICES = 100
 
@@ -20,12 +21,19 @@ def main_process(document: Mapping[str, Any], path: str) -> str | None:
 
     Raises:
         ChoiceError: several could be meant; it carries ``<path>#<id>`` of each.
+        DocumentError: there is none, or two have one id.
 
     """
     graph = document.get("$graph")
     if not isinstance(graph, list):
         return None
-    processes = {str(item["id"]).lstrip("#"): item for item in graph if isinstance(item, dict) and item.get("id")}
+    if not graph:
+        raise DocumentError(f"{path} has nothing in its $graph; there is no process to run.")
+    with_ids = [item for item in graph if isinstance(item, dict) and item.get("id")]
+    processes = {str(item["id"]).lstrip("#"): item for item in with_ids}
+    names = Counter(str(item["id"]).lstrip("#") for item in with_ids)
+    if twins := [name for name, count in names.items() if count > 1]:
+        raise DocumentError(f"{path} has several processes with the id #{twins[0]}; give each its own.")
     if len(graph) <= 1 or "main" in processes or len(processes) < len(graph):
         return None
     used = {name for process in processes.values() for name in _runs(process)}

@@ -150,8 +150,9 @@ def _looked_for(compiled: Path, source: Path, job: dict[str, Any]) -> list[str]:
         def open(self, _location: str, _mode: str) -> Any:
             return io.BytesIO()
 
-    execution.start(compiled, source, job, Path(tempfile.gettempdir()), RunSettings("none", ""), Nothing)
-    return list(asked)
+    values = execution.start(compiled, source, job, Path(tempfile.gettempdir()), RunSettings("none", ""), Nothing)
+    given = (str(item["location"]) for item in _files_in(list(values.values())))  # whole objects, by expressions
+    return list(dict.fromkeys([*asked, *given][:MOST_NAMES]))
 
 
 if __name__ == "__main__":

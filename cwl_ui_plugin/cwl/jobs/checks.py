@@ -142,7 +142,8 @@ def check_job(
     """Return the job with absolute locations of its files.
 
     What the workflow has no input for is left out, as CWL runners do; unless it looks like a misspelt input, or would
-    mean more to a runner than an input: ``cwl:requirements`` (taken with ``allow_requirements``), ``$import``.
+    mean more to a runner than an input: ``cwl:requirements`` (taken with ``allow_requirements``), ``$import``. What is
+    taken are ``$namespaces``, so that a file may have the format ``edam:format_2330``.
 
     Raises:
         JobError: with one problem for each input that is missing, misspelt or of a wrong type.
@@ -159,7 +160,7 @@ def check_job(
             checked[name] = checker.check(_accepted_type(inputs[name]), value, found)
             found += () if found else file_problems(inputs[name], checked[name])
             problems += [replace(problem, input=_input_path(name, problem.input)) for problem in found]
-        elif allow_requirements and name in (*REQUIREMENTS, _NAMESPACES):
+        elif name == _NAMESPACES or (allow_requirements and name in REQUIREMENTS):
             checked[name] = value
             problems += _runner_problems(name, value)
     problems += _strangers(job, inputs, allow_requirements)
@@ -171,7 +172,7 @@ def check_job(
 
 def _strangers(job: Mapping[str, Any], inputs: Mapping[str, Parameter], allow_requirements: bool) -> Iterator[Problem]:
     """Yield what is wrong with the names in a job that the workflow has no input for."""
-    known = (*FOLDERS, *_DROPPED, *((*REQUIREMENTS, _NAMESPACES) if allow_requirements else ()))
+    known = (*FOLDERS, *_DROPPED, _NAMESPACES, *(REQUIREMENTS if allow_requirements else ()))
     unused = [name for name in inputs if name not in job]
     suggestions = 0
     for name in job:
