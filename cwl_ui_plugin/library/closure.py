@@ -13,8 +13,8 @@ from urllib.parse import unquote, urldefrag
 
 import yaml
 
-from cwl_ui_plugin.cwl.compiler.aliases import is_too_deep
 from cwl_ui_plugin.cwl.jobs.files import is_expression, secondary_name
+from cwl_ui_plugin.cwl.yaml_bounds import is_too_deep
 from cwl_ui_plugin.library.paths import absolute
 
 MAX_FILES = 5000

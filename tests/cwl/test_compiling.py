@@ -10,9 +10,9 @@ import pytest
 
 from cwl_ui_plugin.cwl.compile_process import compile_in_process
 from cwl_ui_plugin.cwl.compiler import compiling
-from cwl_ui_plugin.cwl.compiler.aliases import multiplies
 from cwl_ui_plugin.cwl.errors import ChoiceError, DocumentError, UnsupportedError
 from cwl_ui_plugin.cwl.plan import Plan, Step, read_plan
+from cwl_ui_plugin.cwl.yaml_bounds import multiplies
 
 TOOL = """
 cwlVersion: v1.2

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cwl_ui_plugin.cwl.compiler import compiling
-from cwl_ui_plugin.cwl.compiler.aliases import MAX_DEPTH, contains_itself, is_too_deep
 from cwl_ui_plugin.cwl.errors import DocumentError
+from cwl_ui_plugin.cwl.yaml_bounds import MAX_DEPTH, contains_itself, is_too_deep
 from cwl_ui_plugin.library.closure import closure
 
 INPUTS = "inputs: {t: {type: string, inputBinding: {}}}"

@@ -33,7 +33,7 @@ from cwl_ui_plugin.cwl.engine.formats import format_edges
 from cwl_ui_plugin.cwl.engine.javascript import use_shipped_node
 from cwl_ui_plugin.cwl.engine.problems import explain, problem_at, problems_of
 from cwl_ui_plugin.cwl.errors import DocumentError, Problem, UnsupportedError
-from cwl_ui_plugin.cwl.malformed import DOCUMENT_SUFFIXES
+from cwl_ui_plugin.cwl.malformed_documents import DOCUMENT_SUFFIXES
 from cwl_ui_plugin.cwl.plan import (
     END_DOCUMENT,
     PACKED_FILE,

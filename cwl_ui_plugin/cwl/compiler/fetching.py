@@ -12,9 +12,9 @@ from urllib.parse import unquote, urlsplit
 from schema_salad.exceptions import ValidationException
 from schema_salad.fetcher import DefaultFetcher
 
-from cwl_ui_plugin.cwl.compiler.aliases import what_is_wrong
+from cwl_ui_plugin.cwl.malformed_documents import NOT_IN_UPLOAD
+from cwl_ui_plugin.cwl.yaml_bounds import what_is_wrong
 
-NOT_IN_UPLOAD = "is not in the upload; add the file, in the same folder as seen from the document that names it"
 NETWORK_SCHEMES = ("http", "https")
 _ESCAPED_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 

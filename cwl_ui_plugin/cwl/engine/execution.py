@@ -122,15 +122,25 @@ def preload() -> None:
     take_shortcuts()
 
 
-def start(
+@dataclass(frozen=True)
+class InitialJob:
+    """A process, its job as ``given`` and as cwltool has ``completed`` it, and the ``requirements`` that came along."""
+
+    process: Process
+    given: dict[str, Any]
+    completed: dict[str, Any]
+    requirements: list[Any]
+
+
+def initial_job(
     compiled: Path,
     source: Path,
     job: dict[str, Any],
     folder: Path,
     settings: RunSettings,
     access: type[StdFsAccess] | None = None,
-) -> Values:
-    """Return the values of the workflow's inputs: defaults filled in, secondary files found, all validated.
+) -> InitialJob:
+    """Have cwltool complete a job: defaults filled in, secondary files found, all validated.
 
     ``access`` is how cwltool looks at files, if not as it does by itself.
 
@@ -162,12 +172,24 @@ def start(
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         # cwltool meets some values of a wrong format or type with Python's own errors
         raise JobError(f"The job can't be used; cwltool failed on it with {error!r}.") from error
-    if isinstance(process, Workflow):
-        return {item["id"]: [builder.job[shortname(item["id"])], "success"] for item in process.tool["inputs"]}
-    _check_requirements(process, requirements)
-    values: Values = {name: [value, "success"] for name, value in order.items()}
-    if requirements:
-        values[JOB_REQUIREMENTS] = [requirements, "success"]
+    return InitialJob(process, order, dict(builder.job), requirements)
+
+
+def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, settings: RunSettings) -> Values:
+    """Return the values of the workflow's inputs, see :func:`initial_job`; a tool completes its job when it runs.
+
+    Raises:
+        JobError: the job does not fit.
+
+    """
+    initial = initial_job(compiled, source, job, folder, settings)
+    if isinstance(initial.process, Workflow):
+        names = [item["id"] for item in initial.process.tool["inputs"]]
+        return {name: [initial.completed[shortname(name)], "success"] for name in names}
+    _check_requirements(initial.process, initial.requirements)
+    values: Values = {name: [value, "success"] for name, value in initial.given.items()}
+    if initial.requirements:
+        values[JOB_REQUIREMENTS] = [initial.requirements, "success"]
     return values
 
 

@@ -15,10 +15,9 @@ from cwltool.errors import WorkflowException
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException
 
-from cwl_ui_plugin.cwl.compiler.fetching import NOT_IN_UPLOAD
 from cwl_ui_plugin.cwl.errors import DocumentError, Problem
 from cwl_ui_plugin.cwl.jobs.types import type_text
-from cwl_ui_plugin.cwl.malformed import empty, first_line_with, malformed
+from cwl_ui_plugin.cwl.malformed_documents import NOT_IN_UPLOAD, empty, first_line_with, malformed
 
 MOST_PROBLEMS = 50
 LONGEST_MESSAGE = 1000

@@ -150,9 +150,10 @@ def _looked_for(compiled: Path, source: Path, job: dict[str, Any]) -> list[str]:
         def open(self, _location: str, _mode: str) -> Any:
             return io.BytesIO()
 
-    values = execution.start(compiled, source, job, Path(tempfile.gettempdir()), RunSettings("none", ""), Nothing)
-    given = (str(item["location"]) for item in _files_in(list(values.values())))  # whole objects, by expressions
-    return list(dict.fromkeys([*asked, *given][:MOST_NAMES]))
+    folder, settings = Path(tempfile.gettempdir()), RunSettings("none", "")
+    completed = execution.initial_job(compiled, source, job, folder, settings, Nothing).completed
+    given = (str(item["location"]) for item in _files_in(completed))  # whole objects, by expressions
+    return list(dict.fromkeys([*asked, *given]))[:MOST_NAMES]
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from typing import Any
 
 import yaml
 
-from cwl_ui_plugin.cwl.compiler.aliases import is_too_deep
 from cwl_ui_plugin.cwl.errors import Problem
+from cwl_ui_plugin.cwl.yaml_bounds import is_too_deep
 
+NOT_IN_UPLOAD = "is not in the upload; add the file, in the same folder as seen from the document that names it"
 DOCUMENT_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
 LONGEST_INT = 4000
 """Digits that Python reads (sys.int_info.default_max_str_digits)."""
