@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 BUNDLE = "cwl"
 """The Dag bundle that turns the store into Dags."""
 TAG = "cwl"
@@ -21,6 +23,7 @@ SKIPPED = "cwl:skipped"
 """Stands among the values of a subworkflow's inputs where its step is skipped: its steps are, too."""
 ELEMENTS_LABEL = "cwl_elements"
 """What Airflow names a mapped task instance by: the elements that it runs."""
+_NAMED_REVISION = re.compile(r"^CWL .*, version `(?P<revision>[^`\s]+)`\Z", re.MULTILINE)
 
 
 def scatter_task(task_id: str) -> str:
@@ -46,3 +49,9 @@ def scatter_group(task_id: str) -> str:
 def steps_group(task_id: str) -> str:
     """Return the id of the group with the tasks of a step's subworkflow."""
     return task_id.replace(".", "-") + "-steps"
+
+
+def revision_named_in(documentation: str | None) -> str | None:
+    """Return the revision of the workflow that a Dag was made from, by its documentation; None for other Dags."""
+    found = _NAMED_REVISION.search(documentation or "")
+    return found["revision"] if found else None

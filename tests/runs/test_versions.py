@@ -156,6 +156,35 @@ def test_no_run_is_better_than_a_mixed_one(add: Callable[..., StoredVersion], mo
     assert queries.list_runs([dag_id]).total == 1
 
 
+def as_the_dag_processor_writes(dag_id: str, bundle_version: str) -> None:
+    """Let Airflow have a Dag as of a version of the bundle that was read before the Dag's file was written."""
+    from airflow.models.dag import DagModel
+    from airflow.models.dag_version import DagVersion
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        for table in (DagModel, DagVersion):
+            session.execute(update(table).where(table.dag_id == dag_id).values(bundle_version=bundle_version))
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+@pytest.mark.parametrize("before", [(), ("one",)])
+def test_a_run_is_of_a_version_that_has_its_workflow(
+    add: Callable[..., StoredVersion], store: WorkflowStore, before: tuple[str, ...], chosen: bool
+) -> None:
+    """An upload came between the moments at which the Dag processor read the bundle's version, and its files."""
+    dag_id = fresh_id()
+    add(fresh_id(), "other")
+    for name in before:
+        add(dag_id, name, steps=(name,))
+    earlier = store.keep_manifest(store.manifest())
+    added = add(dag_id, "two", steps=("two",))
+    as_the_dag_processor_writes(dag_id, earlier)
+    assert run_of(dag_id, added.digest if chosen else None) == added.digest
+    assert steps_of(dag_id) == {"two"}
+
+
 def test_what_airflow_does_not_take_is_not_made_current(
     add: Callable[..., StoredVersion], store: WorkflowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

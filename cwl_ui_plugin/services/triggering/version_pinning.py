@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from cwl_ui_plugin.dags.errors import RegistrationError
+from cwl_ui_plugin.dags.names import revision_named_in
 from cwl_ui_plugin.dags.registration import register
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.store import digest_of_revision
@@ -58,23 +59,32 @@ def settle(session: Session, run: DagRun, digest: str | None) -> None:
 
     To be called within :func:`whole`. Raises :class:`Conflict` as :func:`pin` does.
     """
+    if digest in (None, _current_digest(run.dag_id)) and _is_mixed(run):
+        raise _MixedRun
     if digest:
         pin(session, run, digest)
-    elif _is_mixed(run):
-        raise _MixedRun
+
+
+def _current_digest(dag_id: str) -> str | None:
+    try:
+        return open_store().current(dag_id).digest
+    except UnknownWorkflow:
+        return None
 
 
 def _is_mixed(run: DagRun) -> bool:
-    """Whether the Dag that a run was made from is of another version of the workflow than its bundle."""
-    made_from = run.created_dag_version.bundle_version if run.created_dag_version else None
-    if made_from == run.bundle_version or made_from is None or run.bundle_version is None:
+    """Whether the tasks of a run are of another revision of its workflow than the bundle that it is pinned to.
+
+    The Dag processor may write a Dag that it has found with the version that the bundle had before: its version is read
+    first, then its files, and an upload may come between. Such a version may not even have the workflow.
+    """
+    if run.bundle_version is None:
         return False
-    store = open_store()
     try:
-        before, after = store.kept_manifest(made_from), store.kept_manifest(run.bundle_version)
+        pinned = open_store().kept_manifest(run.bundle_version).get(run.dag_id)
     except UnknownWorkflow:
-        return False  # the versions of another bundle
-    return before.get(run.dag_id) != after.get(run.dag_id)
+        return False  # the version of another bundle
+    return pinned != revision_named_in(getattr(run.dag, "doc_md", None))
 
 
 def _register(dag_id: str) -> None:
