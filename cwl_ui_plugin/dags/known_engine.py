@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl.containers.engines import AUTO, NONE, QUESTIONS, detect_engine, program_of
+from cwl_ui_plugin.cwl.containers.engines import AUTO, ENGINES, NONE, detect_engine, program_of
 from cwl_ui_plugin.cwl.processes.machine import this_machine
 from cwl_ui_plugin.dags.folders import control_files
 
@@ -63,7 +63,7 @@ def _known(place: Path, wanted: str) -> str | None:
         kept = control_files.read(_Found, place)
     except PermissionError:
         return None
-    if kept is None or kept.engine not in QUESTIONS or wanted not in (kept.engine, AUTO):
+    if kept is None or kept.engine not in ENGINES or wanted not in (kept.engine, AUTO):
         return None
     now = _found(kept.engine)
     if now is None or (now.program, now.changed) != (kept.program, kept.changed):
@@ -73,7 +73,7 @@ def _known(place: Path, wanted: str) -> str | None:
 
 def _found(engine: str) -> _Found | None:
     """Return an engine as it is installed now."""
-    program = program_of(engine) if engine in QUESTIONS else None
+    program = program_of(engine) if engine in ENGINES else None
     if program is None:
         return None
     try:

@@ -12,6 +12,7 @@ from typing import IO
 
 import pytest
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.containers import engines
 from cwl_ui_plugin.cwl.containers.engines import detect_engine
@@ -191,3 +192,19 @@ def test_what_an_engine_leaves_running_is_not_waited_for(put: Put, tmp_path: Pat
 def test_none_asks_nobody(put: Put) -> None:
     put("docker", "works")
     assert detect_engine("none") == "none"
+
+
+def test_each_engine_that_can_be_configured_is_known() -> None:
+    assert set(config.CONTAINER_ENGINES) == {*engines.ENGINES, engines.AUTO, engines.NONE}
+
+
+def test_cwltool_is_told_which_engine_to_use() -> None:
+    """As its own options do: ``--podman``, ``--singularity``, ``--user-space-docker-cmd``, ``--no-container``."""
+    told = {name: engines.context_of(name) for name in (*engines.ENGINES, engines.NONE)}
+    assert told == {
+        "docker": {"use_container": True},
+        "podman": {"use_container": True, "podman": True},
+        "singularity": {"use_container": True, "singularity": True},
+        "udocker": {"use_container": True, "user_space_docker_cmd": "udocker"},
+        "none": {"use_container": False},
+    }

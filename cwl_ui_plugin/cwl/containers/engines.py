@@ -12,22 +12,58 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import IO
+from dataclasses import dataclass, field
+from typing import IO, Any
 
 from cwl_ui_plugin.cwl.errors import StepError
 
 NONE = "none"
 AUTO = "auto"
 PATIENCE_SECONDS = 120.0
-# In the order in which "auto" takes them; each is asked something that only a working engine answers.
-QUESTIONS: dict[str, tuple[str, ...]] = {
-    "docker": ("docker", "ps", "--quiet"),
-    "podman": ("podman", "info", "--format", "{{.Host.OS}}"),
-    "singularity": ("singularity", "--version"),
-    "udocker": ("udocker", "version"),
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A container engine: all that has to be known of one, but for its name in ``config.CONTAINER_ENGINES``.
+
+    ``question`` is a command that only a working engine answers, ``other_name`` another program that is the same
+    engine. ``programs`` are what its processes are called. ``is_client``: the containers of a command are no children
+    of the program that asks for them. ``context`` is how cwltool's RuntimeContext is told to use it.
+    """
+
+    question: tuple[str, ...]
+    programs: frozenset[str]
+    other_name: str | None = None
+    is_client: bool = False
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that its program may have, the usual one first."""
+        return (self.question[0], self.other_name) if self.other_name else self.question[:1]
+
+
+# In the order in which "auto" takes them.
+ENGINES: dict[str, Engine] = {
+    "docker": Engine(("docker", "ps", "--quiet"), frozenset(("docker",)), is_client=True),
+    "podman": Engine(
+        ("podman", "info", "--format", "{{.Host.OS}}"),
+        frozenset(("podman", "conmon", "runc", "crun")),
+        is_client=True,
+        context={"podman": True},
+    ),
+    "singularity": Engine(
+        ("singularity", "--version"),
+        frozenset(("singularity", "apptainer", "starter")),
+        other_name="apptainer",
+        context={"singularity": True},
+    ),
+    "udocker": Engine(("udocker", "version"), frozenset(("udocker",)), context={"user_space_docker_cmd": "udocker"}),
 }
-_OTHER_NAMES = {"singularity": "apptainer"}
+PROGRAMS = frozenset(name for engine in ENGINES.values() for name in engine.programs)
+CLIENTS = frozenset(name for engine in ENGINES.values() if engine.is_client for name in engine.names)
 _SHOWN_BYTES = 600
 
 
@@ -45,7 +81,7 @@ def detect_engine(wanted: str, seconds: float = PATIENCE_SECONDS) -> str:
     if wanted == NONE:
         return NONE
     troubles = []
-    for engine in QUESTIONS if wanted == AUTO else (wanted,):
+    for engine in ENGINES if wanted == AUTO else (wanted,):
         if (program := program_of(engine)) is None:
             continue
         if (trouble := _trouble(program, engine, seconds)) is None:
@@ -56,20 +92,24 @@ def detect_engine(wanted: str, seconds: float = PATIENCE_SECONDS) -> str:
     if wanted != AUTO:
         raise StepError(
             f"The container engine {wanted!r} ([cwl] container_engine) is not installed on this worker: there is no "
-            f"program {QUESTIONS[wanted][0]} on its PATH."
+            f"program {ENGINES[wanted].names[0]} on its PATH."
         )
     return NONE
 
 
+def context_of(engine: str) -> dict[str, Any]:
+    """Return what cwltool's RuntimeContext is told of an engine."""
+    return {"use_container": engine != NONE, **(ENGINES[engine].context if engine != NONE else {})}
+
+
 def program_of(engine: str) -> str | None:
     """Return the path of an engine's program, or None where it is not installed."""
-    name = QUESTIONS[engine][0]
-    return shutil.which(name) or shutil.which(_OTHER_NAMES.get(engine, name))
+    return next((path for name in ENGINES[engine].names if (path := shutil.which(name))), None)
 
 
 def _trouble(program: str, engine: str, seconds: float) -> str | None:
     """Ask an engine; return what is wrong, or None if it works."""
-    words = QUESTIONS[engine][1:]
+    words = ENGINES[engine].question[1:]
     question = f"`{' '.join((program, *words))}`"
     with tempfile.TemporaryFile() as said:  # no pipe: what an engine leaves running would hold it open
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from cwl_ui_plugin.cwl.containers.engines import QUESTIONS
+from cwl_ui_plugin.cwl.containers.engines import ENGINES
 from cwl_ui_plugin.cwl.small_files import read_small
 
 ASK_SECONDS = 10
@@ -28,7 +28,7 @@ def end_containers(folder: Path, mark: str) -> list[str]:
     has started none.
     """
     engine = _small_text(folder / ENGINE_FILE)
-    if engine not in QUESTIONS:  # the file is where commands can write, too
+    if engine not in ENGINES:  # the file is where commands can write, too
         return []
     containers = {path: _small_text(path) for path in cid_files(folder)}
     containers = {path: name for path, name in containers.items() if not name.startswith("-")}

@@ -39,6 +39,7 @@ from schema_salad.exceptions import SchemaSaladException
 from schema_salad.ref_resolver import Loader, file_uri, uri_file_path
 
 from cwl_ui_plugin.cwl import complaints
+from cwl_ui_plugin.cwl.containers.engines import context_of
 from cwl_ui_plugin.cwl.containers.policy import ANYTHING, ContainerPolicy
 from cwl_ui_plugin.cwl.containers.task_containers import CID_PREFIX
 from cwl_ui_plugin.cwl.engine import javascript, reuse, secrets
@@ -66,7 +67,6 @@ MOST_LISTED = 20_000
 JOB_REQUIREMENTS = "cwl:requirements"
 _GENERATION = "http://commonwl.org/cwltool#generation"
 _DERIVED = ("path", "nameext", "nameroot", "dirname")
-_NO_CONTAINER = "none"
 _NO_CONTAINER_TEXT = "--no-container, but this CommandLineTool has DockerRequirement"  # cwltool's words
 _SCHEMA_VERSION = "v1.0"
 
@@ -490,10 +490,7 @@ def run_context(
             "mutation_manager": MutationManager(),
             "toplevel": toplevel,
             "preserve_environment": frozenset(os.environ.keys() & {MARK_VARIABLE, SERVER_VARIABLE}),
-            "use_container": settings.engine != _NO_CONTAINER,
-            "podman": settings.engine == "podman",
-            "singularity": settings.engine == "singularity",
-            "user_space_docker_cmd": "udocker" if settings.engine == "udocker" else None,
+            **context_of(settings.engine),
             "cidfile_dir": str(folder),
             "cidfile_prefix": CID_PREFIX,
             "secret_store": secrets.load(settings.secrets),

@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from cwl_ui_plugin.cwl.containers.engines import PROGRAMS
 from cwl_ui_plugin.cwl.processes.sampling import container_groups, descendants
 
-CLIENTS = frozenset(("docker", "podman"))
-ENGINES = CLIENTS | {"conmon", "runc", "crun", "singularity", "apptainer", "starter", "udocker"}
 _MONITOR, _RUNTIMES = "conmon", ("runc", "crun")
 _KIBIBYTE = 1024
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -55,7 +54,7 @@ class ContainerUsage:
             name = _name(pid)
             if name in _RUNTIMES:  # what it uses to make the container is not the command's
                 self._before[pid] = _used(_groups_of(pid)) or 0.0
-            elif name not in ENGINES:
+            elif name not in PROGRAMS:
                 self.read(pid)
                 found.append(pid)
         return found
@@ -87,7 +86,7 @@ def peak_of(pid: int) -> int:
         fields = dict(
             line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("utf-8", "replace").splitlines()
         )
-        if _plain(fields["Name"]) not in ENGINES:
+        if _plain(fields["Name"]) not in PROGRAMS:
             return int(fields.get("VmHWM", "0 kB").split()[0]) * _KIBIBYTE
     return 0
 

@@ -18,7 +18,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from cwl_ui_plugin.cwl.processes.container_usage import CLIENTS, ContainerUsage, peak_of, seconds_of
+from cwl_ui_plugin.cwl.containers.engines import CLIENTS
+from cwl_ui_plugin.cwl.processes.container_usage import ContainerUsage, peak_of, seconds_of
 from cwl_ui_plugin.cwl.processes.sampling import descendants
 
 FIRST_PAUSE, STARTING_PAUSE, LONGEST_PAUSE = 0.001, 0.01, 0.1
