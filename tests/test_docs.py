@@ -225,6 +225,9 @@ def test_files_that_pages_name_exist(name: str) -> None:
     named = {
         code for code in _codes(name) if re.fullmatch(r"(?!/)[\w./-]+\.(py|js|md|cfg|toml|yml|html|css|ini|sh)", code)
     } - _FILES_OF_OTHERS
+    named |= {
+        code for code in _codes(name) if re.match(r"(tests|bench|tools|examples|templates|static)/[\w./-]*$", code)
+    }
     missing = {
         path
         for path in named
