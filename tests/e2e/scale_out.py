@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -81,30 +82,30 @@ def postgresql(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def postgresql_server(folder: Path) -> Iterator[Daemon]:
-    """Start PostgreSQL with an empty database."""
+    """Start PostgreSQL with an empty database; its log is in ``folder``.
+
+    Its data are elsewhere: PostgreSQL does not run as root, and pytest closes its own folders to other users, again and
+    again where several run.
+    """
     folder.mkdir()
     port = free_port()
-    options: dict[str, Any] = {}
-    if os.geteuid() == 0:  # PostgreSQL does not run as root
-        user = pwd.getpwnam(POSTGRES_USER)
-        options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        for parent in (folder, *folder.parents[: len(folder.parents) - 2]):
-            parent.chmod(parent.stat().st_mode | 0o011)
-        shutil.chown(folder, POSTGRES_USER, POSTGRES_USER)
-    initdb = [program("initdb"), "--auth=trust", "--username=airflow", "-D", str(folder / "data")]
-    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **options)
-    place = ["-h", "127.0.0.1", "-p", str(port)]
-    command = [program("postgres"), "-D", str(folder / "data"), *place, "-k", str(folder), "-N", "200"]
-    ready = [program("pg_isready"), *place]
-    with (folder / "log").open("w") as log:
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as place, (folder / "log").open("w") as log:
+        options: dict[str, Any] = {"cwd": place, "stderr": log}
+        if os.geteuid() == 0:
+            user = pwd.getpwnam(POSTGRES_USER)
+            options |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            shutil.chown(place, POSTGRES_USER, POSTGRES_USER)
+        data, address = f"{place}/data", ["-h", "127.0.0.1", "-p", str(port)]
+        initdb = [program("initdb"), "--auth=trust", "--username=airflow", "-D", data]
+        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **options)
         server = Daemon(
             f"airflow@127.0.0.1:{port}/airflow",
-            command,
-            lambda: subprocess.run(ready, capture_output=True).returncode == 0,
-            {"stderr": log, "cwd": folder, **options},
+            [program("postgres"), "-D", data, *address, "-k", place, "-N", "200"],
+            lambda: subprocess.run([program("pg_isready"), *address], capture_output=True).returncode == 0,
+            options,
         )
         with running(server):
-            create = [program("createdb"), *place, "-U", "airflow", "airflow"]
+            create = [program("createdb"), *address, "-U", "airflow", "airflow"]
             subprocess.run(create, check=True, capture_output=True)
             yield server
 

@@ -50,7 +50,7 @@ def list_runs(
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import func, select
-    from sqlalchemy.orm import load_only, noload
+    from sqlalchemy.orm import load_only, raiseload
 
     where = [DagRun.dag_id.in_(cwl_dag_ids(dag_ids)), *_conditions(wanted or RunFilter(state=state))]
     columns = (
@@ -63,7 +63,7 @@ def list_runs(
         DagRun.logical_date,
         DagRun.triggering_user_name,
     )
-    query = select(DagRun).where(*where).options(load_only(*columns), noload("*")).order_by(DagRun.id.desc())
+    query = select(DagRun).where(*where).options(load_only(*columns), raiseload("*")).order_by(DagRun.id.desc())
     with create_session(scoped=False) as session:
         total = session.scalar(select(func.count()).select_from(DagRun).where(*where)) or 0
         runs = session.scalars(query.limit(max(0, min(limit, LONGEST_PAGE))).offset(max(0, offset))).all()
