@@ -10,6 +10,7 @@ CONTAINER_PACKAGES := podman runc busybox-static
 PYTEST_ARGS ?=
 # Tests side by side: what waits for a server leaves the other core to what computes. 0: one after the other.
 PYTEST_WORKERS ?= 2
+FAST := not e2e and not packaging and not bioinformatics
 PYTEST = $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadscope --no-loadscope-reorder
 SUITE ?= tests/conformance
 BENCH_ARGS ?=
@@ -17,7 +18,7 @@ CELLS ?=
 STOPS_ARGS ?=
 BENCH_TOPICS := parsing execute chain peers scatter disk memory measured trigger pages pages_runs reports db_clean stop
 
-.PHONY: help demo test lint format docs reference release unit conformance matrix bench chaos system-packages screenshots clean
+.PHONY: help demo test lint format docs reference release unit coverage mutation conformance matrix bench chaos system-packages screenshots clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -36,7 +37,15 @@ test: $(STAMP) system-packages lint docs  ## everything that CI runs
 	$(PYTEST) $(PYTEST_ARGS)
 
 unit: $(STAMP)  ## the tests that start no server
-	$(PYTEST) -m "not e2e and not packaging and not bioinformatics" $(PYTEST_ARGS)
+	$(PYTEST) -m "$(FAST)" $(PYTEST_ARGS)
+
+coverage: $(STAMP)  ## the same, and which lines and branches they have not run: fails below the floor in pyproject.toml
+	$(PYTEST) -m "$(FAST)" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+mutation: $(STAMP)  ## break the code in small ways, and count what the tests notice: MUTANTS="cwl_ui_plugin.signing.*"
+	$(BIN)/python -m pip install --quiet mutmut==3.8.1
+	$(BIN)/mutmut run --max-children 2 $(MUTANTS)
+	$(BIN)/mutmut results
 
 lint: $(STAMP)  ## style, types, arrows of import
 	$(BIN)/ruff check .
@@ -81,4 +90,4 @@ screenshots: $(STAMP)  ## make the pictures of docs/ anew
 	cd docs/images && ls | grep -vE "^(workflows-(first-visit-light|upload-error-light|graph-dark|versions-light)|simple-(run-failed-light|workflow-light|run-light|trigger-light|stop-dialog-dark|form-filled-light)).png" | xargs rm -f
 
 clean:  ## remove what was built, and the virtual environment
-	rm -rf $(VENV) .build build dist *.egg-info
+	rm -rf $(VENV) .build build dist mutants .coverage* *.egg-info

@@ -11,12 +11,11 @@ from pathlib import Path
 import common
 from common import ROOT, say
 
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+sys.path.insert(0, str(ROOT / "tests"))
 
-import chaos_run
-import moody_receiver
-from chaos_facts import Verdict
-from chaos_run import Site
+from support import chaos_run, moody_receiver
+from support.chaos_facts import Verdict
+from support.chaos_run import Site
 
 PAGE = ROOT / "docs" / "reliability.md"
 DOWN_SECONDS = 60

@@ -24,17 +24,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import chaos
-import chaos_facts
-import chaos_run
 import common
-import moody_receiver
 import psutil
 import pytest
-import scale_out
-from chaos_run import Site
 from common import say
-from families import task_process
 from redis import Redis
+from support import chaos_facts, chaos_run, moody_receiver, scale_out
+from support.chaos_run import Site
+from support.families import task_process
 
 from cwl_ui_plugin.cli.errors import CliError
 from cwl_ui_plugin.cwl.processes import task_processes

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".build" / "peers"
 PAGE = ROOT / "docs" / "benchmarks.md"
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+sys.path.insert(0, str(ROOT / "tests"))
 
 
 def options(description: str | None, **numbers: tuple[int, str]) -> argparse.Namespace:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import common
-from airflow_server import wait_for
+from support.airflow_server import wait_for
 
 # It asks for any version of these; only old ones go together with Airflow 2.1.4.
 REQUIREMENTS = (

@@ -15,10 +15,10 @@ from pathlib import Path
 import common
 from common import ROOT, say, seconds
 
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from scale_out import postgresql
 from sqlalchemy import create_engine, text
+from support.scale_out import postgresql
 
 PAGE = ROOT / "docs" / "reliability.md"
 DATABASES = ("SQLite", "PostgreSQL")

@@ -20,7 +20,7 @@ import workflows
 from common import say, timed
 
 sys.path.insert(0, str(common.ROOT / "tests"))
-from containers.podman import IMAGE, NoPodman, clear, make_podman
+from support.podman import IMAGE, NoPodman, clear, make_podman
 
 MEGABYTES = (5, 50, 300, 1000)
 LONG_SECONDS, SHORT_SECONDS = 20.0, 0.5

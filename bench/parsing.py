@@ -14,9 +14,9 @@ import common
 import psutil
 import servers
 import workflows
-from airflow_server import wait_for
 from common import median, say, seconds
 from servers import Airflow
+from support.airflow_server import wait_for
 
 STEPS = 25
 MOST_SECONDS = 0.030

@@ -20,11 +20,11 @@ import servers
 import workflows
 from common import ROOT, median, percentile, say, seconds
 
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from airflow_server import wait_for
-from scale_out import free_port
 from sqlalchemy import create_engine, text
+from support.airflow_server import wait_for
+from support.scale_out import free_port
 
 from cwl_ui_plugin.signing.keys import generate_key_pair
 

@@ -19,10 +19,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import common  # noqa: F401 - finds tests/e2e
+import common  # noqa: F401 - finds tests/support
 import psutil
-from airflow_server import Server, wait_for
-from scale_out import postgresql
+from support.airflow_server import Server, wait_for
+from support.scale_out import postgresql
 
 LOG_CHARACTERS = 3000
 SETTINGS = "BENCH_SETTINGS"

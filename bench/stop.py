@@ -14,9 +14,9 @@ from pathlib import Path
 import common
 import psutil
 import servers
-from airflow_server import wait_for
 from common import median, percentile, say, seconds
 from servers import Airflow
+from support.airflow_server import wait_for
 
 from cwl_ui_plugin.cwl.processes import task_processes
 

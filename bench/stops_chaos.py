@@ -14,7 +14,7 @@ from pathlib import Path
 import common
 import servers
 from common import ROOT, median, percentile, say, seconds
-from stop_storm import Storm
+from support.stop_storm import Storm
 
 PAGE = ROOT / "docs" / "reliability.md"
 AT_ONCE = 8

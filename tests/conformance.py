@@ -26,11 +26,10 @@ from cwltest import UNSUPPORTED_FEATURE, logger
 from cwltest.utils import CWLTestConfig, load_and_validate_tests, run_test_plain, shortname
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
 
-from airflow_server import Server, standalone
-from containers.debian import add_debian, images_of
-from containers.podman import NoPodman, Podman, clear, make_podman
+from support.airflow_server import Server, standalone
+from support.debian import add_debian, images_of
+from support.podman import NoPodman, Podman, clear, make_podman
 
 TEST_SECONDS = 300
 PASSED, FAILED, UNSUPPORTED = "passed", "failed", "unsupported"

@@ -17,10 +17,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-pytest_plugins = ["stored", "containers.podman", "shared_servers"]
+from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
+
+pytest_plugins = ["support.stored", "support.podman", "support.shared_servers", "support.browsers"]
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".build"
@@ -87,6 +90,22 @@ def airflow_home() -> Iterator[Path]:
     shutil.copy(_template_database(), DATABASE)
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def flask_app(airflow_home: Path) -> Any:
+    """The Flask app that Airflow makes for plugins, with the simple auth manager."""
+    from airflow.api_fastapi.app import init_auth_manager
+    from airflow.providers.fab.www.app import create_app
+
+    init_auth_manager()
+    return create_app(enable_plugins=True)
+
+
+@pytest.fixture(scope="module")
+def pair(request: pytest.FixtureRequest) -> KeyPair:
+    """A key pair of the module's ``ALGORITHM``, of ES256 where it names none."""
+    return generate_key_pair(getattr(request.module, "ALGORITHM", "ES256"))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,7 +18,7 @@ from types import ModuleType
 
 import pytest
 import yaml
-from matrix import CASES, PAGES, PREFIXES
+from support.matrix import CASES, PAGES, PREFIXES
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cli.main import COMMANDS

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from swapping import SECRET, elsewhere, swap_when_opened
+from support.swapping import SECRET, elsewhere, swap_when_opened
 
 from cwl_ui_plugin.opened import Entry, NotPlain, Place, place_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stored import add_version
+from support.stored import add_version
 
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
 

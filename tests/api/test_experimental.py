@@ -15,12 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
 
+ALGORITHM = "RS256"
+
 CONF = json.dumps({"job": {"text": "x"}})
-
-
-@pytest.fixture(scope="module")
-def pair() -> KeyPair:
-    return generate_key_pair("RS256")
 
 
 @pytest.fixture

@@ -10,11 +10,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from stored import add_version
+from support.stored import add_version
 
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
-from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
+from cwl_ui_plugin.signing.keys import KeyPair
 from cwl_ui_plugin.signing.triggers import sign_trigger
+
+ALGORITHM = "EdDSA"
 
 API = "/cwl/api/v1"
 Client = Callable[..., Any]
@@ -40,11 +42,6 @@ def sent(client: Client, folders: Path) -> Path:
     """A file that the user with the role ``user`` has uploaded."""
     answer = client("user").post(f"{API}/inputs", params={"name": "a.txt"}, content=b"x")
     return Path(unquote(urlsplit(answer.json()["location"]).path))
-
-
-@pytest.fixture
-def pair() -> KeyPair:
-    return generate_key_pair("EdDSA")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import schemathesis
@@ -99,7 +100,7 @@ def call(case: Any, token: str, known: dict[str, str]) -> None:
     parameters = case.path_parameters or {}
     if known and not set(parameters) & set(known):
         return
-    if any("\n" in str(value) for value in parameters.values()):
+    if any("\n" in unquote(str(value)) for value in parameters.values()):
         return  # no address with a line break gets past Starlette's mounts, so Airflow answers, not we
     parameters.update({name: value for name, value in known.items() if name in parameters})
     case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {token}"})

@@ -23,11 +23,6 @@ JOB = {"text": "x"}
 USED = "a signature starts one run"
 
 
-@pytest.fixture(scope="module")
-def pair() -> KeyPair:
-    return generate_key_pair("ES256")
-
-
 @pytest.fixture(autouse=True)
 def trusted(site: Any, pair: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_JWT_BACKEND_PUBLIC_KEY", pair.public)

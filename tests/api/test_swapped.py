@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from swapping import SECRET, elsewhere, swap_when_opened
+from support.swapping import SECRET, elsewhere, swap_when_opened
 
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 

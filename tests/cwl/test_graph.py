@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_compiling import TOOL, upload
+from support.compiled_run import TOOL, upload
 
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.graph import LONGEST_TEXT, graph_of

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stored import add_version
+from support.stored import add_version
 
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore

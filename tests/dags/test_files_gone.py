@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from stored import plan_of
+from support.stored import plan_of
 
 from cwl_ui_plugin.cwl.plan import Step
 from cwl_ui_plugin.dags import operators

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from swapping import swap_when_opened
+from support.swapping import swap_when_opened
 
 from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from airflow_server import Server, standalone
+from playwright.sync_api import Browser, Page, expect
+from support.airflow_server import Server, standalone
+from support.browsers import foreign, frame, log_in, watch
 
 
 @pytest.fixture
@@ -32,3 +34,23 @@ def impatient(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         print(f"Without containers: {reason}")
     with standalone(tmp_path_factory.mktemp("impatient") / "home", "simple", **variables) as running:
         yield running
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Browser:
+    return chromium
+
+
+@pytest.fixture
+def page(browser: Browser, site: Server) -> Iterator[Page]:
+    """A page of a user who has logged in; it fails the test when a script of ours fails."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
+    opened = context.new_page()
+    errors: list[str] = []
+    watch(opened, lambda url: foreign(url, site.url, errors))
+    log_in(opened, site, site.user, site.password)
+    expect(frame(opened).get_by_role("heading", name="CWL workflows")).to_be_visible(timeout=30_000)
+    # From here on only: the login page of FabAuthManager has a script error of its own.
+    opened.on("pageerror", lambda error: errors.append(f"{opened.url}: {error.stack}"))
+    yield opened
+    assert errors == []

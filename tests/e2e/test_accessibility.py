@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow_server import Server, wait_for
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
-from test_browser import browser, page  # noqa: F401 - fixtures
-from test_trigger_form import WORKFLOW
+from support.airflow_server import Server, wait_for
+from support.browsers import barriers
+from support.documents import EACH_FIELD
 
 pytestmark = pytest.mark.e2e
 
-BARRIERS = {"serious", "critical"}
-SCHEMES = ("light", "dark")
 JOB = {
     "reads": {"class": "File", "basename": "reads.txt", "contents": "ACGT\n"},
     "names": ["a", "b"],
@@ -32,7 +29,7 @@ def site(server: Server) -> Server:
 def ended_run(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """The ids of a workflow whose form has each kind of field, and of a run of it that has ended."""
     document = tmp_path_factory.mktemp("accessible") / "accessible.cwl"
-    document.write_text(WORKFLOW)
+    document.write_text(EACH_FIELD)
     server.command("upload", document)
     with server.client() as client:
         started = client.post(
@@ -50,19 +47,6 @@ def _ended(client: Any) -> str | None:
     return str(state) if state in ("success", "failed") else None
 
 
-def barriers(page: Page) -> list[str]:  # noqa: F811
-    """Return what axe finds in light and in dark: the rule, and the elements that break it."""
-    found = []
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.evaluate("() => Promise.all(document.getAnimations().map((animation) => animation.finished))")
-        for violation in Axe().run(page).response["violations"]:
-            if violation["impact"] in BARRIERS:
-                nodes = [f"{node['html'][:120]} ({node['failureSummary']})" for node in violation["nodes"]]
-                found.append(f"{scheme}: {violation['id']}: {nodes}")
-    return found
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -76,7 +60,7 @@ def barriers(page: Page) -> list[str]:  # noqa: F811
         "/settings",
     ],
 )
-def test_a_page_has_no_barrier(page: Page, site: Server, ended_run: tuple[str, str], path: str) -> None:  # noqa: F811
+def test_a_page_has_no_barrier(page: Page, site: Server, ended_run: tuple[str, str], path: str) -> None:
     dag_id, run_id = ended_run
     page.goto(f"{site.url}/pluginsv2/cwl{path.format(dag_id=dag_id, run_id=run_id)}")
     expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=30_000)
@@ -84,7 +68,7 @@ def test_a_page_has_no_barrier(page: Page, site: Server, ended_run: tuple[str, s
 
 
 def test_a_form_with_errors_has_no_barrier(
-    page: Page,  # noqa: F811
+    page: Page,
     site: Server,
     ended_run: tuple[str, str],
 ) -> None:

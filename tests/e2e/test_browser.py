@@ -2,141 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from airflow_server import Server
-from keyboard import press, reach, type_into
-from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
-from receiver import receiver
+from playwright.sync_api import FrameLocator, Page, expect
+from support.airflow_server import Server
+from support.browsers import frame, picture
+from support.documents import LOUD
+from support.keyboard import press, reach, type_into
+from support.receiver import receiver
 
 pytestmark = pytest.mark.e2e
-expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
-
-SCREENSHOTS = Path(os.environ["CWL_SCREENSHOTS"]) if "CWL_SCREENSHOTS" in os.environ else None
-LOGIN_MS = 120_000
-REDIRECTS = (302, 303)
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-WORKFLOW = """
-cwlVersion: v1.2
-class: Workflow
-label: Say it loud
-doc: Writes a text and shouts it.
-inputs:
-  text: {type: string, label: What to say}
-  seconds: {type: int, default: 0}
-outputs: {shouted: {type: File, outputSource: shout/out}}
-steps:
-  write:
-    run:
-      class: CommandLineTool
-      requirements: {ShellCommandRequirement: {}}
-      arguments: [{shellQuote: false, valueFrom: "sleep $(inputs.seconds); echo '<b>$(inputs.text)</b>'"}]
-      inputs: {text: string, seconds: int}
-      outputs: {out: {type: stdout}}
-      stdout: text.html
-    in: {text: text, seconds: seconds}
-    out: [out]
-  shout:
-    run:
-      class: CommandLineTool
-      baseCommand: [tr, a-z, A-Z]
-      inputs: {file: File}
-      stdin: $(inputs.file.path)
-      outputs: {out: {type: stdout}}
-      stdout: shouted.html
-    in: {file: write/out}
-    out: [out]
-"""
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """A browser for one test: Playwright ends one that hangs, while closing a hanging context has no time limit."""
-    if not CHROMIUM.exists() and os.environ.get("CI") != "true":
-        pytest.skip(f"there is no {CHROMIUM}; see tests/system-packages.sh")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Browser, site: Server) -> Iterator[Page]:
-    """A page of a user who has logged in; it fails the test when a script of ours fails."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
-    opened = context.new_page()
-    errors: list[str] = []
-    watch(opened, lambda url: foreign(url, site.url, errors))
-    log_in(opened, site, site.user, site.password)
-    expect(frame(opened).get_by_role("heading", name="CWL workflows")).to_be_visible(timeout=30_000)
-    # From here on only: the login page of FabAuthManager has a script error of its own.
-    opened.on("pageerror", lambda error: errors.append(f"{opened.url}: {error.stack}"))
-    yield opened
-    assert errors == []
-
-
-def log_in(page: Page, site: Server, user: str, password: str) -> None:
-    """Ask for the list of workflows, and log in where that leads."""
-    page.goto(f"{site.url}/plugin/cwl")
-    page.locator("input[name=username]").fill(user)
-    page.locator("input[name=password]").fill(password)
-    with page.expect_response(lambda answer: answer.request.method == "POST", timeout=LOGIN_MS) as answer:
-        page.locator("button[type=submit], input[type=submit]").first.click()
-    assert answer.value.ok or answer.value.status in REDIRECTS, f"{user} was not logged in: {answer.value.status}"
-    page.wait_for_url(re.compile(r"/plugin/cwl"), wait_until="commit", timeout=LOGIN_MS)
-
-
-def watch(page: Page, see: Callable[[str], None]) -> None:
-    """Call ``see`` with the address of each request that the browser makes: none that it keeps back for a policy."""
-    page.on("requestfinished", lambda request: see(request.url))
-    page.on("requestfailed", lambda request: see(request.url) if "csp" not in str(request.failure).lower() else None)
-
-
-def foreign(url: str, site: str, errors: list[str]) -> None:
-    if not url.startswith((site, "data:", "blob:")):
-        errors.append(f"a request to another host: {url}")
-
-
-def frame(page: Page) -> FrameLocator:
-    return page.frame_locator("iframe")
-
-
-def picture(page: Page, site: Server, name: str) -> None:
-    """Keep screenshots in light and dark where a folder for them is named."""
-    if SCREENSHOTS is None:
-        return
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.wait_for_timeout(400)
-        page.screenshot(path=SCREENSHOTS / f"{site.auth}-{name}-{scheme}.png")
-    page.emulate_media(color_scheme="light")
-
-
-def overflowing(page: Page) -> list[str]:
-    """Return what makes the page wider than its window: nothing."""
-    return page.evaluate(  # type: ignore[no-any-return]
-        """() => document.documentElement.scrollWidth <= innerWidth ? [] : [
-        `${document.documentElement.scrollWidth} instead of ${innerWidth}`,
-        ...[...document.querySelectorAll("body *")].filter((item) => item.getBoundingClientRect().right > innerWidth)
-        .map((item) => item.outerHTML.slice(0, 120))].slice(0, 20)"""
-    )
 
 
 def upload(page: Page, tmp_path: Path, name: str) -> None:
     path = tmp_path / f"{name}.cwl"
-    path.write_text(WORKFLOW)
+    path.write_text(LOUD)
     page.goto(page.url.split("/plugin/")[0] + "/plugin/cwl")
     inside = frame(page)
     inside.locator("input[type=file]").first.set_input_files(path)
@@ -257,7 +139,7 @@ def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
 
     inside = open_workflow(page, site, "twice")
     inside.get_by_role("link", name="Upload new version").click()
-    (tmp_path / "twice.cwl").write_text(WORKFLOW.replace("a-z, A-Z", "a-z, x"))
+    (tmp_path / "twice.cwl").write_text(LOUD.replace("a-z, A-Z", "a-z, x"))
     inside.locator("input[type=file]").first.set_input_files(tmp_path / "twice.cwl")
     inside.get_by_role("button", name="Upload", exact=True).click()
     inside.get_by_role("link", name="Versions (2)").click(timeout=60_000)
@@ -283,7 +165,7 @@ def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
 
 
 def test_the_whole_way_by_keyboard_alone(page: Page, site: Server, tmp_path: Path) -> None:
-    (tmp_path / "keys.cwl").write_text(WORKFLOW)
+    (tmp_path / "keys.cwl").write_text(LOUD)
     page.goto(f"{site.url}/plugin/cwl")
     inside = frame(page)
     with page.expect_file_chooser() as chooser:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import chaos_run
-import moody_receiver
 import pytest
-from airflow_server import wait_for
+from support import chaos_run, moody_receiver
+from support.airflow_server import wait_for
 
 pytestmark = pytest.mark.e2e
 RUNS = 8

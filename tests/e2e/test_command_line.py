@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from airflow_server import Server, standalone, wait_for
+from support.airflow_server import Server, standalone, wait_for
 
 from cwl_ui_plugin.signing import keys, tokens
 

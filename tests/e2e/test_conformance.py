@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from airflow_server import Server
 from conformance import own_runner, run_suite
+from support.airflow_server import Server
 
 pytestmark = pytest.mark.timeout(1800)
 SUITE = Path(__file__).resolve().parents[1] / "conformance" / "conformance_tests.yaml"
 AT_LEAST = 50
 WITH_REQUIREMENTS = "cwl_requirements_addition"
-"""Its job brings requirements, which a server refuses by default; ``tests/cwl/test_conformance.py`` runs it, too."""
+"""Its job brings requirements, which a server refuses by default; ``tests/cwl/engine`` runs it, too."""
 
 
 @pytest.mark.e2e

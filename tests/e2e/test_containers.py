@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from airflow_server import Server, wait_for
-from containers.podman import IMAGE, IMAGE_FILE, IMAGE_TEXT, Podman
-from families import Family
+from support.airflow_server import Server, wait_for
+from support.families import Family
+from support.podman import IMAGE, IMAGE_FILE, IMAGE_TEXT, Podman
 
 pytestmark = pytest.mark.e2e
 

@@ -6,7 +6,7 @@ import uuid
 
 import httpx
 import pytest
-from airflow_server import DAG_FILE_ID, Server, wait_for
+from support.airflow_server import DAG_FILE_ID, Server, wait_for
 
 pytestmark = pytest.mark.e2e
 

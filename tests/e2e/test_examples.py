@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from airflow_server import ROOT, Server
+from support.airflow_server import ROOT, Server
 
 pytestmark = pytest.mark.e2e
 EXAMPLES = ROOT / "examples"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from airflow_server import Server
+from support.airflow_server import Server
 
 pytestmark = pytest.mark.e2e
 

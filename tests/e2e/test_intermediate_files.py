@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from airflow_server import Server, wait_for
+from support.airflow_server import Server, wait_for
 
 pytestmark = pytest.mark.e2e
 

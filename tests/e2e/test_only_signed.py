@@ -15,18 +15,15 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from airflow_server import DAG_FILE_ID, Server, standalone
+from support.airflow_server import DAG_FILE_ID, Server, standalone
 
-from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
+from cwl_ui_plugin.signing.keys import KeyPair, fingerprint
+
+ALGORITHM = "EdDSA"
 
 pytestmark = pytest.mark.e2e
 
 CONF = {"job": {"name": "Ada"}}
-
-
-@pytest.fixture(scope="module")
-def pair() -> KeyPair:
-    return generate_key_pair("EdDSA")
 
 
 @pytest.fixture(scope="module")

@@ -7,52 +7,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from airflow_server import Server
+from support.airflow_server import Server
+from support.documents import SCATTERED
 
 pytestmark = pytest.mark.e2e
-
-WORKFLOW = """
-cwlVersion: v1.2
-class: Workflow
-requirements: {ScatterFeatureRequirement: {}, InlineJavascriptRequirement: {}}
-inputs: {texts: "string[]", numbers: "int[]"}
-outputs:
-  shouted: {type: "File[]", outputSource: shout/out}
-  cross: {type: {type: array, items: ["null", string]}, outputSource: cross/line}
-  counted: {type: "int[]", outputSource: count/number}
-steps:
-  shout:
-    label: Shout it
-    scatter: text
-    run:
-      class: CommandLineTool
-      baseCommand: echo
-      inputs: {text: {type: string, inputBinding: {}}}
-      outputs: {out: {type: stdout}}
-      stdout: $(inputs.text).txt
-    in: {text: texts}
-    out: [out]
-  cross:
-    scatter: [a, b]
-    scatterMethod: flat_crossproduct
-    when: $(inputs.b != 2)
-    run:
-      class: ExpressionTool
-      inputs: {a: string, b: int}
-      outputs: {line: string}
-      expression: "$({line: inputs.a + inputs.b})"
-    in: {a: texts, b: numbers}
-    out: [line]
-  count:
-    scatter: file
-    run:
-      class: ExpressionTool
-      inputs: {file: {type: File, loadContents: true}}
-      outputs: {number: int}
-      expression: "$({number: inputs.file.contents.length})"
-    in: {file: shout/out}
-    out: [number]
-"""
 
 NESTED = """
 cwlVersion: v1.2
@@ -85,7 +43,7 @@ $graph:
 @pytest.fixture(scope="module")
 def workflow(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("wf") / "scattered.cwl"
-    path.write_text(WORKFLOW)
+    path.write_text(SCATTERED)
     server.command("upload", path)
     return "scattered"
 

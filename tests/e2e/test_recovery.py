@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from airflow_server import Server, wait_for
+from support.airflow_server import Server, wait_for
 
 from cwl_ui_plugin.cwl.processes import task_processes
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import httpx
 import pytest
-from airflow_server import Server, wait_for
 from playwright.sync_api import Browser, Page, expect
-from test_browser import WORKFLOW, browser, frame, log_in  # noqa: F401 - browser is a fixture
+from support.airflow_server import Server, wait_for
+from support.browsers import log_in
+from support.documents import LOUD
 
 pytestmark = pytest.mark.e2e
 DAG_ID = "guarded"
@@ -39,7 +40,7 @@ ROLES = {
 def running_run(site: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A run that runs for as long as the tests need it."""
     document = tmp_path_factory.mktemp("documents") / f"{DAG_ID}.cwl"
-    document.write_text(WORKFLOW)
+    document.write_text(LOUD)
     site.command("upload", document)
     with site.client() as client:
         runs = f"/cwl/api/v1/workflows/{DAG_ID}/runs"
@@ -51,7 +52,7 @@ def running_run(site: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def logged_in(site: Server, browser: Browser) -> Callable[[str], tuple[Page, httpx.Client]]:  # noqa: F811
+def logged_in(site: Server, browser: Browser) -> Callable[[str], tuple[Page, httpx.Client]]:
     """Return a page and a REST client of the user with a role."""
 
     def opened(role: str) -> tuple[Page, httpx.Client]:
@@ -122,7 +123,7 @@ def test_a_role_sees_what_it_may_and_gets_no_further(
 
     run = f"/cwl/api/v1/workflows/{DAG_ID}/runs/{running_run}"
     assert client.get(run).is_success == rights.read
-    files = {"files": ("new.cwl", WORKFLOW)}
+    files = {"files": ("new.cwl", LOUD)}
     if not rights.upload:
         assert client.post("/cwl/api/v1/workflows", files=files).status_code == 403
     if not rights.run:

@@ -10,10 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from airflow_server import Server, wait_for
 from playwright.sync_api import Browser, Page, expect
-from test_accessibility import barriers
-from test_browser import browser, overflowing, page, picture, watch  # noqa: F401 - fixtures
+from support.airflow_server import Server, wait_for
+from support.browsers import barriers, overflowing, picture, watch
 
 pytestmark = pytest.mark.e2e
 
@@ -139,7 +138,7 @@ def ended(client: httpx.Client, run_id: str) -> str | None:
 
 
 @pytest.fixture
-def show(page: Page, site: Server, started: str) -> Any:  # noqa: F811
+def show(page: Page, site: Server, started: str) -> Any:
     """Open the page of a run; at the end nothing of the run's outputs has been at work, or has asked for anything."""
     asked, dialogs = [], []
     watch(page, asked.append)
@@ -234,8 +233,8 @@ def test_files_are_served_so_that_nothing_in_them_runs(site: Server, started: st
         assert httpx.get(f"{site.url}{base}/{path}").status_code == 401
 
 
-def test_the_login_leads_back_to_the_page_that_was_asked_for(browser: Browser, site: Server, started: str) -> None:  # noqa: F811
-    page = browser.new_context().new_page()  # noqa: F811
+def test_the_login_leads_back_to_the_page_that_was_asked_for(browser: Browser, site: Server, started: str) -> None:
+    page = browser.new_context().new_page()
     address = f"{site.url}/pluginsv2/cwl/run?dag_id={started}&run_id=good"
     page.goto(address)
     page.locator("input[name=username]").fill(site.user)
@@ -247,7 +246,7 @@ def test_the_login_leads_back_to_the_page_that_was_asked_for(browser: Browser, s
 
 @pytest.mark.parametrize("path", ["results/page.html", "plot.svg"])
 def test_a_file_that_is_opened_by_itself_runs_nothing_either(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     site: Server,
     started: str,
     path: str,
@@ -314,7 +313,7 @@ def test_elements_are_looked_at_by_keyboard_on_a_small_screen(show: Any, site: S
     expect(run.get_by_label("stdout", exact=True)).to_have_text("<i>bob</i>\n")
 
 
-def test_two_runs_are_compared(page: Page, site: Server, started: str) -> None:  # noqa: F811
+def test_two_runs_are_compared(page: Page, site: Server, started: str) -> None:
     page.goto(f"{site.url}/pluginsv2/cwl/runs?dag_id={started}")
     expect(page.get_by_role("button", name="Compare")).to_be_disabled()
     for run_id in ("good", "bad"):

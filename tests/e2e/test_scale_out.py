@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import psycopg2
 import pytest
-from airflow_server import Server, wait_for
-from families import DOCUMENT, Family, stopped_without_trace
-from scale_out import Cluster, celery_cluster
-from test_parallel import WORKFLOW
+from support.airflow_server import Server, wait_for
+from support.documents import SCATTERED
+from support.families import DOCUMENT, Family, stopped_without_trace
+from support.scale_out import Cluster, celery_cluster
 
 from cwl_ui_plugin.cwl.processes import task_processes
 
@@ -67,7 +67,7 @@ def family_dag(scaled_out: Cluster, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_a_scattered_workflow_runs_on_celery_workers(cluster: Server, tmp_path: Path) -> None:
-    (tmp_path / "scattered.cwl").write_text(WORKFLOW)
+    (tmp_path / "scattered.cwl").write_text(SCATTERED)
     cluster.command("upload", tmp_path / "scattered.cwl")
     with cluster.client() as client:
         job = {"texts": ["x", "yy"], "numbers": [1, 2]}

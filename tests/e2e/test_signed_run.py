@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
-from airflow_server import Server, wait_for
-from receiver import Receiver, receiver
+from support.airflow_server import Server, wait_for
+from support.receiver import Receiver, receiver
 
 pytestmark = pytest.mark.e2e
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from airflow_server import Server, standalone, wait_for
+from support.airflow_server import Server, standalone, wait_for
 
 pytestmark = pytest.mark.e2e
 COMPONENTS = {

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from airflow_server import PLAIN_DAG_ID, Server, wait_for
-from families import DOCUMENT, Family, stopped_without_trace
+from support.airflow_server import PLAIN_DAG_ID, Server, wait_for
+from support.families import DOCUMENT, Family, stopped_without_trace
 
 from cwl_ui_plugin.cwl.processes import task_processes
 

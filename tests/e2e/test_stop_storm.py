@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from airflow_server import Server, wait_for
-from stop_storm import Storm
+from support.airflow_server import Server, wait_for
+from support.stop_storm import Storm
 
 pytestmark = pytest.mark.e2e
 STOPS = 12

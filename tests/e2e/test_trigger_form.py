@@ -8,43 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_server import Server
 from playwright.sync_api import FrameLocator, Page, expect
-from test_browser import browser, frame, page, picture  # noqa: F401 - fixtures
+from support.airflow_server import Server
+from support.browsers import frame, picture
+from support.documents import EACH_FIELD
 
 pytestmark = pytest.mark.e2e
 
-WORKFLOW = """
-cwlVersion: v1.2
-class: CommandLineTool
-label: Count what was read
-baseCommand: [cat]
-requirements:
-  SchemaDefRequirement:
-    types:
-      - name: Sample
-        type: record
-        fields:
-          lane: {type: int, label: Lane, doc: As the *sequencer* counts them.}
-          note: string?
-inputs:
-  - {id: reads, type: File, label: Reads, doc: The **reads** of the sample., inputBinding: {}}
-  - {id: names, type: "string[]", label: Names}
-  - {id: sample, type: Sample, label: Sample}
-  - {id: mode, type: {type: enum, symbols: [fast, exact]}, label: Mode}
-  - {id: threshold, type: double?, label: Threshold}
-  - {id: limit, type: [int, string, "null"], label: Limit}
-  - {id: threads, type: int, default: 4, label: Threads}
-outputs: {copied: stdout}
-stdout: copied.txt
-"""
-
 
 @pytest.fixture
-def form(page: Page, site: Server, tmp_path: Path) -> FrameLocator:  # noqa: F811
+def form(page: Page, site: Server, tmp_path: Path) -> FrameLocator:
     """The form of a fresh workflow, in Airflow's frame; large files begin at 1 kB here."""
     document = tmp_path / f"count_{uuid.uuid4().hex[:8]}.cwl"
-    document.write_text(WORKFLOW)
+    document.write_text(EACH_FIELD)
     site.command("upload", document)
     inside = frame(page)
     address = f"{site.url}/pluginsv2/cwl/workflows/{document.stem}/run"
@@ -54,7 +30,7 @@ def form(page: Page, site: Server, tmp_path: Path) -> FrameLocator:  # noqa: F81
     return inside
 
 
-def choose_file(page: Page, form: FrameLocator, label: str, path: Path) -> None:  # noqa: F811
+def choose_file(page: Page, form: FrameLocator, label: str, path: Path) -> None:
     with page.expect_file_chooser() as chooser:
         form.get_by_role("button", name=f"Upload {label} from this computer").click()
     chooser.value.set_files(path)
@@ -70,7 +46,7 @@ def job_of(site: Server, form: FrameLocator, run_id: str) -> Any:
 
 
 def test_a_run_gets_the_job_that_was_filled_in(
-    page: Page,  # noqa: F811
+    page: Page,
     form: FrameLocator,
     site: Server,
     tmp_path: Path,
@@ -118,7 +94,7 @@ def test_a_run_gets_the_job_that_was_filled_in(
     }
 
 
-def test_a_file_of_the_server_and_a_link_to_the_job(page: Page, form: FrameLocator, site: Server) -> None:  # noqa: F811
+def test_a_file_of_the_server_and_a_link_to_the_job(page: Page, form: FrameLocator, site: Server) -> None:
     folder = site.home / "cwl/inputs/samples"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "a.txt").write_text("a")

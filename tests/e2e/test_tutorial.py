@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from airflow_server import ROOT, Server
+from support.airflow_server import ROOT, Server
 
 pytestmark = pytest.mark.e2e
 TEXT = (ROOT / "docs" / "tutorial.md").read_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stored import add_version, plan_of
+from support.stored import add_version, plan_of
 
 from cwl_ui_plugin.library import catalog
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from compiled_run import run_compiled
+from support.compiled_run import run_compiled
 
 from cwl_ui_plugin.cwl import compile_process
 from cwl_ui_plugin.cwl.errors import CompileTimeout, DocumentError

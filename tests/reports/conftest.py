@@ -9,15 +9,8 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
-
 TASKS = ("CWLJobDispatcher", "sort", "count", "CWLJobGatherer")
 VARIABLES = ("process_report_private_key", "process_report_crypt_algorithm")
-
-
-@pytest.fixture(scope="session")
-def pair() -> KeyPair:
-    return generate_key_pair("RS256")
 
 
 @pytest.fixture

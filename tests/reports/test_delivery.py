@@ -9,12 +9,13 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from receiver import answering, receiver
+from support.receiver import answering, receiver
 
 from cwl_ui_plugin.services.errors import NotAllowed
 from cwl_ui_plugin.services.settings import report_delivery
 from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
 
+ALGORITHM = "RS256"
 BROKEN = "-----BEGIN PRIVATE KEY-----\nbroken\n-----END PRIVATE KEY-----"
 
 

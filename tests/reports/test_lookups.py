@@ -14,6 +14,7 @@ from cwl_ui_plugin.services.errors import BadRequest
 from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.signing.keys import KeyPair
 
+ALGORITHM = "RS256"
 URI = "http://bot:word@portal.example.org:8080/https?endpoint=satellite%2Fv1%2F&timeout=5&verify=false"
 ENVIRONMENT = "the environment (AIRFLOW_CONN_PROCESS_REPORT)"
 

@@ -20,7 +20,7 @@ def connection(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         with create_engine("sqlite://").connect() as made:
             yield made
         return
-    from scale_out import postgresql
+    from support.scale_out import postgresql
 
     with postgresql(tmp_path_factory.mktemp("postgresql") / "server") as address:
         engine = create_engine(f"postgresql+psycopg2://{address}")

@@ -77,7 +77,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        from report_oracle import World
+        from support.report_oracle import World
 
         _empty_tables()
         self.world = World(self.dag_id)
@@ -246,7 +246,7 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "world"):
             return
-        from report_oracle import judge
+        from support.report_oracle import judge
 
         for _turn in range(3):  # of all runs that have ended
             self.look(late=True)
@@ -301,7 +301,7 @@ LATE = ("the task", "the queue", "the end", "the run")
 @pytest.mark.parametrize("order", itertools.permutations(LATE, 3 if EXAMPLES > IN_CI else 2), ids=" ".join)
 def test_writes_that_are_held_while_the_reporter_looks(workflow: str, order: tuple[str, ...]) -> None:
     """A stop, and after it what a task and the scheduler had under way, with a look at any moments between them."""
-    from report_oracle import World, judge
+    from support.report_oracle import World, judge
 
     for looks in itertools.product((False, True), repeat=len(order) + 1):
         _empty_tables()

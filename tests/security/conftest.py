@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cast import Site, prepare
-from shared_servers import FAB, SIMPLE, shared_servers
+from playwright.sync_api import Browser
+from support.cast import Site, prepare
+from support.shared_servers import FAB, SIMPLE, shared_servers
 
 _prepared: dict[str, Site] = {}
 
@@ -18,11 +19,6 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return _prepared[server.url]
 
 
-@pytest.fixture(scope="session")
-def flask_app(airflow_home: object) -> object:
-    """The Flask app of the pages in this process, to ask it for its routes."""
-    from airflow.api_fastapi.app import init_auth_manager
-    from airflow.providers.fab.www.app import create_app
-
-    init_auth_manager()
-    return create_app(enable_plugins=True)
+@pytest.fixture
+def browser(chromium: Browser) -> Browser:
+    return chromium

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from cast import API, SHOWN, VIEWS, Site
+from support.cast import API, SHOWN, VIEWS, Site
 
 pytestmark = pytest.mark.e2e
 TOOL = """cwlVersion: v1.2

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from cast import API, SHOWN, VIEWS, Site
+from support.cast import API, SHOWN, VIEWS, Site
 
 pytestmark = pytest.mark.e2e
 AT_ONCE = 200

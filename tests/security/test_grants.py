@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_server import wait_for
-from cast import API, HIDDEN, OLD, RUN, SHOWN, VIEWS, Site
-from test_ways_in import TABLES, at, by_rest
+from support.airflow_server import wait_for
+from support.cast import API, HIDDEN, OLD, RUN, SHOWN, VIEWS, Site
+from support.hostile_jobs import TABLES, at, by_rest
 
 pytestmark = pytest.mark.e2e
 

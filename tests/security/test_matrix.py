@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from cast import HIDDEN, MARKS, MISSING, READ, RUN, SHOWN, VIEWS, Actor, Site
-from matrix import CASES, PAGES, PREFIXES, Case, page_routes, rest_routes
+from support.cast import HIDDEN, MARKS, MISSING, READ, RUN, SHOWN, VIEWS, Actor, Site
+from support.matrix import CASES, PAGES, PREFIXES, Case, page_routes, rest_routes
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND")
@@ -31,8 +31,8 @@ def test_every_route_is_in_the_matrix(flask_app: Any) -> None:
     known = {(case.face, case.method, case.route) for case in CASES}
     there = {*rest_routes(), *page_routes(flask_app)}
     assert len(known) == len(CASES), "a route is in the matrix twice"
-    assert there - known == set(), "new routes: say in tests/security/matrix.py which right each needs"
-    assert known - there == set(), "routes that are no more: take them out of tests/security/matrix.py"
+    assert there - known == set(), "new routes: say in tests/support/matrix.py which right each needs"
+    assert known - there == set(), "routes that are no more: take them out of tests/support/matrix.py"
 
 
 @dataclass(frozen=True)

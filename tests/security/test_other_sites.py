@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from cast import API, OLD, RUN, SHOWN, VIEWS, Site
-from matrix import CASES, PAGES, REST, Case
+from support.cast import API, OLD, RUN, SHOWN, VIEWS, Site
+from support.matrix import CASES, PAGES, REST, Case
 
 pytestmark = pytest.mark.e2e
 EVIL = "https://evil.example.org"

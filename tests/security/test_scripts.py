@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from cast import API, VIEWS, Site
 from playwright.sync_api import Browser, Frame, Page
-from test_browser import browser, frame  # noqa: F401 - browser is a fixture
+from support.browsers import frame
+from support.cast import API, VIEWS, Site
 
 pytestmark = pytest.mark.e2e
 HOSTILE, FAILING = "hostile", "hostile-and-failing"
@@ -132,7 +132,7 @@ def hostile(site: Site) -> dict[str, str]:
 
 
 @pytest.fixture
-def stage(site: Site, browser: Browser) -> Iterator[Stage]:  # noqa: F811
+def stage(site: Site, browser: Browser) -> Iterator[Stage]:
     context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
     context.add_cookies([{"name": "_token", "value": site.tokens["admin"], "url": site.server.url}])
     made = Stage(context.new_page())

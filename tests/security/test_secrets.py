@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_server import wait_for
-from cast import API, SHOWN, VIEWS, Site
+from support.airflow_server import wait_for
+from support.cast import API, SHOWN, VIEWS, Site
 
 pytestmark = pytest.mark.e2e
 SECRET = f"secret-of-a-job-{uuid.uuid4().hex}"

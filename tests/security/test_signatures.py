@@ -14,11 +14,11 @@ from typing import Any
 
 import jwt
 import pytest
-from airflow_server import wait_for
-from cast import API, HIDDEN, OLD, SHOWN, Site
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from support.airflow_server import wait_for
+from support.cast import API, HIDDEN, OLD, SHOWN, Site
 
 from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
 

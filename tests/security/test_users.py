@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cast import RUN, SHOWN, Site
+from support.cast import RUN, SHOWN, Site
 
 pytestmark = pytest.mark.e2e
 STRANGER = 65_431

@@ -20,12 +20,9 @@ from cwl_ui_plugin.signing.algorithms import EDWARDS, ELLIPTIC, RSA, parse_algor
 from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey, BadSignature
 from cwl_ui_plugin.signing.triggers import TriggerPolicy, content_of, sign_trigger, verify_trigger
 
+ALGORITHM = "RS256"
+
 SECRET = "a shared secret that is long enough for any hash, 0123456789 0123456789"
-
-
-@pytest.fixture(scope="module")
-def pair() -> keys.KeyPair:
-    return keys.generate_key_pair("RS256")
 
 
 @pytest.mark.parametrize("algorithm", [*RSA, *ELLIPTIC, *EDWARDS])

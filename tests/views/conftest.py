@@ -9,15 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def flask_app(airflow_home: Path) -> Any:
-    from airflow.api_fastapi.app import init_auth_manager
-    from airflow.providers.fab.www.app import create_app
-
-    init_auth_manager()
-    return create_app(enable_plugins=True)
+from playwright.sync_api import Browser, ConsoleMessage, Page
+from support.served import serving
 
 
 @pytest.fixture
@@ -107,3 +100,46 @@ def waiting_run(workflow: str, run_id: str) -> str:
                 )
             )
     return run_id
+
+
+@pytest.fixture(scope="module")
+def address(flask_app: Any) -> Iterator[str]:
+    """The address of the pages."""
+    with serving(flask_app) as found:
+        yield found
+
+
+@pytest.fixture
+def open_page(chromium: Browser, address: str, folders: Any) -> Iterator[Callable[..., Page]]:
+    """Open a page as a user of a role: ``open_page(path, role="admin", **context)``.
+
+    At the end of the test: nothing on the console but what is ``expected``, nothing asked of another host.
+    """
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    contexts = []
+    complaints: list[str] = []
+
+    def opened(path: str, role: str = "admin", expected: str | None = None, **options: Any) -> Page:
+        def heard(message: ConsoleMessage) -> None:
+            if message.type == "error" and not (expected and expected in message.text):
+                complaints.append(message.text)
+
+        token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=f"the-{role}", role=role))
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        context.add_cookies([{"name": "_token", "value": token, "url": address}])
+        page = context.new_page()
+        page.on("console", heard)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request", lambda sent: None if sent.url.startswith((address, "data:")) else complaints.append(sent.url)
+        )
+        page.goto(address + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []

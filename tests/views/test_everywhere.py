@@ -11,10 +11,10 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
-from served import SCREENSHOTS, address, barriers, chromium, open_page, serving  # noqa: F401 - fixtures
-from test_browser import overflowing
-from test_run_page import start_run
-from test_workflow_pages import NARROW, TOOL
+from support.browsers import SCREENSHOTS, barriers, overflowing
+from support.documents import ECHO
+from support.served import NARROW, serving
+from support.stored import start_run
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response
 
@@ -63,7 +63,7 @@ def pages(delivered: dict[str, str], add: Callable[..., StoredVersion]) -> dict[
 
 
 def test_a_theme_and_a_small_window_fit_every_page(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     delivered: dict[str, str],
     add: Callable[..., StoredVersion],
     monkeypatch: pytest.MonkeyPatch,
@@ -109,7 +109,7 @@ def prefixed(flask_app: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("framed", [False, True])
 def test_nothing_leads_out_of_the_prefix(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     prefixed: str,
     delivered: dict[str, str],
     framed: bool,
@@ -128,7 +128,7 @@ def test_nothing_leads_out_of_the_prefix(
         return view.frame_locator("iframe") if framed else view
 
     inside = go("/workflows")
-    file = {"name": "prefixed.cwl", "mimeType": "", "buffer": TOOL.encode()}
+    file = {"name": "prefixed.cwl", "mimeType": "", "buffer": ECHO.encode()}
     inside.locator("input[type=file]").first.set_input_files(file)
     inside.get_by_role("button", name="Upload", exact=True).click()
     expect(inside.locator('#graph [data-node="prefixed"]')).to_be_visible(timeout=60_000)

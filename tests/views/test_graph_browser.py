@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from served import address, barriers, chromium, fits, open_page  # noqa: F401 - fixtures
+from support.browsers import barriers
+from support.served import fits
 
 from cwl_ui_plugin.library.store import StoredVersion
 
@@ -39,7 +40,7 @@ def change(version: StoredVersion, **files: Callable[[dict], None]) -> None:  # 
 
 
 def test_the_keyboard_walks_through_the_graph_and_opens_details(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     workflow: str,
 ) -> None:
     page = open_page(f"/cwl/workflows/{workflow}", viewport={"width": 400, "height": 800}, color_scheme="dark")
@@ -68,7 +69,7 @@ def test_the_keyboard_walks_through_the_graph_and_opens_details(
 
 
 def test_a_subworkflow_opens_and_takes_its_state_from_its_steps(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     add: Callable[..., StoredVersion],
 ) -> None:
     version = add("nested-graph")
@@ -100,7 +101,7 @@ def test_a_subworkflow_opens_and_takes_its_state_from_its_steps(
 
 
 def test_names_and_texts_of_a_document_are_only_text(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     add: Callable[..., StoredVersion],
 ) -> None:
     version = add("hostile-graph")
@@ -121,7 +122,7 @@ def test_names_and_texts_of_a_document_are_only_text(
 
 
 def test_all_links_of_a_large_workflow_are_drawn(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     add: Callable[..., StoredVersion],
 ) -> None:
     names = tuple(f"s{number}" for number in range(120))

@@ -7,9 +7,9 @@ import string
 from typing import Any
 
 import pytest
-from browser_form import fields_of, html_of, plan_with, through_browser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.browser_form import fields_of, html_of, plan_with, through_browser
 
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.plan import Parameter

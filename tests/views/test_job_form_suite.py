@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from browser_form import fields_of, html_of, through_browser
+from support.browser_form import fields_of, html_of, through_browser
 
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.errors import CwlError

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
-from served import address, barriers, chromium, fits, open_page, picture  # noqa: F401 - fixtures
+from support.browsers import barriers
+from support.served import fits, picture
 
 from cwl_ui_plugin.services.settings import connection_and_keys, report_delivery
 
@@ -16,7 +17,7 @@ OpenPage = Callable[..., Page]
 
 @pytest.mark.parametrize("width", [1200, 400])
 def test_the_reports_of_a_run_are_read_by_keyboard(
-    open_page: OpenPage,  # noqa: F811
+    open_page: OpenPage,
     workflow: str,
     waiting_run: str,
     width: int,
@@ -45,7 +46,7 @@ def test_the_reports_of_a_run_are_read_by_keyboard(
     expect(page.get_by_role("heading", name=waiting_run, level=1)).to_be_visible()
 
 
-def test_a_run_without_reports_says_what_to_do(open_page: OpenPage, workflow: str, run_id: str) -> None:  # noqa: F811
+def test_a_run_without_reports_says_what_to_do(open_page: OpenPage, workflow: str, run_id: str) -> None:
     page = open_page(f"/cwl/runs/{workflow}/{run_id}/reports")
     expect(page.get_by_text("Nothing was reported of this run.")).to_be_visible()
     assert page.get_by_role("button", name="Retry now").count() == 0, "there is nothing to try again"

@@ -10,9 +10,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from keyboard import press as press_key
 from playwright.sync_api import Page
-from served import address, chromium, open_page  # noqa: F401 - fixtures
+from support.keyboard import press as press_key
 
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.triggering import reruns
@@ -69,7 +68,7 @@ def test_what_keeps_it_from_running_is_said(press: Callable[..., Any], workflow:
 
 @pytest.mark.e2e
 def test_pressing_twice_starts_one_run(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     workflow: str,
     run_id: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -96,7 +95,7 @@ def test_pressing_twice_starts_one_run(
 
 @pytest.mark.e2e
 def test_the_list_starts_a_run_again(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     workflow: str,
     run_id: str,
     folders: Path,

@@ -10,9 +10,8 @@ from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Page, expect
-from served import address, chromium, open_page  # noqa: F401 - fixtures
-from test_browser import overflowing
-from test_run_page import spread, start_run
+from support.browsers import overflowing
+from support.stored import spread, start_run
 
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 
@@ -22,7 +21,7 @@ SMALL = {"width": 400, "height": 800}
 
 
 @pytest.fixture
-def show(open_page: Callable[..., Page], workflow: str, run_id: str) -> Callable[..., Page]:  # noqa: F811
+def show(open_page: Callable[..., Page], workflow: str, run_id: str) -> Callable[..., Page]:
     """Open a page about the run: ``show("run/step", task_id="sort")``."""
 
     def opened(path: str, role: str = "admin", options: dict[str, Any] | None = None, **query: Any) -> Page:
@@ -137,7 +136,7 @@ def test_a_viewer_looks_and_does_not_touch(show: Callable[..., Page], workflow: 
 
 
 def test_runs_are_found_by_what_is_asked_for(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     workflow: str,
     run_id: str,
 ) -> None:

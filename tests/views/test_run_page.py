@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from support.stored import BEGAN, spread, start_run
 
 from cwl_ui_plugin.dags.folders.intermediate import GONE
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
@@ -17,7 +18,6 @@ from cwl_ui_plugin.services.triggering import triggers
 
 SCRIPT = {"X-Requested-With": "XMLHttpRequest"}
 HOSTILE = "<script>alert(1)</script>\u202egpj.exe"
-BEGAN = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 
 
 def at(path: str, **query: Any) -> str:
@@ -220,34 +220,6 @@ def test_addresses_fit_a_prefix(
     assert f'href="/airflow/dags/{workflow}/runs/' in text
 
 
-def spread(dag_id: str, run_id: str, task_id: str, count: int) -> None:
-    """Make a task instance a scattered one: its elements ran one after the other, the last has failed."""
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-    from sqlalchemy import insert, select
-    from uuid6 import uuid7
-
-    table = TaskInstance.__table__
-    with create_session() as session:
-        chosen = (table.c.dag_id == dag_id, table.c.run_id == run_id, table.c.task_id == task_id)
-        row = dict(session.execute(select(table).where(*chosen)).one()._mapping)
-        session.execute(table.delete().where(*chosen))
-        rows = [
-            {
-                **row,
-                "id": uuid7(),
-                "map_index": index,
-                "state": "failed" if index == count - 1 else "success",
-                "rendered_map_index": f"element {index}",
-                "start_date": BEGAN + timedelta(seconds=index),
-                "end_date": BEGAN + timedelta(seconds=index + 1),
-                "duration": 1.0,
-            }
-            for index in range(count)
-        ]
-        session.execute(insert(table), rows)
-
-
 @pytest.fixture
 def printed(workflow: str, run_id: str) -> Callable[..., Path]:
     """Write what a command prints: ``printed("text")``."""
@@ -335,12 +307,3 @@ def test_usage_is_drawn_from_samples_and_from_totals(
     assert "at most 3.5 cores" in text
     assert "at most 3.5 MB" in text
     assert "1 task was looked at" in text
-
-
-def start_run(dag_id: str, run_id: str) -> None:
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-    from sqlalchemy import update
-
-    with create_session() as session:
-        session.execute(update(DagRun).where(DagRun.run_id == run_id).values(start_date=BEGAN, _state="running"))

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from keyboard import press
 from playwright.sync_api import Locator, LocatorAssertions, Page, expect
-from receiver import Receiver, answering, receiver
-from served import address, barriers, chromium, fits, open_page, picture  # noqa: F401 - fixtures
+from support.browsers import barriers
+from support.keyboard import press
+from support.receiver import Receiver, answering, receiver
+from support.served import fits, picture
 
 from cwl_ui_plugin.services.settings import connection_and_keys, report_delivery
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair, public_of
@@ -29,11 +30,6 @@ def portal() -> Iterator[Receiver]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def pair() -> KeyPair:
-    return generate_key_pair("ES256")
-
-
 def part(page: Page, title: str) -> Locator:
     """A section of the page."""
     return page.get_by_role("region", name=re.compile(f"^{title}"))
@@ -43,7 +39,7 @@ def name_receiver(port: int) -> None:
     connection_and_keys.save_report_connection(schema="http", host="127.0.0.1", port=port, endpoint="satellite/v1/")
 
 
-def test_a_receiver_is_named_by_keyboard_and_answers_a_test_report(open_page: OpenPage, portal: Receiver) -> None:  # noqa: F811
+def test_a_receiver_is_named_by_keyboard_and_answers_a_test_report(open_page: OpenPage, portal: Receiver) -> None:
     page = open_page(PAGE)
     expect(page.get_by_text("No reports are sent. Name a receiver")).to_be_visible()
     expect(page.get_by_role("button", name="Send test report")).to_be_disabled()
@@ -68,7 +64,7 @@ def test_a_receiver_is_named_by_keyboard_and_answers_a_test_report(open_page: Op
     picture(page, "settings-test")
 
 
-def test_a_receiver_that_is_not_there_is_said_and_the_connection_removed(open_page: OpenPage) -> None:  # noqa: F811
+def test_a_receiver_that_is_not_there_is_said_and_the_connection_removed(open_page: OpenPage) -> None:
     with receiver() as gone:
         port = gone.port
     name_receiver(port)
@@ -92,7 +88,7 @@ def test_a_receiver_that_is_not_there_is_said_and_the_connection_removed(open_pa
     ],
 )
 def test_what_can_not_be_used_is_said_and_what_was_typed_is_kept(
-    open_page: OpenPage,  # noqa: F811
+    open_page: OpenPage,
     label: str,
     text: str,
     told: str,
@@ -112,7 +108,7 @@ def test_what_can_not_be_used_is_said_and_what_was_typed_is_kept(
     assert not connection_and_keys.report_connection().is_set
 
 
-def test_a_connection_that_somebody_broke_elsewhere_is_said(open_page: OpenPage, airflow_home: Path) -> None:  # noqa: F811
+def test_a_connection_that_somebody_broke_elsewhere_is_said(open_page: OpenPage, airflow_home: Path) -> None:
     from airflow.models.connection import Connection
     from airflow.utils.session import create_session
 
@@ -122,7 +118,7 @@ def test_a_connection_that_somebody_broke_elsewhere_is_said(open_page: OpenPage,
     expect(part(page, REPORTS).get_by_role("alert")).to_contain_text("must be http or https, not 'ftp'")
 
 
-def test_a_new_key_is_downloaded_once_and_its_public_key_copied(open_page: OpenPage, tmp_path: Path) -> None:  # noqa: F811
+def test_a_new_key_is_downloaded_once_and_its_public_key_copied(open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page(PAGE, permissions=["clipboard-read", "clipboard-write"])
     made = part(page, "New key pair")
     made.get_by_label("Algorithm").select_option("ES384")
@@ -149,7 +145,7 @@ def test_a_new_key_is_downloaded_once_and_its_public_key_copied(open_page: OpenP
     assert page.evaluate("navigator.clipboard.readText()").strip() == public.strip()
 
 
-def test_keys_are_set_and_removed(open_page: OpenPage, pair: KeyPair) -> None:  # noqa: F811
+def test_keys_are_set_and_removed(open_page: OpenPage, pair: KeyPair) -> None:
     page = open_page(PAGE)
     for title, label in ((TRIGGER_KEYS, "Public keys"), (REPORT_KEY, "Private key"), (SIGNING_KEY, "Private key")):
         section = part(page, title)
@@ -169,7 +165,7 @@ def test_keys_are_set_and_removed(open_page: OpenPage, pair: KeyPair) -> None:  
 
 
 @pytest.mark.parametrize("title", [REPORT_KEY, TRIGGER_KEYS, SIGNING_KEY])
-def test_a_key_that_can_not_be_used_is_said_at_its_field_and_not_kept(open_page: OpenPage, title: str) -> None:  # noqa: F811
+def test_a_key_that_can_not_be_used_is_said_at_its_field_and_not_kept(open_page: OpenPage, title: str) -> None:
     page = open_page(PAGE, expected=REFUSED)
     broken = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----"
     label = "Public keys" if title == TRIGGER_KEYS else "Private key"
@@ -190,7 +186,7 @@ def test_a_key_that_can_not_be_used_is_said_at_its_field_and_not_kept(open_page:
     )
 
 
-def test_a_pair_is_checked(open_page: OpenPage, pair: KeyPair) -> None:  # noqa: F811
+def test_a_pair_is_checked(open_page: OpenPage, pair: KeyPair) -> None:
     connection_and_keys.save_report_key(pair.private, "ES256")
     page = open_page(PAGE, expected=REFUSED)
 
@@ -208,7 +204,7 @@ def test_a_pair_is_checked(open_page: OpenPage, pair: KeyPair) -> None:  # noqa:
     check("no key").to_contain_text("PEM")
 
 
-def test_what_waits_is_shown_and_tried_again(open_page: OpenPage, waiting_run: str) -> None:  # noqa: F811
+def test_what_waits_is_shown_and_tried_again(open_page: OpenPage, waiting_run: str) -> None:
     name_receiver(9)
     page = open_page(PAGE)
     waiting = part(page, "Delivery")
@@ -222,7 +218,7 @@ def test_what_waits_is_shown_and_tried_again(open_page: OpenPage, waiting_run: s
 
 
 @pytest.mark.parametrize("width", [1200, 400])
-def test_the_page_has_no_barrier_and_fits(open_page: OpenPage, waiting_run: str, pair: KeyPair, width: int) -> None:  # noqa: F811
+def test_the_page_has_no_barrier_and_fits(open_page: OpenPage, waiting_run: str, pair: KeyPair, width: int) -> None:
     name_receiver(9)
     connection_and_keys.save_report_key(pair.private, "ES256")
     connection_and_keys.save_trigger_key(pair.public, "ES256")
@@ -238,6 +234,6 @@ def test_the_page_has_no_barrier_and_fits(open_page: OpenPage, waiting_run: str,
     picture(page, f"settings-{width}", width)
 
 
-def test_whoever_may_not_read_sees_why(open_page: OpenPage) -> None:  # noqa: F811
+def test_whoever_may_not_read_sees_why(open_page: OpenPage) -> None:
     page = open_page(PAGE, role="viewer", expected="403 (FORBIDDEN)")
     expect(page.locator("main, body").first).to_contain_text(re.compile("not allowed|permission|may not", re.I))

@@ -9,17 +9,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from receiver import answering, receiver
+from support.receiver import answering, receiver
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.services import health
 from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
-
-
-@pytest.fixture(scope="module")
-def pair() -> KeyPair:
-    return generate_key_pair("ES256")
 
 
 @pytest.fixture

@@ -17,11 +17,6 @@ from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
 VARIABLES = ("jwt_backend_public_key", "jwt_backend_crypt_algorithm", "process_sign_private_key")
 
 
-@pytest.fixture(scope="module")
-def pair() -> KeyPair:
-    return generate_key_pair("ES256")
-
-
 @pytest.fixture
 def variables(airflow_home: Any) -> Iterator[Callable[..., None]]:
     """Set Variables for one test."""

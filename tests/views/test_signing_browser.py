@@ -13,10 +13,9 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from keyboard import press
 from playwright.sync_api import Browser, Page, expect
-from served import serving
-from test_browser import browser as chromium  # noqa: F401 - a fixture
+from support.keyboard import press
+from support.served import serving
 
 from cwl_ui_plugin.signing.keys import fingerprint, generate_key_pair
 
@@ -58,7 +57,7 @@ def trusted(airflow_home: Path) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture
 def page(
-    chromium: Browser,  # noqa: F811
+    chromium: Browser,
     address: str,
     workflow: str,
 ) -> Iterator[Callable[[], Page]]:

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from served import address, chromium, open_page, while_held  # noqa: F401 - fixtures
-from test_accessibility import barriers
+from support.browsers import barriers
+from support.served import while_held
 
 from cwl_ui_plugin.cwl.processes import task_processes
 from cwl_ui_plugin.services.monitoring import queries
@@ -70,7 +70,7 @@ def ended(panel: Locator, run_id: str) -> Locator:
     return panel.locator(".alert.success", has_text=run_id)
 
 
-def test_stop_can_be_pressed_while_scripts_still_load(open_page: OpenPage, workflow: str, run_id: str) -> None:  # noqa: F811
+def test_stop_can_be_pressed_while_scripts_still_load(open_page: OpenPage, workflow: str, run_id: str) -> None:
     page = open_page(run_page(workflow, run_id))
 
     def press() -> None:
@@ -84,7 +84,7 @@ def test_stop_can_be_pressed_while_scripts_still_load(open_page: OpenPage, workf
 
 
 def test_a_run_is_stopped_by_keyboard_alone(
-    open_page: OpenPage,  # noqa: F811
+    open_page: OpenPage,
     workflow: str,
     run_id: str,
     stubborn: subprocess.Popen[str],
@@ -127,7 +127,7 @@ def test_a_run_is_stopped_by_keyboard_alone(
 
 
 def test_many_runs_are_stopped_from_the_list_and_deleted(
-    open_page: OpenPage,  # noqa: F811
+    open_page: OpenPage,
     workflow: str,
     run_id: str,
     other_run: str,
@@ -157,7 +157,7 @@ def test_many_runs_are_stopped_from_the_list_and_deleted(
 
 
 def test_the_list_chooses_all_that_can_be_stopped(
-    open_page: OpenPage,  # noqa: F811
+    open_page: OpenPage,
     workflow: str,
     run_id: str,
     other_run: str,
@@ -174,7 +174,7 @@ def test_the_list_chooses_all_that_can_be_stopped(
 
 
 def test_who_may_not_stop_is_told_so(
-    open_page: OpenPage,  # noqa: F811
+    open_page: OpenPage,
     workflow: str,
     run_id: str,
 ) -> None:
@@ -186,7 +186,7 @@ def test_who_may_not_stop_is_told_so(
 
 
 def test_a_stop_that_somebody_else_began_is_shown(
-    open_page: OpenPage,  # noqa: F811
+    open_page: OpenPage,
     workflow: str,
     run_id: str,
     stubborn: subprocess.Popen[str],
@@ -210,7 +210,7 @@ def test_a_stop_that_somebody_else_began_is_shown(
 
 
 def test_what_is_left_is_named(
-    open_page: OpenPage,  # noqa: F811
+    open_page: OpenPage,
     workflow: str,
     run_id: str,
     stubborn: subprocess.Popen[str],

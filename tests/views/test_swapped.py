@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from swapping import SECRET, elsewhere, swap_when_opened
+from support.swapping import SECRET, elsewhere, swap_when_opened
 
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from keyboard import press
 from playwright.sync_api import Page, expect
-from served import address, barriers, chromium, fits, open_page, picture, while_held  # noqa: F401 - fixtures
+from support.browsers import barriers
+from support.documents import ECHO
+from support.keyboard import press
+from support.served import NARROW, fits, picture, while_held
 
 from cwl_ui_plugin.library.store import StoredVersion
 from cwl_ui_plugin.services.triggering import triggers
@@ -26,13 +28,6 @@ outputs: {out: {type: File, outputSource: say/out}}
 steps:
   say: {run: tools/say.cwl, in: {text: text}, out: [out]}
 """
-TOOL = """cwlVersion: v1.2
-class: CommandLineTool
-baseCommand: echo
-inputs: {text: {type: string, inputBinding: {}}}
-outputs: {out: stdout}
-"""
-NARROW = {"width": 400, "height": 800}
 
 
 @pytest.fixture
@@ -48,13 +43,13 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "say/tools").mkdir(parents=True)
     (tmp_path / "say/.git").mkdir()
     (tmp_path / "say/say.cwl").write_text(WORKFLOW)
-    (tmp_path / "say/tools/say.cwl").write_text(TOOL)
+    (tmp_path / "say/tools/say.cwl").write_text(ECHO)
     (tmp_path / "say/.git/config").write_text("x")
     return tmp_path / "say"
 
 
 def test_the_first_visit_offers_examples_that_run_with_one_click_more(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
 ) -> None:
     page = open_page("/cwl/workflows", viewport=NARROW)
     expect(page.locator("main")).to_contain_text("There are no workflows yet")
@@ -74,7 +69,7 @@ def test_the_first_visit_offers_examples_that_run_with_one_click_more(
 
 @pytest.mark.parametrize("way", ["folder", "drop", "zip"])
 def test_a_folder_a_drop_and_a_zip_are_uploaded(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     folder: Path,
     way: str,
 ) -> None:
@@ -88,7 +83,7 @@ def test_a_folder_a_drop_and_a_zip_are_uploaded(
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             archive.writestr("say.cwl", WORKFLOW)
-            archive.writestr("tools/say.cwl", TOOL)
+            archive.writestr("tools/say.cwl", ECHO)
         file = {"name": "say.zip", "mimeType": "application/zip", "buffer": packed.getvalue()}
         page.locator("input[type=file]").first.set_input_files(file)
     else:
@@ -99,7 +94,7 @@ def test_a_folder_a_drop_and_a_zip_are_uploaded(
                 const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
                 document.body.dispatchEvent(new DragEvent("drop", options));
             }""",
-            TOOL,
+            ECHO,
         )
         expect(page.locator("#upload-chosen")).to_have_text("1 file: say.cwl")
     page.get_by_role("button", name="Upload", exact=True).click()
@@ -108,7 +103,7 @@ def test_a_folder_a_drop_and_a_zip_are_uploaded(
 
 
 def test_which_process_is_meant_is_chosen_by_a_button(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
 ) -> None:
     page = open_page("/cwl/workflows", viewport=NARROW)
     graph = "cwlVersion: v1.2\n$graph:\n" + "".join(
@@ -130,7 +125,7 @@ def test_which_process_is_meant_is_chosen_by_a_button(
 
 
 def test_what_is_wrong_is_shown_in_the_source_at_its_line(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
 ) -> None:
     page = open_page("/cwl/workflows", viewport=NARROW)
     broken = WORKFLOW.replace("inputs:", f"doc: |\n  {HOSTILE}\ninputs:")
@@ -147,7 +142,7 @@ def test_what_is_wrong_is_shown_in_the_source_at_its_line(
 
 
 def test_the_list_is_searched_sorted_and_shows_the_last_runs(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     add: Callable[..., StoredVersion],
     airflow: object,
 ) -> None:
@@ -170,7 +165,7 @@ def test_the_list_is_searched_sorted_and_shows_the_last_runs(
 
 
 def test_two_versions_are_compared_and_the_old_one_made_current(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     two_versions: str,
 ) -> None:
     page = open_page(f"/cwl/workflows/{two_versions}", viewport=NARROW)
@@ -192,7 +187,7 @@ def test_two_versions_are_compared_and_the_old_one_made_current(
 
 
 def test_lines_of_a_source_have_addresses_and_it_can_be_taken_away(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     add: Callable[..., StoredVersion],
 ) -> None:
     dag_id = f"source-{uuid.uuid4().hex[:8]}"
@@ -215,7 +210,7 @@ def test_lines_of_a_source_have_addresses_and_it_can_be_taken_away(
 
 
 def test_a_workflow_is_deleted_and_restored_by_keyboard(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     two_versions: str,
 ) -> None:
     page = open_page("/cwl/workflows?search=two-")
@@ -233,7 +228,7 @@ def test_a_workflow_is_deleted_and_restored_by_keyboard(
 
 
 def test_what_can_be_seen_can_be_pressed_while_scripts_still_load(
-    open_page: Callable[..., Page],  # noqa: F811
+    open_page: Callable[..., Page],
     two_versions: str,
 ) -> None:
     page = open_page(f"/cwl/workflows/{two_versions}")

@@ -1,0 +1,105 @@
+"""A real Chromium, and what tests look for in it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, FrameLocator, Page
+    from support.airflow_server import Server
+
+SCREENSHOTS = Path(os.environ["CWL_SCREENSHOTS"]) if "CWL_SCREENSHOTS" in os.environ else None
+LOGIN_MS = 120_000
+REDIRECTS = (302, 303)
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+BARRIERS = ("serious", "critical")
+
+
+@pytest.fixture
+def chromium() -> Iterator[Browser]:
+    """A browser for one test: Playwright ends one that hangs, while closing a hanging context has no time limit."""
+    from playwright.sync_api import expect, sync_playwright
+
+    if not CHROMIUM.exists() and os.environ.get("CI") != "true":
+        pytest.skip(f"there is no {CHROMIUM}; see tests/system-packages.sh")
+    expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+def log_in(page: Page, site: Server, user: str, password: str) -> None:
+    """Ask for the list of workflows, and log in where that leads."""
+    page.goto(f"{site.url}/plugin/cwl")
+    page.locator("input[name=username]").fill(user)
+    page.locator("input[name=password]").fill(password)
+    with page.expect_response(lambda answer: answer.request.method == "POST", timeout=LOGIN_MS) as answer:
+        page.locator("button[type=submit], input[type=submit]").first.click()
+    assert answer.value.ok or answer.value.status in REDIRECTS, f"{user} was not logged in: {answer.value.status}"
+    page.wait_for_url(re.compile(r"/plugin/cwl"), wait_until="commit", timeout=LOGIN_MS)
+
+
+def watch(page: Page, see: Callable[[str], None]) -> None:
+    """Call ``see`` with the address of each request that the browser makes: none that it keeps back for a policy."""
+    page.on("requestfinished", lambda request: see(request.url))
+    page.on("requestfailed", lambda request: see(request.url) if "csp" not in str(request.failure).lower() else None)
+
+
+def foreign(url: str, site: str, errors: list[str]) -> None:
+    if not url.startswith((site, "data:", "blob:")):
+        errors.append(f"a request to another host: {url}")
+
+
+def frame(page: Page) -> FrameLocator:
+    return page.frame_locator("iframe")
+
+
+def picture(page: Page, site: Server, name: str) -> None:
+    """Keep screenshots in light and dark where a folder for them is named."""
+    if SCREENSHOTS is None:
+        return
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.wait_for_timeout(400)
+        page.screenshot(path=SCREENSHOTS / f"{site.auth}-{name}-{scheme}.png")
+    page.emulate_media(color_scheme="light")
+
+
+def overflowing(page: Page) -> list[str]:
+    """Return what makes the page wider than its window: nothing."""
+    return page.evaluate(  # type: ignore[no-any-return]
+        """() => document.documentElement.scrollWidth <= innerWidth ? [] : [
+        `${document.documentElement.scrollWidth} instead of ${innerWidth}`,
+        ...[...document.querySelectorAll("body *")].filter((item) => item.getBoundingClientRect().right > innerWidth)
+        .map((item) => item.outerHTML.slice(0, 120))].slice(0, 20)"""
+    )
+
+
+def barriers(page: Page) -> list[str]:
+    """Return what axe finds in light and in dark: the rule, and the elements that break it."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => 0)))")
+        for violation in Axe().run(page).response["violations"]:
+            if violation["impact"] in BARRIERS:
+                nodes = [f"{node['html'][:150]} ({node['failureSummary']})" for node in violation["nodes"]]
+                found.append(f"{scheme}: {violation['id']}: {nodes}")
+    return found

@@ -1,0 +1,58 @@
+"""The plugin's pages served to a real browser, without the rest of Airflow."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Page, Route
+from support.browsers import SCREENSHOTS
+from werkzeug.serving import make_server
+
+NARROW = {"width": 400, "height": 800}
+
+
+def picture(page: Page, name: str, width: int = 1200) -> None:
+    """Keep screenshots for the docs in light and dark where a folder for them is named."""
+    if SCREENSHOTS is None:
+        return
+    size = page.viewport_size
+    page.set_viewport_size({"width": width, "height": 800})
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.screenshot(path=SCREENSHOTS / f"workflows-{name}-{scheme}.png", full_page=True, animations="disabled")
+    page.emulate_media(color_scheme="light")
+    if size:
+        page.set_viewport_size(size)
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing is wider than the window."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def while_held(page: Page, script: str, act: Callable[[], None]) -> None:
+    """Load the page anew, and ``act`` on it before that script has come; then let it come."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    page.route(f"**/static/{script}*", keep)
+    page.goto(page.url, wait_until="commit")
+    act()
+    assert len(held) == 1, f"{script} was not asked for"
+    held[0].continue_()
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """Serve a WSGI app; yield its address."""
+    server = make_server("localhost", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://localhost:{server.port}"
+    server.shutdown()
+    thread.join()
