@@ -58,7 +58,7 @@ format: $(STAMP)  ## let ruff write it
 	$(BIN)/ruff format .
 
 docs: $(STAMP)  ## the docs as a site, in .build/site; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 reference: $(STAMP)  ## write what the code says into docs/: options, commands, calls, Python API
 	$(BIN)/python tools/reference.py

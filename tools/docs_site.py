@@ -17,9 +17,10 @@ sys.path.insert(0, str(ROOT / "tools"))
 import reference  # noqa: E402
 
 PACKAGE = ROOT / "cwl_ui_plugin"
+_LINK = re.compile(r"\]\(((?:\.\./)*)((?:CHANGELOG|CONTRIBUTING|SECURITY)\.md)")
 _FETCHED = re.compile(r"""(?:src|srcset)=["']?(?:https?:)?//[^"' >]+|<link[^>]+href=["']?(?:https?:)?//[^>]+""")
-OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
-"""Readers of the repository look for these in its root."""
+OUTSIDE = {"CHANGELOG.md": "changes.md", "CONTRIBUTING.md": "contributing.md", "SECURITY.md": "vulnerabilities.md"}
+"""Readers of the repository look for these in its root; ``security.md`` is another page, in whatever case."""
 
 
 def on_config(config: Any) -> Any:
@@ -31,9 +32,9 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are not in docs/."""
-    for name in OUTSIDE:
+    for name, page in OUTSIDE.items():
         text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
-        files.append(File.generated(config, name, content=text))
+        files.append(File.generated(config, page, content=_LINK.sub(_to_page, text)))
     for package, folder in _packages().items():
         files.append(File.generated(config, f"inside/{package}.md", content="\n".join(_inside(package, folder))))
     return files
@@ -41,9 +42,12 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, **_more: Any) -> str:
     """Let links out of docs/ lead to the pages above."""
-    up = "../" * (page.file.src_uri.count("/") + 1)
-    there = "|".join(map(re.escape, OUTSIDE))
-    return re.sub(rf"\]\({re.escape(up)}({there})", lambda found: f"]({up[3:]}{found[1]}", markdown)
+    up = "../" * page.file.src_uri.count("/")
+    return _LINK.sub(lambda found: _to_page(found, up) if found[1] == f"{up}../" else found[0], markdown)
+
+
+def _to_page(found: re.Match[str], up: str = "") -> str:
+    return f"]({up}{OUTSIDE[found[2]]}"
 
 
 def on_post_page(output: str, page: Any, **_more: Any) -> str:
