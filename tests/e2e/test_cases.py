@@ -23,9 +23,12 @@ ONLY_HERE = {
         "raw": {"fastqc": {"raw.txt": "1\n"}},
         "trimmed": {"fastqc_2": {"trimmed.txt": "2\n"}},
     },
-    "file-and-directory": {"f": {"x": "1\n"}, "d": {"x_2": {"y": "2\n"}}},
+    "file-and-directory": {"d": {"x": {"y": "2\n"}}, "f": {"x_2": "1\n"}},
 }
-"""What is right where cwltool merges what has one name, or says that a File is where a Directory is."""
+"""What is right where cwltool merges what has one name, or says that a File is where a Directory is.
+
+Outputs that a document has as a mapping come in the order of their names.
+"""
 CHOSEN = {"packed-without-main": "#water-bodies"}
 """The process that cwltool has to be told of."""
 
