@@ -10,7 +10,9 @@ was renamed goes with the next round or with the run.
 from __future__ import annotations
 
 import os
+import posixpath
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -54,12 +56,13 @@ class Live:
 
     def __init__(self, root: Path, paths: Iterable[Path], named_root: Path | None = None) -> None:
         self.has_all = False
-        self._roots = tuple(dict.fromkeys((root, named_root or root)))
+        self._roots = tuple(dict.fromkeys((str(root), str(named_root or root))))
         self._places: dict[Parts, set[Parts]] = {}
-        seen: set[Path] = set()
-        waiting = list(paths)
+        real_folders: dict[str, str] = {}  # there may be a hundred thousand files in some folders
+        seen: set[str] = set()
+        waiting = [str(path) for path in paths]
         while waiting:
-            for hop in _hops(waiting.pop()):
+            for hop in _hops(waiting.pop(), real_folders):
                 if hop not in seen:
                     seen.add(hop)
                     self._note(hop)
@@ -69,23 +72,23 @@ class Live:
         """Return the live places in a folder of a try: parts below that folder; an empty tuple is the folder itself."""
         return self._places.get((*task, name), set())
 
-    def _note(self, path: Path) -> None:
+    def _note(self, path: str) -> None:
         for root in self._roots:
-            if path.is_relative_to(root):
-                parts = path.relative_to(root).parts
+            if path == root or path.startswith(f"{root}/"):
+                parts = tuple(part for part in path[len(root) :].split("/") if part not in ("", "."))
                 self.has_all = self.has_all or len(parts) <= _TRY_DEPTH
                 self._places.setdefault(parts[: _TRY_DEPTH + 1], set()).add(parts[_TRY_DEPTH + 1 :])
-            elif root.is_relative_to(path):
+            elif root.startswith(f"{path.rstrip('/')}/"):
                 self.has_all = True
 
-    def _links_in(self, folder: Path) -> Iterator[Path]:
+    def _links_in(self, folder: str) -> Iterator[str]:
         """Yield the links in a folder of the run."""
-        if folder.is_symlink() or not any(folder.is_relative_to(root) for root in self._roots):
+        if not any(folder.startswith(f"{root}/") for root in self._roots) or not _is_folder(folder):
             return
         for parent, folders, files in os.walk(folder, onerror=self._give_up):
             for name in (*folders, *files):
-                path = Path(parent, name)
-                if path.is_symlink():
+                path = f"{parent}/{name}"
+                if os.path.islink(path):  # noqa: PTH114 - there may be a million
                     yield path
 
     def _give_up(self, error: OSError) -> None:
@@ -229,19 +232,33 @@ def _touches(place: Parts, live: set[Parts]) -> bool:
     return any(place[: len(parts)] == parts or parts[: len(place)] == place for parts in live)
 
 
-def _hops(path: Path) -> Iterator[Path]:
+def _hops(path: str, real_folders: dict[str, str]) -> Iterator[str]:
     """Yield a path, where it is with the links of its folder resolved, and each place that links there lead to."""
     yield path
     for _link in range(_MAX_LINKS):
-        if path.name in ("", ".", ".."):
-            yield Path(os.path.realpath(path))
+        folder, name = posixpath.split(path)
+        if name in ("", ".", ".."):
+            yield os.path.realpath(path)
             return
-        path = Path(os.path.realpath(path.parent), path.name)
+        if folder not in real_folders:
+            real_folders[folder] = os.path.realpath(folder)
+        folder = real_folders[folder]
+        path = f"{folder.rstrip('/')}/{name}"
         yield path
+        if not os.path.islink(path):  # noqa: PTH114
+            return
         try:
-            path = path.parent / path.readlink()
+            path = posixpath.join(folder, os.readlink(path))  # noqa: PTH115
         except OSError:
             return
+
+
+def _is_folder(path: str) -> bool:
+    """Whether there is a folder, and no link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _remove(name: str, folder: int) -> None:
