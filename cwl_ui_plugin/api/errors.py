@@ -28,7 +28,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     for handler in ERROR_HANDLERS:
-        app.add_exception_handler(handler.exception_cls, handler.exception_handler)  # type: ignore[arg-type]
+        app.add_exception_handler(handler.exception_cls, handler.exception_handler)
     app.add_middleware(CatchAll)
 
 

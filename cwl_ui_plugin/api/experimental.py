@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any
 
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
@@ -112,14 +113,14 @@ def list_runs(dag_id: str, state: str | None = None) -> Any:
     ]
 
 
-def _triggered(dag_id: str, request: Request, user: Any, body: dict[str, Any]) -> RunSummary:
+def _triggered(dag_id: str, request: Request, user: OptionalUser, body: dict[str, Any]) -> RunSummary:
     try:
         verified = jwt_backend.verify_body(body, dag_id)
     except SigningError as error:
         raise NotVerified(reason(error)) from error
     if verified is None:
-        _check_user(request, user, dag_id)
-        actor = jwt_backend.Actor(user.get_name(), permissions.input_access(user))
+        caller = _allowed_user(request, user, dag_id)
+        actor = jwt_backend.Actor(caller.get_name(), permissions.input_access(caller))
     else:
         actor = jwt_backend.acting_user(dag_id, known(user))
     conf = _conf(body.get("conf"))
@@ -134,11 +135,12 @@ def _triggered(dag_id: str, request: Request, user: Any, body: dict[str, Any]) -
     )
 
 
-def _check_user(request: Request, user: Any, dag_id: str) -> None:
-    """Raise 401 or 403 if there is no user who may trigger, or if it is not the user who does it."""
+def _allowed_user(request: Request, user: OptionalUser, dag_id: str) -> BaseUser:
+    """Return the user; raise 401 or 403 if there is none who may trigger, or if it is not the user who does it."""
     known = logged_in(user)
     check_same_origin(request)
     require(permissions.may_trigger(known, dag_id))
+    return known
 
 
 def with_signature(conf: dict[str, Any], token: str) -> dict[str, Any]:

@@ -247,11 +247,12 @@ def stop(dag_id: str, run_id: str, user: GetUserDep, how: Stop | None = None) ->
     return stops.stop_run(dag_id, run_id, user=user.get_name(), remove=remove).as_json()
 
 
-def _triggered(dag_id: str, user: Any, body: dict[str, Any]) -> RunSummary:
+def _triggered(dag_id: str, user: OptionalUser, body: dict[str, Any]) -> RunSummary:
     verified = _verified(body, dag_id)
     if verified is None:
-        require(permissions.may_trigger(logged_in(user), dag_id))
-        actor = jwt_backend.Actor(user.get_name(), permissions.input_access(user))
+        caller = logged_in(user)
+        require(permissions.may_trigger(caller, dag_id))
+        actor = jwt_backend.Actor(caller.get_name(), permissions.input_access(caller))
     else:
         actor = jwt_backend.acting_user(dag_id, known(user))
     return triggers.trigger(

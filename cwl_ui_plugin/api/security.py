@@ -6,11 +6,12 @@ Airflow's ``GetUserDep`` takes a bearer token or the session's cookie.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.core_api.security import GetUserDep, bearer_scheme, get_user
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request, params
 from fastapi.security import HTTPAuthorizationCredentials
 
 __all__ = ["GetUserDep", "OptionalUser", "allow", "allow_dag", "check_same_origin", "require", "same_origin"]
@@ -26,22 +27,22 @@ def require(allowed: bool) -> None:
         raise HTTPException(403, DENIED)
 
 
-def allow(check: Callable[[Any], bool]) -> Any:
+def allow(check: Callable[[BaseUser], bool]) -> params.Depends:
     """Return a dependency: the user must pass ``check(user)``."""
 
     def dependency(user: GetUserDep) -> None:
         require(check(user))
 
-    return Depends(dependency)
+    return params.Depends(dependency)
 
 
-def allow_dag(check: Callable[[Any, str], bool]) -> Any:
+def allow_dag(check: Callable[[BaseUser, str], bool]) -> params.Depends:
     """Return a dependency: the user must pass ``check(user, dag_id)`` for the path's dag_id."""
 
     def dependency(dag_id: str, user: GetUserDep) -> None:
         require(check(user, dag_id))
 
-    return Depends(dependency)
+    return params.Depends(dependency)
 
 
 def check_same_origin(request: Request) -> None:
@@ -55,7 +56,7 @@ same_origin = Depends(check_same_origin)
 
 async def optional_user(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)]
-) -> Any:
+) -> BaseUser | HTTPException:
     """Return the user, or the HTTPException that says why there is none."""
     try:
         return await get_user(request, None, credentials)
@@ -74,20 +75,20 @@ def check_address(request: Request) -> None:
 clean_address = Depends(check_address)
 
 
-OptionalUser = Annotated[Any, Depends(optional_user)]
+OptionalUser = Annotated[BaseUser | HTTPException, Depends(optional_user)]
 
 
-def known(user: Any) -> Any | None:
+def known(user: BaseUser | HTTPException) -> BaseUser | None:
     """Return an :data:`OptionalUser`, or None where nobody is logged in."""
     return None if isinstance(user, HTTPException) else user
 
 
-def name_of(user: Any) -> str | None:
+def name_of(user: BaseUser | HTTPException) -> str | None:
     """Return the name of an :data:`OptionalUser`, or None where nobody is logged in."""
     return None if isinstance(user, HTTPException) else str(user.get_name())
 
 
-def logged_in(user: Any) -> Any:
+def logged_in(user: BaseUser | HTTPException) -> BaseUser:
     """Return an :data:`OptionalUser` that must be there; raise what says why there is none."""
     if isinstance(user, HTTPException):
         raise user

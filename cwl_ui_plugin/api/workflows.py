@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -111,7 +112,9 @@ def delete_workflow(dag_id: str) -> None:
     details.delete_workflow(dag_id)
 
 
-def _start(files: list[uploads.UploadedFile], user: Any, dag_id: str | None, main: str | None, replace: bool) -> Upload:
+def _start(
+    files: list[uploads.UploadedFile], user: BaseUser, dag_id: str | None, main: str | None, replace: bool
+) -> Upload:
     require(not replace or permissions.may_replace(user))
     return uploads.start_upload(
         files,
@@ -123,7 +126,7 @@ def _start(files: list[uploads.UploadedFile], user: Any, dag_id: str | None, mai
     )
 
 
-def _uploaded(upload: Upload, user: Any) -> dict[str, Any]:
+def _uploaded(upload: Upload, user: BaseUser) -> dict[str, Any]:
     """Return what was uploaded; to somebody who may not read the Dag, nothing that others have done with it."""
     detail = details.get_workflow(upload.dag_id, upload.digest)
     return (detail if permissions.may_read(user, upload.dag_id) else detail.alone()).as_json()

@@ -15,10 +15,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import ParamSpec, TypeVar
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from flask import Blueprint, Response, g, jsonify, redirect, render_template, request
 from jinja2 import TemplateNotFound
 from jwt import InvalidTokenError
@@ -27,6 +28,8 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as BaseResponse
 
 P = ParamSpec("P")
+View = TypeVar("View")
+"""What a view answers with."""
 log = logging.getLogger(__name__)
 
 PREFIX = "/cwl"
@@ -47,20 +50,20 @@ def init_bridge(blueprint: Blueprint, *, prefix: str = PREFIX, static: str = STA
         return None if g.cwl_user is not None else _login()
 
 
-def current_user() -> Any:
+def current_user() -> BaseUser:
     """Return the user of this request; only views below the bridge's prefix have one."""
-    user = getattr(g, "cwl_user", None)
+    user: BaseUser | None = getattr(g, "cwl_user", None)
     if user is None:
         raise Unauthorized("Log in to Airflow first.")
     return user
 
 
-def requires(check: Callable[..., bool], *names: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+def requires(check: Callable[..., bool], *names: str) -> Callable[[Callable[P, View]], Callable[P, View | Response]]:
     """Let only users through for whom ``check(user, *values)`` holds; ``names`` are the view's or query's."""
 
-    def decorate(view: Callable[P, Any]) -> Callable[P, Any]:
+    def decorate(view: Callable[P, View]) -> Callable[P, View | Response]:
         @wraps(view)
-        def checked(*args: P.args, **kwargs: P.kwargs) -> Any:
+        def checked(*args: P.args, **kwargs: P.kwargs) -> View | Response:
             values = (kwargs[name] if name in kwargs else request.args.get(name, "") for name in names)
             if not check(current_user(), *values):
                 return refusal(Forbidden.code, DENIED)
@@ -85,7 +88,7 @@ def _is_below(prefix: str) -> bool:
     return request.path == prefix or request.path.startswith(f"{prefix}/")
 
 
-def _user_of_request() -> Any:
+def _user_of_request() -> BaseUser | None:
     """Return the user of the bearer token (also injected by "all admins" mode), else of the cookie, else None."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:

@@ -19,6 +19,7 @@ from cwl_ui_plugin.services.signatures import VerifiedToken, reason, trigger_pol
 from cwl_ui_plugin.signing.errors import BadSignature, SigningError
 
 if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
     from flask import Flask
 
 CLIENT_AUTH: tuple[str, str] | None = None
@@ -75,7 +76,7 @@ class Actor(NamedTuple):
     files: InputAccess
 
 
-def acting_user(dag_id: str, caller: Any | None) -> Actor:
+def acting_user(dag_id: str, caller: BaseUser | None) -> Actor:
     """Return whom a signed trigger acts as; ``caller`` is the user who is logged in, if anybody is.
 
     Without a user it may use what is shared, and the outputs of the Dag that it triggers; no uploads, as nobody can

@@ -7,7 +7,7 @@ auth manager.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import (
@@ -21,7 +21,12 @@ from cwl_ui_plugin.services.inputs.access import InputAccess
 from cwl_ui_plugin.services.models import UploadRights
 
 if TYPE_CHECKING:
-    from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
+    from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager, ResourceMethod
+    from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
+    from airflow.providers.fab.auth_manager.models import User
 
 WORKFLOWS = "CWL Workflows"
 """The resource that the plugin's own permissions are on: can_create, can_edit, can_delete."""
@@ -29,7 +34,7 @@ REPORT_CONNECTION = "process_report"
 FAB_ADMIN, SIMPLE_ADMIN = "Admin", "ADMIN"
 
 
-def find_user(name: str) -> Any | None:
+def find_user(name: str) -> BaseUser | None:
     """Return an Airflow user by name; None for one that is not there or not active.
 
     The simple auth manager has its users in the configuration, FAB in the database; of other auth managers no user can
@@ -37,23 +42,24 @@ def find_user(name: str) -> Any | None:
     """
     manager = get_auth_manager()
     if _has_own_permissions(manager):
-        return _fab_user(manager, name)
+        return _fab_user(cast("FabAuthManager", manager), name)
     if _is_a(manager, "SimpleAuthManager"):
-        return next((user for user in manager.get_users() if user.username == name), None)  # type: ignore[attr-defined]
+        users = cast("SimpleAuthManager", manager).get_users()
+        return next((user for user in users if user.username == name), None)
     return None
 
 
-def may_read(user: Any, dag_id: str) -> bool:
+def may_read(user: BaseUser, dag_id: str) -> bool:
     """Whether the user may see a workflow, its runs and their outputs."""
     return _dag(user, "GET", dag_id)
 
 
-def may_trigger(user: Any, dag_id: str) -> bool:
+def may_trigger(user: BaseUser, dag_id: str) -> bool:
     """Whether the user may start a run."""
     return _dag(user, "POST", dag_id, DagAccessEntity.RUN)
 
 
-def may_add_inputs(user: Any) -> bool:
+def may_add_inputs(user: BaseUser) -> bool:
     """Whether the user may send input files: everybody who may start runs of some Dag."""
     manager = get_auth_manager()
     if manager.is_authorized_dag(method="POST", access_entity=DagAccessEntity.RUN, user=user):
@@ -61,27 +67,27 @@ def may_add_inputs(user: Any) -> bool:
     return any(may_trigger(user, dag_id) for dag_id in sorted(readable_dag_ids(user)))
 
 
-def input_access(user: Any) -> InputAccess:
+def input_access(user: BaseUser) -> InputAccess:
     """Return which files the user may use as inputs."""
     return InputAccess(str(user.get_name()), partial(may_read, user))
 
 
-def may_stop(user: Any, dag_id: str) -> bool:
+def may_stop(user: BaseUser, dag_id: str) -> bool:
     """Whether the user may stop runs."""
     return _dag(user, "PUT", dag_id, DagAccessEntity.RUN)
 
 
-def may_remove(user: Any, dag_id: str) -> bool:
+def may_remove(user: BaseUser, dag_id: str) -> bool:
     """Whether the user may delete runs."""
     return _dag(user, "DELETE", dag_id, DagAccessEntity.RUN)
 
 
-def may_upload(user: Any) -> bool:
+def may_upload(user: BaseUser) -> bool:
     """Whether the user may add a workflow: code that workers will run."""
     return _workflows(user, "POST")
 
 
-def may_replace(user: Any, dag_id: str | None = None) -> bool:
+def may_replace(user: BaseUser, dag_id: str | None = None) -> bool:
     """Whether the user may choose what runs of a workflow execute: upload a version, or make another the current one.
 
     Without a dag_id: of some workflow, perhaps.
@@ -89,74 +95,77 @@ def may_replace(user: Any, dag_id: str | None = None) -> bool:
     return _workflows(user, "PUT") and (dag_id is None or _dag(user, "PUT", dag_id))
 
 
-def may_restore(user: Any, dag_id: str) -> bool:
+def may_restore(user: BaseUser, dag_id: str) -> bool:
     """Whether the user may bring a deleted workflow back."""
     return may_upload(user) and _dag(user, "PUT", dag_id)
 
 
-def may_delete(user: Any, dag_id: str) -> bool:
+def may_delete(user: BaseUser, dag_id: str) -> bool:
     """Whether the user may delete a workflow."""
     return _workflows(user, "DELETE") and _dag(user, "DELETE", dag_id)
 
 
-def upload_rights(user: Any) -> UploadRights:
+def upload_rights(user: BaseUser) -> UploadRights:
     """Return what the user may do with a Dag whose name an upload takes."""
     return UploadRights(partial(may_read, user), partial(_dag, user, "PUT"))
 
 
-def may_read_connection(user: Any) -> bool:
+def may_read_connection(user: BaseUser) -> bool:
     """Whether the user may see where reports go to."""
     return _connection(user, "GET", REPORT_CONNECTION)
 
 
-def may_edit_connection(user: Any) -> bool:
+def may_edit_connection(user: BaseUser) -> bool:
     """Whether the user may change where reports go to."""
     return _connection(user, "PUT", REPORT_CONNECTION)
 
 
-def may_test_connection(user: Any) -> bool:
+def may_test_connection(user: BaseUser) -> bool:
     """Whether the user may have the server call the receiver: who could test that connection in Airflow."""
     return may_edit_connection(user) and _connection(user, "POST", REPORT_CONNECTION)
 
 
-def is_admin(user: Any) -> bool:
+def is_admin(user: BaseUser) -> bool:
     """Whether the user has the role that may do everything: Admin. No such role is known of other auth managers."""
     manager = get_auth_manager()
     if _has_own_permissions(manager):
-        return any(role.name == FAB_ADMIN for role in user.roles)
-    return _is_a(manager, "SimpleAuthManager") and str(user.role or "").upper() == SIMPLE_ADMIN
+        return any(role.name == FAB_ADMIN for role in cast("User", user).roles)
+    return (
+        _is_a(manager, "SimpleAuthManager")
+        and str(cast("SimpleAuthManagerUser", user).role or "").upper() == SIMPLE_ADMIN
+    )
 
 
-def may_read_variable(user: Any, key: str) -> bool:
+def may_read_variable(user: BaseUser, key: str) -> bool:
     """Whether the user may see a Variable."""
     return _variable(user, "GET", key)
 
 
-def may_edit_variable(user: Any, key: str) -> bool:
+def may_edit_variable(user: BaseUser, key: str) -> bool:
     """Whether the user may change a Variable."""
     return _variable(user, "PUT", key)
 
 
-def restorable_dag_ids(user: Any) -> set[str]:
+def restorable_dag_ids(user: BaseUser) -> set[str]:
     """Return the dag_ids of all Dags that the user may bring back; see :func:`may_restore`."""
     return _dag_ids(user, "PUT") if may_upload(user) else set()
 
 
-def deletable_dag_ids(user: Any) -> set[str]:
+def deletable_dag_ids(user: BaseUser) -> set[str]:
     """Return the dag_ids of all Dags that the user may delete; see :func:`may_delete`."""
     return _dag_ids(user, "DELETE") if _workflows(user, "DELETE") else set()
 
 
-def readable_dag_ids(user: Any) -> set[str]:
+def readable_dag_ids(user: BaseUser) -> set[str]:
     """Return the dag_ids of all Dags that the user may see."""
     return _dag_ids(user, "GET")
 
 
-def _dag_ids(user: Any, method: ResourceMethod) -> set[str]:
+def _dag_ids(user: BaseUser, method: ResourceMethod) -> set[str]:
     return set(get_auth_manager().get_authorized_dag_ids(user=user, method=method))
 
 
-def _dag(user: Any, method: ResourceMethod, dag_id: str, entity: DagAccessEntity | None = None) -> bool:
+def _dag(user: BaseUser, method: ResourceMethod, dag_id: str, entity: DagAccessEntity | None = None) -> bool:
     from airflow.models.dag import DagModel
 
     details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
@@ -165,7 +174,7 @@ def _dag(user: Any, method: ResourceMethod, dag_id: str, entity: DagAccessEntity
     )
 
 
-def _connection(user: Any, method: ResourceMethod, conn_id: str | None = None) -> bool:
+def _connection(user: BaseUser, method: ResourceMethod, conn_id: str | None = None) -> bool:
     return bool(
         get_auth_manager().is_authorized_connection(
             method=method, details=ConnectionDetails(conn_id=conn_id), user=user
@@ -173,11 +182,11 @@ def _connection(user: Any, method: ResourceMethod, conn_id: str | None = None) -
     )
 
 
-def _variable(user: Any, method: ResourceMethod, key: str) -> bool:
+def _variable(user: BaseUser, method: ResourceMethod, key: str) -> bool:
     return bool(get_auth_manager().is_authorized_variable(method=method, details=VariableDetails(key=key), user=user))
 
 
-def _workflows(user: Any, method: ResourceMethod) -> bool:
+def _workflows(user: BaseUser, method: ResourceMethod) -> bool:
     """Ask for the plugin's own permission; where there can be none, whoever may create connections may do it."""
     manager = get_auth_manager()
     if _has_own_permissions(manager):
@@ -185,16 +194,16 @@ def _workflows(user: Any, method: ResourceMethod) -> bool:
     return _connection(user, "POST")
 
 
-def _has_own_permissions(manager: Any) -> bool:
+def _has_own_permissions(manager: BaseAuthManager[BaseUser]) -> bool:
     """Whether the auth manager keeps permissions of plugins: FAB does; the simple one says yes to every viewer."""
     return _is_a(manager, "FabAuthManager")
 
 
-def _is_a(manager: Any, kind: str) -> bool:
+def _is_a(manager: BaseAuthManager[BaseUser], kind: str) -> bool:
     return any(base.__name__ == kind for base in type(manager).__mro__)
 
 
-def _fab_user(manager: Any, name: str) -> Any | None:
+def _fab_user(manager: FabAuthManager, name: str) -> BaseUser | None:
     """Return the user as Airflow does for a token: it looks whether the account is active, and loads its roles."""
     from airflow.providers.fab.auth_manager.models import User
     from airflow.utils.session import create_session

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from flask import redirect, request, url_for
 from flask_appbuilder import expose
 from werkzeug.exceptions import Forbidden, NotFound
@@ -161,7 +162,7 @@ class SettingsView(CwlView):
         return self.page("settings.html", status, **{**context, **shown})
 
 
-def _connection_context(user: Any) -> dict[str, Any]:
+def _connection_context(user: BaseUser) -> dict[str, Any]:
     """Return what the page shows of the Connection and the delivery, for whoever may read the Connection."""
     if not permissions.may_read_connection(user):
         return {"connection": None, "delivery": None, "may_edit_connection": False}
@@ -179,7 +180,7 @@ def _connection_context(user: Any) -> dict[str, Any]:
     }
 
 
-def _keys_context(user: Any) -> dict[str, Any]:
+def _keys_context(user: BaseUser) -> dict[str, Any]:
     """Return what the page shows of each key, for whoever may read its Variable."""
     sees = {name: permissions.may_read_variable(user, name) for name in key_checks.USES}
     report_key = connection_and_keys.report_key() if sees[connection_and_keys.REPORT_KEY] else None
