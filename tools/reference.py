@@ -159,7 +159,7 @@ def _taken(operation: dict[str, Any], document: dict[str, Any]) -> str:
 
 
 def _resolved(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    for choice in schema.get("anyOf", ()):
+    for choice in (*schema.get("anyOf", ()), *schema.get("allOf", ())):
         if choice.get("type") != "null":
             return _resolved(choice, document)
     name = schema.get("$ref", "").rpartition("/")[2]
