@@ -199,7 +199,7 @@ OPTIONS: tuple[Option, ...] = (
         "reuse_folder",
         "",
         "string",
-        "Where outputs for reuse are kept; nothing is removed from there. All workers must see the same files there. "
+        "Where outputs for reuse are kept. All workers must see the same files there. "
         "Empty: the folder cwl/reuse in the Airflow home.",
         "/srv/cwl/reuse",
     ),
@@ -305,6 +305,40 @@ OPTIONS: tuple[Option, ...] = (
         "30",
         "float",
         "How many days it is kept what the commands of a run that succeeded printed and used, for its page.",
+    ),
+    Option(
+        "keep_outputs_days",
+        "0",
+        "float",
+        "How many days after their delivery outputs are kept of runs that are gone from Airflow's list (deleted, or "
+        "airflow db clean). 0: for ever.",
+    ),
+    Option(
+        "keep_listed_outputs_days",
+        "0",
+        "float",
+        "How many days after its end the outputs of a run are kept that is in Airflow's list; its page says when they "
+        "were removed. 0: as long as it is in the list.",
+    ),
+    Option(
+        "keep_uploads_days",
+        "30",
+        "float",
+        "How many days an uploaded input is kept that no run in Airflow's list names, after its upload or since it was "
+        "named last. 0: for ever.",
+    ),
+    Option(
+        "keep_reuse_days",
+        "90",
+        "float",
+        "How many days outputs are kept for reuse after they were used last. 0: for ever.",
+    ),
+    Option(
+        "keep_versions_days",
+        "180",
+        "float",
+        "How many days a version of a workflow is kept that was replaced or deleted, unless a run in Airflow's list "
+        "is pinned to it. 0: for ever.",
     ),
     Option("stop_grace", "5", "float", "Seconds that a command gets between SIGTERM and SIGKILL."),
 )
@@ -447,7 +481,12 @@ def make_folders() -> None:
 
 def reuse_folder() -> Path | None:
     """Where outputs for reuse are kept, or None where reuse is switched off."""
-    return _folder("reuse_folder", "reuse") if flag("reuse") else None
+    return kept_for_reuse() if flag("reuse") else None
+
+
+def kept_for_reuse() -> Path:
+    """Where outputs for reuse are, also from before reuse was switched off."""
+    return _folder("reuse_folder", "reuse")
 
 
 def images_folder() -> Path:
@@ -477,7 +516,7 @@ def input_roots() -> tuple[Path, ...]:
 
 def closed_folders() -> tuple[Path, ...]:
     """The folders with files that are not everybody's, wherever they lie: uploads, outputs, the plugin's own."""
-    own = (uploads_folder(), outputs_folder(), tmp_folder(), workflows_folder(), _folder("reuse_folder", "reuse"))
+    own = (uploads_folder(), outputs_folder(), tmp_folder(), workflows_folder(), kept_for_reuse())
     return (*own, *named_roots())
 
 
@@ -496,7 +535,7 @@ def root_problems() -> dict[Path, str]:
     others = {
         "workflows_folder": (workflows_folder(),),
         "tmp_folder": (tmp_folder(),),
-        "reuse_folder": (_folder("reuse_folder", "reuse"),),
+        "reuse_folder": (kept_for_reuse(),),
         "inputs_folder": (inputs_folder(),),
         "input_roots": _roots("input_roots"),
     }

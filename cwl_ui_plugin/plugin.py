@@ -71,7 +71,7 @@ def _background() -> Any:
     from cwl_ui_plugin.reports.lease import Lease
     from cwl_ui_plugin.reports.loop import Loop, Loops
     from cwl_ui_plugin.reports.reporter import Reporter
-    from cwl_ui_plugin.services import health
+    from cwl_ui_plugin.services import health, retention
     from cwl_ui_plugin.services.cleaning import cleanup
     from cwl_ui_plugin.services.stopping import stops, tombstone_watch
 
@@ -84,6 +84,7 @@ def _background() -> Any:
         stops.answer_stop_requests,
         tombstone_watch.StopWatch(),
         cleanup.CleaningRound(),
+        retention.RetentionRound(),
     ]
     return Loops(
         Loop([reporter.round], interval, lease, ending=reporter.stop), Loop(upkeep, interval, Lease("background"))

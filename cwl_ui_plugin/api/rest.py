@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse
 
-from cwl_ui_plugin.api import errors, inputs, keys, reports, runs, schemas, workflows
+from cwl_ui_plugin.api import errors, inputs, keys, reports, retention, runs, schemas, workflows
 from cwl_ui_plugin.api.security import clean_address, same_origin
 from cwl_ui_plugin.servers import recent_restarts, server_id
 from cwl_ui_plugin.services import health
@@ -39,7 +39,7 @@ def app() -> FastAPI:
         dependencies=[same_origin, clean_address],
     )
     errors.install(made)
-    for router in (workflows.router, runs.router, reports.router, keys.router):
+    for router in (workflows.router, runs.router, reports.router, keys.router, retention.router):
         made.include_router(router, prefix=PREFIX, responses=schemas.ANY)
     made.include_router(inputs.router, prefix=PREFIX, responses=schemas.ANY | schemas.failing(404, 409, 413, 503))
     made.get(f"{PREFIX}/health", tags=["health"], responses=schemas.answers(schemas.Health, 400, 500))(get_health)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from cwl_ui_plugin.cwl.errors import Problem
+from cwl_ui_plugin.reports.removals import Removed
 from cwl_ui_plugin.servers import Restart
 from cwl_ui_plugin.services import models
 
@@ -131,6 +132,7 @@ class Run(models.RunSummary):
     has_signature: bool
     signature: models.RunSignature | None
     note: str | None
+    removed: list[Removed]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ COMMANDS = {
     "run": ("run", "run a workflow and print its output object, as a CWL runner does"),
     "trigger": ("trigger", "start a run, signed or not"),
     "stop": ("stop", "stop a run and wait until it is proven"),
+    "clean": ("clean", "remove what the options of the server say may go, or tell what that would be"),
     "report-server": ("report_server", "receive reports, verify and print them"),
     "keys": ("keys", "make a key pair for signing"),
 }

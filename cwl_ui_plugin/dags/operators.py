@@ -382,7 +382,8 @@ class CwlGatherOperator(_CwlOperator):
             conf = read_conf(run.conf)
             place = placement.hold(run.dag_id, run.run_id, run.run_after, conf.job).folders.outputs
             own = run_folder.run_tmp(run.dag_id, run.run_id).resolve()
-            destination = Destination(place.path, place.root, own=(own,), record=claims.record_of(place.path))
+            record, lock = claims.record_of(place.path), claims.file_of(place.path)
+            destination = Destination(place.path, place.root, own=(own,), record=record, lock=lock)
             outputs = execution.finish(self.document.compiled, self.document.source, values, destination)
         return dict(packed(outputs))  # runs.cleaning removes intermediate files once Airflow has stored this
 

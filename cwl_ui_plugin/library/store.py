@@ -15,16 +15,17 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 
+from cwl_ui_plugin import last_use
 from cwl_ui_plugin.cwl.errors import UnknownFormat
 from cwl_ui_plugin.cwl.plan import Plan, read_plan
 from cwl_ui_plugin.library import compilations
@@ -163,6 +164,70 @@ class WorkflowStore:
             raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.")
         return sorted(found, key=lambda version: (version.uploaded_at, version.digest), reverse=True)
 
+    def has_version(self, dag_id: str, digest: str) -> bool:
+        """Whether a version is there."""
+        try:
+            return self._version_folder(dag_id, digest).is_dir()
+        except UnknownWorkflow:
+            return False
+
+    def use(self, dag_id: str, digest: str) -> bool:
+        """Note that a version is used now; return whether it is there: it is not removed before it is old again."""
+        if not self.has_version(dag_id, digest):
+            return False
+        return last_use.use(self._version_folder(dag_id, digest), self.root)
+
+    def superseded(self) -> Iterator[tuple[str, str, float]]:
+        """Yield the versions that are not current, with when each was used last, in seconds since 1970.
+
+        A version was current at least until the next one was uploaded.
+        """
+        for dag_id in sorted(self._all_dag_ids()):
+            until, current = 0.0, self.manifest_of(dag_id)
+            for version in self._readable_versions(dag_id):
+                uploaded = datetime.fromisoformat(version.uploaded_at).timestamp()
+                if version.digest != current:
+                    with suppress(FileNotFoundError):
+                        yield dag_id, version.digest, max(until or uploaded, version.folder.stat().st_mtime)
+                until = uploaded
+
+    def remove_version(self, dag_id: str, digest: str, *, unused_since: float) -> bool:
+        """Take a version out of the store; return False for one that is current, or was used since a time.
+
+        With the last version of a deleted workflow nothing is left of it.
+        """
+        folder = self._version_folder(dag_id, digest)
+        with self._lock():
+            try:
+                if self.manifest_of(dag_id) == digest or folder.stat().st_mtime > unused_since:
+                    return False
+            except FileNotFoundError:
+                return False
+            last_use.move_away(folder, self.root)
+            with suppress(OSError):  # where there are others
+                folder.parent.rmdir()
+                folder.parent.parent.rmdir()
+        return True
+
+    def manifests(self) -> Iterator[tuple[str, float]]:
+        """Yield the names of the manifests that are kept, with when each was used last."""
+        with suppress(FileNotFoundError):
+            for path in sorted(self._manifests.iterdir()):
+                if path.suffix == ".json" and _DIGEST.fullmatch(path.stem):
+                    with suppress(FileNotFoundError):
+                        yield path.stem, path.stat().st_mtime
+
+    def remove_manifest(self, name: str, *, unused_since: float) -> bool:
+        """Take a manifest out of the store; return False for one that was used since a time."""
+        return last_use.take_away(self.manifest_file(name), unused_since=unused_since, folder=self.root)
+
+    def manifest_of(self, dag_id: str) -> str | None:
+        """Return the digest of the current version of a workflow; None for a deleted one."""
+        try:
+            return self._current_digest(dag_id)
+        except UnknownWorkflow:
+            return None
+
     def version_count(self, dag_id: str) -> int:
         """Return how many versions a workflow has."""
         return len(self._version_folders(dag_id))
@@ -207,8 +272,8 @@ class WorkflowStore:
 
     def make_current(self, dag_id: str, digest: str) -> StoredVersion:
         """Let new runs use an earlier version, or bring a deleted workflow back; raise :class:`UnknownWorkflow`."""
-        version = self.version(dag_id, digest)
         with self._lock():
+            version = self.version(dag_id, digest)
             self._set_current(dag_id, digest)
         return version
 
@@ -226,9 +291,10 @@ class WorkflowStore:
 
         Its versions stay on disk: runs that use one go on to their end.
         """
-        self._current_digest(dag_id)
+        digest = self._current_digest(dag_id)
         with self._lock():
             self._current_file(dag_id).unlink(missing_ok=True)
+            self._touch(dag_id, digest)
 
     def manifest(self) -> dict[str, str]:
         """Return ``{dag_id: revision}`` of the current versions."""
@@ -238,19 +304,26 @@ class WorkflowStore:
         """Keep a manifest for runs pinned to it; return its name, made from its content."""
         text = json.dumps(manifest, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
-        if not self._manifest_file(name).exists():
-            _write_json(self._manifest_file(name), manifest)
+        if not self._use_manifest(self.manifest_file(name)):
+            _write_json(self.manifest_file(name), manifest)
         return name
 
     def kept_manifest(self, name: str) -> dict[str, str]:
         """Return a manifest kept earlier; raise :class:`UnknownWorkflow`."""
         try:
-            manifest: dict[str, str] = json.loads(self._manifest_file(name).read_text(encoding="utf-8"))
+            manifest: dict[str, str] = json.loads(self.manifest_file(name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UnknownWorkflow(f"The store {self.root} has no manifest {name!r}.") from None
         return manifest
 
-    def _manifest_file(self, name: str) -> Path:
+    def _use_manifest(self, file: Path) -> bool:
+        try:
+            return last_use.use(file, self.root)
+        except OSError:  # the store is not there yet, or this user may only read it
+            return file.exists()
+
+    def manifest_file(self, name: str) -> Path:
+        """Return the file of a manifest."""
         return self._manifests / f"{name}.json"
 
     def _current_file(self, dag_id: str) -> Path:
@@ -284,20 +357,36 @@ class WorkflowStore:
         return [folder for folder in folders if _DIGEST.fullmatch(folder.name)]
 
     def _set_current(self, dag_id: str, digest: str) -> None:
+        """Make a version current; both it and the one before were used last now."""
+        before = self.manifest_of(dag_id)
         write_text(self._current_file(dag_id), digest)
+        for used in {digest, before or digest}:
+            self._touch(dag_id, used)
+
+    def _touch(self, dag_id: str, digest: str) -> None:
+        with suppress(OSError):
+            os.utime(self._version_folder(dag_id, digest))
+
+    def _all_dag_ids(self) -> list[str]:
+        try:
+            return [folder.name for folder in self.workflows.iterdir() if _DAG_ID.fullmatch(folder.name)]
+        except FileNotFoundError:
+            return []
+
+    def _readable_versions(self, dag_id: str) -> list[StoredVersion]:
+        try:
+            return self.versions(dag_id)
+        except (UnknownWorkflow, OSError, ValueError, TypeError):
+            return []
 
     def _remove(self, folder: Path) -> None:
         """Take a folder out of sight with one rename, then delete it."""
-        trash = self.root / "trash" / uuid.uuid4().hex
-        trash.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)
+        shutil.rmtree(last_use.move_away(folder, self.root), ignore_errors=True)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with last_use.locked(self.root, fcntl.LOCK_EX):
             yield
 
 

@@ -126,6 +126,19 @@ class Stop(Base):
     stopped_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
 
 
+class Removal(Base):
+    """Something of a run in Airflow's list that an option of ``[cwl]`` had removed: what, which option, and when."""
+
+    __tablename__ = "cwl_removal"
+
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
+    run_key: Mapped[int] = mapped_column(Integer, nullable=False)
+    option: Mapped[str] = mapped_column(String(50), nullable=False)
+    removed_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+
 class GrantKey(Base):
     """A key that API servers sign grants of runs with; ``private_key`` is encrypted with Airflow's Fernet key."""
 

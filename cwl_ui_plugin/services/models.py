@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
 from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.reports.removals import Removed
 
 T = TypeVar("T")
 FINISHED = ("success", "failed")
@@ -269,6 +270,8 @@ class RunDetail:
     signature: RunSignature | None
     """The key whose signature was verified when the run was created; None for a run that was created elsewhere."""
     note: str | None
+    removed: tuple[Removed, ...] = ()
+    """What of it is gone by an option, although the run is in Airflow's list."""
 
     @property
     def progress(self) -> int:
@@ -287,6 +290,7 @@ class RunDetail:
             "has_signature": self.has_signature,
             "signature": asdict(self.signature) if self.signature else None,
             "note": self.note,
+            "removed": [asdict(removed) for removed in self.removed],
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -13,7 +14,7 @@ from werkzeug.exceptions import Forbidden, NotFound
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user
-from cwl_ui_plugin.services import signatures
+from cwl_ui_plugin.services import retention, signatures
 from cwl_ui_plugin.services.errors import BadRequest, RunsError
 from cwl_ui_plugin.services.settings import connection_and_keys, key_checks, report_delivery, site_options
 from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
@@ -139,6 +140,20 @@ class SettingsView(CwlView):
             return redirect(url_for("ReportsView.of_run", dag_id=dag_id, run_id=run_id, retried=1))
         return redirect(url_for("SettingsView.index", retried=1) + "#delivery-title")
 
+    @expose("/settings/retention/<what>", methods=["POST"])
+    def retention(self, what: str) -> Any:
+        """Tell what would be removed now, remove it, or measure anew."""
+        _require(permissions.may_edit_connection(current_user()))
+        may_see = partial(permissions.may_read, current_user())
+        if what == "look":
+            return self._show(removable=retention.removable(may_see))
+        if what == "clean":
+            return self._show(cleaned=retention.clean(may_see))
+        if what == "measure":
+            retention.measure_in_background()
+            return redirect(url_for("SettingsView.index", measuring=1))
+        raise NotFound(f"There is nothing to do called {what!r}.")
+
     def _save(self, form: Any, save: Callable[[], None], **shown: Any) -> Any:
         """Save a form, or show it again with what is wrong with it."""
         if form.validate_on_submit() and _is_saved(form, save):
@@ -157,6 +172,9 @@ class SettingsView(CwlView):
             "action": ActionForm(),
             "saved": request.args.get("saved"),
             "retried": "retried" in request.args,
+            "measuring": "measuring" in request.args,
+            "removable": None,
+            "cleaned": None,
         }
         _require(bool(context["connection"] or context["sees_keys"]))
         return self.page("settings.html", status, **{**context, **shown})
@@ -165,7 +183,7 @@ class SettingsView(CwlView):
 def _connection_context(user: BaseUser) -> dict[str, Any]:
     """Return what the page shows of the Connection and the delivery, for whoever may read the Connection."""
     if not permissions.may_read_connection(user):
-        return {"connection": None, "delivery": None, "may_edit_connection": False}
+        return {"connection": None, "delivery": None, "may_edit_connection": False, "retention": None}
     connection = connection_and_keys.report_connection()
     form = ConnectionForm(formdata=None, obj=connection)
     form.extra.data = json.dumps(connection.extra, indent=1) if connection.extra else ""
@@ -177,6 +195,7 @@ def _connection_context(user: BaseUser) -> dict[str, Any]:
         "testing": report_delivery.testing() if permissions.may_test_connection(user) else report_delivery.HIDDEN,
         "connection_form": form,
         "policy": site_options.switches(),
+        "retention": retention.retention(),
     }
 
 

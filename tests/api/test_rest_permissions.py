@@ -45,6 +45,10 @@ CALLS: list[tuple[str, str, str]] = [
     ("GET", "/reports/waiting", "op"),
     ("POST", "/reports/test", "op"),
     ("POST", "/reports/retry", "op"),
+    ("GET", "/retention", "op"),
+    ("GET", "/retention/removable", "op"),
+    ("POST", "/retention/clean", "op"),
+    ("POST", "/retention/measure", "op"),
     ("POST", "/keys", "op"),
 ]
 ROLES = ["viewer", "user", "op", "admin"]

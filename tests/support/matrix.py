@@ -89,6 +89,10 @@ CASES = (
     _rest("GET", "/reports/waiting", CONNECTION),
     _rest("POST", "/reports/test", CONNECTION),
     _rest("POST", "/reports/retry", CONNECTION),
+    _rest("GET", "/retention", CONNECTION),
+    _rest("GET", "/retention/removable", CONNECTION),
+    _rest("POST", "/retention/clean", CONNECTION),
+    _rest("POST", "/retention/measure", CONNECTION),
     _rest("POST", "/keys", VARIABLES, json={"algorithm": "none"}),
     Case(EXPERIMENTAL, "GET", "/test", OPEN),
     Case(EXPERIMENTAL, "GET", "/openapi.json", OPEN),
@@ -133,6 +137,7 @@ CASES = (
     _page("POST", "/settings/check", VARIABLES),
     _page("POST", "/settings/test", CONNECTION),
     _page("POST", "/settings/retry", CONNECTION),
+    _page("POST", "/settings/retention/{what}", CONNECTION, fills=(("what", "look"),)),
 )
 
 

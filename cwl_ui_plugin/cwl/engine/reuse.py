@@ -7,6 +7,7 @@
 
 The key is a hash over the compiled tool, the values that it reads (files by their contents), and the container engine.
 An entry is complete or not there: it is built beside and renamed, and whoever comes second uses the first.
+Its time says when it was used last, so that what nobody uses can be removed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cwl_ui_plugin import last_use
 from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import CLASSES, local_path, local_paths
@@ -48,6 +50,8 @@ def reuse_key(step_document: StepDocument, values: Any, engine: str) -> str | No
 def kept(folder: Path, key: str) -> dict[str, Any] | None:
     """Return the outputs that were stored under a key, if their files are still there."""
     try:
+        if not last_use.use(folder / key):
+            return None
         result: dict[str, Any] = json.loads((folder / key / RESULT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

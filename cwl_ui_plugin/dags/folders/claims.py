@@ -13,12 +13,13 @@ Two runs that claim at the same time can't both get it: each first writes that i
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -100,6 +101,42 @@ def release_named(dag_id: str, run_id: str, folder: Path) -> None:
 def record_of(folder: Path) -> Path:
     """Return the file that knows what was delivered to a folder."""
     return _deliveries() / f"{_key(folder)}{_RECORD}"
+
+
+def file_of(folder: Path) -> Path:
+    """Return the file with the claim of a folder; its time says when somebody used what was delivered there."""
+    return _file(_key(folder))
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Keep out the delivery into a claimed folder, and whoever removes that; yield whether nobody was faster."""
+    try:
+        held = file_of(folder).open("r+b")
+    except FileNotFoundError:
+        yield False
+        return
+    with held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def revive(folder: Path) -> bool:
+    """Let what was delivered be used again whose removal was broken off; return False while it is being removed."""
+    with alone(folder) as is_ours:
+        if is_ours:
+            os.utime(file_of(folder))
+        return is_ours
+
+
+def of(folder: Path) -> Claim | None:
+    """Return the claim of a folder itself; None where there is none that can be read."""
+    found = _read(_key(folder))
+    return found if found != _UNREADABLE else None
 
 
 def claims() -> Iterator[Claim]:

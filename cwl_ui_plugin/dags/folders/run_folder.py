@@ -142,12 +142,17 @@ def place_run_tmp(dag_id: str, run_id: str, chosen: Place | None) -> None:
 
 def kept_logs(dag_id: str, run_id: str) -> Path:
     """Return the folder with what is kept of a run that has succeeded; it has the folders of the tries."""
-    return config.tmp_folder() / _KEPT_LOGS / control_files.folder_name(dag_id) / control_files.folder_name(run_id)
+    return kept_logs_folder() / control_files.folder_name(dag_id) / control_files.folder_name(run_id)
+
+
+def kept_logs_folder() -> Path:
+    """Return the folder with what is kept of all runs that have succeeded."""
+    return config.tmp_folder() / _KEPT_LOGS
 
 
 def runs_with_kept_logs() -> Iterator[Path]:
     """Yield the folders that :func:`kept_logs` names; not where a tool has put a link to."""
-    for folder in (config.tmp_folder() / _KEPT_LOGS).glob("*/*"):
+    for folder in kept_logs_folder().glob("*/*"):
         if folder.resolve() == folder:
             yield folder
 

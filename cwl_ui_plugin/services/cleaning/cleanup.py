@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import claims, control_files, run_folder
 from cwl_ui_plugin.dags.folders.claims import Claim
 from cwl_ui_plugin.dags.stopping.janitor import end_abandoned
-from cwl_ui_plugin.services import signatures
+from cwl_ui_plugin.reports import removals
 from cwl_ui_plugin.services.cleaning.unread_files import remove_unread
 from cwl_ui_plugin.services.stopping.tombstone_watch import remove_tombstones
 
@@ -30,7 +29,7 @@ log = logging.getLogger(__name__)
 UNREAD_SECONDS = 0.5
 SUCCEEDED_SECONDS = 5.0
 ROUND_SECONDS = 20.0
-LOGS_ROUND_SECONDS = 3600.0
+RARE_ROUND_SECONDS = 3600.0
 CLAIMED_SECONDS = 3600.0
 """A claim that is younger may be of a run that is being created."""
 _ASKED_AT_ONCE = 200
@@ -71,8 +70,7 @@ def _clean() -> None:
     remove_expired(config.number("keep_failed_days"))
 
 
-def _clean_logs() -> None:
-    remove_old_logs(config.number("keep_logs_days"))
+def _clean_rarely() -> None:
     remove_tombstones()
     remove_left_behind(config.number("keep_failed_days"))
     release_unused_claims()
@@ -84,7 +82,7 @@ def remove_succeeded() -> int:
     It may be killed at any moment: the next round goes on. A run whose tasks were cleared meanwhile has not succeeded.
     """
     removed = 0
-    for dag_id, run_id in _succeeded(list(_runs_with_folders())):
+    for dag_id, run_id in _succeeded(list(runs_with_folders())):
         if not run_folder.leases(dag_id, run_id):
             run_folder.keep_logs(dag_id, run_id)
             run_folder.remove_run_tmp(dag_id, run_id)
@@ -120,16 +118,13 @@ def _is_needed(claim: Claim) -> bool:
         return True
 
 
-def _clean_signatures() -> None:
-    signatures.forget_expired(datetime.now(timezone.utc))
-
-
 def remove_expired(days: float) -> int:
     """Remove the files of runs that ended ``days`` ago, and of those that Airflow has forgotten; return how many."""
     limit = datetime.now(timezone.utc) - timedelta(days=days)
     removed = 0
-    for dag_id, run_id in _ended_before(limit, list(_runs_with_folders())):
+    for dag_id, run_id in _ended_before(limit, list(runs_with_folders())):
         if not run_folder.leases(dag_id, run_id):
+            removals.note([(dag_id, run_id)], removals.INTERMEDIATE, "keep_failed_days")
             run_folder.remove_run_tmp(dag_id, run_id)
             removed += 1
     return removed
@@ -157,19 +152,7 @@ def _has_tries(folder: Path) -> bool:
     return any(path.parent.name.removeprefix("-").isdigit() for path in tries)
 
 
-def remove_old_logs(days: float) -> int:
-    """Remove what is kept of runs that succeeded ``days`` ago; return for how many."""
-    limit = time.time() - days * 86_400
-    removed = 0
-    for folder in run_folder.runs_with_kept_logs():
-        with suppress(FileNotFoundError):  # another API server removes, too
-            if folder.stat().st_mtime <= limit:
-                shutil.rmtree(folder, ignore_errors=True)
-                removed += 1
-    return removed
-
-
-def _runs_with_folders() -> Iterator[Run]:
+def runs_with_folders() -> Iterator[Run]:
     """Yield the runs that have files, or an empty folder of control files; a task has written a lease in each."""
     for run in control_files.runs():
         if os.path.lexists(run_folder.run_tmp(*run)) or not control_files.listed(control_files.run_control(*run)):
@@ -181,7 +164,7 @@ def _runs_with_folders() -> Iterator[Run]:
 
 def _ended_before(limit: datetime, runs: list[Run], forgotten: datetime | None = None) -> Iterable[Run]:
     """Yield the runs that ended before a moment; those that Airflow does not know ended when ``forgotten`` says."""
-    ends = {run: end for run, _state, end in _known(runs)}
+    ends = {run: end for run, _state, end in known_runs(runs)}
     for run in runs:
         end = ends[run] if run in ends else forgotten or _last_change(run)
         if end is not None and end <= limit:
@@ -191,10 +174,10 @@ def _ended_before(limit: datetime, runs: list[Run], forgotten: datetime | None =
 def _succeeded(runs: list[Run]) -> Iterable[Run]:
     from airflow.utils.state import DagRunState
 
-    return (run for run, state, _end in _known(runs) if state == DagRunState.SUCCESS)
+    return (run for run, state, _end in known_runs(runs) if state == DagRunState.SUCCESS)
 
 
-def _known(runs: list[Run]) -> Iterator[tuple[Run, str, datetime | None]]:
+def known_runs(runs: list[Run]) -> Iterator[tuple[Run, str, datetime | None]]:
     """Yield runs that Airflow knows, with their state and when they ended."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
@@ -221,7 +204,6 @@ _WORK: dict[Callable[[], object], float] = {
     remove_unread: UNREAD_SECONDS,
     remove_succeeded: SUCCEEDED_SECONDS,
     _clean: ROUND_SECONDS,
-    _clean_logs: LOGS_ROUND_SECONDS,
-    _clean_signatures: LOGS_ROUND_SECONDS,
+    _clean_rarely: RARE_ROUND_SECONDS,
 }
 """What there is to do, and after how many seconds again."""

@@ -43,12 +43,12 @@ class InputAccess:
 
     def granted(self, job: dict[str, Any]) -> tuple[Path, ...]:
         """Return the folders, not everybody's, that a job's files are in and that this user may use; links resolved."""
-        found = {self._own_folder(real) for path in _named_paths(job) if (real := _real(path)) is not None}
+        found = {self._own_folder(real) for path in named_paths(job) if (real := real_path(path)) is not None}
         return tuple(sorted(folder for folder in found if folder is not None))
 
     def allows(self, path: Path, *, whole: bool = False) -> bool:
         """Whether the user may name a path, or with ``whole`` everything below it as well. It need not exist."""
-        real = _real(path)
+        real = real_path(path)
         return real is not None and self._rules_for(real).allows(real, whole=whole)
 
     def root_of(self, real: Path) -> Path | None:
@@ -100,14 +100,15 @@ def _claim_on(real: Path) -> Claim | None:
     return None
 
 
-def _real(path: Path) -> Path | None:
+def real_path(path: Path) -> Path | None:
+    """Return where a path of a job leads to, its links resolved; None where that can't be told. It need not exist."""
     try:
         return (config.inputs_folder() / path).resolve()
     except (OSError, RuntimeError, ValueError):
         return None
 
 
-def _named_paths(job: Any) -> Iterator[Path]:
+def named_paths(job: Any) -> Iterator[Path]:
     """Yield where the Files and Directories of a job are, at any depth, whatever its inputs are declared as."""
     waiting = [job]
     while waiting:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterable
 from datetime import datetime, timezone
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import config, last_use
 from cwl_ui_plugin.services.database import with_patience
-from cwl_ui_plugin.services.errors import Conflict
+from cwl_ui_plugin.services.errors import Conflict, Unavailable
+
+_ASKED_AT_ONCE = 200
 
 
 def owner_of(folder: str) -> str | None:
@@ -21,14 +26,67 @@ def owner_of(folder: str) -> str | None:
 
 
 def claim(folder: str, user: str) -> None:
-    """Let a folder of uploads belong to a user; nothing is put there before.
+    """Let a folder of uploads belong to a user, and make it; nothing is put there before.
 
     Raises:
         Conflict: it is another user's, or was there before owners were kept.
 
     """
-    if not with_patience(lambda: _claimed(folder, user), f"the upload to the folder {folder}"):
+    uploads = config.uploads_folder()
+    try:
+        uploads.mkdir(parents=True, exist_ok=True)
+        with last_use.locked(uploads, fcntl.LOCK_SH):  # else it could be removed as unused before anything is in it
+            is_theirs = with_patience(lambda: _claimed(folder, user), f"the upload to the folder {folder}")
+            if is_theirs:
+                (uploads / folder).mkdir(exist_ok=True)
+                os.utime(uploads / folder)
+    except OSError as error:
+        raise Unavailable(f"Nothing can be stored in {uploads}: {error.strerror or error}.") from error
+    if not is_theirs:
         raise Conflict(f"The folder {folder} is not yours; choose another UUID, or none to get a new one.")
+
+
+def remove_unused(folder: str, *, unused_since: float) -> bool:
+    """Move a folder of uploads away, with its owner's claim on it; return False where it was used since a time.
+
+    Folders without an owner are from before owners were kept: they stay.
+    """
+    uploads = config.uploads_folder()
+    with last_use.locked(uploads, fcntl.LOCK_EX):
+        try:
+            if (uploads / folder).lstat().st_mtime > unused_since or owner_of(folder) is None:
+                return False
+        except FileNotFoundError:
+            return False
+        last_use.move_away(uploads / folder, uploads)
+        with_patience(lambda: _forget(folder), f"the removal of the upload {folder}")
+    return True
+
+
+def owned(folders: Iterable[str]) -> set[str]:
+    """Return which of these folders have an owner."""
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    from cwl_ui_plugin.reports.tables import InputFolder
+
+    names = list(folders)
+    found: set[str] = set()
+    for start in range(0, len(names), _ASKED_AT_ONCE):
+        query = select(InputFolder.folder).where(InputFolder.folder.in_(names[start : start + _ASKED_AT_ONCE]))
+        with create_session(scoped=False) as session:
+            found.update(session.scalars(query))
+    return found
+
+
+def _forget(folder: str) -> None:
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    from cwl_ui_plugin.reports.tables import InputFolder
+
+    with create_session(scoped=False) as session:
+        session.execute(delete(InputFolder).where(InputFolder.folder == folder))
 
 
 def _claimed(folder: str, user: str) -> bool:

@@ -70,7 +70,7 @@ def start(name: str, size: int, *, user: str, folder: str | None = None) -> Part
     owners.claim(state.folder.lower(), user)
     if target.exists():
         raise _taken(name)
-    _remove_forgotten()
+    remove_forgotten()
     if sum(_owner(path) == user for path in _waiting()) >= MOST_WAITING:
         raise TooLarge(f"You have {MOST_WAITING} uploads that were not ended; end them, or wait a week.")
     upload_id = str(uuid.uuid4())
@@ -134,6 +134,7 @@ def _append(data: IO[bytes], offset: int, content: bytes, state: _State) -> int:
 def _finish(place: Path, state: _State) -> Path:
     """Give the file its name, which must be free."""
     target = target_of(state.name, state.folder)
+    owners.claim(state.folder.lower(), state.user)  # it may have been removed meanwhile
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.open("xb").close()
@@ -168,7 +169,8 @@ def _find(upload_id: str, user: str) -> tuple[Path, _State]:
     return place, state
 
 
-def _remove_forgotten() -> None:
+def remove_forgotten() -> None:
+    """Remove what has arrived of uploads that were broken off."""
     oldest = time.time() - KEPT_SECONDS
     for place in _waiting():
         try:

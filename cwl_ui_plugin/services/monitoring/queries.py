@@ -19,6 +19,7 @@ from cwl_ui_plugin.dags.names import (
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.store import digest_of_revision
+from cwl_ui_plugin.reports.removals import removals_of
 from cwl_ui_plugin.reports.stops import STOPPED, Stopped, stops_of, stops_run
 from cwl_ui_plugin.services.errors import BadRequest, NotFound
 from cwl_ui_plugin.services.models import Page, RunDetail, RunFilter, RunSource, RunStamp, RunSummary, StepState, iso
@@ -159,6 +160,7 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
             has_signature=bool(conf.get(SIGNATURE)),
             signature=signature_of(session, run),
             note=run.note,
+            removed=removals_of(session, run),
         )
 
 

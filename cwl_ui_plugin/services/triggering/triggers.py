@@ -25,6 +25,7 @@ from cwl_ui_plugin.services import signatures
 from cwl_ui_plugin.services.database import with_patience
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
 from cwl_ui_plugin.services.inputs.access import InputAccess, shared_only
+from cwl_ui_plugin.services.inputs.use import note_use
 from cwl_ui_plugin.services.models import RunSummary, iso
 from cwl_ui_plugin.services.signatures import VerifiedToken
 from cwl_ui_plugin.services.triggering import granting
@@ -167,9 +168,11 @@ def _checked_grant(
     files: InputAccess,
 ) -> Grant:
     """Return what a run with this job is granted; raise what :func:`trigger` does for one that can't be run."""
-    version = stored_version(dag_id, digest)
+    is_kept = digest is None or open_store().use(dag_id, digest)  # it may be one that is old enough to be removed
+    version = stored_version(dag_id, digest) if is_kept else None
     if digest and version is None:
         raise NotFound(f"There is no version {digest!r} of the workflow {dag_id!r}.")
+    note_use(job, files)
     if version is not None:  # the document of a Dag file is known to its tasks only; its first task checks the job
         _checked(version.plan, job, files)
     return Grant(

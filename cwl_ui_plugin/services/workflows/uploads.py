@@ -310,11 +310,8 @@ def _check_containers(task: _Task, dag_id: str) -> None:
 
 
 def _has_version(task: _Task, dag_id: str) -> bool:
-    try:
-        task.store.version(dag_id, task.digest)
-    except UnknownWorkflow:
-        return False
-    return True
+    """Whether the version is there already; it is used now, and so not removed meanwhile."""
+    return task.store.use(dag_id, task.digest)
 
 
 def _store(task: _Task, upload: Upload) -> StoredVersion:

@@ -85,7 +85,8 @@ def make_current(dag_id: str, digest: str) -> StoredVersion:
         previous = store.manifest().get(dag_id)
         if previous is None:
             _check_free(dag_id)
-        store.make_current(dag_id, digest)
+        with library_errors():
+            store.make_current(dag_id, digest)
         try:
             with_patience(lambda: registration.register(dag_id), f"registering {dag_id}")
         except BaseException as error:

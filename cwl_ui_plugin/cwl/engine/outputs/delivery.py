@@ -7,12 +7,13 @@ second delivery of the same values has nothing to do, also where the intermediat
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -37,13 +38,14 @@ class Destination:
     """Where outputs go.
 
     ``folder`` is below ``root``, and no part of the path between them may be a link. Files in the folders ``own`` are
-    the run's alone. ``record`` is the file that knows what the run has delivered.
+    the run's alone. ``record`` is the file that knows what the run has delivered, ``lock`` is locked meanwhile.
     """
 
     folder: Path
     root: Path
     own: tuple[Path, ...] = ()
     record: Path | None = None
+    lock: Path | None = None
 
 
 def deliver(outputs: Any, destination: Destination) -> dict[str, Any]:
@@ -53,6 +55,21 @@ def deliver(outputs: Any, destination: Destination) -> dict[str, Any]:
         StepError: they can't be delivered; ``temporaryFail`` if that may pass.
 
     """
+    with _alone(destination.lock):
+        return _delivered(outputs, destination)
+
+
+@contextmanager
+def _alone(lock: Path | None) -> Iterator[None]:
+    """Keep out those who remove what the run has delivered before."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            if lock is not None:
+                fcntl.flock(stack.enter_context(lock.open("r+b")), fcntl.LOCK_EX)
+        yield
+
+
+def _delivered(outputs: Any, destination: Destination) -> dict[str, Any]:
     kept = _Record(destination, _digest(outputs))
     if (known := kept.outputs()) is not None:
         return known

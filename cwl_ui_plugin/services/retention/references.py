@@ -1,0 +1,197 @@
+"""What the runs in Airflow's list refer to: files that their confs name, and the versions that they are pinned to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.dags.names import BUNDLE
+from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.library.store import WorkflowStore, digest_of_revision
+from cwl_ui_plugin.services.cleaning import cleanup
+from cwl_ui_plugin.services.inputs.access import named_paths
+
+if TYPE_CHECKING:
+    from sqlalchemy import Executable
+
+READ_AT_ONCE = 200
+"""Confs that are in memory at a time: each may have some megabytes."""
+MAX_REMEMBERED = 10_000
+Version = tuple[str, str]
+"""dag_id and digest."""
+
+
+def named_by_runs(folders: Collection[Path]) -> set[Path]:
+    """Return which folders the conf of a run in Airflow's list names, or a file in them, or a folder that they are in.
+
+    Paths count as they are written and with their links resolved. ``folders`` have no links in them.
+    """
+    if not folders:
+        return set()
+    inside, above = set(folders), _by_folder_above(folders)
+    found: set[Path] = set()
+    real = lru_cache(maxsize=MAX_REMEMBERED)(_real)
+    for conf in _confs():
+        for path in _paths(conf, real):
+            found |= above.get(path, set())
+            found.update(folder for folder in (path, *path.parents) if folder in inside)
+    return found
+
+
+def _by_folder_above(folders: Collection[Path]) -> dict[Path, set[Path]]:
+    above: dict[Path, set[Path]] = {}
+    for folder in folders:
+        for parent in folder.parents:
+            above.setdefault(parent, set()).add(folder)
+    return above
+
+
+def _paths(conf: Any, real: Callable[[Path], Path]) -> Iterator[Path]:
+    """Yield what a conf names, with and without links; whatever it looks like."""
+    base = config.inputs_folder()
+    for path in named_paths(conf):
+        try:
+            written = Path(os.path.normpath(base / path))
+            yield written
+            yield _real(real(written.parent) / written.name)
+        except (OSError, ValueError):
+            continue
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _confs() -> Iterator[Any]:
+    """Yield the confs of all runs in Airflow's list, a part at a time."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    last = -1
+    while True:
+        query = select(DagRun.id, DagRun.conf).where(DagRun.id > last).order_by(DagRun.id).limit(READ_AT_ONCE)
+        with create_session(scoped=False) as session:
+            rows = session.execute(query).all()
+        yield from (conf for _id, conf in rows if conf)
+        if len(rows) < READ_AT_ONCE:
+            return
+        last = rows[-1][0]
+
+
+def pinned_versions(store: WorkflowStore) -> set[Version]:
+    """Return the versions that are needed: current ones, those of runs in Airflow's list, and what Airflow starts next.
+
+    A manifest may be of many workflows: of each run only its own counts.
+    """
+    pinned = set(_digests(store.manifest()).items())
+    manifests: dict[str, dict[str, str]] = {}
+    for dag_id, name in _pins():
+        if name not in manifests:
+            manifests[name] = _manifest(store, name)
+        if dag_id in manifests[name]:
+            pinned.add((dag_id, manifests[name][dag_id]))
+    return pinned
+
+
+def pinned_manifests() -> set[str]:
+    """Return the names of the manifests that runs, Dags and the bundle itself refer to."""
+    return {name for _dag_id, name in _pins()} | _bundle_versions()
+
+
+def known_manifests(store: WorkflowStore) -> set[str]:
+    """Return the names of manifests by which Airflow knows a version that is still there: runs of it can be started."""
+    from airflow.models.dag_version import DagVersion
+    from sqlalchemy import select
+
+    found = set()
+    rows = select(DagVersion.dag_id, DagVersion.bundle_version).where(DagVersion.bundle_name == BUNDLE).distinct()
+    for dag_id, name in _rows(rows):
+        digest = _manifest(store, name).get(dag_id) if name else None
+        if digest and store.has_version(dag_id, digest):
+            found.add(name)
+    return found
+
+
+def _manifest(store: WorkflowStore, name: str) -> dict[str, str]:
+    """Return the digests of a manifest; nothing of one that is another bundle's, or was removed."""
+    try:
+        return _digests(store.kept_manifest(name))
+    except UnknownWorkflow:
+        return {}
+
+
+def _digests(manifest: dict[str, str]) -> dict[str, str]:
+    digests = ((dag_id, digest_of_revision(revision)) for dag_id, revision in manifest.items())
+    return {dag_id: digest for dag_id, digest in digests if digest}
+
+
+def _pins() -> set[tuple[str, str]]:
+    """Return which Dag is needed of which version of a bundle."""
+    from airflow.models.dag import DagModel
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import func, select
+
+    used = select(TaskInstance.dag_version_id).where(TaskInstance.dag_version_id.is_not(None)).distinct()
+    newest = select(func.max(DagVersion.version_number), DagVersion.dag_id).group_by(DagVersion.dag_id).subquery()
+    version = select(DagVersion.dag_id, DagVersion.bundle_version).distinct()
+    queries: list[Executable] = [
+        select(DagRun.dag_id, DagRun.bundle_version).distinct(),
+        version.join(DagRun, DagRun.created_dag_version_id == DagVersion.id),
+        version.where(DagVersion.id.in_(used)),
+        version.join(newest, (newest.c.dag_id == DagVersion.dag_id) & (newest.c[0] == DagVersion.version_number)).join(
+            DagModel, (DagModel.dag_id == DagVersion.dag_id) & DagModel.is_stale.is_(False)
+        ),
+        select(DagModel.dag_id, DagModel.bundle_version).where(
+            DagModel.bundle_name == BUNDLE, DagModel.is_stale.is_(False)
+        ),
+    ]
+    return {(str(dag_id), str(name)) for query in queries for dag_id, name in _rows(query) if name}
+
+
+def _bundle_versions() -> set[str]:
+    from airflow.models.dagbundle import DagBundleModel
+    from sqlalchemy import select
+
+    return {str(name) for (name,) in _rows(select(DagBundleModel.version)) if name}
+
+
+def _rows(query: Executable) -> list[Any]:
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        return list(session.execute(query))
+
+
+def needed_since() -> float:
+    """Return since when what was used may still be needed: the creation of the oldest run that may go on.
+
+    That is one that has started and not ended, or whose intermediate files are there, so that its tasks can be cleared.
+    Seconds since 1970; infinite where there is none.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.state import DagRunState
+    from sqlalchemy import func, select
+
+    unfinished = select(func.min(DagRun.run_after)).where(
+        DagRun._state.in_([DagRunState.RUNNING, DagRunState.QUEUED]), DagRun.start_date.is_not(None)
+    )
+    times = [moment for (moment,) in _rows(unfinished)]
+    times += _created(list(cleanup.runs_with_folders()))
+    return min((moment.timestamp() for moment in times if moment), default=float("inf"))
+
+
+def _created(runs: list[cleanup.Run]) -> Iterable[datetime | None]:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import func, select, tuple_
+
+    for start in range(0, len(runs), READ_AT_ONCE):
+        asked = tuple_(DagRun.dag_id, DagRun.run_id).in_(runs[start : start + READ_AT_ONCE])
+        yield from (moment for (moment,) in _rows(select(func.min(DagRun.run_after)).where(asked)))
