@@ -1,1 +1,1 @@
-"""The service layer: upload, trigger, inspect, stop, outputs. Faces call it and nothing below."""
+"""The service layer: upload, trigger, inspect, stop, outputs. Interfaces call it and nothing below."""

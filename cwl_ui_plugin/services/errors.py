@@ -1,4 +1,4 @@
-"""What the services refuse, each with the HTTP status that faces answer with; ``message`` is written for users.
+"""What the services refuse, each with the HTTP status that interfaces answer with; ``message`` is written for users.
 
 RunsError
 ├── BadRequest        400  a value that can't be meant

@@ -1,4 +1,4 @@
-"""The delivery of reports, as faces show it."""
+"""The delivery of reports, as interfaces show it."""
 
 from __future__ import annotations
 
