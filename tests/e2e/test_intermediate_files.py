@@ -117,9 +117,10 @@ def test_a_chain_never_keeps_more_than_what_it_reads(client: httpx.Client, serve
         run.open(number)
     (tmp_path / f"broken{STEPS}").touch()
     run.wait_for_step(STEPS)
+    run.wait_for_room(f"s{STEPS - 1}")
     run.open(STEPS)
     assert run.ended()["state"] == "failed"
-    run.wait_for_room(f"s{STEPS - 1}")
+    assert run.made() == {f"s{STEPS - 1}"}
 
     run.clear(f"s{STEPS - 2}")  # further back than its files are
     told = run.ended()["error"]
