@@ -33,7 +33,7 @@ _CLASH = re.compile(
 _ANOTHER_CLASH = re.compile(r"\n(?=\S+:\d+:\d+: *Source\s)")
 # What a type would have to be, were it a record, an enum or an array: cwltool says it of each kind that it is not.
 _NO_KIND_OF_TYPE = re.compile(r"is not a valid enum_[0-9a-f]{40}")
-_MISSING_RUN = re.compile(r"Field 'run' contains undefined reference to '(?P<name>[^']*)'")
+_MISSING_RUN = re.compile(r"Field 'run' contains undefined reference to '(?P<name>[^'#]*)'")
 _NOT_READABLE = re.compile(r"(?P<name>.+?) (?:is not in the upload|is no text in UTF-8|is a folder|is nested deeper)")
 _NO_MAPPING = re.compile(r"workflowjobj must be a dict, got <class '\w+'>: (?P<shown>.{0,60})")
 _NO_TABS = (r"found character '\t' that", r"found a tab, where YAML takes spaces only: '\t'")

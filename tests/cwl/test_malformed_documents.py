@@ -72,6 +72,7 @@ def inputs(text: str) -> str:
         (TOOL + "doc: {$include: gone.txt}\n", ("wf.cwl", 7), "gone.txt is not in the upload; add the file"),
         (TOOL + "$mixin: gone.yml\n", ("wf.cwl", 7), "gone.yml is not in the upload"),
         (run("gone.cwl"), ("wf.cwl", 6), "run: gone.cwl is not in the upload; add the file"),
+        (run("'#nope'"), (None, None), "Reference '#nope' not found in file 'wf.cwl'"),
         (run("empty.cwl"), ("empty.cwl", 1), "nothing in this document"),
         (run("picture.png"), ("wf.cwl", 6), "picture.png is no text in UTF-8 (byte 0); save it as UTF-8"),
         (run("broken.cwl"), ("broken.cwl", 3), "expected the node content"),
