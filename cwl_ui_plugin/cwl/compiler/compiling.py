@@ -149,7 +149,7 @@ def _refuse_operations(process: Process, main: str) -> None:
 
 
 def _refuse_twins(process: Process, main: str, source: Path) -> None:
-    """Raise :class:`DocumentError` for two inputs, outputs or steps with one id: cwltool would take the last for both.
+    """Raise :class:`DocumentError` for two inputs, outputs or steps with one id: cwltool runs some of them.
 
     An input and an output, or an output and a step, may share one.
     """
