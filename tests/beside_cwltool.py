@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "e2e"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from airflow_server import Server, standalone
+from support.airflow_server import Server, standalone
 
 CASE_SECONDS = 300
 _DOCUMENTS = ("wf.cwl", "wf.json")

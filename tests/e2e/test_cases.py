@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from airflow_server import Server
 from beside_cwltool import Answer, Case, cases_in, shape_of
+from support.airflow_server import Server
 
 pytestmark = pytest.mark.e2e
 CASES = Path(__file__).resolve().parents[1] / "cases"
