@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from cwl_ui_plugin.signing import keys
-from cwl_ui_plugin.signing.errors import BadAlgorithm
+from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey
 
 REST = "AAAAC3NzaC1lZDI1NTE5AAAAIHVwbG9hZCBvZiBhIGtleSB0aGF0IGlzIHB1YmxpYyBhbmQgbG9uZw== ada@example.org"
 SECRET = "a shared secret that is long enough for any hash, 0123456789 0123456789"
@@ -44,3 +44,9 @@ def test_the_first_algorithm_that_fits_is_taken(pair: keys.KeyPair) -> None:
     assert keys.fitting_algorithm(SECRET, ["RS256", "HS384", "HS256"]) == "HS384"
     with pytest.raises(BadAlgorithm, match=r"^The key fits none of the algorithms RS256, HS256"):
         keys.fitting_algorithm(pair.private, ["RS256", "HS256"])
+
+
+def test_a_secret_may_be_as_short_as_is_said() -> None:
+    assert keys.signing_key("x" * keys.SMALLEST_SECRET, "HS256") == "x" * keys.SMALLEST_SECRET
+    with pytest.raises(BadKey, match="fewer than"):
+        keys.signing_key("x" * (keys.SMALLEST_SECRET - 1), "HS256")

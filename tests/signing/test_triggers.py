@@ -53,3 +53,11 @@ def test_a_weak_key_signs_and_verifies_only_where_both_sides_allow_it() -> None:
     assert verify_trigger(token, allowed, run_id="r", conf=CONF).claims == {"run_id": "r", "conf": CONF}
     with pytest.raises(BadKey):
         verify_trigger(token, TriggerPolicy(public_of(weak), ("RS256",)), run_id="r", conf=CONF)
+
+
+def test_a_trigger_counts_at_the_moment_that_is_asked_about(pair: KeyPair) -> None:
+    token = sign({"run_id": "r", "conf": CONF, "exp": 1_000_000}, pair.private, "ES256")
+    policy = TriggerPolicy(pair.public, ("ES256",))
+    assert verify_trigger(token, policy, run_id="r", conf=CONF, at=999_000).claims["exp"] == 1_000_000
+    with pytest.raises(BadSignature):
+        verify_trigger(token, policy, run_id="r", conf=CONF)
