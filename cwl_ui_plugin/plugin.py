@@ -66,7 +66,7 @@ class CwlUiPlugin(AirflowPlugin):
 
 
 def _background() -> Any:
-    """The loops of the API server: one sends reports; the other serves stops that are asked for, and cleans up."""
+    """The loops of the API server: one sends reports; one serves stops, cleans up, and compiles workflows again."""
     from cwl_ui_plugin import config
     from cwl_ui_plugin.reports.lease import Lease
     from cwl_ui_plugin.reports.loop import Loop, Loops
@@ -74,6 +74,7 @@ def _background() -> Any:
     from cwl_ui_plugin.services import health, retention
     from cwl_ui_plugin.services.cleaning import cleanup
     from cwl_ui_plugin.services.stopping import stops, tombstone_watch
+    from cwl_ui_plugin.services.workflows import recompiling
 
     config.make_folders()
     health.log_problems()
@@ -85,6 +86,7 @@ def _background() -> Any:
         tombstone_watch.StopWatch(),
         cleanup.CleaningRound(),
         retention.RetentionRound(),
+        recompiling.RecompileRound(),
     ]
     return Loops(
         Loop([reporter.round], interval, lease, ending=reporter.stop), Loop(upkeep, interval, Lease("background"))

@@ -108,6 +108,7 @@ class Workflow(models.WorkflowSummary):
     outputs: list[WorkflowParameter]
     steps: list[WorkflowStep]  # type: ignore[assignment]  # a summary only counts them
     warnings: list[str]
+    compilation: models.Compilation
     sources: list[str]
     versions: list[models.VersionSummary]
 

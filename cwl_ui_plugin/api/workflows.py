@@ -13,9 +13,10 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from cwl_ui_plugin.api.schemas import Workflow, WorkflowList, answers, failing, failing_file
 from cwl_ui_plugin.api.security import GetUserDep, allow, allow_dag, require
 from cwl_ui_plugin.auth import permissions
+from cwl_ui_plugin.services import models
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.models import Upload
-from cwl_ui_plugin.services.workflows import details, listing, uploads
+from cwl_ui_plugin.services.workflows import details, listing, recompiling, uploads
 
 router = APIRouter(tags=["workflows"])
 LONGEST_PAGE = 500
@@ -99,6 +100,20 @@ def get_source(dag_id: str, path: str | None = None, version: str | None = None)
     if path is None:
         path = details.get_workflow(dag_id, version).version.main.partition("#")[0]
     return PlainTextResponse(details.source_text(dag_id, path, version), headers=UNTRUSTED)
+
+
+@router.post(
+    "/workflows/{dag_id}/recompile",
+    status_code=202,
+    dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_replace)],
+    responses=answers(models.Compilation, 404, status=202, description="What it is compiled to now"),
+)
+def recompile(dag_id: str) -> Any:
+    """Have a workflow compiled again that another version of the plugin or of cwltool has compiled, or could not.
+
+    After an upgrade this happens by itself. The field `compilation` of the workflow says how far it is.
+    """
+    return recompiling.compile_again(dag_id).as_json()
 
 
 @router.delete(

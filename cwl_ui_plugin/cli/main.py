@@ -20,6 +20,7 @@ COMMANDS = {
     "init": ("init", "set up an existing Airflow home"),
     "uninstall": ("uninstall", "undo what init did, before the plugin is removed"),
     "upload": ("upload", "upload workflows to a running server"),
+    "recompile": ("recompile", "compile workflows again that an earlier version has compiled, or that failed"),
     "run": ("run", "run a workflow and print its output object, as a CWL runner does"),
     "trigger": ("trigger", "start a run, signed or not"),
     "stop": ("stop", "stop a run and wait until it is proven"),

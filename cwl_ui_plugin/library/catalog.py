@@ -12,10 +12,12 @@ import os
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from cwl_ui_plugin.cwl.plan import PLAN_FILE
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.files import write_text
-from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 
 log = logging.getLogger(__name__)
 CATALOG_FILE = "catalog.json"
@@ -78,21 +80,27 @@ def _stamps(store: WorkflowStore) -> dict[str, str]:
 def _entry(store: WorkflowStore, dag_id: str, stamps: dict[str, str]) -> Entry | None:
     try:
         version = store.current(dag_id)
-        plan = version.plan
+        plan = _plan_of(version)
     except (UnknownWorkflow, FileNotFoundError):
         return None  # deleted while we looked
     return Entry(
         dag_id=dag_id,
         stamp=stamps[dag_id],
         digest=version.digest,
-        kind=plan.kind,
-        cwl_version=plan.cwl_version,
-        label=plan.label[:LONGEST_LABEL] if plan.label else None,
-        steps=len(plan.steps),
+        kind=plan["kind"],
+        cwl_version=plan["cwl_version"],
+        label=plan["label"][:LONGEST_LABEL] if plan["label"] else None,
+        steps=len(plan["steps"]),
         filename=version.filename,
         uploaded_by=version.uploaded_by,
         uploaded_at=version.uploaded_at,
     )
+
+
+def _plan_of(version: StoredVersion) -> dict[str, Any]:
+    """Return a plan as it was first written: what a list shows of it is the same in all formats."""
+    plan: dict[str, Any] = json.loads((version.folder / PLAN_FILE).read_text(encoding="utf-8"))
+    return plan
 
 
 def _read(root: Path) -> dict[str, Entry]:

@@ -15,14 +15,17 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import DocumentError
-from cwl_ui_plugin.cwl.plan import read_plan
+from cwl_ui_plugin.cwl.plan import PLAN_FILE
 from cwl_ui_plugin.library.files import write_text
 from cwl_ui_plugin.library.paths import absolute, copy
+from cwl_ui_plugin.library.recompile import usable
 from cwl_ui_plugin.library.store import SOURCE_FOLDER, StoredVersion, digest_of
 
 
@@ -43,12 +46,26 @@ def local_document(document: Path, dag_id: str) -> StoredVersion:
     if entry is None or not (root / entry["digest"]).is_dir():
         entry = _compile(document, root)
         write_text(index, json.dumps(entry))
+    return usable(_version(root, entry, dag_id, document.name))
+
+
+def stored_documents() -> Iterator[StoredVersion]:
+    """Yield the compiled versions of all documents that Dag files have named at last look."""
+    root = config.workflows_folder() / "dag-files"
+    for index in sorted((root / "index").glob("[0-9a-f]*")):
+        with suppress(OSError, ValueError, KeyError):  # removed meanwhile
+            version = _version(root, json.loads(index.read_text(encoding="utf-8")))
+            if version.source.is_dir():
+                yield version
+
+
+def _version(root: Path, entry: dict[str, Any], dag_id: str = "", filename: str = "") -> StoredVersion:
     return StoredVersion(
         dag_id=dag_id,
         digest=entry["digest"],
         folder=root / entry["digest"],
         main=entry["main"],
-        filename=document.name,
+        filename=filename or entry["main"],
         uploaded_by="",
         uploaded_at="",
     )
@@ -89,7 +106,12 @@ def _compile(document: Path, root: Path) -> dict[str, Any]:
             _compile_staged(staging, main, root / digest)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return {"digest": digest, "main": read_plan(root / digest).main, "files": states}
+    return {"digest": digest, "main": _chosen_main(root / digest), "files": states}
+
+
+def _chosen_main(compiled: Path) -> str:
+    """Return the main file with the process that was chosen; it stands in plans of all formats."""
+    return str(json.loads((compiled / PLAN_FILE).read_text(encoding="utf-8"))["main"])
 
 
 def _compile_staged(staging: Path, main: str, target: Path) -> None:

@@ -76,6 +76,24 @@ class VersionSummary:
 
 
 @dataclass(frozen=True)
+class Compilation:
+    """What a version is compiled to, as seen from here.
+
+    ``state`` is current, outdated (it will be compiled again), compiling, or failed (it needs a new upload); ``engine``
+    has made what its runs use now: None if it can't be used. ``message`` says in words what there is to say.
+    """
+
+    state: str
+    engine: str | None
+    message: str = ""
+    problems: tuple[Problem, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for an API's answer."""
+        return {**asdict(self), "problems": [problem.as_json() for problem in self.problems]}
+
+
+@dataclass(frozen=True)
 class WorkflowDetail:
     """Everything about one version of a workflow; ``sources`` are the names of its files."""
 
@@ -84,8 +102,7 @@ class WorkflowDetail:
     plan: Plan
     versions: tuple[VersionSummary, ...]
     sources: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
-    """What is to be done about it, for instance that it needs a new upload."""
+    compilation: Compilation
 
     def as_json(self) -> dict[str, Any]:
         """Return it for an API's answer."""
@@ -96,7 +113,8 @@ class WorkflowDetail:
             "inputs": [parameter_json(item) for item in self.plan.inputs],
             "outputs": [parameter_json(item) for item in self.plan.outputs],
             "steps": [_step_json(item) for item in self.plan.steps],
-            "warnings": list(self.warnings),
+            "warnings": [self.compilation.message] if self.compilation.message else [],
+            "compilation": self.compilation.as_json(),
             "sources": list(self.sources),
             "versions": [asdict(item) for item in self.versions],
         }

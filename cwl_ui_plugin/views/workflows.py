@@ -14,7 +14,7 @@ from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
 from cwl_ui_plugin.services.errors import NotFound, RunsError
 from cwl_ui_plugin.services.models import Upload
 from cwl_ui_plugin.services.monitoring import queries
-from cwl_ui_plugin.services.workflows import details, examples, uploads
+from cwl_ui_plugin.services.workflows import compilation_state, details, examples, uploads
 from cwl_ui_plugin.services.workflows.listing import DEFAULT_SORT, deleted_workflows, list_workflows
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name, wants_json
 from cwl_ui_plugin.views.forms import ActionForm, UploadForm
@@ -117,6 +117,7 @@ class WorkflowsView(CwlView):
             search=search,
             sort=sort,
             may_upload=may_upload,
+            recompiling=compilation_state.progress(),
             deletable=permissions.deletable_dag_ids(user),
         )
 

@@ -19,6 +19,7 @@ CALLS: list[tuple[str, str, str]] = [
     ("GET", "/workflows/{dag_id}", "viewer"),
     ("GET", "/workflows/{dag_id}/source", "viewer"),
     ("DELETE", "/workflows/{dag_id}", "op"),
+    ("POST", "/workflows/{dag_id}/recompile", "op"),
     ("POST", "/workflows/{dag_id}/runs", "user"),
     ("POST", "/workflows/{dag_id}/secondary-files", "user"),
     ("GET", "/runs", "viewer"),

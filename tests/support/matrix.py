@@ -67,6 +67,7 @@ CASES = (
     _rest("GET", _DAG, READ),
     _rest("GET", f"{_DAG}/source", READ),
     _rest("DELETE", _DAG, UPLOAD, missing=True),
+    _rest("POST", f"{_DAG}/recompile", UPLOAD, missing=True),
     _rest("POST", f"{_DAG}/runs", RUNS),
     _rest("POST", f"{_DAG}/secondary-files", RUNS),
     _rest("GET", "/runs", READ, "?dag_id={dag}"),

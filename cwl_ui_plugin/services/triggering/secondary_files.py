@@ -31,7 +31,7 @@ def secondary_files(dag_id: str, job: dict[str, Any]) -> list[str]:
     if not _places.acquire(timeout=WAIT_SECONDS):
         raise Unavailable("Too many ask for secondary files at the moment. Try again.")
     try:
-        return secondary_locations(version.folder, version.source, inputs)
+        return secondary_locations(version.compiled, version.source, inputs)
     except JobError as error:
         raise InvalidJob(error.message, error.problems) from error
     finally:

@@ -12,11 +12,12 @@ from cwl_ui_plugin.cwl.plan import read_packed
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, TAG
 from cwl_ui_plugin.dags.site import site_policy
-from cwl_ui_plugin.library.errors import BadDagId, UnknownWorkflow
+from cwl_ui_plugin.library.errors import BadDagId, NotCompiled, UnknownWorkflow
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 from cwl_ui_plugin.opened import Place, place_of
-from cwl_ui_plugin.services.errors import BadRequest, NotFound
+from cwl_ui_plugin.services.errors import BadRequest, NotFound, Unavailable
 from cwl_ui_plugin.services.models import VersionSummary, WorkflowDetail, WorkflowSummary
+from cwl_ui_plugin.services.workflows.compilation_state import compilation_of
 from cwl_ui_plugin.services.workflows.recent_runs import recent_runs, with_runs
 
 LONGEST_SOURCE = 2 * 1024 * 1024
@@ -36,6 +37,8 @@ def library_errors() -> Iterator[None]:
         raise NotFound(str(error)) from error
     except BadDagId as error:
         raise BadRequest(str(error)) from error
+    except NotCompiled as error:
+        raise Unavailable(str(error)) from error
 
 
 def get_workflow(dag_id: str, digest: str | None = None) -> WorkflowDetail:
@@ -45,12 +48,16 @@ def get_workflow(dag_id: str, digest: str | None = None) -> WorkflowDetail:
         current = store.current(dag_id)
         version = current if digest is None else store.version(dag_id, digest)
         versions = store.versions(dag_id)
+    compilation = compilation_of(version, is_current=version.digest == current.digest)
+    if compilation.engine is None:
+        raise Unavailable(f"The workflow {dag_id!r} can't be shown now. {compilation.message}", compilation.problems)
     return WorkflowDetail(
         summary=_summary(version),
         version=version,
         plan=version.plan,
         versions=tuple(_version_summary(item, current) for item in versions),
         sources=tuple(source_names(version)),
+        compilation=compilation,
     )
 
 
@@ -59,7 +66,8 @@ def workflow_graph(dag_id: str, digest: str | None = None) -> dict[str, Any]:
     with library_errors():
         store = open_store()
         version = store.current(dag_id) if digest is None else store.version(dag_id, digest)
-    return graph_of(version.plan, read_packed(version.folder), site_policy())
+        plan = version.plan
+    return graph_of(plan, read_packed(version.compiled), site_policy())
 
 
 def source_text(dag_id: str, path: str, digest: str | None = None) -> str:

@@ -303,7 +303,7 @@ def _check_containers(task: _Task, dag_id: str) -> None:
     if policy == ANYTHING:
         return
     is_stored = _has_version(task, dag_id)
-    folder = task.store.version(dag_id, task.digest).folder if is_stored else task.folder.compiled
+    folder = task.store.version(dag_id, task.digest).compiled if is_stored else task.folder.compiled
     problems = tuple(complaints(read_packed(folder), policy))
     if problems:
         raise InvalidWorkflow("This site does not let the workflow run its tools like this.", problems)

@@ -143,7 +143,7 @@ def _member(name: str, source: BinaryIO) -> zipfile.ZipInfo:
 
 def packed_document(version: StoredVersion) -> str:
     """Return the workflow as one CWL document, with all that its steps run in it."""
-    return portable(read_packed(version.folder))
+    return portable(read_packed(version.compiled))
 
 
 def _check_free(dag_id: str) -> None:
