@@ -64,7 +64,7 @@ def main() -> None:
 def _rounds(folder: Path, repeat: int) -> list[dict[str, float]]:
     document = analysis.write(folder)
     from cwl_ui_plugin import CWLDAG
-    from cwl_ui_plugin.cwl.engine.execution import preload
+    from cwl_ui_plugin.cwl.engine.run_settings import preload
 
     dag = CWLDAG(workflow=document, dag_id="analysis")
     preload()

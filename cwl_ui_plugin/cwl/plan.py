@@ -41,6 +41,8 @@ PACKED_FILE = "packed.cwl"
 START_DOCUMENT = "start"
 END_DOCUMENT = "end"
 _STEP_DOCUMENTS_OF_FORMAT_1 = "pieces"
+JOB_REQUIREMENTS = "cwl:requirements"
+"""What a job may bring for a tool besides its inputs; it travels with them."""
 _LAYOUT_LENGTH = 8
 _INPLACE = "InplaceUpdateRequirement"
 _TUPLES = ("upstream", "sources", "outputs", "scatter", "output_sources", "by_element")

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from cwl_ui_plugin.cwl.engine.confines import Confines
-    from cwl_ui_plugin.cwl.engine.execution import RunSettings, StepResult, Values
+    from cwl_ui_plugin.cwl.engine.process_runs import StepResult
+    from cwl_ui_plugin.cwl.engine.run_settings import RunSettings, Values
     from cwl_ui_plugin.dags.access.permits import Permit
     from cwl_ui_plugin.dags.folders.run_folder import TaskTry
     from cwl_ui_plugin.dags.stopping.tombstones import StopCheck
@@ -84,7 +85,7 @@ class _CwlOperator(BaseOperator):
     def run_settings(self, task: TaskTry, image: str | None = None) -> RunSettings:
         """Return how the engine is to run this task; container engines are asked only if there is an image."""
         from cwl_ui_plugin.cwl.containers.engines import NONE
-        from cwl_ui_plugin.cwl.engine.execution import RunSettings
+        from cwl_ui_plugin.cwl.engine.run_settings import RunSettings
         from cwl_ui_plugin.dags.folders import run_folder
         from cwl_ui_plugin.dags.known_engine import engine_here
         from cwl_ui_plugin.dags.site import site_policy

@@ -22,6 +22,7 @@ _OWN_MODULES = (
     "cwl_ui_plugin.dags.folders.run_folder",
     _DAG_FILES_MODULE,
     "cwl_ui_plugin.cwl.jobs.checks",
+    "cwl_ui_plugin.cwl.engine.execution",
     "cwl_ui_plugin.cwl.engine.nesting",
     "cwl_ui_plugin.cwl.engine.scattering",
 )
@@ -40,6 +41,7 @@ def preload_in_component() -> None:
         _preload()
     elif "dag-processor" in sys.argv:
         import_module(_DAG_FILES_MODULE)
+        _ask_for_engine()
 
 
 def preload_in_celery_worker() -> None:
@@ -55,6 +57,13 @@ def _on_worker_init(**_kwargs: Any) -> None:
     _preload(*_AIRFLOWS_MODULES)
 
 
+def _ask_for_engine() -> None:
+    """Look once which cwltool is installed, which each Dag of a workflow that was compiled again asks for."""
+    from cwl_ui_plugin.library.compilations import own_compiler
+
+    own_compiler()
+
+
 def _preload(*modules: str) -> None:
     """Import what tasks need; a failure only costs the time that was to be saved."""
     from cwl_ui_plugin import config
@@ -64,9 +73,10 @@ def _preload(*modules: str) -> None:
     try:
         for module in (*modules, *_OWN_MODULES):
             import_module(module)
-        from cwl_ui_plugin.cwl.engine.execution import preload
+        from cwl_ui_plugin.cwl.engine.run_settings import preload
 
         preload()
+        _ask_for_engine()
         log.info("cwltool is preloaded")
     except Exception:
         log.exception("cwltool could not be preloaded; each step will import it by itself")

@@ -97,7 +97,7 @@ MOMENTS: dict[str, tuple[str, bool, set[str]]] = {
 def compiled(tmp_path_factory: pytest.TempPathFactory, airflow_home: Path) -> Iterator[Any]:
     """The Dag of the document."""
     from cwl_ui_plugin.cwl.compiler import compiling
-    from cwl_ui_plugin.cwl.engine import execution
+    from cwl_ui_plugin.cwl.engine import run_settings
     from cwl_ui_plugin.dags.dag import CWLDAG
     from cwl_ui_plugin.library.store import StoredVersion
 
@@ -105,7 +105,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, airflow_home: Path) -> It
     (folder / "source").mkdir()
     (folder / "source/main.cwl").write_text(DOCUMENT)
     compiling.compile_document(folder / "source", "main.cwl", folder)
-    execution.preload()
+    run_settings.preload()
     version = StoredVersion(
         dag_id="killed",
         digest="1",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.compiled_run import run_compiled
+from support.older_cwltool import older_release, with_older_cwltool
 
 from cwl_ui_plugin.cwl import compile_process
 from cwl_ui_plugin.cwl.errors import CompileTimeout, DocumentError
@@ -223,31 +223,8 @@ def test_of_several_compilations_the_own_is_taken_and_else_the_newest(tmp_path: 
     assert is_due(version)
 
 
-OLDER_CWLTOOL = "3.1.20250110105449"
-"""The lower bound of setup.cfg."""
-
-
-@pytest.fixture(scope="session")
-def older_cwltool() -> Path:
-    """Return a folder with an older cwltool, installed once; its libraries are those of this environment."""
-    folder = Path(__file__).parents[2] / ".build" / f"cwltool-{OLDER_CWLTOOL}"
-    if not folder.is_dir():
-        beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(beside)]
-        answer = subprocess.run([*command, f"cwltool=={OLDER_CWLTOOL}"], capture_output=True, text=True, check=False)
-        if answer.returncode:
-            if os.environ.get("CI") == "true":
-                pytest.fail(answer.stderr)
-            pytest.skip(f"no older cwltool can be installed: {answer.stderr}")
-        try:
-            beside.rename(folder)
-        except OSError:
-            assert folder.is_dir(), "another worker was faster"
-    return folder
-
-
-def stored_by(cwltool: Path, folder: Path) -> WorkflowStore:
-    """Return a store with the workflow ``greet``, compiled by another cwltool than this process has."""
+def stored_by_older_cwltool(folder: Path) -> WorkflowStore:
+    """Return a store with the workflow ``greet``, compiled by an older cwltool than this process has."""
     store = WorkflowStore(folder)
     source = OF_FORMAT_1 / "workflows/greet/versions"
     upload = store.uploads / "greet"
@@ -256,8 +233,7 @@ def stored_by(cwltool: Path, folder: Path) -> WorkflowStore:
         "from pathlib import Path; from cwl_ui_plugin.cwl.compiler.compiling import compile_document\n"
         f"compile_document(Path({str(upload / 'source')!r}), 'greet.cwl', Path({str(upload / 'compiled')!r}))"
     )
-    path = os.pathsep.join([str(cwltool), *filter(None, [os.environ.get("PYTHONPATH")])])
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, check=True)
+    subprocess.run([sys.executable, "-c", code], env=with_older_cwltool(), check=True)
     store.add(
         "greet",
         source=upload / "source",
@@ -269,12 +245,12 @@ def stored_by(cwltool: Path, folder: Path) -> WorkflowStore:
     return store
 
 
-def test_a_workflow_that_an_older_cwltool_has_compiled_runs_before_and_after_it_is_compiled_anew(
-    older_cwltool: Path, tmp_path: Path
+def test_what_an_older_cwltool_has_compiled_runs_before_and_after_it_is_compiled_anew(
+    tmp_path: Path,
 ) -> None:
-    store = stored_by(older_cwltool, tmp_path / "store")
+    store = stored_by_older_cwltool(tmp_path / "store")
     before = store.current("greet")
-    assert before.plan.engine == f"cwltool {OLDER_CWLTOOL}"
+    assert before.plan.engine == f"cwltool {older_release()}"
     assert is_due(before)
     recompile.recompile(before)
     after = store.current("greet")

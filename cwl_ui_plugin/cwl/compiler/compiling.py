@@ -29,6 +29,7 @@ from schema_salad.utils import json_dumps
 from cwl_ui_plugin.cwl.compiler.fetching import local_fetcher
 from cwl_ui_plugin.cwl.compiler.main_process import main_process
 from cwl_ui_plugin.cwl.compiler.planning import make_plan
+from cwl_ui_plugin.cwl.engine.cwltool_internals import EXTENSIONS, OLD_DOCUMENT_TEXT
 from cwl_ui_plugin.cwl.engine.formats import format_edges
 from cwl_ui_plugin.cwl.engine.javascript import use_shipped_node
 from cwl_ui_plugin.cwl.engine.problems import explain, problem_at, problems_of
@@ -50,17 +51,9 @@ from cwl_ui_plugin.cwl.plan import (
 SUPPORTED_VERSIONS = ("v1.0", "v1.1", "v1.2")
 # A requirement of another vocabulary: right CWL, which nobody here knows how to satisfy.
 _FOREIGN_CLASS = re.compile(r"Field 'class' contains undefined reference to 'https?://(?!w3id\.org/cwl/)")
-_OLD_DOCUMENT = "no longer supports pre CWL v1.0"
 _OLD_VERSION = re.compile(r"""^[\s{]*["']?cwlVersion["']?\s*:\s*["']?(?:cwl:)?(?P<version>draft-[\w.-]+)""")
 # cwltool meets some malformed documents with Python's own errors; an empty one with StopIteration.
 _MALFORMED = (YAMLError, ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration)
-# cwltool's extensions (cwltool:Loop, cwltool:Secrets, cwltool:MPIRequirement ...), by the version that they extend.
-_EXTENSIONS = {
-    "v1.0": "extensions.yml",
-    "v1.1": "extensions-v1.1.yml",
-    "v1.2": "extensions-v1.2.yml",
-    "v1.3.0-dev1": "extensions-v1.3.yml",
-}
 _EXTENSIONS_NAMESPACE = "http://commonwl.org/cwltool"
 _PROCESS_KEYS_DROPPED = ("doc", "label")
 
@@ -96,7 +89,7 @@ def compile_document(
 
 @cache
 def _know_extensions() -> None:
-    for cwl_version, file in _EXTENSIONS.items():
+    for cwl_version, file in EXTENSIONS.items():
         use_custom_schema(cwl_version, _EXTENSIONS_NAMESPACE, files("cwltool").joinpath(file).read_text("utf-8"))
 
 
@@ -114,7 +107,7 @@ def _load_or_explain(
             f"{main} runs itself, directly or through another document, or is nested too deeply."
         ) from error
     except (SchemaSaladException, WorkflowException, *_MALFORMED) as error:
-        if _OLD_DOCUMENT in str(error):
+        if OLD_DOCUMENT_TEXT in str(error):
             raise _of_old_version(source) from error
         explained = explain(error, source, main)
         if all(_FOREIGN_CLASS.search(problem.message) for problem in explained.problems):

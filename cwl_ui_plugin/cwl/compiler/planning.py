@@ -14,13 +14,12 @@ from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import aslist
 from cwltool.workflow import Workflow
 
+from cwl_ui_plugin.cwl.engine.cwltool_internals import LOOP
 from cwl_ui_plugin.cwl.engine.secrets import secret_inputs
 from cwl_ui_plugin.cwl.errors import DocumentError
-from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
+from cwl_ui_plugin.cwl.plan import JOB_REQUIREMENTS, Parameter, Plan, Step
 from cwl_ui_plugin.cwl.requirements import needs_a_job
 
-JOB_REQUIREMENTS = "cwl:requirements"
-"""What a job may bring for a tool besides its inputs; it travels with them."""
 MAX_TASK_NAME = 100
 MAX_TASK_ID = 220
 """Airflow takes 250 characters, and a step's helpers add some."""
@@ -30,7 +29,6 @@ _DEEPEST_TYPE = 50
 _RESOURCES = ("cores", "ram")
 _FromJob = dict[str, dict[str, Any]]
 """By the full id of an input: the name of the job's input that it is, and its default."""
-_LOOP = "http://commonwl.org/cwltool#Loop"
 
 
 def make_plan(process: Process, main: str, engine: str) -> Plan:
@@ -207,7 +205,7 @@ def _step(
 def has_tasks_of_its_own(step: Any) -> bool:
     """Whether the steps of a step's subworkflow become tasks: not where it is run many times, or has no steps."""
     tool = step.embedded_tool
-    is_repeated = any(step.tool.get(key) for key in ("scatter", "loop")) or step.get_requirement(_LOOP)[0] is not None
+    is_repeated = any(step.tool.get(key) for key in ("scatter", "loop")) or step.get_requirement(LOOP)[0] is not None
     return isinstance(tool, Workflow) and bool(tool.steps) and not is_repeated
 
 

@@ -20,6 +20,7 @@ from cwltool.errors import WorkflowException
 from cwltool.pathmapper import MapperEnt, PathMapper
 from cwltool.stdfsaccess import StdFsAccess
 
+from cwl_ui_plugin.cwl.engine.cwltool_internals import absolute, planned
 from cwl_ui_plugin.cwl.jobs.types import FileRules
 
 _OUTSIDE = "{} is outside of the folders that this run may read ([cwl] input_roots), or holds or leads to what is"
@@ -91,7 +92,7 @@ class ConfinedAccess(StdFsAccess):
         """Open a file, and look then whether it may be read: it can't change any more."""
         if set(mode) & set("wax+"):
             return super().open(fn, mode)
-        path = self._abs(fn)
+        path = absolute(self, fn)
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             opened = str(Path(f"/proc/self/fd/{descriptor}").readlink())
@@ -126,7 +127,7 @@ class ConfinedAccess(StdFsAccess):
 
     def _seen(self, place: str) -> str:
         if not place.startswith(_NETWORK):
-            self._confines.real(self._abs(place))
+            self._confines.real(absolute(self, place))
         return place
 
 
@@ -145,10 +146,10 @@ class ConfinedPathMapper(PathMapper):
     def visit(self, obj: Any, stagedir: str, basedir: str, copy: bool = False, staged: bool = False) -> None:
         """Plan a File or Directory, and what belongs to it."""
         location = obj["location"]
-        if location in self._pathmap:
+        if location in planned(self):
             return
         super().visit(obj, stagedir, basedir, copy=copy, staged=staged)
-        entry = self._pathmap[location]
+        entry = planned(self)[location]
         self._check_target(entry.target)
         if entry.type is None or entry.type.startswith("Create") or location.startswith((_NOT_STAGED, *_NETWORK)):
             return
@@ -156,7 +157,7 @@ class ConfinedPathMapper(PathMapper):
         if entry.type.endswith("Directory") and not any(Path(real).is_relative_to(folder) for folder in self._seen):
             self._confines.check_folder(real)
             self._seen.append(real)
-        self._pathmap[location] = MapperEnt(real, entry.target, entry.type, entry.staged)
+        planned(self)[location] = MapperEnt(real, entry.target, entry.type, entry.staged)
 
     def update(self, key: str, resolved: str, target: str, ctype: str | None, stage: bool | None) -> MapperEnt:
         """Change where something is put."""

@@ -5,27 +5,23 @@ from __future__ import annotations
 import copy
 import logging
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
-from cwltool import builder, process
-from cwltool.loghandler import _logger as cwltool_logger
 from ruamel.yaml.comments import CommentedMap
-from schema_salad.avro.schema import Names
-from schema_salad.ref_resolver import Loader
-from schema_salad.schema import make_avro_schema
+
+from cwl_ui_plugin.cwl.engine import cwltool_internals
+from cwl_ui_plugin.cwl.engine.cwltool_internals import Names
 
 _BOUND = "datum"
 
 
-def take_shortcuts() -> None:
+def apply_cwltool_patches() -> None:
     """Change cwltool's modules, in this process and in those that it forks."""
     # Each Process asks for the same schemas of File, Directory and Any, and adds names of its own. For that it makes a
     # Loader, which makes an HTTP session.
-    process.make_avro_schema = _base_names  # type: ignore
-    process.Loader = _no_loader  # type: ignore
-    builder.copy = SimpleNamespace(copy=copy.copy, deepcopy=_copied)  # type: ignore
-    cwltool_logger.addFilter(_tells_something)
+    cwltool_internals.replace_schema_making(_base_names)
+    cwltool_internals.replace_deepcopy(_copied)
+    cwltool_internals.logger.addFilter(_tells_something)
     _names_of_files()
 
 
@@ -50,19 +46,10 @@ def _tells_something(record: logging.LogRecord) -> bool:
     return record.module != "workflow_job" or "skipped" in str(record.msg)
 
 
-def _no_loader(_context: Any) -> None:
-    return None
-
-
 def _base_names(_schemas: Any, _loader: Any) -> Names:
-    names = copy.copy(_names_of_files())
-    names.names = dict(names.names)
-    return names
+    return cwltool_internals.copy_names(_names_of_files())
 
 
 @cache
 def _names_of_files() -> Names:
-    process.get_schema("v1.0")  # the first Process sets the three schemas from it, and there may be none yet
-    index: Any = process.SCHEMA_CACHE["v1.0"][3].idx
-    names = ("cwl#File", "cwl#Directory", "salad#Any")
-    return make_avro_schema([index[f"https://w3id.org/cwl/{name}"] for name in names], Loader({}))
+    return cwltool_internals.schema_names("cwl#File", "cwl#Directory", "salad#Any")

@@ -11,6 +11,8 @@ from typing import Any
 
 from cwltool.process import Process
 
+from cwl_ui_plugin.cwl.engine.cwltool_internals import format_graph_of
+
 # The two predicates that cwl_utils.file_formats follows.
 EDGES = (
     "http://www.w3.org/2000/01/rdf-schema#subClassOf",
@@ -20,7 +22,7 @@ EDGES = (
 
 def format_edges(process: Process) -> list[list[str]]:
     """Return ``[subject, predicate, object]`` of all edges from which a format of the document can be reached."""
-    graph = getattr(process, "formatgraph", None)
+    graph = format_graph_of(process)
     if graph is None or not len(graph):
         return []
     into: dict[str, list[list[str]]] = defaultdict(list)

@@ -9,15 +9,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from cwltool.context import RuntimeContext
 from cwltool.errors import WorkflowException
 from cwltool.job import JobBase
-from cwltool.loghandler import _logger as cwltool_logger
 from cwltool.process import Process
 
 from cwl_ui_plugin.cwl import complaints
 from cwl_ui_plugin.cwl.containers.policy import ANYTHING, ContainerPolicy
 from cwl_ui_plugin.cwl.element_logs import ElementLog
 from cwl_ui_plugin.cwl.engine.container_jobs import prepare_job
+from cwl_ui_plugin.cwl.engine.cwltool_internals import Execute, logger, wrap_execution
 from cwl_ui_plugin.cwl.engine.disk import check_disk, full_disk, identity
 from cwl_ui_plugin.cwl.engine.reach import Reach
 from cwl_ui_plugin.cwl.engine.time_limits import TimeLimit
@@ -56,7 +57,7 @@ class Recorder(logging.Handler):
     ) -> None:
         super().__init__(level=logging.WARNING)
         self.folder = folder
-        self._before_command = before_command
+        self.before_command = before_command
         self.policy = policy
         self.reach = reach
         self.command: list[str] | None = None
@@ -81,11 +82,11 @@ class Recorder(logging.Handler):
         """Record every job that ``process`` makes."""
         make_jobs = process.job
         process.job = lambda *args, **kwargs: map(self._watched, make_jobs(*args, **kwargs))  # type: ignore
-        cwltool_logger.addHandler(self)
+        logger.addHandler(self)
         try:
             yield
         finally:
-            cwltool_logger.removeHandler(self)
+            logger.removeHandler(self)
 
     def raise_error(self) -> None:
         """Raise what kept a job from running to its end, if anything did."""
@@ -140,71 +141,95 @@ class Recorder(logging.Handler):
 
     def _watched(self, job: Any) -> Any:
         if isinstance(job, JobBase):
-            self._watch(job)
+            _WatchedJob(self, job)
         return job
 
-    def _watch(self, job: Any) -> None:
-        """Give each job files for what it prints: cwltool closes them after the job."""
-        run, collect = job.run, job.collect_outputs
-        limit = TimeLimit(job) if job.timelimit else None
-        execute = job._execute  # with the time limit
+    def note_end(self, job: Any, exit_code: int, log: ElementLog | None) -> None:
+        """Note how a job's command has ended: of the first that failed, or else of the last."""
+        if self._failed:
+            return
+        self._failed = exit_code not in (job.successCodes or [0])
+        self.command = [str(word) for word in job.command_line]
+        self.exit_code = exit_code
+        self._element = getattr(job, "element", None)
+        self._stderr_file = Path(job.outdir) / job.stderr if job.stderr else None
+        self._stderr_end = _end_of(log.path("stderr")) if log else ""
+        self._stdout_file = Path(job.outdir) / job.stdout if job.stdout else None
+        self._stdout_end = _end_of(log.path("stdout")) if log else ""
+
+    def over_time(self, limit: TimeLimit) -> WorkflowException:
+        """Note that a command has not kept its time limit; return what to raise for that."""
+        self._limit = limit
+        return WorkflowException(self.explain())
+
+    def note_error(self, error: Exception) -> None:
+        """Note what kept a job from running to its end."""
+        self._error = self._error or error
+
+    def prepare(self, job: Any, context: RuntimeContext) -> None:
+        """Get ready for a job; raise what keeps it from being run here."""
+        self.before_command()
+        check_disk(job, self.folder)
+        self._folder_was = self._folder_was or identity(self.folder)
+        prepare_job(job, context, self.folder, self.policy, self.reach)
+        _note_command(self.folder, job)
+
+
+class _WatchedJob:
+    """Stands around one job of cwltool: gives it files for what it prints, which cwltool closes after the job."""
+
+    def __init__(self, recorder: Recorder, job: Any) -> None:
+        self._recorder = recorder
+        self._job = job
+        self._run, self._collect = job.run, job.collect_outputs
+        self._limit = TimeLimit(job) if job.timelimit else None
         element = getattr(job, "element", None)
-        log = ElementLog(self.folder, element) if element else None
+        self._log = ElementLog(recorder.folder, element) if element else None
+        job.process_monitor = recorder.peak_memory.watch
+        job.docker_monitor = lambda *arguments: recorder.peak_memory.watch(arguments[-1])
+        job.run = self.run
+        wrap_execution(job, self._checked)
+        job.collect_outputs = self.collect_outputs
 
-        def watched_execute(*args: Any, **kwargs: Any) -> None:
-            self._before_command()  # staging its inputs may have taken long
-            execute(*args, **kwargs)
+    def run(self, context: RuntimeContext, *arguments: Any) -> None:
+        """Run the job; what keeps it from running is noted: cwltool's executor would wait for ever for the others."""
+        try:
+            self._run_recorded(context, *arguments)
+        except Exception as error:
+            self._recorder.note_error(error)
+            with context.workflow_eval_lock:  # type: ignore[union-attr]
+                self._job.output_callback({}, "permanentFail")
 
-        def guarded_run(context: Any, *args: Any) -> None:
-            try:
-                watched_run(context, *args)
-            except Exception as error:
-                # cwltool's executor waits for ever if a job raises while others of it run
-                self._error = self._error or error
-                with context.workflow_eval_lock:
-                    job.output_callback({}, "permanentFail")
+    def collect_outputs(self, outdir: str, exit_code: int) -> Any:
+        """Return the outputs; raise WorkflowException for those of a command that did not keep its time limit."""
+        self._recorder.note_end(self._job, exit_code, self._log)
+        if self._limit and self._limit.is_exceeded():
+            raise self._recorder.over_time(self._limit)
+        try:
+            return self._collect(outdir, exit_code)
+        except json.JSONDecodeError as error:
+            raise WorkflowException(f"cwl.output.json, which the command wrote, is not JSON: {error}") from error
 
-        def watched_run(context: Any, *args: Any) -> None:
-            self._before_command()
-            check_disk(job, self.folder)
-            self._folder_was = self._folder_was or identity(self.folder)
-            prepare_job(job, context, self.folder, self.policy, self.reach)
-            _note_command(self.folder, job)
-            context = context.copy()
-            if log is None:
-                context.default_stdout = (self.folder / "stdout.log").open("ab")
-                context.default_stderr = (self.folder / "stderr.log").open("ab")
-                run(context, *args)
-                return
-            context.default_stdout, context.default_stderr = log.open("stdout"), log.open("stderr")
-            try:
-                run(context, *args)
-            finally:
-                log.join()
+    def _checked(self, execute: Execute) -> Execute:
+        def checked(*arguments: Any, **options: Any) -> None:
+            self._recorder.before_command()  # staging its inputs may have taken long
+            execute(*arguments, **options)
 
-        def watched_collect(outdir: str, exit_code: int) -> Any:
-            if not self._failed:
-                self._failed = exit_code not in (job.successCodes or [0])
-                self.command = [str(word) for word in job.command_line]
-                self.exit_code = exit_code
-                self._stderr_file = Path(job.outdir) / job.stderr if job.stderr else None
-                self._element = element
-                self._stderr_end = _end_of(log.path("stderr")) if log else ""
-                self._stdout_file = Path(job.outdir) / job.stdout if job.stdout else None
-                self._stdout_end = _end_of(log.path("stdout")) if log else ""
-            if limit and limit.is_exceeded():
-                self._limit = limit
-                raise WorkflowException(self.explain())
-            try:
-                return collect(outdir, exit_code)
-            except json.JSONDecodeError as error:
-                raise WorkflowException(f"cwl.output.json, which the command wrote, is not JSON: {error}") from error
+        return checked
 
-        job.process_monitor = self.peak_memory.watch
-        job.docker_monitor = lambda *arguments: self.peak_memory.watch(arguments[-1])
-        job.run = guarded_run
-        job._execute = watched_execute
-        job.collect_outputs = watched_collect
+    def _run_recorded(self, context: RuntimeContext, *arguments: Any) -> None:
+        self._recorder.prepare(self._job, context)
+        context = context.copy()
+        if self._log is None:
+            context.default_stdout = (self._recorder.folder / "stdout.log").open("ab")
+            context.default_stderr = (self._recorder.folder / "stderr.log").open("ab")
+            self._run(context, *arguments)
+            return
+        context.default_stdout, context.default_stderr = self._log.open("stdout"), self._log.open("stderr")
+        try:
+            self._run(context, *arguments)
+        finally:
+            self._log.join()
 
 
 def shortened(command: str) -> str:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from cwltool.process import shortname
-from cwltool.workflow_job import object_from_state
 
-from cwl_ui_plugin.cwl.engine.execution import RunSettings, Values, ending_badly, preload, reach_of, run_context
+from cwl_ui_plugin.cwl.engine.cwltool_internals import make_builder, object_from_state
 from cwl_ui_plugin.cwl.engine.job_recorder import Recorder
-from cwl_ui_plugin.cwl.engine.step_documents import Recorded, load_workflow
+from cwl_ui_plugin.cwl.engine.run_settings import RunSettings, Values, preload, reach_of, run_context
+from cwl_ui_plugin.cwl.engine.step_documents import RecordingProcess, load_workflow
+from cwl_ui_plugin.cwl.engine.step_failures import ending_badly
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.plan import Step, read_step_document
@@ -33,7 +34,7 @@ def enter(
     recorder = Recorder(folder)
     with ending_badly(step, source, recorder):
         outer = load_workflow(read_step_document(compiled, step.document, source), with_decimal_floats(values))
-        recorded = Recorded(outer.steps[0].embedded_tool.tool)
+        recorded = RecordingProcess(outer.steps[0].embedded_tool.tool)
         outer.steps[0].embedded_tool = recorded
         endings: list[str] = []
         with recorder.listening(outer):
@@ -44,7 +45,7 @@ def enter(
                 return None
             raise StepError(f"Step {step.id}: {recorder.explain()}")
         inner = load_workflow(read_step_document(compiled, step.start_document, source), {})
-        builder = inner._init_job(recorded.calls[0][0], context)
+        builder = make_builder(inner, recorded.calls[0][0], context)
         if reach is not None:
             reach.check(builder.job)
     return {item["id"]: [builder.job[shortname(item["id"])], "success"] for item in inner.tool["inputs"]}

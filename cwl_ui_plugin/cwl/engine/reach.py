@@ -14,6 +14,7 @@ from typing import Any
 from cwltool.errors import WorkflowException
 from cwltool.stdfsaccess import StdFsAccess
 
+from cwl_ui_plugin.cwl.engine.cwltool_internals import checking
 from cwl_ui_plugin.cwl.files import local_paths
 
 _STAGED = ("File", "Directory", "WritableFile", "WritableDirectory")
@@ -60,15 +61,9 @@ class Reach:
 
     def access(self, access: type[StdFsAccess] = StdFsAccess) -> type[StdFsAccess]:
         """Return a class with which cwltool reads what is in reach only, and what ``access`` lets it read."""
-        reach = self
 
-        class LimitedAccess(access):  # type: ignore[valid-type,misc]
-            """Reads files, if they are in reach."""
+        def check(place: str, path: str) -> None:
+            if not place.startswith((*_REMOTE, _LITERAL)) and not self.has(Path(path)):
+                raise OutOfReach(path)
 
-            def _abs(self, p: str) -> str:
-                path: str = super()._abs(p)
-                if not p.startswith((*_REMOTE, _LITERAL)) and not reach.has(Path(path)):
-                    raise OutOfReach(path)
-                return path
-
-        return LimitedAccess
+        return checking(access, check)

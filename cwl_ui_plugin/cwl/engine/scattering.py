@@ -14,20 +14,18 @@ from typing import Any
 from cwltool.executors import MultithreadedJobExecutor, SingleJobExecutor
 from cwltool.utils import aslist
 
-from cwl_ui_plugin.cwl.engine.execution import (
+from cwl_ui_plugin.cwl.engine.process_runs import (
     KeptOutputs,
-    RunSettings,
     StepResult,
-    Values,
     Work,
     check_outputs,
-    ending_badly,
     plain_outputs,
-    preload,
     reused_result,
     run_process,
 )
-from cwl_ui_plugin.cwl.engine.step_documents import Elements, expand, load_workflow
+from cwl_ui_plugin.cwl.engine.run_settings import RunSettings, Values, preload
+from cwl_ui_plugin.cwl.engine.step_documents import ScatterJobsWorkflow, expand, load_workflow
+from cwl_ui_plugin.cwl.engine.step_failures import ending_badly
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.plan import Step, read_step_document
 
@@ -71,7 +69,7 @@ def run_elements(
     values = with_decimal_floats(values)
     document = read_step_document(compiled, step.document, source)
     with ending_badly(step, source):
-        workflow = load_workflow(document, values, Elements)
+        workflow = load_workflow(document, values, ScatterJobsWorkflow)
         calls, _gathered = expand(workflow)
         titles = {index: f"element {index}, {_label(workflow, calls[index][0])}" for index in chosen}
     kept = KeptOutputs(compiled, document, settings)

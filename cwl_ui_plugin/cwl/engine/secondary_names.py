@@ -123,7 +123,7 @@ def _looked_for(compiled: Path, source: Path, job: dict[str, Any]) -> list[str]:
     from cwltool.stdfsaccess import StdFsAccess
 
     from cwl_ui_plugin.cwl.engine import execution
-    from cwl_ui_plugin.cwl.engine.execution import RunSettings
+    from cwl_ui_plugin.cwl.engine.run_settings import RunSettings
 
     asked: dict[str, None] = {}
 

@@ -14,22 +14,22 @@ from typing import Any
 from cwltool.process import Process, shortname
 from cwltool.secrets import SecretStore
 
-_SECRETS = "http://commonwl.org/cwltool#Secrets"
+from cwl_ui_plugin.cwl.engine.cwltool_internals import SECRETS
 
 
 def secret_inputs(process: Process) -> list[str]:
     """Return the short names of the inputs that cwltool:Secrets names."""
-    requirement: Any = process.get_requirement(_SECRETS)[0] or {}
+    requirement: Any = process.get_requirement(SECRETS)[0] or {}
     return [shortname(name) for name in requirement.get("secrets", [])]
 
 
-def hide(process: Process, order: dict[str, Any], path: Path | None) -> None:
+def hide(process: Process, job_order: dict[str, Any], path: Path | None) -> None:
     """Put placeholders into a job for the secrets that a process names, and keep the secrets in ``path``."""
-    names = [name for name in secret_inputs(process) if isinstance(order.get(name), str)]
+    names = [name for name in secret_inputs(process) if isinstance(job_order.get(name), str)]
     if not names or path is None:
         return
     store = load(path)
-    store.store(names, order)
+    store.store(names, job_order)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(f".{os.getpid()}")
     with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123

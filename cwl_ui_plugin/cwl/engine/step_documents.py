@@ -6,25 +6,29 @@ import copy
 from functools import partial
 from typing import Any
 
-from cwltool import workflow_job
 from cwltool.context import LoadingContext, RuntimeContext
 from cwltool.errors import WorkflowException
-from cwltool.loghandler import _logger
 from cwltool.process import Process, shortname
-from cwltool.process import _names as job_names
 from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import WorkflowStateItem, aslist
 from cwltool.workflow import Workflow, default_make_tool
-from cwltool.workflow_job import WorkflowJob, object_from_state
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from cwl_ui_plugin.cwl.engine.cwltool_internals import (
+    WorkflowJob,
+    forget_job_names,
+    logger,
+    object_from_state,
+    scatter_function,
+    set_format_graph,
+)
 from cwl_ui_plugin.cwl.engine.formats import format_graph
 from cwl_ui_plugin.cwl.plan import StepDocument
 
 _BEST_LAST = ("permanentFail", "temporaryFail", "skipped", "success")
 
 
-class OneStep(Workflow):
+class SingleStepWorkflow(Workflow):
     """A workflow of one step whose sources have their values already."""
 
     state: dict[str, WorkflowStateItem]
@@ -37,7 +41,7 @@ class OneStep(Workflow):
 
     def _attempt(self, state: dict[str, WorkflowStateItem | None], callback: Any, context: RuntimeContext) -> Any:
         """Yield the jobs of the step for these values of its sources."""
-        job_names.clear()  # cwltool would look for a free name for the log, longer for each element
+        forget_job_names()
         job = WorkflowJob(self, context)
         job.processStatus = "success"
         job.state = state
@@ -54,14 +58,14 @@ class OneStep(Workflow):
         try:
             yield from job.try_make_job(step, done, context)
         except WorkflowException as error:
-            _logger.error("%s", error)
+            logger.error("%s", error)
             self.failure = error
             job.processStatus = "permanentFail"
         if job.processStatus == "permanentFail" and not job.did_callback:
             callback({}, "permanentFail")
 
 
-class Elements(OneStep):
+class ScatterJobsWorkflow(SingleStepWorkflow):
     """Some elements of a scattered step, run side by side; ``chosen`` are their inputs by index.
 
     Their jobs say whose they are: ``job.element`` is what the element is called in ``titles``.
@@ -126,31 +130,30 @@ def _in_turns(generators: list[Any]) -> Any:
             yield None
 
 
-class Recorded:
+class RecordingProcess:
     """Stands for a process: notes the jobs that it would be run with."""
 
     def __init__(self, tool: Any) -> None:
         self.tool = tool
         self.calls: list[tuple[dict[str, Any], Any]] = []
 
-    def job(self, order: dict[str, Any], callback: Any, _context: Any) -> Any:
+    def job(self, job_order: dict[str, Any], callback: Any, _context: Any) -> Any:
         """Note a job, and what is to be called with its outputs."""
-        self.calls.append((order, callback))
+        self.calls.append((job_order, callback))
         return iter(())
 
 
-def expand(workflow: OneStep) -> tuple[list[tuple[dict[str, Any], Any]], list[tuple[dict[str, Any], str]]]:
+def expand(workflow: SingleStepWorkflow) -> tuple[list[tuple[dict[str, Any], Any]], list[tuple[dict[str, Any], str]]]:
     """Return the elements of a scattered step, in order, each with what takes its outputs; and where they are gathered.
 
     Calling each element's callback with ``(outputs, status)`` fills the second list with the step's outputs and status.
     """
     tool = workflow.steps[0].tool
-    recorded = Recorded(tool)
+    recorded = RecordingProcess(tool)
     gathered: list[tuple[dict[str, Any], str]] = []
     inputs: Any = object_from_state(workflow.state, tool["inputs"], False, workflow.multi, "source")  # type: ignore
     _refuse_null(tool, inputs)
-    scatter = getattr(workflow_job, f"{tool.get('scatterMethod', 'dotproduct')}_scatter")
-    scatter(
+    scatter_function(tool.get("scatterMethod", "dotproduct"))(
         recorded,
         inputs,
         aslist(tool["scatter"]),
@@ -170,7 +173,7 @@ def _refuse_null(tool: dict[str, Any], inputs: dict[str, Any]) -> None:
             raise WorkflowException(f"it scatters over its input {shortname(name)!r}{of}, and that is null, not a list")
 
 
-def load_workflow(document: StepDocument, values: dict[str, list[Any]], cls: type[Process] = OneStep) -> Any:
+def load_workflow(document: StepDocument, values: dict[str, list[Any]], cls: type[Process] = SingleStepWorkflow) -> Any:
     """Return the workflow of a step document, its sources filled with ``values`` (``{id: [value, status]}``)."""
     workflow = _construct(_commented(copy.deepcopy(document["wf"])), _context(), cls)
     workflow.multi = bool(workflow.get_requirement("MultipleInputFeatureRequirement")[0])
@@ -241,6 +244,6 @@ def _set_formats(process: Any, edges: list[list[str]]) -> None:
     graph = format_graph(edges)
     if graph is None:
         return
-    process.formatgraph = graph
+    set_format_graph(process, graph)
     for step in getattr(process, "steps", []):
         _set_formats(step.embedded_tool, edges)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from cwl_ui_plugin.cwl.containers.task_containers import remove
+from cwl_ui_plugin.cwl.engine.cwltool_internals import Execute, wrap_execution
 
 GRACE_SECONDS = 2.0
 _CID_FILE = "--cidfile="
@@ -26,10 +28,14 @@ class TimeLimit:
     def __init__(self, job: Any) -> None:
         self.seconds: float = job.timelimit
         self._began = 0.0
-        self._execute = job._execute
-        job._execute = self._watched_execute
+        wrap_execution(job, self._limited)
 
-    def _watched_execute(self, runtime: list[str], env: Any, context: Any, monitor: Any = None) -> None:
+    def _limited(self, execute: Execute) -> Execute:
+        return partial(self._execute_limited, execute)
+
+    def _execute_limited(
+        self, execute: Execute, runtime: list[str], env: Any, context: Any, monitor: Any = None
+    ) -> None:
         timers: list[threading.Timer] = []
         self._began = time.monotonic()
 
@@ -42,7 +48,7 @@ class TimeLimit:
                 monitor(process)
 
         try:
-            self._execute(runtime, env, context, watch)
+            execute(runtime, env, context, watch)
         finally:
             for timer in timers:
                 timer.cancel()

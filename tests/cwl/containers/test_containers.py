@@ -14,8 +14,8 @@ import pytest
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.containers.engines import detect_engine
 from cwl_ui_plugin.cwl.containers.task_containers import end_containers
-from cwl_ui_plugin.cwl.engine import execution
-from cwl_ui_plugin.cwl.engine.execution import StepResult
+from cwl_ui_plugin.cwl.engine import execution, run_settings
+from cwl_ui_plugin.cwl.engine.process_runs import StepResult
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.plan import read_plan
 
@@ -71,7 +71,7 @@ def run_tool(tmp_path: Path, engine: str, tool: str = TOOL, image: str | None = 
     compiling.compile_document(tmp_path / "source", "tool.cwl", tmp_path / "compiled")
     step = read_plan(tmp_path / "compiled").steps[0]
     assert step.container == image
-    settings = execution.RunSettings(engine=engine, mark=MARK, images=tmp_path / "images")
+    settings = run_settings.RunSettings(engine=engine, mark=MARK, images=tmp_path / "images")
     return execution.run_step(tmp_path / "compiled", tmp_path / "source", step, {}, tmp_path / "run", settings)
 
 

@@ -16,7 +16,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.containers import engines
 from cwl_ui_plugin.cwl.containers.engines import detect_engine
-from cwl_ui_plugin.cwl.engine import execution
+from cwl_ui_plugin.cwl.engine import execution, run_settings
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.plan import read_plan
 from cwl_ui_plugin.cwl.processes import task_processes
@@ -79,7 +79,7 @@ def run(tmp_path: Path) -> Callable[[str, str], bool]:
         engine = detect_engine(wanted, SHORT)
         compiling.compile_document(tmp_path / "source", "tool.cwl", tmp_path / "compiled")
         step = read_plan(tmp_path / "compiled").steps[0]
-        settings = execution.RunSettings(engine=engine, mark="test/engines/task/-1/1")
+        settings = run_settings.RunSettings(engine=engine, mark="test/engines/task/-1/1")
         execution.run_step(tmp_path / "compiled", tmp_path / "source", step, {}, tmp_path / "run", settings)
         return ran.exists()
 

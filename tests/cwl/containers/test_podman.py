@@ -20,7 +20,7 @@ from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.containers.engines import detect_engine
 from cwl_ui_plugin.cwl.containers.task_containers import end_containers
 from cwl_ui_plugin.cwl.engine import execution
-from cwl_ui_plugin.cwl.engine.execution import RunSettings
+from cwl_ui_plugin.cwl.engine.run_settings import RunSettings
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.plan import read_plan
 from cwl_ui_plugin.cwl.processes import task_processes

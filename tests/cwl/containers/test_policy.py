@@ -15,7 +15,7 @@ from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.containers.engines import detect_engine
 from cwl_ui_plugin.cwl.containers.policy import ContainerPolicy, NotAnImage, complaints, full_name
 from cwl_ui_plugin.cwl.engine import execution
-from cwl_ui_plugin.cwl.engine.execution import RunSettings
+from cwl_ui_plugin.cwl.engine.run_settings import RunSettings
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.graph import graph_of
 from cwl_ui_plugin.cwl.plan import read_packed, read_plan

@@ -13,7 +13,7 @@ from cwltest.compare import CompareFail, compare
 from support.compiled_run import run_compiled
 
 from cwl_ui_plugin.cwl.compiler import compiling
-from cwl_ui_plugin.cwl.engine import execution
+from cwl_ui_plugin.cwl.engine import run_settings
 from cwl_ui_plugin.cwl.engine.confines import Confines
 from cwl_ui_plugin.cwl.errors import CwlError
 from cwl_ui_plugin.cwl.jobs.types import FileRules
@@ -51,7 +51,7 @@ def loaded() -> None:
     """Load the schemas once; the tests' processes inherit them."""
     from cwltool.process import get_schema
 
-    execution.preload()
+    run_settings.preload()
     for version in ("v1.1", "v1.2", "v1.3.0-dev1"):
         get_schema(version)
 

@@ -20,7 +20,7 @@ class Counted(str):
 @pytest.mark.parametrize("declared", ["string[]", "string[]?"])
 def test_a_long_list_is_bound_in_time_that_grows_with_its_length(tmp_path: Path, declared: str) -> None:
     from cwl_ui_plugin.cwl.compiler import compiling
-    from cwl_ui_plugin.cwl.engine import execution
+    from cwl_ui_plugin.cwl.engine import execution, run_settings
 
     (tmp_path / "source").mkdir()
     (tmp_path / "source/main.cwl").write_text(
@@ -33,7 +33,7 @@ outputs: {{}}
 """
     )
     plan = compiling.compile_document(tmp_path / "source", "main.cwl", tmp_path / "compiled")
-    execution.preload()
+    run_settings.preload()
     texts = [Counted(number) for number in range(500)]
     Counted.copies = 0
     result = execution.run_step(
@@ -42,7 +42,7 @@ outputs: {{}}
         plan.steps[0],
         {"texts": [texts, "success"]},
         tmp_path / "step",
-        execution.RunSettings(engine="none", mark="test/preload/task/-1/1"),
+        run_settings.RunSettings(engine="none", mark="test/preload/task/-1/1"),
     )
     assert result.command == ["echo", "-t", *texts]
     assert Counted.copies < 20 * len(texts)

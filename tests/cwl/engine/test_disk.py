@@ -9,7 +9,7 @@ import pytest
 from support.compiled_run import run_compiled
 
 from cwl_ui_plugin.cwl.compiler import compiling
-from cwl_ui_plugin.cwl.engine import disk, execution
+from cwl_ui_plugin.cwl.engine import disk, run_settings
 from cwl_ui_plugin.cwl.errors import StepError
 
 Usage = namedtuple("Usage", "total used free")
@@ -47,7 +47,7 @@ def test_a_step_starts_if_the_disk_has_the_room(
     def run() -> None:
         run_compiled(tmp_path / "compiled", source, {"gigabytes": 3}, tmp_path / "run")
 
-    execution.preload()
+    run_settings.preload()
     if starts:
         run()
         return

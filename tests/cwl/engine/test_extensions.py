@@ -12,7 +12,7 @@ import pytest
 from support.compiled_run import run_compiled
 
 from cwl_ui_plugin.cwl.compiler import compiling
-from cwl_ui_plugin.cwl.engine import execution
+from cwl_ui_plugin.cwl.engine import execution, run_settings
 
 NAMESPACES = '$namespaces: {cwltool: "http://commonwl.org/cwltool#"}\n'
 
@@ -145,7 +145,7 @@ def outputs_of(document: str, job: dict[str, Any], folder: Path, **settings: Any
 
 @pytest.fixture(scope="module", autouse=True)
 def loaded() -> None:
-    execution.preload()
+    run_settings.preload()
 
 
 def test_a_loop_runs_until_its_condition_is_false(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_the_values_that_travel_between_tasks_have_no_secret(tmp_path: Path) -> 
 
     def start() -> Any:
         compiling.compile_document(source, "main.cwl", tmp_path / "compiled")
-        settings = execution.RunSettings(engine="none", mark="t/r/s/-1/1", secrets=tmp_path / "secrets.json")
+        settings = run_settings.RunSettings(engine="none", mark="t/r/s/-1/1", secrets=tmp_path / "secrets.json")
         return execution.start(tmp_path / "compiled", source, {"password": "sesame"}, tmp_path / "run", settings)
 
     assert "sesame" not in json.dumps(in_own_process(start))

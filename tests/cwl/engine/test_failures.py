@@ -16,7 +16,7 @@ from support.compiled_run import run_compiled
 
 from cwl_ui_plugin.cwl import complaints
 from cwl_ui_plugin.cwl.compiler import compiling
-from cwl_ui_plugin.cwl.engine import disk, execution, node
+from cwl_ui_plugin.cwl.engine import disk, node, process_runs, run_settings
 from cwl_ui_plugin.cwl.errors import CwlError, StepError
 
 Usage = namedtuple("Usage", "total used free")
@@ -131,14 +131,14 @@ def test_a_command_has_failed_when_it_did_not_keep_its_time_limit(run: Run, scri
 
 
 def test_an_expression_that_never_ends_is_ended(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = execution.run_context
+    make = run_settings.run_context
 
     def impatient(*arguments: Any, **more: Any) -> Any:
         context = make(*arguments, **more)
         context.eval_timeout = 1
         return context
 
-    monkeypatch.setattr(execution, "run_context", impatient)
+    monkeypatch.setattr(process_runs, "run_context", impatient)
     with pytest.raises(StepError, match=r"expression failed: it did not end within 1 seconds, in .*while"):
         run(collected("${ while (true) {} }"))
 

@@ -12,7 +12,7 @@ import pytest
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.containers.policy import ANYTHING, ContainerPolicy
 from cwl_ui_plugin.cwl.engine import execution, nesting
-from cwl_ui_plugin.cwl.engine.execution import RunSettings
+from cwl_ui_plugin.cwl.engine.run_settings import RunSettings
 from cwl_ui_plugin.cwl.errors import JobError, StepError
 from cwl_ui_plugin.cwl.plan import read_plan
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.cwl.compiler import compiling
-from cwl_ui_plugin.cwl.engine import execution, scattering
+from cwl_ui_plugin.cwl.engine import execution, run_settings, scattering
 from cwl_ui_plugin.cwl.plan import read_plan
 
 TOOL = """
@@ -40,7 +40,7 @@ class Bench:
         self.source.mkdir()
         (self.source / "tool.cwl").write_text(TOOL % more)
         (self.source / "scattered.cwl").write_text(SCATTERED)
-        self.settings = execution.RunSettings(engine="none", mark="test/reuse/task/-1/1", reuse=folder / "kept")
+        self.settings = run_settings.RunSettings(engine="none", mark="test/reuse/task/-1/1", reuse=folder / "kept")
         self.count = 0
 
     def file(self, content: str) -> dict[str, Any]:

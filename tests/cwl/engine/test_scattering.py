@@ -10,11 +10,11 @@ import pytest
 from support.compiled_run import run_compiled
 
 from cwl_ui_plugin.cwl.compiler import compiling
-from cwl_ui_plugin.cwl.engine import execution, scattering
+from cwl_ui_plugin.cwl.engine import run_settings, scattering
 from cwl_ui_plugin.cwl.errors import StepError, StoppedError
 from cwl_ui_plugin.cwl.plan import read_plan
 
-SETTINGS = execution.RunSettings(engine="none", mark="test/scatter/task/-1/1")
+SETTINGS = run_settings.RunSettings(engine="none", mark="test/scatter/task/-1/1")
 
 
 def compiled(folder: Path, method: str, tool: str, inputs: dict[str, str]) -> Path:
@@ -91,7 +91,7 @@ def shell(text: str) -> str:
     )
 
 
-def run_batch(folder: Path, tool: str, elements: list[str], settings: execution.RunSettings = SETTINGS) -> Path:
+def run_batch(folder: Path, tool: str, elements: list[str], settings: run_settings.RunSettings = SETTINGS) -> Path:
     """Run all elements as one batch; return the folder with its logs."""
     document = compiled(folder, "dotproduct", tool, {"a": "string"})
     step = read_plan(document).steps[0]

@@ -42,14 +42,14 @@ def _large_process() -> None:
 def run(tmp_path: Path, megabytes: int, seconds: float) -> tuple[int, int]:
     """Return what a step says of its command's peak, and what the command says itself."""
     from cwl_ui_plugin.cwl.compiler import compiling
-    from cwl_ui_plugin.cwl.engine import execution
+    from cwl_ui_plugin.cwl.engine import execution, run_settings
 
     (tmp_path / "upload").mkdir()
     code = "; ".join(HOLD.strip().splitlines()).replace("\n", "; ").replace('"', '\\"')
     text = TOOL.replace("PYTHON", sys.executable).replace("'HOLD'", f'"{code}"')
     (tmp_path / "upload/hold.cwl").write_text(text)
     plan = compiling.compile_document(tmp_path / "upload", "hold.cwl", tmp_path / "compiled")
-    settings = execution.RunSettings(engine="none", mark="test/memory/task/-1/1")
+    settings = run_settings.RunSettings(engine="none", mark="test/memory/task/-1/1")
     job = {"megabytes": megabytes, "seconds": seconds}
     values = execution.start(tmp_path / "compiled", tmp_path / "upload", job, tmp_path / "start", settings)
     step = plan.steps[0]
