@@ -133,11 +133,6 @@ def _step_node(
 
 def _planned(step: Step) -> _Json:
     """Return what the plan knows of a step."""
-    tasks = [step.task_id]
-    if step.steps:
-        tasks = [f"{step.task_id}.inputs", step.task_id]
-    elif step.scatter:
-        tasks = [f"{step.task_id}.scatter", step.task_id, f"{step.task_id}.gather"]
     return {
         "id": step.task_id,
         "kind": "step",
@@ -148,7 +143,7 @@ def _planned(step: Step) -> _Json:
         "scatter": list(step.scatter),
         "scatter_method": step.scatter_method,
         "when": _text(step.when),
-        "tasks": tasks,
+        "tasks": step.tasks,
         "container": step.container,
         "needs_container": step.needs_container,
     }

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from cwl_ui_plugin.cwl.errors import UnknownFormat
+from cwl_ui_plugin.cwl.task_names import gather_task, inputs_task, scatter_task
 
 FORMAT = 2
 READABLE_FORMATS = (1, 2)
@@ -118,6 +119,15 @@ class Step:
     """Those of ``sources`` that are lists over which it is scattered, and of which each element reads its own only."""
     resource_inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Where inputs that such an expression may name come from: ``{name: {"input": of the job, "default": value}}``."""
+
+    @property
+    def tasks(self) -> list[str]:
+        """The ids of its tasks in their order, without those of its subworkflow's steps."""
+        if self.steps:
+            return [inputs_task(self.task_id), self.task_id]
+        if self.scatter:
+            return [scatter_task(self.task_id), self.task_id, gather_task(self.task_id)]
+        return [self.task_id]
 
     @property
     def start_document(self) -> str:

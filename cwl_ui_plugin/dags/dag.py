@@ -13,6 +13,7 @@ from airflow.sdk import DAG, TaskGroup
 from airflow.sdk.definitions.timetables.simple import NullTimetable
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl import task_names
 from cwl_ui_plugin.cwl.plan import Plan, Step
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.operators import (
@@ -155,8 +156,8 @@ def _add_simple(step: Step, common: dict[str, Any], rules: ExecutorRules) -> _St
 
 def _add_scattered(step: Step, common: dict[str, Any], rules: ExecutorRules) -> _StepTasks:
     """Add a group: which elements there are, a mapped task that runs them, and what puts their outputs together."""
-    with _group(names.scatter_group(step.task_id), step, common):
-        scatter = CwlScatterOperator(task_id=names.scatter_task(step.task_id), **common)
+    with _group(task_names.scatter_group(step.task_id), step, common):
+        scatter = CwlScatterOperator(task_id=task_names.scatter_task(step.task_id), **common)
         elements = CwlElementsOperator.partial(
             task_id=step.task_id,
             task_display_name=_label(step),
@@ -165,7 +166,7 @@ def _add_scattered(step: Step, common: dict[str, Any], rules: ExecutorRules) -> 
             **rules.task_arguments(step),
             **common,
         ).expand(batch=scatter.output)
-        gather = CwlCollectOperator(task_id=names.gather_task(step.task_id), elements_task=step.task_id, **common)
+        gather = CwlCollectOperator(task_id=task_names.gather_task(step.task_id), elements_task=step.task_id, **common)
         gather.set_upstream([elements, scatter])
     return _StepTasks(scatter, gather)
 
@@ -173,8 +174,8 @@ def _add_scattered(step: Step, common: dict[str, Any], rules: ExecutorRules) -> 
 def _add_subworkflow(step: Step, common: dict[str, Any], rules: ExecutorRules) -> _StepTasks:
     """Add a group: what makes the subworkflow's inputs, its steps, and what hands on its outputs as the step's."""
     inherited = {key: value for key, value in common.items() if key not in ("step", "sources")}
-    with _group(names.steps_group(step.task_id), step, common):
-        enter = CwlEnterOperator(task_id=names.inputs_task(step.task_id), **common)
+    with _group(task_names.steps_group(step.task_id), step, common):
+        enter = CwlEnterOperator(task_id=task_names.inputs_task(step.task_id), **common)
         tasks = _add_steps(step.steps, enter, inherited, rules)
         sources = _sources_of(step.output_sources, step.steps, tasks, enter)
         sources = list(dict.fromkeys([enter.task_id, *sources]))  # it tells whether all of it is skipped

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from cwl_ui_plugin.cwl import task_names
+
 BUNDLE = "cwl"
 """The Dag bundle that turns the store into Dags."""
 TAG = "cwl"
-DISPATCHER = "CWLJobDispatcher"
-GATHERER = "CWLJobGatherer"
+DISPATCHER = task_names.DISPATCHER
+GATHERER = task_names.GATHERER
 CLEAN_DAG_RUN = "clean_dag_run"
 STOP_TASK = "stop_run"
 STOP_RESULT_KEY = "stop_result"
@@ -24,31 +26,6 @@ SKIPPED = "cwl:skipped"
 ELEMENTS_LABEL = "cwl_elements"
 """What Airflow names a mapped task instance by: the elements that it runs."""
 _NAMED_REVISION = re.compile(r"^CWL .*, version `(?P<revision>[^`\s]+)`\Z", re.MULTILINE)
-
-
-def scatter_task(task_id: str) -> str:
-    """Return the id of the task that says which elements a scattered step has."""
-    return f"{task_id}.scatter"
-
-
-def gather_task(task_id: str) -> str:
-    """Return the id of the task that puts the outputs of a scattered step together."""
-    return f"{task_id}.gather"
-
-
-def inputs_task(task_id: str) -> str:
-    """Return the id of the task that makes the inputs of a step's subworkflow."""
-    return f"{task_id}.inputs"
-
-
-def scatter_group(task_id: str) -> str:
-    """Return the id of the group with the tasks of a scattered step; a group's id has no dots."""
-    return task_id.replace(".", "-") + "-scatter"
-
-
-def steps_group(task_id: str) -> str:
-    """Return the id of the group with the tasks of a step's subworkflow."""
-    return task_id.replace(".", "-") + "-steps"
 
 
 def revision_named_in(documentation: str | None) -> str | None:

@@ -19,11 +19,13 @@ from cwl_ui_plugin.cwl.engine.secrets import secret_inputs
 from cwl_ui_plugin.cwl.errors import DocumentError
 from cwl_ui_plugin.cwl.plan import JOB_REQUIREMENTS, Parameter, Plan, Step
 from cwl_ui_plugin.cwl.requirements import needs_a_job
+from cwl_ui_plugin.cwl.task_names import DISPATCHER, GATHERER, SUFFIXES
 
 MAX_TASK_NAME = 100
 MAX_TASK_ID = 220
 """Airflow takes 250 characters, and a step's helpers add some."""
-RESERVED_TASK_IDS = ("CWLJobDispatcher", "CWLJobGatherer")
+RESERVED_TASK_IDS = (DISPATCHER, GATHERER)
+_OF_HELPERS = re.compile(rf"({'|'.join(SUFFIXES)})$")
 _CWL_NAMESPACES = ("http://commonwl.org/cwltool#", "https://w3id.org/cwl/cwl#", "https://w3id.org/cwl/salad#")
 _DEEPEST_TYPE = 50
 _RESOURCES = ("cores", "ram")
@@ -316,7 +318,7 @@ class _TaskIds:
     def give(self, name: str, prefix: str = "") -> str:
         """Return an id for a step; ``prefix`` is the id of the step whose subworkflow it is in, and a dot."""
         base = re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:MAX_TASK_NAME] or "step"
-        base = (prefix + re.sub(r"(scatter|gather|inputs|steps)$", r"\1_", base))[:MAX_TASK_ID]
+        base = (prefix + _OF_HELPERS.sub(r"\1_", base))[:MAX_TASK_ID]
         task_id, number = base, 2
         while self._key(task_id) in self._taken:
             task_id, number = f"{base}_{number}", number + 1

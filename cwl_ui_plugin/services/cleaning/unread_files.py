@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl import task_names
 from cwl_ui_plugin.cwl.files import local_paths
 from cwl_ui_plugin.cwl.plan import changes_in_place, read_plan
 from cwl_ui_plugin.cwl.readers import Batches, Flow, TaskNames, flows, values_of, wanted
@@ -27,7 +28,7 @@ from cwl_ui_plugin.library.errors import LibraryError
 from cwl_ui_plugin.services.workflows.details import pinned_workflow
 
 log = logging.getLogger(__name__)
-TASK_NAMES = TaskNames(names.scatter_task, names.gather_task, names.inputs_task, names.GATHERER)
+TASK_NAMES = TaskNames(task_names.scatter_task, task_names.gather_task, task_names.inputs_task, names.GATHERER)
 _PACE = 10
 """A run is looked at again after this many times the CPU time that a look takes: that is taken from the API server."""
 _SUCCESS, _SKIPPED = "success", "skipped"

@@ -12,9 +12,6 @@ from cwl_ui_plugin.dags.names import (
     ERROR_KEY,
     GATHERER,
     STATISTICS_KEY,
-    gather_task,
-    inputs_task,
-    scatter_task,
 )
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.library.errors import UnknownWorkflow
@@ -300,13 +297,10 @@ def _in_order(steps: list[StepState], dag_id: str, digest: str | None) -> list[S
 def _tasks_of(steps: Iterable[Step]) -> Iterator[str]:
     """Yield the ids of the tasks of steps, in their order."""
     for step in steps:
-        if step.steps:
-            yield inputs_task(step.task_id)
-            yield from _tasks_of(step.steps)
-        if not step.scatter:
-            yield step.task_id
-        else:
-            yield from (scatter_task(step.task_id), step.task_id, gather_task(step.task_id))
+        first, *others = step.tasks
+        yield first
+        yield from _tasks_of(step.steps)
+        yield from others
 
 
 def _pinned_version(dag_id: str, bundle_version: str | None) -> str | None:

@@ -14,6 +14,7 @@ import yaml
 from support.compiled_run import through_json
 from support.stored import add_version, packed_of, plan_of, push, set_run, set_task
 
+from cwl_ui_plugin.cwl import task_names
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import local_paths
 from cwl_ui_plugin.cwl.plan import Step, read_plan
@@ -145,7 +146,7 @@ class Run:
         if step.scatter:
             values.update(self.scattered(step, read))
         elif step.steps:
-            enter, folder = names.inputs_task(step.task_id), self.place(names.inputs_task(step.task_id))
+            enter, folder = task_names.inputs_task(step.task_id), self.place(task_names.inputs_task(step.task_id))
             inner = through_json(nesting.enter(self.compiled, self.source, step, read, folder, self.settings))
             self.ended(enter, inner or {names.SKIPPED: [True, "skipped"]}, "success" if inner else "skipped")
             if inner is None:
@@ -167,7 +168,7 @@ class Run:
 
         count = len(scattering.element_labels(self.compiled, self.source, step, read))
         batches = [{"first": index, "last": index, "label": ""} for index in range(count)]
-        self.ended(names.scatter_task(step.task_id), batches)
+        self.ended(task_names.scatter_task(step.task_id), batches)
         results: dict[str, Any] = {}
         for index in range(count):
             self.instances[step.task_id, index] = Instance(step.task_id, index, 1, "running")
@@ -177,7 +178,7 @@ class Run:
             results |= through_json(found.results)
             self.ended(step.task_id, through_json(found.results), index=index)
         values = scattering.gather(self.compiled, self.source, step, read, results)[0]
-        self.ended(names.gather_task(step.task_id), values)
+        self.ended(task_names.gather_task(step.task_id), values)
         return values
 
     def place(self, task_id: str, index: int = -1) -> Path:
@@ -222,7 +223,7 @@ def _put_tools(node: Any) -> None:
 def _tasks_in(step: Step) -> Iterator[str]:
     for inner in step.steps:
         if inner.scatter:
-            yield from (names.scatter_task(inner.task_id), names.gather_task(inner.task_id))
+            yield from (task_names.scatter_task(inner.task_id), task_names.gather_task(inner.task_id))
         yield inner.task_id
 
 

@@ -1,0 +1,38 @@
+"""What the tasks of a workflow are called: of the plan, of the Dag that is made of it, and of pages that draw it."""
+
+from __future__ import annotations
+
+DISPATCHER = "CWLJobDispatcher"
+GATHERER = "CWLJobGatherer"
+_SCATTER, _GATHER, _INPUTS, _STEPS = "scatter", "gather", "inputs", "steps"
+SUFFIXES = (_SCATTER, _GATHER, _INPUTS, _STEPS)
+"""What the id of a task, or of a group of tasks, that helps a step ends with; the id of a step itself does not."""
+
+
+def scatter_task(task_id: str) -> str:
+    """Return the id of the task that says which elements a scattered step has."""
+    return f"{task_id}.{_SCATTER}"
+
+
+def gather_task(task_id: str) -> str:
+    """Return the id of the task that puts the outputs of a scattered step together."""
+    return f"{task_id}.{_GATHER}"
+
+
+def inputs_task(task_id: str) -> str:
+    """Return the id of the task that makes the inputs of a step's subworkflow."""
+    return f"{task_id}.{_INPUTS}"
+
+
+def scatter_group(task_id: str) -> str:
+    """Return the id of the group with the tasks of a scattered step; a group's id has no dots."""
+    return f"{_without_dots(task_id)}-{_SCATTER}"
+
+
+def steps_group(task_id: str) -> str:
+    """Return the id of the group with the tasks of a step's subworkflow."""
+    return f"{_without_dots(task_id)}-{_STEPS}"
+
+
+def _without_dots(task_id: str) -> str:
+    return task_id.replace(".", "-")
