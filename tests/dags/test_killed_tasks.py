@@ -79,7 +79,7 @@ MOMENTS: dict[str, tuple[str, bool, set[str]]] = {
     "job is checked": ("cwl.engine.execution:start", True, {DISPATCHER}),
     "command is to begin": ("cwl.engine.job_recorder:_note_command", True, COMMANDS),
     "command has ended": ("cwltool.command_line_tool:CommandLineTool.collect_output_ports", False, COMMANDS),
-    "outputs are collected": ("cwl.engine.execution:check_outputs", True, COMMANDS),
+    "outputs are collected": ("cwl.engine.process_runs:check_outputs", True, COMMANDS),
     "outputs are kept for reuse": ("cwl.engine.reuse:keep", True, COMMANDS),
     "reuse is half kept": ("cwl.engine.outputs.placing:_publish", False, {*COMMANDS, GATHERER}),
     "elements are counted": ("cwl.engine.scattering:element_labels", True, {"each.scatter"}),

@@ -103,7 +103,7 @@ def test_a_tool_hands_on_all_that_its_command_says_it_has_made(tmp_path: Path) -
 def test_folders_of_outputs_are_listed_unless_they_hold_too_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, is_listed: bool
 ) -> None:
-    monkeypatch.setattr(execution, "MOST_LISTED", most)
+    monkeypatch.setattr(execution, "MAX_LISTED", most)
     tool = {
         "class": "CommandLineTool",
         "baseCommand": ["mkdir", "-p", "made/a", "made/b/c", "made/d/e"],

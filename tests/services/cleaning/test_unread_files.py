@@ -107,7 +107,7 @@ class Run:
 
     def __init__(self, folder: Path, document: str, job: dict[str, Any] | None = None, *, removes: bool = True) -> None:
         from cwl_ui_plugin.cwl.compiler import compiling
-        from cwl_ui_plugin.cwl.engine import execution
+        from cwl_ui_plugin.cwl.engine import execution, run_settings
 
         self.source, self.compiled = folder / "source", folder / "compiled"
         self.source.mkdir()
@@ -117,7 +117,7 @@ class Run:
         compiling.compile_document(self.source, "main.cwl", self.compiled)
         self.plan = read_plan(self.compiled)
         self.run = ("dag", f"run-{uuid.uuid4().hex[:8]}")
-        self.settings = execution.RunSettings(engine="none", mark="test/unread/task/-1/1")
+        self.settings = run_settings.RunSettings(engine="none", mark="test/unread/task/-1/1")
         self.removes = removes
         self.after: dict[str, set[str]] = {}
         self.instances: dict[tuple[str, int], Instance] = {}
