@@ -22,7 +22,9 @@ import workflows
 from common import say, timed
 
 from cwl_ui_plugin.cwl.compiler.compiling import compile_document
-from cwl_ui_plugin.cwl.engine.execution import RunSettings, StepResult, run_step
+from cwl_ui_plugin.cwl.engine.execution import run_step
+from cwl_ui_plugin.cwl.engine.process_runs import StepResult
+from cwl_ui_plugin.cwl.engine.run_settings import RunSettings
 from cwl_ui_plugin.cwl.files import total_size
 from cwl_ui_plugin.cwl.plan import read_plan
 from cwl_ui_plugin.cwl.processes.task_processes import adopt_orphans

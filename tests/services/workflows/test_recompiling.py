@@ -19,7 +19,7 @@ from cwl_ui_plugin.services.triggering import triggers
 from cwl_ui_plugin.services.workflows import compilation_state, details, recompiling, versions
 from cwl_ui_plugin.services.workflows.recompiling import RecompileRound, compile_again
 
-OF_FORMAT_1 = Path(__file__).parents[1] / "library" / "stores" / "format-1"
+OF_FORMAT_1 = Path(__file__).parents[2] / "library" / "stores" / "format-1"
 OLD_ENGINE = "cwltool 3.3.20260925135507"
 BROKEN = "cwlVersion: v1.0\nclass: CommandLineTool\ninputs: {}\n"
 
