@@ -16,7 +16,7 @@ from cwl_ui_plugin.cwl.plan import read_packed
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.names import BUNDLE
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.store import StoredVersion, digest_of_revision
 from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.services.database import with_patience
 from cwl_ui_plugin.services.errors import Conflict, NotFound, Unavailable
@@ -82,7 +82,7 @@ def make_current(dag_id: str, digest: str) -> StoredVersion:
         version = store.version(dag_id, digest)
     store.uploads.mkdir(parents=True, exist_ok=True)
     with finishing(store.uploads):
-        previous = store.manifest().get(dag_id)
+        previous = digest_of_revision(store.manifest().get(dag_id))
         if previous is None:
             _check_free(dag_id)
         with library_errors():
