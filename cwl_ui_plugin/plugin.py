@@ -39,27 +39,35 @@ class CwlUiPlugin(AirflowPlugin):
     @cached_property
     def external_views(self) -> list[Any]:  # type: ignore[override]
         """The CWL item of the navigation, and the tab on the page of a DagRun."""
-        from cwl_ui_plugin.views.navigation import EXTERNAL_VIEWS
+        from cwl_ui_plugin.views import mounting, navigation
 
-        return EXTERNAL_VIEWS
+        return navigation.external_views(mounting.mount())
 
     @cached_property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
-        """The REST API and the endpoint of the predecessors."""
+        """The pages, where Airflow does not serve them; the REST API; the endpoint of the predecessors."""
+        from cwl_ui_plugin import addresses
         from cwl_ui_plugin.api import experimental, rest
+        from cwl_ui_plugin.views import mounting
 
+        pages = {"app": mounting.OwnPages(), "url_prefix": addresses.OWN_MOUNT, "name": "CWL pages"}
         return [
-            {"app": rest.app(), "url_prefix": "/cwl", "name": "CWL"},
-            {"app": experimental.app(), "url_prefix": "/api/experimental", "name": "CWL triggers"},
+            *([] if mounting.airflow_serves_pages() else [pages]),  # before what is mounted above of them
+            {"app": rest.app(), "url_prefix": addresses.PLUGIN, "name": "CWL"},
+            {"app": experimental.app(), "url_prefix": addresses.TRIGGERS, "name": "CWL triggers"},
         ]
 
     @cached_property
     def fastapi_root_middlewares(self) -> list[Any]:  # type: ignore[override]
-        """Bounds for request bodies, the background loop that lives as long as the API server, the guard of grants."""
+        """What stands around all calls; the first one also holds the loops that live as long as the API server."""
         from cwl_ui_plugin.api.grant_guard import GrantGuard
         from cwl_ui_plugin.api.middleware import CwlMiddleware
+        from cwl_ui_plugin.api.moved_pages import MovedPages
+        from cwl_ui_plugin.views import mounting
 
+        moved = {"middleware": MovedPages, "args": [], "kwargs": {}, "name": "CWL pages"}
         return [
+            *([] if mounting.airflow_serves_pages() else [moved]),
             {"middleware": CwlMiddleware, "args": [], "kwargs": {"background": _background()}, "name": "CWL"},
             {"middleware": GrantGuard, "args": [], "kwargs": {}, "name": "CWL grants"},
         ]

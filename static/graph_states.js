@@ -1,34 +1,32 @@
 // From the states of tasks to the state of a node: a step may be several tasks, a subworkflow is all of its steps.
-"use strict";
-window.cwlGraphStates = (() => {
-  const AT_WORK = ["running", "deferred", "restarting", "up_for_retry", "up_for_reschedule", "queued", "scheduled"];
-  const ENDED = ["success", "skipped", "failed", "upstream_failed", "removed"];
 
-  // Return {state, text}; `states` has a state, or {state, text}, for each task id.
-  function stateOf(node, states) {
-    const own = entry(states[node.id]);
-    const found = tasksOf(node).map((task) => entry(states[task]).state).filter(Boolean);
-    if (!found.length) return { state: "", text: "" };
-    const has = (state) => found.includes(state);
-    const wanted = ["failed", ...AT_WORK, "upstream_failed"].find(has);
-    if (wanted) return { state: wanted, text: wanted === own.state ? own.text : "" };
-    if (ENDED.includes(own.state)) return isWhole(node, states) ? own : { state: "running", text: own.text };
-    return { state: found.every((state) => state === "no_status") ? "" : "running", text: "" };
-  }
+const AT_WORK = ["running", "deferred", "restarting", "up_for_retry", "up_for_reschedule", "queued", "scheduled"];
+const ENDED = ["success", "skipped", "failed", "upstream_failed", "removed"];
 
-  function isWhole(node, states) {
-    return node.tasks.every((task) => ENDED.includes(entry(states[task]).state) || !(task in states));
-  }
+// Return {state, text}; `states` has a state, or {state, text}, for each task id.
+export function stateOf(node, states) {
+  const own = entry(states[node.id]);
+  const found = tasksOf(node)
+    .map((task) => entry(states[task]).state)
+    .filter(Boolean);
+  if (!found.length) return { state: "", text: "" };
+  const has = (state) => found.includes(state);
+  const wanted = ["failed", ...AT_WORK, "upstream_failed"].find(has);
+  if (wanted) return { state: wanted, text: wanted === own.state ? own.text : "" };
+  if (ENDED.includes(own.state)) return isWhole(node, states) ? own : { state: "running", text: own.text };
+  return { state: found.every((state) => state === "no_status") ? "" : "running", text: "" };
+}
 
-  function tasksOf(node) {
-    const inner = node.graph ? node.graph.nodes.filter((child) => child.kind === "step").flatMap(tasksOf) : [];
-    return [...(node.tasks || []), ...inner];
-  }
+function isWhole(node, states) {
+  return node.tasks.every((task) => ENDED.includes(entry(states[task]).state) || !(task in states));
+}
 
-  function entry(value) {
-    if (!value) return { state: "", text: "" };
-    return typeof value === "string" ? { state: value, text: "" } : { state: value.state || "", text: value.text || "" };
-  }
+function tasksOf(node) {
+  const inner = node.graph ? node.graph.nodes.filter((child) => child.kind === "step").flatMap(tasksOf) : [];
+  return [...(node.tasks || []), ...inner];
+}
 
-  return { stateOf };
-})();
+function entry(value) {
+  if (!value) return { state: "", text: "" };
+  return typeof value === "string" ? { state: value, text: "" } : { state: value.state || "", text: value.text || "" };
+}

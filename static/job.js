@@ -1,146 +1,163 @@
 // The job as a form and as text, kept the same: the server turns one into the other, so that both mean the same job.
-"use strict";
-(() => {
-  const form = document.getElementById("trigger-form");
-  if (!form) return;
-  const fields = document.getElementById("job-fields");
-  const text = form.elements.job;
-  const message = document.getElementById("job-message");
-  const link = document.getElementById("job-link");
-  const LONG = 100_000; // browsers may send any file, but servers bound other fields
-  let shown = form.elements.source.value;
-  let lastConf = null; // what the text says, as long as nobody edits it
-  let switching = null; // the way from one tab to the other, while the server is asked
+import { byId, element } from "./dom.js";
+import { base64url, utf8 } from "./encoding.js";
+import { postForm } from "./http.js";
 
-  function tell(problem) {
-    message.hidden = !problem;
-    message.textContent = problem || "";
+const LONG = 100_000; // browsers may send any file, but servers bound other fields
+const KEEP_DOWNLOAD_MS = 60_000;
+
+const form = byId("trigger-form");
+const fields = byId("job-fields");
+const text = form?.elements.job;
+let shown = form?.elements.source.value;
+let lastConf = null; // what the text says, as long as nobody edits it
+let switching = null; // the way from one tab to the other, while the server is asked
+
+// The exact text of the conf that is to be run, for who signs it; rejects where the job can't be read.
+export async function confText() {
+  await switching;
+  return (await convert(shown)).conf;
+}
+
+function tell(problem) {
+  const message = byId("job-message");
+  message.hidden = !problem;
+  message.textContent = problem || "";
+}
+
+// Whenever the form is sent, by whatever means: the fields of the job go as one file.
+function packFields({ formData }) {
+  const pairs = [...formData].filter(([name, value]) => name.startsWith("in-") && typeof value === "string");
+  for (const [name] of pairs) formData.delete(name);
+  formData.set("fields", fileOf("fields.json", JSON.stringify(pairs)));
+  for (const name of ["job", "conf"]) {
+    const { value } = form.elements[name];
+    if (value.length > LONG) formData.set(name, fileOf(name, value));
   }
+}
 
-  function file(name, content) { return new File([content], name, { type: "text/plain" }); }
+function fileOf(name, content) {
+  return new File([content], name, { type: "text/plain" });
+}
 
-  // Whenever the form is sent, by whatever means: the fields of the job go as one file.
-  form.addEventListener("formdata", ({ formData }) => {
-    const pairs = [...formData].filter(([name, value]) => name.startsWith("in-") && typeof value === "string");
-    for (const [name] of pairs) formData.delete(name);
-    formData.set("fields", file("fields.json", JSON.stringify(pairs)));
-    for (const name of ["job", "conf"]) {
-      const value = form.elements[name].value;
-      if (value.length > LONG) formData.set(name, file(name, value));
-    }
+// Return the job that the page holds: as text, as fields, as conf.
+async function convert(source) {
+  const data = new FormData(form);
+  data.set("source", source);
+  data.delete("job_file");
+  data.delete("conf");
+  try {
+    return await postForm(form.dataset.convert, data);
+  } catch (error) {
+    throw new Error([error.message, ...(error.problems ?? [])].join("\n"), { cause: error });
+  }
+}
+
+async function attempt(act) {
+  tell("");
+  try {
+    await act();
+    return true;
+  } catch (error) {
+    tell(error.message);
+    return false;
+  }
+}
+
+// --- two tabs
+
+function choose(source) {
+  form.elements.source.value = source;
+  shown = source;
+}
+
+// What somebody types while the server is asked is newer than its answer.
+async function toText() {
+  const before = text.value;
+  const same = await convert("form");
+  const isNewer = text.value !== before;
+  if (!isNewer && same.conf !== lastConf) text.value = same.text;
+  lastConf = isNewer ? null : same.conf;
+}
+
+async function toForm() {
+  fields.inert = true;
+  try {
+    const same = await convert("text");
+    fields.innerHTML = same.html;
+    lastConf = same.conf;
+  } finally {
+    fields.inert = false;
+  }
+}
+
+async function switchTab(event) {
+  if (event.target.name !== "source" || event.target.value === shown) return;
+  const before = shown;
+  shown = event.target.value;
+  switching = attempt(shown === "text" ? toText : toForm);
+  if (!(await switching)) choose(before);
+  switching = null;
+}
+
+// --- in and out
+
+async function importFile(input) {
+  const chosen = input.files[0];
+  if (!chosen) return;
+  text.value = await chosen.text();
+  input.value = "";
+  if (!(await attempt(toForm))) choose("text");
+}
+
+async function download() {
+  const content = shown === "text" ? text.value : (await convert("form")).text;
+  const link = element("a");
+  link.href = URL.createObjectURL(new Blob([content], { type: "application/yaml" }));
+  link.download = `${form.dataset.name}-job.yml`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), KEEP_DOWNLOAD_MS);
+}
+
+async function share() {
+  const encoded = base64url(utf8((await convert(shown)).shared));
+  if (encoded.length > Number(form.dataset.longestLink)) {
+    throw new Error("This job is too long for a link. Download it and send the file.");
+  }
+  const link = byId("job-link-text");
+  link.value = `${form.action}?job=${encoded}`;
+  byId("job-link").hidden = false;
+  link.select();
+  await navigator.clipboard?.writeText(link.value).catch(() => {
+    /* it is selected: the user can copy it */
   });
+}
 
-  // Return the job that the page holds: as text, as fields, as conf.
-  async function convert(source) {
-    const data = new FormData(form);
-    data.set("source", source);
-    data.delete("job_file");
-    data.delete("conf");
-    let answer;
-    try {
-      answer = await fetch(form.dataset.convert, { method: "POST", body: data, headers: { "X-Requested-With": "XMLHttpRequest" } });
-    } catch {
-      throw new Error("The server can't be reached. Try again.");
-    }
-    const found = await answer.json().catch(() => ({ detail: "The server did not understand this. Reload the page." }));
-    if (!answer.ok) throw new Error([found.detail, ...(found.problems || [])].join("\n"));
-    return found;
-  }
+// --- sending
 
-  function choose(source) {
-    form.elements.source.value = source;
-    shown = source;
-  }
-
-  async function attempt(act) {
-    tell("");
-    try {
-      await act();
-      return true;
-    } catch (error) {
-      tell(error.message);
-      return false;
-    }
-  }
-
-  // What somebody types while the server is asked is newer than its answer.
-  async function toText() {
-    const before = text.value;
-    const same = await convert("form");
-    const isNewer = text.value !== before;
-    if (!isNewer && same.conf !== lastConf) text.value = same.text;
-    lastConf = isNewer ? null : same.conf;
-  }
-
-  async function toForm() {
-    fields.inert = true;
-    try {
-      const same = await convert("text");
-      fields.innerHTML = same.html;
-      lastConf = same.conf;
-    } finally {
-      fields.inert = false;
-    }
-  }
-
-  form.addEventListener("change", async (event) => {
-    if (event.target.name !== "source" || event.target.value === shown) return;
-    const before = shown;
-    shown = event.target.value;
-    switching = attempt(shown === "text" ? toText : toForm);
-    if (!(await switching)) choose(before);
-    switching = null;
-  });
-
-  const imported = form.elements.job_file;
-  imported.closest(".field").classList.add("imported");
-  document.getElementById("job-import").addEventListener("click", () => imported.click());
-  imported.addEventListener("change", async () => {
-    const chosen = imported.files[0];
-    if (!chosen) return;
-    text.value = await chosen.text();
-    imported.value = "";
-    if (!(await attempt(toForm))) choose("text");
-  });
-
-  document.getElementById("job-download").addEventListener("click", () => attempt(async () => {
-    const content = shown === "text" ? text.value : (await convert("form")).text;
-    const anchor = document.createElement("a");
-    anchor.href = URL.createObjectURL(new Blob([content], { type: "application/yaml" }));
-    anchor.download = `${form.dataset.name}-job.yml`;
-    anchor.click();
-    setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
-  }));
-
-  document.getElementById("job-share").addEventListener("click", () => attempt(async () => {
-    const bytes = new TextEncoder().encode((await convert(shown)).shared);
-    const encoded = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
-    if (encoded.length > Number(form.dataset.longestLink)) throw new Error("This job is too long for a link. Download it and send the file.");
-    const shownLink = document.getElementById("job-link-text");
-    shownLink.value = `${form.action}?job=${encoded}`;
-    link.hidden = false;
-    shownLink.select();
-    await navigator.clipboard?.writeText(shownLink.value).catch(() => { /* it is selected: the user can copy it */ });
-  }));
-
-  form.addEventListener("submit", (event) => {
-    if (switching) {
-      event.preventDefault();
-      switching.then((isDone) => { if (isDone) setTimeout(() => form.requestSubmit()); });
-      return;
-    }
-    if (!form.querySelector("[data-progress]:not([hidden])[data-busy]")) return;
+function onSubmit(event) {
+  if (switching) {
+    event.preventDefault();
+    switching.then((isDone) => isDone && setTimeout(() => form.requestSubmit()));
+  } else if (form.querySelector("[data-progress]:not([hidden])[data-busy]")) {
     event.preventDefault();
     tell("An upload is still on its way. Wait for it, or cancel it.");
-  });
+  }
+}
 
-  document.getElementById("job-problems")?.focus();
+function listen() {
+  form.addEventListener("formdata", packFields);
+  form.addEventListener("change", switchTab);
+  form.addEventListener("submit", onSubmit);
+  const imported = form.elements.job_file;
+  imported.closest(".field").classList.add("imported");
+  imported.addEventListener("change", () => importFile(imported));
+  byId("job-import").addEventListener("click", () => imported.click());
+  byId("job-download").addEventListener("click", () => attempt(download));
+  byId("job-share").addEventListener("click", () => attempt(share));
+}
 
-  // The exact text of the conf that is to be run, for the script that signs it; rejects where the job can't be read.
-  window.cwlJob = {
-    confText: async () => {
-      await switching;
-      return (await convert(shown)).conf;
-    },
-  };
-})();
+if (form) {
+  listen();
+  byId("job-problems")?.focus();
+}

@@ -4,10 +4,21 @@
   const root = document.documentElement;
   const host = hostWindow();
   const NAMES = {
-    bg: "bg", "bg-subtle": "bg-subtle", "bg-muted": "bg-muted", "bg-panel": "bg-panel", fg: "fg", "fg-muted": "fg-muted",
-    link: "fg-info", border: "border", "border-emphasized": "border-emphasized",
-    "border-error": "border-error", "brand-solid": "brand-solid", "brand-contrast": "brand-contrast",
-    "brand-fg": "brand-fg", "brand-subtle": "brand-subtle", "brand-focus": "brand-focus-ring",
+    bg: "bg",
+    "bg-subtle": "bg-subtle",
+    "bg-muted": "bg-muted",
+    "bg-panel": "bg-panel",
+    fg: "fg",
+    "fg-muted": "fg-muted",
+    link: "fg-info",
+    border: "border",
+    "border-emphasized": "border-emphasized",
+    "border-error": "border-error",
+    "brand-solid": "brand-solid",
+    "brand-contrast": "brand-contrast",
+    "brand-fg": "brand-fg",
+    "brand-subtle": "brand-subtle",
+    "brand-focus": "brand-focus-ring",
   };
   for (const kind of ["success", "error", "warning", "info"]) {
     for (const part of ["subtle", "fg"]) NAMES[`${kind}-${part}`] = `${kind}-${part}`;
@@ -30,7 +41,11 @@
     if (classes && classes.contains("dark")) return "dark";
     if (classes && classes.contains("light")) return "light";
     let chosen = null;
-    try { chosen = localStorage.getItem("theme"); } catch { /* storage is blocked */ }
+    try {
+      chosen = localStorage.getItem("theme");
+    } catch {
+      /* storage is blocked */
+    }
     if (chosen === "dark" || chosen === "light") return chosen;
     return prefersDark.matches ? "dark" : "light";
   }
@@ -61,24 +76,18 @@
   }
 
   function onClick(event) {
-    const target = event.target instanceof Element ? event.target : null;
-    const opener = target && target.closest("[data-confirm]");
+    if (!(event.target instanceof Element)) return;
+    const opener = event.target.closest("[data-confirm]");
     if (opener) document.getElementById(opener.dataset.confirm)?.showModal();
-    const closer = target && target.closest("[data-close]");
-    if (closer) closer.closest("dialog").close();
-    const link = target && target.closest("a[data-app]");
-    const plain = !event.button && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
-    if (link && host && plain) {
-      event.preventDefault();
-      leaveFrame(link.href);
-    }
+    event.target.closest("[data-close]")?.closest("dialog").close();
+    const link = event.target.closest("a[data-app]");
+    if (!link || !host || !isPlain(event)) return;
+    event.preventDefault();
+    leaveFrame(link.href);
   }
 
-  function localTimes(scope) {
-    for (const time of scope.querySelectorAll("time[datetime]")) {
-      const moment = new Date(time.dateTime);
-      if (!Number.isNaN(moment.valueOf())) time.textContent = moment.toLocaleString();
-    }
+  function isPlain(event) {
+    return !(event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
   }
 
   // A form that starts something is sent once, however often its button is pressed.
@@ -90,7 +99,8 @@
   }
 
   // What can be seen can be pressed: what needs a script that is still on its way is done when that is there.
-  const SCRIPTED = "button[type=button]:not([data-confirm], [data-close]), a[data-more], a[data-instead], a[data-preview]";
+  const SCRIPTED =
+    "button[type=button]:not([data-confirm], [data-close]), a[data-more], a[data-instead], a[data-preview]";
   let held = new Map(); // what was pressed, and how to press it again; null: all scripts are there
 
   function hold(event, again) {
@@ -112,20 +122,27 @@
   }
 
   apply();
-  if (host) new MutationObserver(apply).observe(host.document.documentElement, { attributes: true, attributeFilter: ["class"] });
-  addEventListener("storage", (event) => { if (event.key === "theme") apply(); });
+  if (host) {
+    new MutationObserver(apply).observe(host.document.documentElement, {
+      attributes: true,
+      attributeFilter: ["class"],
+    });
+  }
+  addEventListener("storage", (event) => {
+    if (event.key === "theme") apply();
+  });
   prefersDark.addEventListener("change", apply);
   document.addEventListener("click", holdClick, true);
   document.addEventListener("submit", (event) => hold(event, () => event.target.requestSubmit(event.submitter)), true);
   document.addEventListener("click", onClick);
   document.addEventListener("submit", onSubmit);
   addEventListener("DOMContentLoaded", () => {
-    localTimes(document);
     release();
     const next = document.querySelector("a[data-go]");
     if (next && host) leaveFrame(next.href);
     else if (next) location.replace(next.href);
   });
-  addEventListener("pageshow", () => document.querySelectorAll("form[data-once]").forEach((form) => delete form.dataset.sent));
-  window.cwl = { localTimes };
+  addEventListener("pageshow", () =>
+    document.querySelectorAll("form[data-once]").forEach((form) => delete form.dataset.sent),
+  );
 })();

@@ -1,17 +1,16 @@
 // Choose two runs in the list to compare them.
-"use strict";
-(() => {
-  const form = document.getElementById("chosen");
-  if (!form) return;
-  const compare = document.getElementById("compare");
-  const help = document.getElementById("chosen-help");
+import { byId } from "./dom.js";
 
-  function update() {
-    const count = form.querySelectorAll("[name=run]:checked").length;
-    compare.disabled = count !== 2;
-    help.textContent = count === 2 ? "" : `Choose two runs to compare${count ? `; ${count} chosen.` : "."}`;
-  }
+const form = byId("chosen");
 
+function update() {
+  const count = form.querySelectorAll("[name=run]:checked").length;
+  byId("compare").disabled = count !== 2;
+  const chosen = count ? `; ${count} chosen.` : ".";
+  byId("chosen-help").textContent = count === 2 ? "" : `Choose two runs to compare${chosen}`;
+}
+
+if (form) {
   form.addEventListener("change", update);
   update();
-})();
+}

@@ -1,61 +1,52 @@
 // Send a test report without leaving the page; copy keys; go to what is wrong.
-"use strict";
-(() => {
-  document.querySelector("[aria-invalid=true]")?.focus(); // what is wrong, wherever it is on the page
-  const form = document.getElementById("test-form");
-  const result = document.getElementById("test-result");
-  form?.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const button = form.querySelector("button");
-    button.disabled = true;
-    tell("info", "Sending…");
-    try {
-      const headers = { "X-Requested-With": "XMLHttpRequest" };
-      const answer = await fetch(form.action, { method: "POST", body: new FormData(form), headers });
-      const data = await answer.json();
-      if (!answer.ok) tell("error", data.detail);
-      else tell(data.ok ? "success" : "error", data.message, `${data.answer}\nIt took ${seconds(data.seconds)}.`.trim());
-    } catch {
-      tell("error", "The server can't be reached. Try again.");
-    } finally {
-      button.disabled = false;
-    }
-  });
+import { alertOf, byId, element } from "./dom.js";
+import { postForm } from "./http.js";
 
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    const text = document.getElementById(button.dataset.copy);
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      text.select();
-      // Without https there is no clipboard: the text is selected, and the user can copy it.
-      await navigator.clipboard?.writeText(text.value).then(() => show(button, "Copied")).catch(() => {});
-    });
-  }
+const COPIED_MS = 2000;
+const form = byId("test-form");
 
-  function show(button, label) {
-    const usual = button.textContent;
-    button.textContent = label;
-    setTimeout(() => { button.textContent = usual; }, 2000);
+async function sendTest() {
+  const pressed = form.querySelector("button");
+  pressed.disabled = true;
+  tell("info", "Sending…");
+  try {
+    const report = await postForm(form.action, new FormData(form));
+    const more = `${report.answer}\nIt took ${duration(report.seconds)}.`.trim();
+    tell(report.ok ? "success" : "error", report.message, more);
+  } catch (error) {
+    tell("error", error.message);
+  } finally {
+    pressed.disabled = false;
   }
+}
 
-  function seconds(value) {
-    return value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`;
-  }
+function tell(kind, title, text) {
+  const more = text ? [element("span", text, "lines")] : [];
+  byId("test-result").replaceChildren(alertOf(kind, element("strong", title), ...more));
+}
 
-  function tell(kind, title, text) {
-    const box = document.createElement("div");
-    const content = document.createElement("div");
-    const strong = document.createElement("strong");
-    box.className = `alert ${kind}`;
-    strong.textContent = title;
-    content.append(strong);
-    if (text) {
-      const lines = document.createElement("span");
-      lines.className = "lines";
-      lines.textContent = text;
-      content.append(lines);
-    }
-    box.append(content);
-    result.replaceChildren(box);
+function duration(seconds) {
+  return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
+}
+
+async function copy(pressed, text) {
+  text.select();
+  try {
+    await navigator.clipboard.writeText(text.value);
+    const usual = pressed.textContent;
+    pressed.textContent = "Copied";
+    setTimeout(() => (pressed.textContent = usual), COPIED_MS);
+  } catch {
+    /* without https there is no clipboard: the text is selected, and the user can copy it */
   }
-})();
+}
+
+document.querySelector("[aria-invalid=true]")?.focus(); // what is wrong, wherever it is on the page
+form?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  sendTest();
+});
+for (const pressed of document.querySelectorAll("[data-copy]")) {
+  pressed.hidden = false;
+  pressed.addEventListener("click", () => copy(pressed, byId(pressed.dataset.copy)));
+}

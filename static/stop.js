@@ -1,207 +1,200 @@
 // Stop one run or many: ask once, show what is being stopped and how long it takes, then what was stopped.
-"use strict";
-(() => {
-  const dialog = document.getElementById("stop-dialog");
-  if (!dialog) return;
-  const script = { "X-Requested-With": "XMLHttpRequest" };
-  const POLL_MS = 500;
-  const AT_ONCE = 4;
-  const LINES = 8;
-  const form = document.getElementById("stop-form");
-  const panel = document.getElementById("stop-progress");
-  const said = document.getElementById("stop-said");
-  const button = document.getElementById("stop-button");
-  const chosenButton = document.getElementById("stop-chosen");
-  const all = document.getElementById("stop-all");
-  let targets = [];
+import { byId, pause } from "./dom.js";
+import { getJson, postForm } from "./http.js";
+import { shortList, StopEntry } from "./stop_panel.js";
 
-  const byId = (id) => document.getElementById(id);
-  const choices = () => [...document.querySelectorAll("[data-stop-choice]")].filter((box) => !box.disabled);
-  const chosen = () => choices().filter((box) => box.checked);
-  const element = (tag, text, className = "") => {
-    const made = document.createElement(tag);
-    made.textContent = text;
-    made.className = className;
-    return made;
+const POLL_MS = 500;
+const CLOCK_MS = 100;
+const MAX_AT_ONCE = 4;
+const BEING_STOPPED = "The run is being stopped.";
+const HAS_ENDED = "The run has ended.";
+const UNREACHABLE = "The server can't be reached. It may still be stopping the run; try again to see.";
+
+const dialog = byId("stop-dialog");
+const form = byId("stop-form");
+const button = byId("stop-button"); // on the page of one run
+const chosenButton = byId("stop-chosen"); // in the list of runs
+const all = byId("stop-all");
+let targets = [];
+
+const choices = () => [...document.querySelectorAll("[data-stop-choice]")].filter((box) => !box.disabled);
+const chosen = () => choices().filter((box) => box.checked);
+
+// --- asking
+
+function ask(asked) {
+  targets = asked;
+  form.reset();
+  byId("stop-title").textContent = targets.length > 1 ? `Stop ${targets.length} runs?` : "Stop this run?";
+  byId("stop-names").replaceChildren(...shortList(targets.map((target) => target.dataset.runId)));
+  byId("stop-remove").hidden = !targets.every((target) => "removable" in target.dataset);
+  nameSubmit();
+  dialog.showModal();
+}
+
+function nameSubmit() {
+  const what = targets.length > 1 ? `${targets.length} runs` : "run";
+  byId("stop-submit").textContent = form.elements.remove.checked ? `Stop and delete ${what}` : `Stop ${what}`;
+}
+
+// --- stopping
+
+async function stopAll() {
+  const fields = new FormData(form);
+  const waiting = [...targets];
+  dialog.close();
+  const panel = byId("stop-progress");
+  panel.replaceChildren();
+  const work = async () => {
+    while (waiting.length) await stop(waiting.shift(), fields);
   };
+  const workers = Array.from({ length: Math.min(MAX_AT_ONCE, waiting.length) }, work);
+  panel.focus();
+  await Promise.all(workers);
+}
 
-  function ask(asked) {
-    targets = asked;
-    const many = targets.length > 1;
-    form.reset();
-    byId("stop-title").textContent = many ? `Stop ${targets.length} runs?` : "Stop this run?";
-    const names = targets.slice(0, LINES).map((target) => element("li", target.dataset.runId));
-    if (targets.length > LINES) names.push(element("li", `and ${targets.length - LINES} more`, "muted"));
-    byId("stop-names").replaceChildren(...names);
-    byId("stop-remove").hidden = !targets.every((target) => "removable" in target.dataset);
-    name();
-    dialog.showModal();
+async function stop(target, fields) {
+  const shown = new StopEntry(target.dataset.runId);
+  const unfollow = follow(target, shown);
+  disable(target, BEING_STOPPED);
+  try {
+    const report = await postForm(target.dataset.url, fields);
+    unfollow();
+    noteEnd(target, shown, report);
+  } catch (error) {
+    unfollow();
+    const details = (error.problems ?? []).filter((text) => !error.message.includes(text));
+    shown.end("error", error.isUnreachable ? UNREACHABLE : error.message, details);
+    enable(target);
   }
+}
 
-  function name() {
-    const what = targets.length > 1 ? `${targets.length} runs` : "run";
-    byId("stop-submit").textContent = form.elements.remove.checked ? `Stop and delete ${what}` : `Stop ${what}`;
-  }
-
-  // One run in the panel: its name, how long it takes, and what is left of it.
-  function entry(target) {
-    const box = element("div", "", "alert info");
-    const inside = element("div", "");
-    const title = element("strong", `Stopping ${target.dataset.runId}`);
-    const time = element("span", "", "muted");
-    const lines = element("ul", "");
-    inside.append(title, time, lines);
-    box.append(inside);
-    panel.append(box);
-    panel.hidden = false;
-    const began = performance.now();
-    const list = (texts) => {
-      const shown = texts.slice(0, LINES).map((text) => element("li", text));
-      if (texts.length > LINES) shown.push(element("li", `and ${texts.length - LINES} more`));
-      lines.replaceChildren(...shown);
-    };
-    return {
-      tick: (left, seconds) => {
-        time.textContent = `${(seconds ?? (performance.now() - began) / 1000).toFixed(1)} s`;
-        if (left) list(left);
-      },
-      end: (kind, text, details) => {
-        box.className = `alert ${kind}`;
-        title.textContent = target.dataset.runId;
-        time.className = "lines";
-        time.textContent = text;
-        list(details || []);
-        said.textContent = `${target.dataset.runId}: ${text}`;
-        return box;
-      },
-    };
-  }
-
-  function follow(target, shown) {
-    let timer = null;
-    const look = async () => {
-      try {
-        const data = await (await fetch(target.dataset.progress, { headers: script })).json();
-        if (timer !== null) shown.tick(data.left);
-      } catch { /* the answer to the stop will say it */ }
-      if (timer !== null) timer = setTimeout(look, POLL_MS);
-    };
-    timer = setTimeout(look, POLL_MS);
-    const clock = setInterval(() => shown.tick(), 100);
-    return () => { clearTimeout(timer); timer = null; clearInterval(clock); };
-  }
-
-  async function stop(target, fields) {
-    const shown = entry(target);
-    const unfollow = follow(target, shown);
-    disable(target, "The run is being stopped.");
-    try {
-      const answer = await fetch(target.dataset.url, { method: "POST", body: fields, headers: script });
-      const data = await answer.json();
-      unfollow();
-      if (answer.ok) ended(target, shown, data);
-      else {
-        shown.end("error", data.detail, (data.problems || []).filter((text) => !data.detail.includes(text)));
-        enable(target);
-      }
-    } catch {
-      unfollow();
-      shown.end("error", "The server can't be reached. It may still be stopping the run; try again to see.");
-      enable(target);
+// Show what is left while the stop goes on; return a function that ends this.
+function follow(target, shown) {
+  let isOver = false;
+  const clock = setInterval(() => shown.tick(), CLOCK_MS);
+  const look = async () => {
+    for (await pause(POLL_MS); !isOver; await pause(POLL_MS)) {
+      const progress = await progressOf(target);
+      if (!isOver) shown.tick(progress.left);
     }
-  }
+  };
+  look();
+  return () => {
+    isOver = true;
+    clearInterval(clock);
+  };
+}
 
-  function ended(target, shown, data) {
-    const by = data.user ? ` Stopped by ${data.user}.` : "";
-    const box = shown.end("success", `${data.message}${by} It took ${data.seconds.toFixed(1)} s.`);
-    disable(target, "The run has ended.");
-    const row = target.closest("tr");
-    if (data.removed && row) row.remove();
-    else if (data.removed) {
-      const link = element("a", "See the other runs");
-      link.href = form.dataset.runs;
-      box.firstChild.append(link);
-    } else if (row && row.querySelector(".badge")) {
-      const badge = row.querySelector(".badge");
-      badge.dataset.state = data.user ? "stopped" : "failed";
-      badge.textContent = data.user ? `Stopped by ${data.user}` : "failed";
-    }
-    document.dispatchEvent(new CustomEvent("cwl:stopped", { detail: data }));
+async function progressOf(target) {
+  try {
+    return await getJson(target.dataset.progress, 1);
+  } catch {
+    return {}; // the answer to the stop will say it
   }
+}
 
-  function disable(target, why) {
-    if (target === button) {
-      button.setAttribute("aria-disabled", "true");
-      button.parentElement.title = byId("why-not-stop").textContent = why;
-    } else {
-      target.checked = false;
-      target.disabled = true;
-      target.title = why;
-      count();
-    }
+function noteEnd(target, shown, report) {
+  const by = report.user ? ` Stopped by ${report.user}.` : "";
+  shown.end("success", `${report.message}${by} It took ${report.seconds.toFixed(1)} s.`);
+  disable(target, HAS_ENDED);
+  const row = target.closest("tr");
+  if (report.removed && row) row.remove();
+  else if (report.removed) shown.addLink("See the other runs", form.dataset.runs);
+  else if (row) markRow(row.querySelector(".badge"), report.user);
+  document.dispatchEvent(new CustomEvent("cwl:stopped", { detail: report }));
+}
+
+function markRow(badge, user) {
+  if (!badge) return;
+  badge.dataset.state = user ? "stopped" : "failed";
+  badge.textContent = user ? `Stopped by ${user}` : "failed";
+}
+
+// Somebody else stops this run.
+async function watch() {
+  const shown = new StopEntry(button.dataset.runId);
+  for (;;) {
+    const progress = await progressOf(button);
+    if (!progress.user) break;
+    shown.tick(progress.left, progress.seconds);
+    await pause(POLL_MS);
   }
+  shown.end("success", "The stop has ended.");
+  document.dispatchEvent(new CustomEvent("cwl:stopped", { detail: {} }));
+}
 
-  function enable(target) {
-    target.disabled = false;
-    target.title = "";
-    if (target !== button) return;
-    button.removeAttribute("aria-disabled");
-    button.parentElement.title = byId("why-not-stop").textContent = "";
-  }
+// --- what can be stopped
 
-  function count() {
-    const number = chosen().length;
-    if (!chosenButton) return;
-    chosenButton.textContent = number ? `Stop ${number} chosen run${number > 1 ? "s" : ""}` : "Stop chosen runs";
-    chosenButton.setAttribute("aria-disabled", String(!number));
-    all.disabled = !choices().length;
-    all.checked = Boolean(number) && number === choices().length;
-    all.indeterminate = Boolean(number) && !all.checked;
-  }
-
-  form.addEventListener("change", name);
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const fields = new FormData(form);
-    const waiting = [...targets];
-    dialog.close();
-    panel.replaceChildren();
-    const work = async () => { while (waiting.length) await stop(waiting.shift(), fields); };
-    const workers = Array.from({ length: Math.min(AT_ONCE, waiting.length) }, work);
-    panel.focus();
-    await Promise.all(workers);
-  });
-
-  if (button) {
-    button.addEventListener("click", () => { if (button.getAttribute("aria-disabled") !== "true") ask([button]); });
-    document.addEventListener("cwl:ended", () => {
-      if (panel.hidden) disable(button, "The run has ended.");
-    });
-  }
-  if (button && "stopping" in button.dataset) watch();
-  if (chosenButton) {
-    chosenButton.addEventListener("click", () => { if (chosen().length) ask(chosen()); });
-    all.addEventListener("change", () => {
-      for (const box of choices()) box.checked = all.checked;
-      count();
-    });
-    document.addEventListener("change", (event) => { if (event.target.matches("[data-stop-choice]")) count(); });
+function disable(target, why) {
+  if (target === button) {
+    button.setAttribute("aria-disabled", "true");
+    explain(why);
+  } else {
+    target.checked = false;
+    target.disabled = true;
+    target.title = why;
     count();
   }
+}
 
-  // Somebody else stops this run.
-  async function watch() {
-    const shown = entry(button);
-    for (;;) {
-      let data = {};
-      try {
-        data = await (await fetch(button.dataset.progress, { headers: script })).json();
-      } catch { /* look again */ }
-      if (!data.user) break;
-      shown.tick(data.left, data.seconds);
-      await new Promise((done) => { setTimeout(done, POLL_MS); });
-    }
-    shown.end("success", "The stop has ended.");
-    document.dispatchEvent(new CustomEvent("cwl:stopped", { detail: {} }));
-  }
-})();
+function enable(target) {
+  target.disabled = false;
+  target.title = "";
+  if (target !== button) return;
+  button.removeAttribute("aria-disabled");
+  explain("");
+}
+
+function explain(why) {
+  button.parentElement.title = why;
+  byId("why-not-stop").textContent = why;
+}
+
+function count() {
+  const number = chosen().length;
+  if (!chosenButton) return;
+  chosenButton.textContent = number ? `Stop ${number} chosen run${number > 1 ? "s" : ""}` : "Stop chosen runs";
+  chosenButton.setAttribute("aria-disabled", String(!number));
+  all.disabled = !choices().length;
+  all.checked = Boolean(number) && number === choices().length;
+  all.indeterminate = Boolean(number) && !all.checked;
+}
+
+function listenForm() {
+  form.addEventListener("change", nameSubmit);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    stopAll();
+  });
+}
+
+function listenButton() {
+  button.addEventListener("click", () => {
+    if (button.getAttribute("aria-disabled") !== "true") ask([button]);
+  });
+  document.addEventListener("cwl:ended", () => {
+    if (byId("stop-progress").hidden) disable(button, HAS_ENDED);
+  });
+  if ("stopping" in button.dataset) watch();
+}
+
+function listenList() {
+  chosenButton.addEventListener("click", () => {
+    if (chosen().length) ask(chosen());
+  });
+  all.addEventListener("change", () => {
+    for (const box of choices()) box.checked = all.checked;
+    count();
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-stop-choice]")) count();
+  });
+  count();
+}
+
+if (dialog) {
+  listenForm();
+  if (button) listenButton();
+  if (chosenButton) listenList();
+}

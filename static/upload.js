@@ -1,150 +1,148 @@
-// Upload with progress: of the transfer, then of what the server does with it. Files, folders and zips can be dropped
-// anywhere on the page. Without this the form works, too.
-"use strict";
-(() => {
-  const form = document.getElementById("upload-form");
-  if (!form) return;
-  const input = form.querySelector("input[type=file]");
-  const drop = document.getElementById("drop");
-  const chosen = document.getElementById("upload-chosen");
-  const status = document.getElementById("upload-status");
-  const message = document.getElementById("upload-message");
-  const bar = document.getElementById("upload-progress");
-  const errors = document.getElementById("upload-errors");
-  const button = form.querySelector("button[type=submit]");
-  const POLL_MS = 400;
-  const SHOWN_FILES = 6;
-  let files = null; // of a folder or a drop, as [path, file]; null: what the field has
+// Upload with progress: of the transfer, then of what the server does with it. Without this the form works, too.
+import { alertOf, byId, element, pause } from "./dom.js";
+import { onDrop } from "./dropped_files.js";
+import { getJson, send } from "./http.js";
 
-  const folder = document.createElement("input");
-  folder.type = "file";
-  folder.webkitdirectory = true;
-  folder.addEventListener("change", () => take([...folder.files].map((file) => [file.webkitRelativePath, file])));
-  document.getElementById("choose-folder").addEventListener("click", () => folder.click());
-  input.addEventListener("change", () => { files = null; chosen.hidden = true; });
+const POLL_MS = 400;
+const SHOWN_FILES = 6;
 
-  for (const name of ["dragenter", "dragover"]) {
-    document.addEventListener(name, (event) => {
-      if (!event.dataTransfer.types.includes("Files")) return;
+class UploadForm {
+  chosen = byId("upload-chosen");
+  status = byId("upload-status");
+  message = byId("upload-message");
+  bar = byId("upload-progress");
+  errors = byId("upload-errors");
+  files = null; // of a folder or a drop, as [path, file]; null: what the field has
+
+  constructor(form) {
+    this.form = form;
+    this.input = form.querySelector("input[type=file]");
+    this.submit = form.querySelector("button[type=submit]");
+  }
+
+  listen() {
+    const folder = element("input");
+    folder.type = "file";
+    folder.webkitdirectory = true;
+    folder.addEventListener("change", () =>
+      this.take([...folder.files].map((file) => [file.webkitRelativePath, file])),
+    );
+    byId("choose-folder").addEventListener("click", () => folder.click());
+    this.input.addEventListener("change", () => {
+      this.files = null;
+      this.chosen.hidden = true;
+    });
+    onDrop(byId("drop"), (found) => this.take(found));
+    this.errors.addEventListener("click", (event) => this.chooseMain(event));
+    this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      drop.classList.add("over");
+      this.start();
     });
   }
-  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });
-  document.addEventListener("drop", async (event) => {
-    if (!event.dataTransfer.types.includes("Files")) return;
-    event.preventDefault();
-    drop.classList.remove("over");
-    drop.scrollIntoView({ block: "nearest" });
-    take(await dropped(event.dataTransfer));
-  });
-  errors.addEventListener("click", (event) => { // the upload holds several processes: one is chosen, and it is sent again
+
+  // The upload holds several processes: one is chosen, and it is sent again.
+  chooseMain(event) {
     const choice = event.target.closest("[data-main]");
     if (!choice) return;
-    form.elements.main.value = choice.dataset.main;
-    send();
-  });
-  form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
-
-  // What was dropped, with the files in its folders.
-  async function dropped(transfer) {
-    const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
-    if (!entries.length) return [...transfer.files].map((file) => [file.name, file]);
-    const found = [];
-    for (const entry of entries) await walk(entry, found);
-    return found;
+    this.form.elements.main.value = choice.dataset.main;
+    this.start();
   }
 
-  async function walk(entry, found) {
-    if (entry.isFile) {
-      found.push([entry.fullPath.slice(1), await new Promise((done, failed) => { entry.file(done, failed); })]);
-      return;
-    }
-    const reader = entry.createReader();
-    let batch;
-    do {
-      batch = await new Promise((done, failed) => { reader.readEntries(done, failed); });
-      for (const inner of batch) await walk(inner, found);
-    } while (batch.length); // a browser hands out a hundred at a time
+  take(found) {
+    this.files = withoutHidden(withoutCommonFolder(found));
+    this.chosen.hidden = !this.files.length;
+    this.chosen.textContent = summary(this.files.map(([path]) => path));
+    this.input.required = false;
   }
 
-  function take(found) {
-    files = withoutHidden(withoutCommonFolder(found));
-    chosen.hidden = !files.length;
-    const names = files.slice(0, SHOWN_FILES).map(([path]) => path).join(", ");
-    const more = files.length > SHOWN_FILES ? ` and ${files.length - SHOWN_FILES} more` : "";
-    chosen.textContent = `${files.length} ${files.length === 1 ? "file" : "files"}: ${names}${more}`;
-    input.required = false;
-  }
-
-  function withoutCommonFolder(found) {
-    const first = found.length ? `${found[0][0].split("/")[0]}/` : "";
-    return found.every(([path]) => path.startsWith(first)) ? found.map(([path, file]) => [path.slice(first.length), file]) : found;
-  }
-
-  function withoutHidden(found) { // .git, .DS_Store
-    return found.filter(([path]) => !path.split("/").some((part) => part.startsWith(".")));
-  }
-
-  function content() {
-    const data = new FormData(form);
-    if (files && files.length) {
-      data.delete(input.name);
-      for (const [path, file] of files) data.append(input.name, file, path);
+  content() {
+    const data = new FormData(this.form);
+    if (this.files?.length) {
+      data.delete(this.input.name);
+      for (const [path, file] of this.files) data.append(this.input.name, file, path);
     }
     return data;
   }
 
-  function send() {
-    working("Sending…");
-    const request = new XMLHttpRequest();
-    request.open("POST", form.action);
-    request.setRequestHeader("X-Requested-With", "XMLHttpRequest");
-    request.responseType = "json";
-    request.upload.onprogress = (event) => {
-      if (event.lengthComputable) { bar.max = event.total; bar.value = event.loaded; }
-    };
-    request.onload = () => (request.status === 202 ? follow(request.response) : failed(request.response));
-    request.onerror = () => failed({ detail: "The server can't be reached. Try again." });
-    request.send(content());
+  async start() {
+    this.working("Sending…");
+    try {
+      const onProgress = (...at) => this.moved(...at);
+      await this.follow(await send("POST", this.form.action, this.content(), { onProgress }));
+    } catch (error) {
+      this.failed(error.message, error.data?.html);
+    }
   }
 
-  async function follow(upload) {
+  async follow(upload) {
     while (upload.state !== "done" && upload.state !== "failed") {
-      working(`${upload.message}…`);
-      await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
-      try {
-        const answer = await fetch(upload.url, { headers: { "X-Requested-With": "XMLHttpRequest" } });
-        upload = await answer.json();
-      } catch {
-        failed({ detail: "The server can't be reached. The upload may still end well: look at the list." });
-        return;
-      }
+      this.working(`${upload.message}…`);
+      await pause(POLL_MS);
+      upload = await this.look(upload.url);
     }
     if (upload.state === "done") location.assign(upload.workflow);
-    else failed(upload);
+    else this.failed(upload.message, upload.html);
   }
 
-  function working(text) {
-    errors.hidden = true;
-    status.hidden = false;
-    button.disabled = true;
-    message.textContent = text;
-    bar.removeAttribute("value");
-  }
-
-  function failed(data) {
-    status.hidden = true;
-    button.disabled = false;
-    if (data && data.html) errors.innerHTML = data.html; // made by the server, which escapes what was uploaded
-    else {
-      const alert = document.createElement("div");
-      alert.className = "alert error";
-      alert.setAttribute("role", "alert");
-      alert.textContent = (data && (data.detail || data.message)) || "The upload failed. Reload the page and try again.";
-      errors.replaceChildren(alert);
+  async look(url) {
+    try {
+      return await getJson(url);
+    } catch (error) {
+      if (!error.isUnreachable) throw error;
+      throw new Error("The server can't be reached. The upload may still end well: look at the list.", {
+        cause: error,
+      });
     }
-    errors.hidden = false;
-    errors.scrollIntoView({ block: "nearest" });
   }
-})();
+
+  moved(loaded, total) {
+    this.bar.max = total;
+    this.bar.value = loaded;
+  }
+
+  working(text) {
+    this.errors.hidden = true;
+    this.status.hidden = false;
+    this.submit.disabled = true;
+    this.message.textContent = text;
+    this.bar.removeAttribute("value");
+  }
+
+  failed(message, html) {
+    this.status.hidden = true;
+    this.submit.disabled = false;
+    if (html) {
+      this.errors.innerHTML = html; // made by the server, which escapes what was uploaded
+    } else {
+      this.tell(message);
+    }
+    this.errors.hidden = false;
+    this.errors.scrollIntoView({ block: "nearest" });
+  }
+
+  tell(message) {
+    const alert = alertOf("error", message);
+    alert.setAttribute("role", "alert");
+    this.errors.replaceChildren(alert);
+  }
+}
+
+function summary(paths) {
+  const names = paths.slice(0, SHOWN_FILES).join(", ");
+  const more = paths.length > SHOWN_FILES ? ` and ${paths.length - SHOWN_FILES} more` : "";
+  return `${paths.length} ${paths.length === 1 ? "file" : "files"}: ${names}${more}`;
+}
+
+function withoutCommonFolder(found) {
+  const first = found.length ? `${found[0][0].split("/")[0]}/` : "";
+  if (!found.every(([path]) => path.startsWith(first))) return found;
+  return found.map(([path, file]) => [path.slice(first.length), file]);
+}
+
+// .git, .DS_Store
+function withoutHidden(found) {
+  return found.filter(([path]) => !path.split("/").some((part) => part.startsWith(".")));
+}
+
+const form = byId("upload-form");
+if (form) new UploadForm(form).listen();

@@ -1,9 +1,10 @@
 // The page of a workflow: its graph.
-"use strict";
-(() => {
-  const target = document.getElementById("graph");
-  if (!target) return;
-  window.cwlGraph.load(target).catch((error) => {
-    target.replaceChildren(window.cwlGraphDetails.element("p", `${error.message} Reload the page to try again.`, "empty"));
+import { byId, element } from "./dom.js";
+import { load } from "./graph.js";
+
+const target = byId("graph");
+if (target) {
+  load(target).catch((error) => {
+    target.replaceChildren(element("p", `${error.message} Reload the page to try again.`, "empty"));
   });
-})();
+}

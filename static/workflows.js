@@ -1,12 +1,11 @@
 // The list of workflows: one dialog that asks before any of them is deleted.
-"use strict";
-(() => {
-  document.addEventListener("click", (event) => {
-    const button = event.target instanceof Element && event.target.closest("[data-delete]");
-    if (!button) return;
-    const dialog = document.getElementById("delete");
-    dialog.querySelector("form").action = button.dataset.delete;
-    document.getElementById("delete-name").textContent = button.dataset.name;
-    dialog.showModal();
-  });
-})();
+import { byId } from "./dom.js";
+
+document.addEventListener("click", (event) => {
+  const pressed = event.target instanceof Element && event.target.closest("[data-delete]");
+  if (!pressed) return;
+  const dialog = byId("delete");
+  dialog.querySelector("form").action = pressed.dataset.delete;
+  byId("delete-name").textContent = pressed.dataset.name;
+  dialog.showModal();
+});

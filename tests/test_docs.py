@@ -20,7 +20,7 @@ import pytest
 import yaml
 from support.matrix import CASES, PAGES, PREFIXES
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -156,7 +156,7 @@ def _routes() -> list[tuple[set[str], re.Pattern[str]]]:
     from cwl_ui_plugin.api import experimental, rest
 
     found = []
-    for app, cut, prefix in ((rest.app(), rest.PREFIX, ""), (experimental.app(), "", "/api/experimental")):
+    for app, cut, prefix in ((rest.app(), addresses.REST_BELOW, ""), (experimental.app(), "", addresses.TRIGGERS)):
         for route in app.routes:
             path = f"{prefix}{getattr(route, 'path', '').removeprefix(cut)}"
             pattern = "".join(

@@ -128,6 +128,7 @@ def _help(action: argparse.Action) -> str:
 
 def routes() -> Iterator[str]:
     """All calls of the REST API, from its OpenAPI document."""
+    from cwl_ui_plugin import addresses
     from cwl_ui_plugin.api import rest
 
     document = rest.app().openapi()
@@ -135,7 +136,7 @@ def routes() -> Iterator[str]:
     yield "| --- | --- | --- |"
     for path, method, operation in _operations(document):
         yield from _row(
-            f"`{method.upper()} {path.removeprefix(rest.PREFIX)}`{_taken(operation, document)}",
+            f"`{method.upper()} {path.removeprefix(addresses.REST_BELOW)}`{_taken(operation, document)}",
             " ".join(operation.get("description", "").split()),
             ", ".join(code for code in sorted(operation["responses"]) if code.startswith("2")),
         )

@@ -13,6 +13,7 @@ from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from cwl_ui_plugin.addresses import TRIGGER_BELOW
 from cwl_ui_plugin.api import errors
 from cwl_ui_plugin.api.request_json import check_object, json_object, parse_object
 from cwl_ui_plugin.api.schemas import ANY, OldRun, StartedRun, answers, failing
@@ -77,7 +78,7 @@ def test() -> dict[str, str]:
 
 
 @router.post(
-    "/dags/{dag_id}/dag_runs",
+    TRIGGER_BELOW,
     responses=answers(StartedRun, 404, 409, 413, 503) | ANY,
     openapi_extra=_TRIGGER_SCHEMA,
 )
@@ -94,7 +95,7 @@ def trigger(
 
 
 @router.get(
-    "/dags/{dag_id}/dag_runs",
+    TRIGGER_BELOW,
     responses=answers(list[OldRun]) | ANY,
     dependencies=[allow_dag(permissions.may_read)],
 )

@@ -13,7 +13,7 @@ from typing import Protocol
 import anyio.to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.api.hosts import is_called_rightly
 from cwl_ui_plugin.api.paths import path_of
@@ -22,12 +22,11 @@ from cwl_ui_plugin.config import bytes_text
 log = logging.getLogger(__name__)
 FORM_BYTES = config.MEBIBYTE
 """What a multipart body may have besides its files."""
-INPUTS = "/cwl/api/v1/inputs"
-WORKFLOWS = "/cwl/api/v1/workflows"
-PAGES = ("/pluginsv2/cwl",)
-OTHERS = ("/cwl", "/api/experimental")
+PAGES = tuple(mount + addresses.PAGES for mount in addresses.MOUNTS)
+OTHERS = (addresses.PLUGIN, addresses.TRIGGERS)
 TASKS_API = "/execution/health"
-STATIC = ("/pluginsv2/cwl/static", "/cwl/api/v1/docs")
+WARMED = (TASKS_API, f"{addresses.OWN_MOUNT}{addresses.STATIC}/icon.svg")
+STATIC = (*(mount + addresses.STATIC for mount in addresses.MOUNTS), addresses.REST_DOCS)
 """The same for everybody: browsers may keep these."""
 _KEEP_NOTHING = (b"cache-control", b"no-store")
 
@@ -71,7 +70,8 @@ class CwlMiddleware:
     async def _live(self, background: Background, scope: Scope, receive: Receive, send: Send) -> None:
         async def starting_send(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
-                await _warm_up(self.app, scope)
+                for path in WARMED:
+                    await _warm_up(self.app, scope, path)
                 background.start()
             await send(message)
 
@@ -85,7 +85,7 @@ class CwlMiddleware:
 
     async def _serve_ours(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a call of the plugin's, if it is meant for this server."""
-        if not _is_below(path_of(scope), STATIC):
+        if not addresses.is_below(path_of(scope), *STATIC):
             send = _keeping_nothing(send)
         if is_called_rightly(scope):
             await self._serve_bounded(limit, scope, receive, send)
@@ -123,11 +123,11 @@ class CwlMiddleware:
             await _refuse(limit, scope, receive, send)
 
 
-async def _warm_up(app: ASGIApp, lifespan: Scope) -> None:
-    """Have Airflow build the API that tasks call, before the server listens.
+async def _warm_up(app: ASGIApp, lifespan: Scope, path: str) -> None:
+    """Have an app made, before the server listens, that is made at its first request.
 
-    It is built at its first request, in seconds, or half a minute on a busy machine: the tasks that wait for it then
-    would give up, and lose a try.
+    Airflow's API for tasks takes seconds, or half a minute on a busy machine: the tasks that wait for it then would
+    give up, and lose a try. The plugin's own pages, where it serves them, make its permissions known.
     """
     scope = {
         "type": "http",
@@ -135,8 +135,8 @@ async def _warm_up(app: ASGIApp, lifespan: Scope) -> None:
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
-        "path": TASKS_API,
-        "raw_path": TASKS_API.encode(),
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
         "headers": [(b"host", b"localhost")],
@@ -154,17 +154,17 @@ async def _warm_up(app: ASGIApp, lifespan: Scope) -> None:
     try:
         await app(scope, receive, send)
     except Exception:
-        log.exception("The API for tasks could not be built beforehand; the first task waits for it")
+        log.exception("%s could not be made ready beforehand; the first request waits for it", path)
 
 
 def body_limit(scope: Scope) -> int | None:
     """Return how many bytes the body of a request may have, or None for a path that is not the plugin's."""
     path = path_of(scope)
-    if path == INPUTS:
+    if path == addresses.INPUTS:
         return int(config.number("max_input_size"))
-    if path == WORKFLOWS or _is_below(path, PAGES):
+    if path == addresses.WORKFLOWS or addresses.is_below(path, *PAGES):
         return max(int(config.number("max_upload_size")), config.max_call_size()) + FORM_BYTES
-    return config.max_call_size() if _is_below(path, OTHERS) else None
+    return config.max_call_size() if addresses.is_below(path, *OTHERS) else None
 
 
 def _keeping_nothing(send: Send) -> Send:
@@ -177,10 +177,6 @@ def _keeping_nothing(send: Send) -> Send:
         await send(message)
 
     return marking_send
-
-
-def _is_below(path: str, prefixes: tuple[str, ...]) -> bool:
-    return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
 
 
 def _stated_length(scope: Scope) -> int:

@@ -12,13 +12,13 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse
 
+from cwl_ui_plugin.addresses import REST_BELOW
 from cwl_ui_plugin.api import errors, inputs, keys, reports, retention, runs, schemas, workflows
 from cwl_ui_plugin.api.security import clean_address, same_origin
 from cwl_ui_plugin.servers import recent_restarts, server_id
 from cwl_ui_plugin.services import health
 from cwl_ui_plugin.version import __version__
 
-PREFIX = "/api/v1"
 SWAGGER_FILES = {"swagger-ui-bundle.js": "js", "swagger-ui.css": "css/swagger"}
 DESCRIPTION = (
     "Workflows in the Common Workflow Language on Airflow. Log in with Airflow's bearer token (`POST /auth/token`) or "
@@ -33,19 +33,19 @@ def app() -> FastAPI:
         title="CWL",
         version=__version__,
         description=DESCRIPTION,
-        openapi_url=f"{PREFIX}/openapi.json",
+        openapi_url=f"{REST_BELOW}/openapi.json",
         docs_url=None,  # FastAPI's pages load their scripts from another host; see get_docs
         redoc_url=None,
         dependencies=[same_origin, clean_address],
     )
     errors.install(made)
     for router in (workflows.router, runs.router, reports.router, keys.router, retention.router):
-        made.include_router(router, prefix=PREFIX, responses=schemas.ANY)
-    made.include_router(inputs.router, prefix=PREFIX, responses=schemas.ANY | schemas.failing(404, 409, 413, 503))
-    made.get(f"{PREFIX}/health", tags=["health"], responses=schemas.answers(schemas.Health, 400, 500))(get_health)
-    made.get(f"{PREFIX}/docs", include_in_schema=False)(get_docs)
+        made.include_router(router, prefix=REST_BELOW, responses=schemas.ANY)
+    made.include_router(inputs.router, prefix=REST_BELOW, responses=schemas.ANY | schemas.failing(404, 409, 413, 503))
+    made.get(f"{REST_BELOW}/health", tags=["health"], responses=schemas.answers(schemas.Health, 400, 500))(get_health)
+    made.get(f"{REST_BELOW}/docs", include_in_schema=False)(get_docs)
     for name, folder in SWAGGER_FILES.items():
-        made.get(f"{PREFIX}/docs/{name}", include_in_schema=False)(_swagger_file(folder, name))
+        made.get(f"{REST_BELOW}/docs/{name}", include_in_schema=False)(_swagger_file(folder, name))
     return made
 
 

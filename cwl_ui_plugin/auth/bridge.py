@@ -27,24 +27,25 @@ from markupsafe import escape
 from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as BaseResponse
 
+from cwl_ui_plugin import addresses
+
 P = ParamSpec("P")
 View = TypeVar("View")
 """What a view answers with."""
 log = logging.getLogger(__name__)
 
-PREFIX = "/cwl"
-STATIC = "/cwl/static/"
 ERROR_TEMPLATE = "cwl_ui_plugin/error.html"
 """Rendered with ``status``, ``title`` and ``message`` where a view is refused."""
 DENIED = "You do not have the permission for this. An administrator of this Airflow can grant it."
 
 
-def init_bridge(blueprint: Blueprint, *, prefix: str = PREFIX, static: str = STATIC) -> None:
-    """Let every request below ``prefix`` have a user, or be sent to the login; ``static`` files need none."""
+def init_bridge(blueprint: Blueprint) -> None:
+    """Let every request for a page have a user, or be sent to the login; static files need none."""
 
     @blueprint.before_app_request
     def identify() -> BaseResponse | None:
-        if not _is_below(prefix) or request.path.startswith(static):
+        path = request.path
+        if not addresses.is_below(path, addresses.PAGES) or addresses.is_below(path, addresses.STATIC):
             return None
         g.cwl_user = g.user = _user_of_request()
         return None if g.cwl_user is not None else _login()
@@ -82,10 +83,6 @@ def refusal(status: int, message: str, title: str = "Not allowed") -> Response:
         response = Response(_page(status, title, message), mimetype="text/html")
     response.status_code = status
     return response
-
-
-def _is_below(prefix: str) -> bool:
-    return request.path == prefix or request.path.startswith(f"{prefix}/")
 
 
 def _user_of_request() -> BaseUser | None:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from cwl_ui_plugin import addresses
 from cwl_ui_plugin.cli.errors import ServerError, UnsupportedWorkflow, UsageError
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
     from urllib.request import OpenerDirector
 
-API = "/cwl/api/v1"
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_SECONDS = 120.0
 CHUNK_BYTES = 1 << 20
@@ -96,16 +96,16 @@ class Client:
 
     def get(self, path: str, **options: Any) -> Any:
         """Return the JSON of a path of the plugin's API."""
-        return self.request("GET", API + path, **options).json()
+        return self.request("GET", addresses.REST + path, **options).json()
 
     def post(self, path: str, **options: Any) -> Any:
         """Post to a path of the plugin's API; return its JSON."""
-        return self.request("POST", API + path, **options).json()
+        return self.request("POST", addresses.REST + path, **options).json()
 
     def download(self, path: str, target: Path) -> None:
         """Save what a path of the plugin's API answers."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        with self._opened("GET", API + path) as answer, target.open("wb") as file:
+        with self._opened("GET", addresses.REST + path) as answer, target.open("wb") as file:
             shutil.copyfileobj(answer, file, CHUNK_BYTES)
             if answer.length:
                 raise ServerError(f"The download of {path} broke off; {answer.length} bytes are missing.")

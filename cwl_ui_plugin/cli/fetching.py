@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from cwl_ui_plugin.cli.client import API, Client, path_of
+from cwl_ui_plugin import addresses
+from cwl_ui_plugin.cli.client import Client, path_of
 from cwl_ui_plugin.cli.errors import ServerError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -72,7 +73,9 @@ class Fetcher:
             listed: list[str] = []
             total: int | None = None
             while total is None or len(listed) < total:
-                answer = self.client.request("GET", f"{API}{self._run}/files", params={"offset": str(len(listed))})
+                answer = self.client.request(
+                    "GET", f"{addresses.REST}{self._run}/files", params={"offset": str(len(listed))}
+                )
                 part = [str(file["path"]) for file in answer.json()]
                 total = answer.total if answer.total is not None else len(part)
                 listed += part

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from cwl_ui_plugin import addresses
 from cwl_ui_plugin.cli.components import Components
 from cwl_ui_plugin.cli.errors import CliError
 from cwl_ui_plugin.servers import server_id
@@ -46,7 +47,7 @@ class Readiness:
 
     def waiting(self) -> frozenset[str]:
         """Return the components that are not ready."""
-        ours = _get(f"{self.url}/cwl/api/v1/health")
+        ours = _get(f"{self.url}{addresses.HEALTH}")
         airflow = _get(f"{self.url}/api/v2/monitor/health") if ours else None
         if not ours or not airflow or ours.get("server") != self._server or not ours.get("ready"):
             return frozenset({API_SERVER})

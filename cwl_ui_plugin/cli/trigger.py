@@ -7,7 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of
+from cwl_ui_plugin import addresses
+from cwl_ui_plugin.cli.client import Client, add_server_arguments
 from cwl_ui_plugin.cli.errors import UsageError
 
 
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.key:
         body["check_payload"] = _signature(arguments, conf)
     client = Client.of(arguments)
-    answer = client.request("POST", f"/api/experimental/dags{path_of(arguments.dag_id)}/dag_runs", json=body)
+    answer = client.request("POST", addresses.trigger(arguments.dag_id), json=body)
     print(json.dumps(answer.json(), indent=2))
     return 0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from cwl_ui_plugin import addresses
 from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of, problem_lines
 from cwl_ui_plugin.cli.errors import ServerError, UnsupportedWorkflow, UsageError
 from cwl_ui_plugin.library.paths import absolute
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             replace=arguments.replace,
             progress=lambda text: print(text, file=sys.stderr),
         )
-        print(f"{uploaded['dag_id']}\t{client.url}/pluginsv2/cwl/workflows{path_of(uploaded['dag_id'])}")
+        print(f"{uploaded['dag_id']}\t{client.url}{addresses.workflow_page(uploaded['dag_id'])}")
     return 0
 
 

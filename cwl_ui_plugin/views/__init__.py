@@ -9,28 +9,32 @@ from flask import Blueprint
 
 def blueprint() -> Blueprint:
     """Return the blueprint with templates, static files, the user bridge and the error pages."""
-    from cwl_ui_plugin import resources
+    from cwl_ui_plugin import addresses, resources
     from cwl_ui_plugin.auth.bridge import init_bridge
     from cwl_ui_plugin.views import errors, presenting
+    from cwl_ui_plugin.views.addresses import init_addresses
+    from cwl_ui_plugin.views.assets import init_assets
 
     made = Blueprint(
         "cwl",
         __name__,
         template_folder=resources.folder("templates"),
         static_folder=resources.folder("static"),
-        static_url_path="/cwl/static",
+        static_url_path=addresses.STATIC,
     )
     init_bridge(made)
     errors.init_errors(made)
     presenting.init_presenting(made)
+    init_addresses(made)
+    init_assets(made)
     return made
 
 
 def appbuilder_views() -> list[dict[str, Any]]:
     """Return the views, without names: a name would put an item under "Legacy Views"."""
     from cwl_ui_plugin.views.reports import ReportsView
-    from cwl_ui_plugin.views.run import RunView
-    from cwl_ui_plugin.views.runs import RunsView
+    from cwl_ui_plugin.views.run_details import RunView
+    from cwl_ui_plugin.views.run_list import RunsView
     from cwl_ui_plugin.views.settings import SettingsView
     from cwl_ui_plugin.views.stops import StopView
     from cwl_ui_plugin.views.trigger import TriggerView

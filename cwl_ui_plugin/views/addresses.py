@@ -1,28 +1,25 @@
-"""Addresses of the REST API that pages link to: what is streamed comes from there."""
+"""Addresses that lead out of the app that serves the pages. Those of the pages themselves come from ``url_for``."""
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from typing import Any
 
-from cwl_ui_plugin.dags.folders.run_folder import TaskTry
-from cwl_ui_plugin.views.presenting import app_root
+from flask import Blueprint, request
 
-
-def files_url(dag_id: str, run_id: str) -> str:
-    """Return what the addresses of a run's output files begin with."""
-    return f"{_run_url(dag_id, run_id)}/files"
+from cwl_ui_plugin import addresses
 
 
-def zip_url(dag_id: str, run_id: str) -> str:
-    """Return the address of all outputs of a run as a zip; with ``?path=`` that of a folder among them."""
-    return f"{_run_url(dag_id, run_id)}/zip"
+def init_addresses(blueprint: Blueprint) -> None:
+    """Give the templates ``addresses`` and ``rooted``: ``rooted(addresses.airflow_dag(dag_id))``."""
+
+    @blueprint.app_context_processor
+    def known() -> dict[str, Any]:
+        return {"addresses": addresses, "rooted": rooted}
 
 
-def log_url(task: TaskTry, stream: str) -> str:
-    """Return the address of everything that a try of a task has printed."""
-    parts = (task.task_id, str(task.map_index), str(task.try_number), stream)
-    return "/".join([_run_url(task.dag_id, task.run_id), "logs", *(quote(part, safe="") for part in parts)])
-
-
-def _run_url(dag_id: str, run_id: str) -> str:
-    return f"{app_root()}/cwl/api/v1/workflows/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+def rooted(path: str) -> str:
+    """Return the address of a path on Airflow's API server, which may be served below a prefix."""
+    root = str(request.script_root)
+    for mount in addresses.MOUNTS:
+        root = root.removesuffix(mount)
+    return root + path

@@ -7,14 +7,14 @@ from typing import Any
 from flask import Response, jsonify, request
 from flask_appbuilder import BaseView
 
-from cwl_ui_plugin import resources
+from cwl_ui_plugin import addresses, resources
 from cwl_ui_plugin.auth.bridge import current_user
 
 
 class CwlView(BaseView):
     """A view below /cwl. FAB looks for templates beside its own modules, so the folder is absolute."""
 
-    route_base = "/cwl"
+    route_base = addresses.PAGES
     template_folder = resources.folder("templates")
     # Each view checks through ``auth.permissions``; FAB's own permissions for views are not asked for.
     base_permissions: list[str] = []

@@ -8,11 +8,12 @@ from flask import Blueprint, Response, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from cwl_ui_plugin.auth.bridge import PREFIX, refusal
+from cwl_ui_plugin import addresses
+from cwl_ui_plugin.auth.bridge import refusal
 from cwl_ui_plugin.services.errors import RunsError
 
 log = logging.getLogger(__name__)
-_TITLES = {400: "That can't be", 403: "Not allowed", 404: "Not found", 409: "It exists already", 413: "Too large"}
+_TITLES = {400: "Bad request", 403: "Not allowed", 404: "Not found", 409: "It exists already", 413: "Too large"}
 
 
 def init_errors(blueprint: Blueprint) -> None:
@@ -46,4 +47,4 @@ def init_errors(blueprint: Blueprint) -> None:
 
 
 def _is_ours() -> bool:
-    return request.path == PREFIX or request.path.startswith(f"{PREFIX}/")
+    return addresses.is_below(request.path, addresses.PAGES)

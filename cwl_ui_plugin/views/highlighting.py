@@ -10,8 +10,8 @@ from markupsafe import Markup, escape
 HIGHLIGHTED_CHARACTERS = 128 * 1024
 HIGHLIGHTED_LINE = 400
 """Longer texts are shown without colours: a lexer may take time by the square of a line."""
-LONGEST_LINE = 5000
-MOST_LINES = 10_000
+MAX_LINE = 5000
+MAX_LINES = 10_000
 _LANGUAGES = {
     ".cwl": "yaml",
     ".yml": "yaml",
@@ -26,8 +26,8 @@ _UNSEEN = re.compile("[\u0000-\u0008\u000b-\u001f\u007f\u061c\u200b-\u200f\u202a
 
 
 def source_lines(text: str, name: str) -> list[Markup]:
-    """Return the lines of a file as HTML, the first :data:`MOST_LINES` of them."""
-    lines = [_cut(visible(line)) for line in _lines(text)[:MOST_LINES]]
+    """Return the lines of a file as HTML, the first :data:`MAX_LINES` of them."""
+    lines = [_cut(visible(line)) for line in _lines(text)[:MAX_LINES]]
     if sum(map(len, lines)) > HIGHLIGHTED_CHARACTERS or max(map(len, lines), default=0) > HIGHLIGHTED_LINE:
         return [escape(line) for line in lines]
     return _highlighted(lines, name)
@@ -64,4 +64,4 @@ def _lexer(name: str) -> Any:
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} … ({len(line)} characters)"
+    return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]} … ({len(line)} characters)"

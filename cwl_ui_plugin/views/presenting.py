@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
 
+from cwl_ui_plugin import addresses
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.auth.bridge import PREFIX
 from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.cwl.jobs.types import type_text
 from cwl_ui_plugin.servers import recent_restarts
@@ -20,7 +20,7 @@ from cwl_ui_plugin.services import health
 from cwl_ui_plugin.views.highlighting import source_lines, visible
 from cwl_ui_plugin.views.job_form.markdown import to_html
 
-LONGEST_VALUE = 2000
+MAX_VALUE = 2000
 _OKLCH = re.compile(r"oklch\([0-9. %-]+\)")
 _SHADE = re.compile(r"[0-9]{2,3}")
 _POLICY = (
@@ -35,7 +35,6 @@ def init_presenting(blueprint: Blueprint) -> None:
     @blueprint.app_context_processor
     def common() -> dict[str, Any]:
         return {
-            "app_root": app_root(),
             "brand": brand_scale(),
             "may": permissions,
             "notices": notices,
@@ -59,7 +58,7 @@ def init_presenting(blueprint: Blueprint) -> None:
 
     @blueprint.after_app_request
     def headers(response: Response) -> Response:
-        if request.path.startswith(f"{PREFIX}/"):
+        if addresses.is_below(request.path, addresses.PAGES):
             response.headers.setdefault("Content-Security-Policy", _POLICY)
             response.headers.setdefault("X-Content-Type-Options", "nosniff")
             response.headers.setdefault("Referrer-Policy", "same-origin")
@@ -79,11 +78,6 @@ def notices() -> list[str]:
         times = "once" if len(codes) == 1 else f"{len(codes)} times"
         told.append(f"The {name} died {times} in the last hour (exit code {codes[-1]}), and was started again.")
     return told
-
-
-def app_root() -> str:
-    """Return what addresses of Airflow itself begin with: empty, or the prefix that it is served below."""
-    return str(request.script_root).removesuffix("/pluginsv2")
 
 
 def brand_scale() -> dict[str, str]:
@@ -115,7 +109,7 @@ def with_query(**changes: Any) -> str:
 def value_text(value: Any) -> str:
     """Return a value of CWL as it is on one line of a page; long ones are cut."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
 
 
 def json_text(value: Any) -> str:

@@ -11,8 +11,8 @@ from cwl_ui_plugin.services.monitoring.step_groups import StepGroup
 
 WIDTH = 1000
 """Of a line, in units of its drawing; the page stretches it."""
-MOST_LINES = 200
-MOST_BARS = 60
+MAX_LINES = 200
+MAX_BARS = 60
 _LANES = 6
 _LANE_HEIGHT = 20
 _COLUMNS = 200
@@ -79,7 +79,7 @@ def timeline(groups: Sequence[StepGroup], began: str | None, ended: str | None) 
         _line(group, [_span(step, zero, end) for step in group.members if step.started_at], total) for group in shown
     ]
     ticks = tuple((number / _TICKS, total * number / _TICKS) for number in range(_TICKS + 1))
-    return Timeline(tuple(lines[:MOST_LINES]), ticks, max(0, len(lines) - MOST_LINES))
+    return Timeline(tuple(lines[:MAX_LINES]), ticks, max(0, len(lines) - MAX_LINES))
 
 
 def _moment(text: str | None) -> float:
@@ -94,7 +94,7 @@ def _span(step: StepState, zero: float, end: float) -> Span:
 def _line(group: StepGroup, spans: list[Span], total: float) -> Line:
     first, last = min(span.start for span in spans), max(span.end for span in spans)
     text = f"{group.label}: {group.state.replace('_', ' ')}, from {first:.1f} s to {last:.1f} s"
-    if len(spans) > MOST_BARS:
+    if len(spans) > MAX_BARS:
         return Line(group.task_id, group.label, group.state, text, 2 * _LANE_HEIGHT, tuple(_crowd(spans, total)))
     lanes = min(_LANES, _lanes_of(spans))
     height = _LANE_HEIGHT if lanes == 1 else max(_LANE_HEIGHT, 8 * lanes)

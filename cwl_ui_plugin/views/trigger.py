@@ -20,12 +20,12 @@ from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.triggering import refusals, reruns, triggers
 from cwl_ui_plugin.services.workflows import details
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name
-from cwl_ui_plugin.views.job_form import sent
-from cwl_ui_plugin.views.job_form.drafts import FORM, TEXT, Draft, moved
+from cwl_ui_plugin.views.job_form import request_parsing
+from cwl_ui_plugin.views.job_form.draft import FORM, TEXT, Draft, moved
 from cwl_ui_plugin.views.job_form.trigger_form import TriggerForm
 from cwl_ui_plugin.views.signing import FIELD, signed_conf, signing_choice
 
-CHUNK_ABOVE = 100 * MEBIBYTE
+PARTS_ABOVE = 100 * MEBIBYTE
 """Larger files are uploaded in parts, so that an upload that was broken off goes on where it was."""
 REPLACED = (
     "The workflow was replaced by a new version while this form was open. What fits the new version was kept: "
@@ -79,7 +79,7 @@ class TriggerView(CwlView):
             return answer_json({"detail": error.message, "problems": [str(item) for item in error.problems]}, 422)
         same = Draft.of_job(plan, job)
         html = self.render_template("cwl_ui_plugin/job_fields_only.html", job_form=same.form)
-        public = sent.kept(job, _secrets(plan))
+        public = request_parsing.kept(job, _secrets(plan))
         return answer_json(
             {
                 "text": same.text,
@@ -155,8 +155,8 @@ class TriggerView(CwlView):
             form=form,
             job_form=draft.form,
             problem=problem,
-            chunk_above=CHUNK_ABOVE,
-            longest_link=sent.LONGEST_LINK,
+            parts_above=PARTS_ABOVE,
+            longest_link=request_parsing.MAX_LINK,
             signing=signing_choice(request.form.get(FIELD)),
         )
 
@@ -170,17 +170,17 @@ def _draft(plan: Plan) -> Draft:
     """Return the job that was sent; without a word about how, it is the text."""
     imported = request.files.get("job_file")
     if imported is not None and imported.filename:
-        return Draft.of_text(plan, sent.text_of(request, "job_file"))
-    text = sent.text_of(request, "job")
+        return Draft.of_text(plan, request_parsing.text_of(request, "job_file"))
+    text = request_parsing.text_of(request, "job")
     if request.form.get("source") == FORM:
-        return Draft.of_fields(plan, sent.fields_of(request), text)
+        return Draft.of_fields(plan, request_parsing.fields_of(request), text)
     return Draft.of_text(plan, text)
 
 
 def _conf(dag_id: str, form: TriggerForm, draft: Draft) -> dict[str, Any]:
     """Return the conf of the run: the one that the browser signed, or one with the job of the form."""
-    text = sent.text_of(request, "conf")
-    conf = sent.conf_of(text) if text.strip() else {"job": draft.job()}
+    text = request_parsing.text_of(request, "conf")
+    conf = request_parsing.conf_of(text) if text.strip() else {"job": draft.job()}
     return signed_conf(
         conf,
         dag_id=dag_id,
@@ -194,10 +194,10 @@ def _first_job(dag_id: str, plan: Plan) -> dict[str, Any]:
     """Return the job to start from: that of an earlier run or of a link, without its secrets, or an empty one."""
     earlier, link = request.args.get("from_run"), request.args.get("job")
     if link:
-        return sent.kept(sent.job_of_link(link), _secrets(plan))
+        return request_parsing.kept(request_parsing.job_of_link(link), _secrets(plan))
     if earlier and permissions.may_read(current_user(), dag_id):
         try:
-            return sent.kept(queries.get_run(dag_id, earlier).job, _secrets(plan))
+            return request_parsing.kept(queries.get_run(dag_id, earlier).job, _secrets(plan))
         except NotFound:
             pass
     return {}

@@ -15,7 +15,7 @@ from cwl_ui_plugin.services.errors import BadRequest
 from cwl_ui_plugin.services.workflows import details, versions
 from cwl_ui_plugin.views.base import CwlView
 from cwl_ui_plugin.views.forms import ActionForm
-from cwl_ui_plugin.views.highlighting import MOST_LINES
+from cwl_ui_plugin.views.highlighting import MAX_LINES
 
 PACKED = "packed"
 
@@ -36,7 +36,7 @@ class VersionsView(CwlView):
             "source.html",
             path=path,
             text=text,
-            is_cut=len(text.encode()) >= details.LONGEST_SOURCE or text.count("\n") > MOST_LINES,
+            is_cut=len(text.encode()) >= details.LONGEST_SOURCE or text.count("\n") > MAX_LINES,
             **self._common(detail),
         )
 

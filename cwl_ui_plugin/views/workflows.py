@@ -18,7 +18,7 @@ from cwl_ui_plugin.services.workflows import compilation_state, details, example
 from cwl_ui_plugin.services.workflows.listing import DEFAULT_SORT, deleted_workflows, list_workflows
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name, wants_json
 from cwl_ui_plugin.views.forms import ActionForm, UploadForm
-from cwl_ui_plugin.views.job_form.sent import link_of_job
+from cwl_ui_plugin.views.job_form.request_parsing import link_of_job
 
 PAGE_SIZE = 50
 SHOWN_RUNS = 10

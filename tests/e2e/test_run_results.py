@@ -300,7 +300,7 @@ def test_elements_are_looked_at_by_keyboard_on_a_small_screen(show: Any, site: S
     run = show("good")
     run.set_viewport_size({"width": 400, "height": 800})
     assert overflowing(run) == []
-    summary = run.get_by_text("2 parts")
+    summary = run.get_by_text("2 scatter elements")
     summary.focus()
     run.keyboard.press("Enter")
     link = run.get_by_role("link", name="<i>bob</i>", exact=True)

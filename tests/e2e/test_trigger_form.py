@@ -15,6 +15,8 @@ from support.documents import EACH_FIELD
 
 pytestmark = pytest.mark.e2e
 
+CONF_TEXT = """() => import(document.querySelector('script[src$="/job.js"]').src).then((job) => job.confText())"""
+
 
 @pytest.fixture
 def form(page: Page, site: Server, tmp_path: Path) -> FrameLocator:
@@ -107,7 +109,7 @@ def test_a_file_of_the_server_and_a_link_to_the_job(page: Page, form: FrameLocat
     picture(page, site, "form-browse")
     dialog.get_by_role("button", name="a.txt").click()
     expect(form.get_by_label(re.compile("^Reads"))).to_have_value("samples/a.txt")
-    assert '"location": "samples/a.txt"' in form.locator("body").evaluate("() => window.cwlJob.confText()")
+    assert '"location": "samples/a.txt"' in form.locator("body").evaluate(CONF_TEXT)
 
     form.get_by_role("button", name="Link to this job").click()
     expect(form.locator("#job-link-text")).to_have_value(re.compile(r"\?job="), timeout=30_000)

@@ -54,7 +54,7 @@ def test_templates_static_files_and_migrations_are_in_it(wheel: Path) -> None:
         assert {f"cwl_ui_plugin/{name}" for name in there} <= names
     assert "cwl_ui_plugin/reports/alembic.ini" in names
     assert "cwl_ui_plugin/reports/migrations/env.py" in names
-    assert not [name for name in names if "__pycache__" in name or name.startswith("tests/")]
+    assert not [name for name in names if "__pycache__" in name or "node_modules" in name or name.startswith("tests/")]
 
 
 def test_a_fresh_environment_serves_its_pages(wheel: Path, airflow_home: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader
 from cwl_ui_plugin import resources
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
 from cwl_ui_plugin.views.job_form.form import JobForm
-from cwl_ui_plugin.views.job_form.places import Posted
+from cwl_ui_plugin.views.job_form.job_path import Posted
 
 _TEMPLATES = Environment(loader=FileSystemLoader(resources.folder("templates")), autoescape=True)
 

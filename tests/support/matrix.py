@@ -159,7 +159,7 @@ def page_routes(app: Any) -> Iterator[tuple[str, str, str]]:
     import re
 
     for rule in app.url_map.iter_rules():
-        if (rule.rule == "/cwl" or rule.rule.startswith("/cwl/")) and rule.endpoint != "cwl.static":
+        if (rule.rule == "/cwl" or rule.rule.startswith("/cwl/")) and rule.endpoint not in ("cwl.static", "cwl.asset"):
             route = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule.removeprefix("/cwl"))
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
                 yield PAGES, method, route

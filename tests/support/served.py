@@ -40,11 +40,18 @@ def while_held(page: Page, script: str, act: Callable[[], None]) -> None:
     def keep(route: Route) -> None:
         held.append(route)
 
-    page.route(f"**/static/{script}*", keep)
+    page.route(f"**/{script}", keep)
     page.goto(page.url, wait_until="commit")
     act()
     assert len(held) == 1, f"{script} was not asked for"
     held[0].continue_()
+
+
+def script_of(page: Page, name: str) -> str:
+    """Return the address of a module of the page, for ``import`` in a script of a test."""
+    address = page.locator(f'head link[rel=modulepreload][href$="/{name}"]').get_attribute("href")
+    assert address
+    return address
 
 
 @contextmanager

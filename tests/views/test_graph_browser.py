@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from support.browsers import barriers
-from support.served import fits
+from support.served import fits, script_of
 
 from cwl_ui_plugin.library.store import StoredVersion
 
@@ -87,14 +87,17 @@ def test_a_subworkflow_opens_and_takes_its_state_from_its_steps(
     expect(outer).to_have_attribute("aria-expanded", "true")
     inner = page.locator('#graph [data-node="sort.say"]')
     expect(inner).to_be_visible()
-    mount = """(states) => fetch(document.getElementById("graph").dataset.graph).then((answer) => answer.json())
-        .then((graph) => window.cwlGraph.mount(document.getElementById("graph"), graph).setStates(states))"""
-    page.evaluate(mount, {"sort.inputs": "success", "sort.say": {"state": "running", "text": "3 of 10"}})
+    graph = script_of(page, "graph.js")
+    mount = """async ([script, states]) => {
+        const { load } = await import(script);
+        (await load(document.getElementById("graph"))).setStates(states);
+    }"""
+    page.evaluate(mount, [graph, {"sort.inputs": "success", "sort.say": {"state": "running", "text": "3 of 10"}}])
     expect(outer).to_have_attribute("data-state", "running")
     expect(outer).to_have_accessible_name("step Step sort, subworkflow, running")
-    page.evaluate(mount, {"sort.inputs": "success", "sort.say": "failed", "sort": "upstream_failed"})
+    page.evaluate(mount, [graph, {"sort.inputs": "success", "sort.say": "failed", "sort": "upstream_failed"}])
     expect(outer).to_have_attribute("data-state", "failed")
-    page.evaluate(mount, {"sort.inputs": "success", "sort.say": "success", "sort": "success"})
+    page.evaluate(mount, [graph, {"sort.inputs": "success", "sort.say": "success", "sort": "success"}])
     expect(outer).to_have_attribute("data-state", "success")
     outer.locator(".toggle").click()
     expect(inner).to_be_visible()
@@ -135,3 +138,29 @@ def test_all_links_of_a_large_workflow_are_drawn(
     change(version, packed=read_text)
     page = open_page("/cwl/workflows/large-graph")
     expect(page.locator("#graph .link")).to_have_count(119 + 120)
+
+
+def test_what_failed_for_a_moment_is_asked_for_again(
+    open_page: Callable[..., Page],
+    workflow: str,
+) -> None:
+    page = open_page(f"/cwl/workflows/{workflow}", expected="503")
+    asked: list[str] = []
+    failures = 1
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) > failures:
+            route.continue_()
+        else:
+            route.fulfill(status=503, body="<p>busy")
+
+    page.route("**/graph?*", answer)
+    page.reload()
+    expect(page.locator("#graph svg")).to_be_visible()
+    assert len(asked) == 2
+    failures = 100
+    asked.clear()
+    page.reload()
+    expect(page.locator("#graph")).to_have_text("The server answered with 503. Reload the page to try again.")
+    assert len(asked) == 3

@@ -15,9 +15,9 @@ from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.views.job_form import hints
 from cwl_ui_plugin.views.job_form.form import JobForm
+from cwl_ui_plugin.views.job_form.job_path import Posted
 from cwl_ui_plugin.views.job_form.markdown import to_html
-from cwl_ui_plugin.views.job_form.places import Posted
-from cwl_ui_plugin.views.job_form.texts import canonical
+from cwl_ui_plugin.views.job_form.value_text import canonical
 
 SLOW = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]

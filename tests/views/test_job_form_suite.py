@@ -21,8 +21,8 @@ from cwl_ui_plugin.cwl.errors import CwlError
 from cwl_ui_plugin.cwl.jobs.checks import read_job
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.views.job_form.form import JobForm
-from cwl_ui_plugin.views.job_form.places import Posted
-from cwl_ui_plugin.views.job_form.texts import canonical
+from cwl_ui_plugin.views.job_form.job_path import Posted
+from cwl_ui_plugin.views.job_form.value_text import canonical
 
 HERE = Path(__file__).resolve().parents[1] / "conformance"
 SUITE = Path(os.environ.get("SUITE") or HERE).resolve()

@@ -14,8 +14,8 @@ from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
 from cwl_ui_plugin.services.errors import TooLarge
-from cwl_ui_plugin.views.job_form import sent
-from cwl_ui_plugin.views.job_form.drafts import TEXT, Draft
+from cwl_ui_plugin.views.job_form import request_parsing
+from cwl_ui_plugin.views.job_form.draft import TEXT, Draft
 from cwl_ui_plugin.views.job_form.form import JobForm
 
 PLAN = Plan(
@@ -45,13 +45,13 @@ def small(airflow_home: object, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("letter", ["x", "é", "漢", "🧬"])
 def test_characters_are_counted_and_not_bytes(letter: str) -> None:
     fitting = f"a: {letter * 17}"
-    assert sent.text_of(request_with(fitting), "job") == fitting
-    assert sent.read_job(fitting) == {"a": letter * 17}
+    assert request_parsing.text_of(request_with(fitting), "job") == fitting
+    assert request_parsing.read_job(fitting) == {"a": letter * 17}
     for more in (1, 100):
         with pytest.raises(TooLarge, match=NAMED):
-            sent.text_of(request_with(fitting + letter * more), "job")
+            request_parsing.text_of(request_with(fitting + letter * more), "job")
         with pytest.raises(JobError, match=NAMED):
-            sent.read_job(fitting + letter * more)
+            request_parsing.read_job(fitting + letter * more)
 
 
 @pytest.mark.usefixtures("small")
@@ -64,9 +64,9 @@ def test_a_job_written_on_the_page_is_bound_too() -> None:
 def test_a_site_may_allow_more(monkeypatch: pytest.MonkeyPatch) -> None:
     text = json.dumps({"a": ["x" * 100] * 50_000})
     with pytest.raises(TooLarge, match="longer than 4194304 characters"):
-        sent.text_of(request_with(text), "job")
+        request_parsing.text_of(request_with(text), "job")
     monkeypatch.setenv("AIRFLOW__CWL__MAX_JOB_SIZE", str(len(text)))
-    assert len(sent.read_job(sent.text_of(request_with(text), "job"))["a"]) == 50_000
+    assert len(request_parsing.read_job(request_parsing.text_of(request_with(text), "job"))["a"]) == 50_000
 
 
 @pytest.mark.usefixtures("airflow_home")

@@ -37,7 +37,7 @@ def test_news_come_in_without_moving_what_somebody_looks_at(
     spread(workflow, run_id, "sort", 20)
     start_run(workflow, run_id)
     page = show("run")
-    page.get_by_text("20 parts").press("Enter")
+    page.get_by_text("20 scatter elements").press("Enter")
     expect(page.get_by_role("link", name="element 7", exact=True)).to_be_visible()
     page.get_by_role("link", name="Step count", exact=True).focus()
     now = datetime.now(timezone.utc)

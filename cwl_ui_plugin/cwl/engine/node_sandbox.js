@@ -12,7 +12,8 @@
   const { parse } = JSON;
   const concat = Buffer.concat.bind(Buffer);
   const options = { codeGeneration: { strings: true, wasm: false }, name: "expression" };
-  const program = new vm.Script(`(code) => {
+  const program = new vm.Script(
+    `(code) => {
     const { stringify } = JSON, text = String;
     try {
       const found = stringify((0, eval)(code));
@@ -21,7 +22,9 @@
       const isError = failure !== null && typeof failure === "object" && typeof failure.message === "string";
       return "e" + text(isError || typeof failure !== "object" ? text(failure) : stringify(failure));
     }
-  }`, { filename: "expression" });
+  }`,
+    { filename: "expression" },
+  );
 
   function evaluate(code) {
     try {
@@ -52,8 +55,8 @@
   }
 
   function write(text) {
-    const data = Buffer.from(text.replaceAll("\n", " ") + "\n");
-    for (let done = 0; done < data.length; ) done += writeSync(1, data, done);
+    const data = Buffer.from(`${text.replaceAll("\n", " ")}\n`);
+    for (let done = 0; done < data.length;) done += writeSync(1, data, done);
   }
 
   function takeAway() {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wtforms import HiddenField, SelectField, TextAreaField
 
@@ -12,21 +12,19 @@ from cwl_ui_plugin.views.job_form.controls import (
     BooleanControl,
     ChoiceOfTexts,
     Control,
+    ControlForm,
     FileControl,
     JsonControl,
     TextControl,
 )
-from cwl_ui_plugin.views.job_form.places import BLANK, MISSING, Place
-from cwl_ui_plugin.views.job_form.texts import lines_of, number_of
+from cwl_ui_plugin.views.job_form.job_path import BLANK, MISSING, Place
+from cwl_ui_plugin.views.job_form.value_text import lines_of, number_of
 
-if TYPE_CHECKING:
-    from cwl_ui_plugin.views.job_form.form import JobForm
-
-DEEPEST = 5
+MAX_DEPTH = 5
 """Deeper places are written as JSON."""
-MOST_ITEMS = 300
+MAX_ITEMS = 300
 """Longer lists are written as JSON."""
-LONGEST_OPTION = 80
+MAX_OPTION = 80
 _TEXTS = ("string", "int", "long", "float", "double")
 _FILES = ("File", "Directory")
 _MARK = "1"
@@ -40,7 +38,7 @@ class ListControl(Control):
     @classmethod
     def holds(cls, place: Place, value: Any) -> bool:
         """Hold lists that are not too long."""
-        return isinstance(value, list) and len(value) <= MOST_ITEMS
+        return isinstance(value, list) and len(value) <= MAX_ITEMS
 
     def make_parts(self, value: Any) -> None:
         """Make an item for each value or posted item, and further ones for posted lines."""
@@ -180,12 +178,12 @@ class UnionControl(Control):
         ]
 
 
-def make_control(form: JobForm, place: Place, value: Any) -> Control:
+def make_control(form: ControlForm, place: Place, value: Any) -> Control:
     """Return the control of a place, with a value in it or, where a form was posted, with what was posted."""
     return read_control(form, place) if form.is_posted else fill_control(form, place, value)
 
 
-def fill_control(form: JobForm, place: Place, value: Any) -> Control:
+def fill_control(form: ControlForm, place: Place, value: Any) -> Control:
     """Return the control of a place with a value in it."""
     kind = _kind(place) if form.has_room() else JsonControl
     if value is MISSING or value is None or kind.holds(place, value):
@@ -198,7 +196,7 @@ def fill_control(form: JobForm, place: Place, value: Any) -> Control:
     return control
 
 
-def read_control(form: JobForm, place: Place) -> Control:
+def read_control(form: ControlForm, place: Place) -> Control:
     """Return the control of a place with what was posted; the names of posted fields tell which control it was."""
     if not form.posted.has_within(place.name):
         return fill_control(form, place, MISSING)  # which knows a bound; a type may have millions of places
@@ -210,7 +208,7 @@ def read_control(form: JobForm, place: Place) -> Control:
 
 def _kind(place: Place) -> type[Control]:
     declared = place.declared
-    if place.depth > DEEPEST:
+    if place.depth > MAX_DEPTH:
         return JsonControl
     if isinstance(declared, list):
         return UnionControl
@@ -227,4 +225,4 @@ def _kind(place: Place) -> type[Control]:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_OPTION else f"{text[:LONGEST_OPTION]}…"
+    return text if len(text) <= MAX_OPTION else f"{text[:MAX_OPTION]}…"

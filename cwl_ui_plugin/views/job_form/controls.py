@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from markupsafe import Markup
 from wtforms import Field, HiddenField, PasswordField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.fields.core import UnboundField
 
 from cwl_ui_plugin import strict_json
 from cwl_ui_plugin.cwl.jobs.files import formats
 from cwl_ui_plugin.cwl.plan import SOURCE_TOKEN
+from cwl_ui_plugin.views.job_form.job_path import MISSING, Place, Posted
 from cwl_ui_plugin.views.job_form.markdown import to_html
-from cwl_ui_plugin.views.job_form.places import MISSING, Place
-from cwl_ui_plugin.views.job_form.texts import (
+from cwl_ui_plugin.views.job_form.value_text import (
     brief_type,
     canonical,
     is_line,
@@ -29,13 +30,26 @@ from cwl_ui_plugin.views.job_form.texts import (
     number_text,
 )
 
-if TYPE_CHECKING:
-    from cwl_ui_plugin.views.job_form.form import JobForm
-
-MOST_RADIOS = 5
-_LONGEST_DEFAULT = 200
+MAX_RADIOS = 5
+_MAX_DEFAULT = 200
 _NUMBERS = ("int", "long", "float", "double")
 _YES = "1"
+
+
+class ControlForm(Protocol):
+    """What controls need of the form that they are in."""
+
+    is_posted: bool
+    posted: Posted
+
+    def part(self, name: str, field: UnboundField[Any], value: Any) -> Field:
+        """Add a field of the form with a value in it, or with what was posted."""
+
+    def has_room(self) -> bool:
+        """Count a control; whether a page can show it."""
+
+    def blank(self, place: Place) -> Control:
+        """Return a control with nothing in it, whatever was posted."""
 
 
 class Control:
@@ -43,7 +57,7 @@ class Control:
 
     kind: ClassVar[str] = ""
 
-    def __init__(self, form: JobForm, place: Place) -> None:
+    def __init__(self, form: ControlForm, place: Place) -> None:
         self.form = form
         self.place = place
         self.problems: list[str] = []
@@ -131,7 +145,7 @@ class Control:
         if self.place.depth or not item.has_default or item.default is None:
             return ""
         text = json_text(item.default).replace(SOURCE_TOKEN, "")
-        return text if len(text) <= _LONGEST_DEFAULT else f"{text[:_LONGEST_DEFAULT]}…"
+        return text if len(text) <= _MAX_DEFAULT else f"{text[:_MAX_DEFAULT]}…"
 
     @property
     def formats(self) -> list[str]:
@@ -224,7 +238,7 @@ class ChoiceOfTexts(Control):
         """Make one field."""
         symbols = self.symbols(self.place)
         chosen = next((text for text, known in symbols.items() if value is not MISSING and known == value), "")
-        self.has_radios = len(symbols) <= MOST_RADIOS
+        self.has_radios = len(symbols) <= MAX_RADIOS
         blank = [] if self.has_radios and not self.can_be_blank else [("", self.blank_label)]
         choices = [*blank, *((text, text) for text in symbols)]
         kind = RadioField if self.has_radios else SelectField

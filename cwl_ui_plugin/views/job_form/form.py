@@ -15,9 +15,9 @@ from cwl_ui_plugin.cwl.plan import Parameter, Plan
 from cwl_ui_plugin.views.job_form import hints
 from cwl_ui_plugin.views.job_form.compounds import fill_control, make_control
 from cwl_ui_plugin.views.job_form.controls import Control, JsonControl
-from cwl_ui_plugin.views.job_form.places import MISSING, PREFIX, Place, Posted, allows_null, without_null
+from cwl_ui_plugin.views.job_form.job_path import MISSING, PREFIX, Place, Posted, allows_null, without_null
 
-MOST_CONTROLS = 2000
+MAX_CONTROLS = 2000
 """What is beyond them is written as JSON: a page must stay one that a browser can show."""
 _SHOWN_FOLDERS = ("output_folder", "tmp_folder")
 _FOLDER_DOCS = {
@@ -46,7 +46,7 @@ class JobForm(BaseForm):
         super().__init__({})
         self.is_posted = posted is not None
         self.posted = posted or Posted(())
-        self._room = MOST_CONTROLS
+        self._room = MAX_CONTROLS
         given = job or {}
         ids = {item.id: f"{PREFIX}-{index}" for index, item in enumerate(plan.inputs)}
         self.inputs = [

@@ -10,7 +10,7 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-LONGEST = 20_000
+MAX_LENGTH = 20_000
 # Headings would mix with those of the page; pictures would be fetched from anywhere.
 _WITHOUT = ["heading", "lheading", "image"]
 
@@ -19,7 +19,7 @@ def to_html(text: str | None) -> Markup:
     """Return Markdown as HTML; HTML in it is shown as text, and links lead to http, https and mailto only."""
     if not text or not text.strip():
         return Markup()
-    return Markup(_renderer().render(text[:LONGEST]))  # noqa: S704 - made by a renderer that escapes
+    return Markup(_renderer().render(text[:MAX_LENGTH]))  # noqa: S704 - made by a renderer that escapes
 
 
 @cache

@@ -7,7 +7,7 @@ from flask_wtf.file import FileField
 from wtforms import HiddenField, RadioField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Regexp
 
-from cwl_ui_plugin.views.job_form.drafts import FORM, TEXT
+from cwl_ui_plugin.views.job_form.draft import FORM, TEXT
 
 
 class TriggerForm(FlaskForm):

@@ -167,7 +167,7 @@ def test_a_page_looks_on_until_the_last_report_is_delivered(
 def test_a_thousand_elements_are_one_line(page: Callable[..., Any], workflow: str, run_id: str, airflow: Any) -> None:
     spread(workflow, run_id, "sort", 1000)
     text = page("run").text
-    assert "1000 parts" in text
+    assert "1000 scatter elements" in text
     assert "1 failed" in text
     assert len(text) < 120_000
     first = page("run/elements", SCRIPT, task_id="sort").text

@@ -10,8 +10,8 @@ from cwl_ui_plugin.cwl.jobs import checks
 from cwl_ui_plugin.cwl.jobs.types import fits
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.views.job_form.form import JobForm
-from cwl_ui_plugin.views.job_form.places import Posted
-from cwl_ui_plugin.views.job_form.sent import read_job
+from cwl_ui_plugin.views.job_form.job_path import Posted
+from cwl_ui_plugin.views.job_form.request_parsing import read_job
 
 FORM = "form"
 TEXT = "text"

@@ -10,7 +10,7 @@ from cwl_ui_plugin.cwl.plan import Parameter
 
 PREFIX = "in"
 """What the names of all fields of a job begin with."""
-LONGEST_NAME = 200
+MAX_NAME = 200
 BLANK = "X"
 """Stands for the number of an item in the names of a blank item, which a script copies."""
 
@@ -66,7 +66,7 @@ class Posted:
         self._items: dict[str, dict[str, None]] = {}
         self._places: set[str] = set()
         for name, value in pairs:
-            if len(name) > LONGEST_NAME:
+            if len(name) > MAX_NAME:
                 continue
             self._values.setdefault(name, []).append(value)
             self._note_places(name)

@@ -8,7 +8,7 @@ from typing import Any
 from flask import request
 from flask_appbuilder import expose
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import requires
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
@@ -16,7 +16,7 @@ from cwl_ui_plugin.services.errors import BadRequest, NotFound
 from cwl_ui_plugin.services.models import StepState
 from cwl_ui_plugin.services.monitoring import command_logs, failure_advice, queries, resource_usage, step_groups
 from cwl_ui_plugin.services.outputs import output_files, output_tree, previews
-from cwl_ui_plugin.views.addresses import files_url, log_url, zip_url
+from cwl_ui_plugin.views.addresses import rooted
 from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
 from cwl_ui_plugin.views.usage_chart import areas
 
@@ -44,9 +44,10 @@ class RunView(CwlView):
             task=task,
             is_last=is_last,
             command=(step.command if is_last else None) or command_logs.running_command(task),
-            failure_advice=failure_advice.advice(step) if step.state == "failed" and is_last else None,
+            advice=failure_advice.advice(step) if step.state == "failed" and is_last else None,
             streams=[
-                (stream, command_logs.read_log(task, stream), log_url(task, stream)) for stream in command_logs.STREAMS
+                (stream, command_logs.read_log(task, stream), _log_address(task, stream))
+                for stream in command_logs.STREAMS
             ],
             keep_logs_days=config.number("keep_logs_days"),
             keep_failed_days=config.number("keep_failed_days"),
@@ -100,8 +101,6 @@ class RunView(CwlView):
             name=path if path is not None else " / ".join(place) or "Outputs",
             offset=_offset(),
             page_size=output_tree.PAGE,
-            files_url=files_url(dag_id, run_id),
-            zip_url=zip_url(dag_id, run_id),
         )
 
     @expose("/run/preview")
@@ -116,7 +115,6 @@ class RunView(CwlView):
             summary={"dag_id": dag_id, "run_id": run_id},
             path=path,
             preview=preview,
-            files_url=files_url(dag_id, run_id),
         )
 
     @expose("/run/usage")
@@ -162,3 +160,7 @@ def _step(steps: tuple[StepState, ...], task_id: str, map_index: int) -> StepSta
         if (step.task_id, step.map_index) == (task_id, map_index):
             return step
     raise NotFound(f"The run has no task {task_id!r} any more.")
+
+
+def _log_address(task: TaskTry, stream: str) -> str:
+    return rooted(addresses.log(task.dag_id, task.run_id, task.task_id, task.map_index, task.try_number, stream))

@@ -19,7 +19,6 @@ from cwl_ui_plugin.services.outputs import output_tree
 from cwl_ui_plugin.services.settings import report_delivery
 from cwl_ui_plugin.services.stopping import stops
 from cwl_ui_plugin.services.workflows import details
-from cwl_ui_plugin.views.addresses import files_url, zip_url
 from cwl_ui_plugin.views.base import answer_json
 from cwl_ui_plugin.views.forms import ActionForm
 from cwl_ui_plugin.views.stops import stop_context
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 PARTS = ("head", "problem", "outputs", "timeline", "steps")
 """What changes while a run goes on, in the order of the page; each is a template."""
-MOST_FAILURES = 5
+MAX_FAILURES = 5
 RECORDED_WITHIN = timedelta(minutes=5)
 """After this no more reports about the end of a run are expected, whatever was recorded."""
 _YOUNG, _OLDER = 5.0, 1.05
@@ -50,8 +49,8 @@ def context(dag_id: str, run_id: str) -> dict[str, Any]:
         "groups": groups,
         "states": {group.task_id: _graph_state(group) for group in groups},
         "timeline": timeline(groups, summary.started_at, summary.ended_at),
-        "failures": [(step, failure_advice.advice(step)) for step in failed[:MOST_FAILURES]],
-        "more_failures": max(0, len(failed) - MOST_FAILURES),
+        "failures": [(step, failure_advice.advice(step)) for step in failed[:MAX_FAILURES]],
+        "more_failures": max(0, len(failed) - MAX_FAILURES),
         "nodes": output_tree.output_nodes(dag_id, run_id, known=run.outputs) if run.outputs else None,
         "expected": expected_duration.expected_seconds(dag_id, run_id),
         "elapsed": _elapsed(summary),
@@ -59,8 +58,6 @@ def context(dag_id: str, run_id: str) -> dict[str, Any]:
         "is_over": _is_over(summary, reports),
         "is_cwl": details.is_cwl_dag(dag_id),
         "is_stored": run.version is not None,
-        "files_url": files_url(dag_id, run_id),
-        "zip_url": zip_url(dag_id, run_id),
         "keep_logs_days": config.number("keep_logs_days"),
         **stop_context([summary]),
         "is_stopping": stops.progress(dag_id, run_id) is not None,

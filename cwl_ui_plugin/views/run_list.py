@@ -15,13 +15,13 @@ from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
 from cwl_ui_plugin.services.errors import BadRequest
 from cwl_ui_plugin.services.models import RunFilter
 from cwl_ui_plugin.services.monitoring import comparison, queries
-from cwl_ui_plugin.views import run_page
+from cwl_ui_plugin.views import run_overview
 from cwl_ui_plugin.views.base import CwlView, wants_json
 from cwl_ui_plugin.views.forms import ActionForm
 from cwl_ui_plugin.views.stops import stop_context
 
 PAGE_SIZE = 50
-LONGEST_FILTER = 250
+MAX_FILTER = 250
 
 
 class RunsView(CwlView):
@@ -68,16 +68,16 @@ class RunsView(CwlView):
         """Show one run; a script asks for the changing parts of the page alone, and only if they have changed."""
         dag_id, run_id = request.args.get("dag_id", ""), request.args.get("run_id", "")
         if wants_json():
-            return run_page.answer_changes(self, dag_id, run_id)
-        return self.page("run.html", **run_page.context(dag_id, run_id))
+            return run_overview.answer_changes(self, dag_id, run_id)
+        return self.page("run.html", **run_overview.context(dag_id, run_id))
 
 
 def _filter() -> RunFilter:
     until = _day("until")
     return RunFilter(
         state=request.args.get("state") or None,
-        text=request.args.get("text", "")[:LONGEST_FILTER],
-        user=request.args.get("user", "")[:LONGEST_FILTER].strip(),
+        text=request.args.get("text", "")[:MAX_FILTER],
+        user=request.args.get("user", "")[:MAX_FILTER].strip(),
         since=_day("since"),
         until=until + timedelta(days=1) if until else None,
     )

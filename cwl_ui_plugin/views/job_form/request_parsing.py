@@ -14,11 +14,11 @@ from cwl_ui_plugin import config, strict_json
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.jobs import checks
 from cwl_ui_plugin.services.errors import BadRequest, TooLarge
-from cwl_ui_plugin.views.job_form.places import PREFIX, Posted
+from cwl_ui_plugin.views.job_form.job_path import PREFIX, Posted
 
-LONGEST_LINK = 8000
+MAX_LINK = 8000
 """Most characters of a job in a link; servers refuse addresses that are much longer."""
-MOST_FIELDS = 20_000
+MAX_FIELDS = 20_000
 
 
 def text_of(request: Request, name: str) -> str:
@@ -60,8 +60,8 @@ def fields_of(request: Request) -> Posted:
         pairs = None
     if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
         raise BadRequest("The fields of the form arrived damaged: reload the page and try again.")
-    if len(pairs) > MOST_FIELDS:
-        raise BadRequest(f"The form has more than {MOST_FIELDS} fields; write the job as YAML or JSON.")
+    if len(pairs) > MAX_FIELDS:
+        raise BadRequest(f"The form has more than {MAX_FIELDS} fields; write the job as YAML or JSON.")
     return Posted(pairs)
 
 
@@ -89,7 +89,7 @@ def link_of_job(job: dict[str, Any] | None) -> str | None:
 
 def job_of_link(text: str) -> dict[str, Any]:
     """Return the job in a link; raise :class:`JobError`."""
-    if len(text) > LONGEST_LINK:
+    if len(text) > MAX_LINK:
         raise JobError("The job in this link is too long; import a job file.")
     try:
         content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("utf-8")

@@ -1,0 +1,4 @@
+// What every page does once it is there.
+import { localTimes } from "./local_times.js";
+
+localTimes(document);
