@@ -107,7 +107,7 @@ class WorkflowsView(CwlView):
             form=form,
             action=ActionForm(),
             problem=problem,
-            details=found.items,
+            workflows=found.items,
             total=found.total,
             deleted=deleted_workflows(readable & permissions.restorable_dag_ids(user)),
             just_deleted=request.args.get("deleted"),

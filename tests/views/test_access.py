@@ -165,3 +165,8 @@ def test_a_workflow_is_changed_by_those_who_may_change_its_dag(
     assert admin.post(f"/cwl/workflows/{workflow}/{act}", data=fields).status_code == 403
     rights.add(right)
     assert admin.post(f"/cwl/workflows/{workflow}/{act}", data=fields).status_code == 302
+
+
+def test_the_list_has_the_workflows_that_one_may_read(browser: Callable[..., Any], workflow: str) -> None:
+    shown = browser("viewer").get(f"/cwl/workflows?search={workflow}")
+    assert f'href="/cwl/workflows/{workflow}"' in shown.text
