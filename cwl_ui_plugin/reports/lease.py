@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 import uuid
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
-import psutil
+from cwl_ui_plugin.cwl.processes.machine import this_machine
+from cwl_ui_plugin.cwl.processes.proc import stat_of
 
 SECONDS = 15.0
 _SEPARATOR = "/"
@@ -20,7 +19,7 @@ class Lease:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._holder = _SEPARATOR.join((_machine(), str(os.getpid()), _started(os.getpid()), uuid.uuid4().hex[:8]))
+        self._holder = _SEPARATOR.join((this_machine(), str(os.getpid()), _started(os.getpid()), uuid.uuid4().hex[:8]))
         self._held_until = 0.0
 
     def is_held(self) -> bool:
@@ -62,23 +61,15 @@ class Lease:
 def _is_dead(holder: str) -> bool:
     """Whether a holder was a process of this machine that is no more: its lease need not be waited for."""
     parts = holder.split(_SEPARATOR)
-    if len(parts) != 4 or parts[0] != _machine() or not parts[1].isdigit():
+    if len(parts) != 4 or parts[0] != this_machine() or not parts[1].isdigit():
         return False
     return _started(int(parts[1])) != parts[2]
 
 
 def _started(pid: int) -> str:
-    """Return when a process started, which tells it from another with its number; empty for one that is not there."""
+    """Return when a process started, which tells it from another with its number; empty for one that has ended."""
     try:
-        return f"{psutil.Process(pid).create_time():.2f}"
-    except psutil.Error:
-        return ""
-
-
-def _machine() -> str:
-    """Return what tells this machine and its numbers of processes from others: a container has its own."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}:{Path('/proc/self/ns/pid').readlink()}"
+        stat = stat_of(pid)
     except OSError:
-        return f"{socket.gethostname()}:{uuid.getnode()}"
+        return ""
+    return str(stat.started_ticks) if stat.is_living else ""

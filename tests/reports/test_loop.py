@@ -67,7 +67,7 @@ def test_the_lease_of_a_process_that_was_killed_is_not_waited_for(two: tuple[Lea
     first, second = two
     assert first.take()
     killed = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    holder = f"{lease_module._machine()}/{killed.pid}/{lease_module._started(killed.pid)}/x"
+    holder = f"{lease_module.this_machine()}/{killed.pid}/{lease_module._started(killed.pid)}/x"
     change(holder=holder, seconds=60)
     assert not second.take()
     killed.kill()

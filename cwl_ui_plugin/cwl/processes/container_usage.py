@@ -16,12 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from cwl_ui_plugin.cwl.containers.engines import PROGRAMS
+from cwl_ui_plugin.cwl.processes.proc import children_of, stat_of
 from cwl_ui_plugin.cwl.processes.sampling import container_groups, descendants
 
 _MONITOR, _RUNTIMES = "conmon", ("runc", "crun")
 _KIBIBYTE = 1024
 _CGROUPS = Path("/sys/fs/cgroup")
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PEAKS = ("memory.peak", "memory.max_usage_in_bytes")
 
 
@@ -72,9 +72,9 @@ class ContainerUsage:
             self._group_peak = max([self._group_peak, *map(_group_peak, groups)])
 
     def _first_processes(self) -> Iterator[int]:
-        for monitor in _children(os.getpid()):
+        for monitor in children_of(os.getpid()):
             if _name(monitor) == _MONITOR:
-                yield from _children(monitor)
+                yield from children_of(monitor)
         for group in container_groups(self._folder):  # docker's
             with suppress(OSError, ValueError):
                 yield from map(int, (group / "cgroup.procs").read_text(encoding="ascii").split()[:1])
@@ -93,16 +93,10 @@ def peak_of(pid: int) -> int:
 
 def seconds_of(pid: int) -> float:
     """Return the CPU seconds of a process and of its children that have ended; 0 if it is gone."""
-    with suppress(OSError, ValueError, IndexError):
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return sum(map(int, text.rpartition(")")[2].split()[11:15])) / _TICKS
-    return 0.0
-
-
-def _children(pid: int) -> Iterator[int]:
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError, ValueError):
-            yield from map(int, children.read_text(encoding="ascii").split())
+    try:
+        return stat_of(pid).cpu_seconds
+    except OSError:
+        return 0.0
 
 
 def _name(pid: int) -> str:

@@ -6,11 +6,12 @@ namespace of pids. Two containers of one host are two machines.
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from functools import cache
 from pathlib import Path
+
+from cwl_ui_plugin.cwl.processes.proc import stat_of
 
 _CLOCK_SLACK_SECONDS = 2.0
 
@@ -34,12 +35,11 @@ def boot_of(machine: str) -> str:
 def is_alive(pid: int, known_since: float) -> bool:
     """Whether ``pid`` is still the process that was there at ``known_since``: a later one has only its number."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        state, ticks = fields[0], int(fields[19])
-    except (OSError, ValueError, IndexError):
+        stat = stat_of(pid)
+    except OSError:
         return False
-    started = time.time() - _uptime() + ticks / os.sysconf("SC_CLK_TCK")
-    return state not in "ZX" and started <= known_since + _CLOCK_SLACK_SECONDS
+    started = time.time() - _uptime() + stat.started_seconds
+    return stat.is_living and started <= known_since + _CLOCK_SLACK_SECONDS
 
 
 def _boot_id() -> str:

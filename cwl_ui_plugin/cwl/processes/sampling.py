@@ -16,14 +16,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cwl_ui_plugin.cwl.containers.task_containers import cid_files
+from cwl_ui_plugin.cwl.processes.proc import children_of, stat_of
 
 USAGE = "usage.txt"
 MOST_LINES = 500
 INTERVAL_SECONDS = 1.0
 _LEAST_CORES = 0.05
 _LEAST_SHARE = 0.02
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _CGROUPS = Path("/sys/fs/cgroup")
 # Commands in docker's containers are children of its daemon; those of the other engines are ours.
 _OF_DOCKER = ("system.slice/docker-{id}.scope", "docker/{id}")
@@ -81,11 +80,10 @@ def _used(folder: Path) -> tuple[float, int]:
     """Return cpu seconds and memory of everything below this process, and of its containers."""
     seconds, memory = _seconds_of_ended(), 0
     for pid in descendants(os.getpid()):
-        with suppress(OSError, ValueError, IndexError):
-            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-            fields = text.rpartition(")")[2].split()
-            seconds += sum(map(int, fields[11:15])) / _TICKS
-            memory += int(fields[21]) * _PAGE
+        with suppress(OSError):
+            stat = stat_of(pid)
+            seconds += stat.cpu_seconds
+            memory += stat.memory_bytes
     for group in container_groups(folder):
         with suppress(OSError, ValueError, IndexError):
             seconds += int((group / "cpu.stat").read_text(encoding="ascii").split()[1]) / 1e6
@@ -100,11 +98,9 @@ def _seconds_of_ended() -> float:
 
 def descendants(pid: int) -> Iterator[int]:
     """Yield the pids of all processes below a process."""
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError, ValueError):
-            for child in children.read_text(encoding="ascii").split():
-                yield int(child)
-                yield from descendants(int(child))
+    for child in children_of(pid):
+        yield child
+        yield from descendants(child)
 
 
 def container_groups(folder: Path) -> Iterator[Path]:

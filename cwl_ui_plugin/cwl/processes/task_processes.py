@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cwl_ui_plugin.cwl.processes.proc import read, stat_of
+
 MARK_VARIABLE = "CWL_UI_PLUGIN_TASK"
 SERVER_VARIABLE = "CWL_UI_PLUGIN_SERVER"
 """The mark of everything that belongs to one standalone server, commands of its tasks included."""
 KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
-_AT_ONCE = 64 * 1024
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _SHOWN_CHARACTERS = 200
@@ -74,8 +75,8 @@ def has_children() -> bool:
 
 def _is_living(pid: int) -> bool:
     try:
-        return _status(pid)[0] not in "ZX"
-    except FileNotFoundError:
+        return stat_of(pid).is_living
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -86,7 +87,7 @@ def find(mark_prefix: str, variable: str = MARK_VARIABLE, *, below: Iterable[int
     others with an environment of their own.
     """
     own = set(_ancestors(os.getpid()))
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - see _read
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - see read
     marked = [process for pid in pids if (process := _process(pid, mark_prefix, variable)) is not None]
     known = {process.pid for process in marked}
     under = _descendants(pids, known | set(below)) - known
@@ -139,19 +140,19 @@ def kill_session(session: int) -> None:
 
 def cpu_seconds_of_session(session: int) -> float:
     """Return the CPU time of the living processes of a session, and of those of their children that have ended."""
-    ticks = 0
+    seconds = 0.0
     for process in _in_session(session):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            ticks += sum(map(int, _fields(process.pid)[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+        with contextlib.suppress(OSError):
+            seconds += stat_of(process.pid).cpu_seconds
+    return seconds
 
 
 def _in_session(session: int) -> list[Process]:
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - see _read
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - see read
     members = set()
     for pid in pids:
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            if int(_fields(pid)[3]) == session:
+        with contextlib.suppress(OSError):
+            if stat_of(pid).session == session:
                 members.add(pid)
     found = (members | _descendants(pids, members)) - set(_ancestors(os.getpid()))
     return [process for pid in found if (process := _described(pid, "")) is not None]
@@ -166,7 +167,7 @@ def _send(process: Process, number: signal.Signals) -> None:
 def _process(pid: int, mark_prefix: str, variable: str) -> Process | None:
     """Return process ``pid`` if it lives and its mark begins so; None also for what is gone or not ours to see."""
     try:
-        mark = _mark(_read(f"/proc/{pid}/environ"), variable)
+        mark = _mark(read(f"/proc/{pid}/environ"), variable)
     except OSError:
         return None
     return _described(pid, mark) if mark is not None and mark.startswith(mark_prefix) else None
@@ -174,11 +175,12 @@ def _process(pid: int, mark_prefix: str, variable: str) -> Process | None:
 
 def _described(pid: int, mark: str) -> Process | None:
     try:
-        state, _, start = _status(pid)
-        command = _read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").decode("utf-8", "replace").strip()
-    except (OSError, ValueError, IndexError):
+        stat = stat_of(pid)
+        command = read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
         return None
-    return None if state in "ZX" else Process(pid=pid, command=command[:_SHOWN_CHARACTERS], mark=mark, start=start)
+    shown = command[:_SHOWN_CHARACTERS]
+    return Process(pid=pid, command=shown, mark=mark, start=stat.started_ticks) if stat.is_living else None
 
 
 def _descendants(pids: Iterable[int], roots: set[int]) -> set[int]:
@@ -187,8 +189,8 @@ def _descendants(pids: Iterable[int], roots: set[int]) -> set[int]:
         return set()
     children: dict[int, list[int]] = {}
     for pid in pids:
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            children.setdefault(_status(pid)[1], []).append(pid)
+        with contextlib.suppress(OSError):
+            children.setdefault(stat_of(pid).parent, []).append(pid)
     found: set[int] = set()
     waiting = list(roots)
     while waiting:
@@ -204,33 +206,10 @@ def _mark(environment: bytes, variable: str) -> str | None:
     return after.partition(b"\0")[0].decode("utf-8", "replace") if found else None
 
 
-def _status(pid: int) -> tuple[str, int, int]:
-    """Return state, parent and start of a process."""
-    fields = _fields(pid)
-    return fields[0], int(fields[1]), int(fields[19])
-
-
-def _fields(pid: int) -> list[str]:
-    """Return what the system says about a process, from its state on; see proc(5), /proc/[pid]/stat."""
-    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].decode().split()
-
-
-def _read(path: str) -> bytes:
-    """Read a file of /proc; pathlib takes three times as long, and a scan reads hundreds of files."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        parts = [os.read(file, _AT_ONCE)]
-        while parts[-1]:
-            parts.append(os.read(file, _AT_ONCE))
-        return b"".join(parts)
-    finally:
-        os.close(file)
-
-
 def _ancestors(pid: int) -> Iterator[int]:
     while pid > 0:
         yield pid
         try:
-            pid = _status(pid)[1]
-        except (OSError, ValueError, IndexError):
+            pid = stat_of(pid).parent
+        except OSError:
             return

@@ -76,8 +76,8 @@ def test_an_orphan_with_an_environment_of_its_own_is_found_below_who_adopted_it(
 
 def test_a_process_ends_when_the_one_that_forked_it_is_killed(mark: str) -> None:
     code = (
-        "import os, signal; from cwl_ui_plugin.cwl import processes\n"
-        "if os.fork() == 0:\n processes.end_with_parent(); print(os.getpid(), flush=True)\n signal.pause()\n"
+        "import os, signal; from cwl_ui_plugin.cwl.processes import task_processes\n"
+        "if os.fork() == 0:\n task_processes.end_with_parent(); print(os.getpid(), flush=True)\n signal.pause()\n"
         "signal.pause()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
