@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin.dags.bundle import file_name
 from cwl_ui_plugin.dags.errors import RegistrationError
-from cwl_ui_plugin.dags.names import BUNDLE, CLEAN_DAG_RUN
+from cwl_ui_plugin.dags.names import BUNDLE
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -51,11 +51,6 @@ def register(dag_id: str) -> None:
         sync_bag_to_db(bag, BUNDLE, version, session=session)
         _store_now(bag, version, session)
         _set_bundle_version(version, session)
-
-
-def register_clean_dag_run() -> None:
-    """Make ``clean_dag_run`` known; see :func:`register`."""
-    register(CLEAN_DAG_RUN)
 
 
 def unregister(dag_id: str) -> None:

@@ -61,9 +61,9 @@ def test_the_stopping_dag_can_be_registered(add: Add) -> None:
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
 
-    from cwl_ui_plugin.dags.registration import register_clean_dag_run
+    from cwl_ui_plugin.dags.registration import register
 
-    register_clean_dag_run()
+    register("clean_dag_run")
     with create_session() as session:
         dag = session.get(DagModel, "clean_dag_run")
         assert dag is not None

@@ -314,9 +314,9 @@ def test_strange_ids_remove_nothing(folders: Path) -> None:
 @pytest.fixture
 def clean_dag_run(store: WorkflowStore, airflow: Any) -> Callable[[dict[str, Any]], str]:
     """Have a task of ``clean_dag_run`` run that asks for a stop: ``clean_dag_run(conf)`` returns its run_id."""
-    from cwl_ui_plugin.dags.registration import register_clean_dag_run
+    from cwl_ui_plugin.dags.registration import register
 
-    register_clean_dag_run()
+    register("clean_dag_run")
 
     def ask(conf: dict[str, Any]) -> str:
         name = f"clean-{uuid.uuid4()}"

@@ -258,9 +258,9 @@ def test_only_signed_runs_where_that_is_required(workflow: str, monkeypatch: pyt
 
 
 def test_a_dag_that_is_not_cwl_gets_its_conf_unchecked(store: Any) -> None:
-    from cwl_ui_plugin.dags.registration import register_clean_dag_run
+    from cwl_ui_plugin.dags.registration import register
 
-    register_clean_dag_run()
+    register("clean_dag_run")
     run = trigger("clean_dag_run", conf={"remove_dag_id": "a", "remove_run_id": "b"})
     assert conf_of(run) == {"remove_dag_id": "a", "remove_run_id": "b"}
 
