@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from cwl_ui_plugin import atomic
 from cwl_ui_plugin.cli.errors import CliError
 from cwl_ui_plugin.cli.guard import STOP_SECONDS, signal_group
 from cwl_ui_plugin.cwl.processes import task_processes
@@ -156,10 +156,8 @@ class Components:
     def _note_restart(self, name: str, code: int) -> None:
         """Let the API server show it."""
         self._restarts.append({"component": name, "at": datetime.now(timezone.utc).isoformat(), "exit_code": str(code)})
-        beside = self._restarts_file.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):  # a full disk must not end the server
-            beside.write_text(json.dumps(self._restarts[-MOST_RESTARTS * 4 :]), encoding="utf-8")
-            beside.replace(self._restarts_file)
+            atomic.write_text(self._restarts_file, json.dumps(self._restarts[-MOST_RESTARTS * 4 :]))
 
     def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         with self._log(name).open("ab") as log:

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from cwl_ui_plugin import atomic
 from cwl_ui_plugin.cli.airflow_settings import recommended, with_bundle
 
 OTHERS = 0o077
@@ -163,7 +164,4 @@ def _password_of(name: str, secret: str) -> str:
 
 
 def _write_secret(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
-        file.write(text)
-    beside.replace(path)
+    atomic.write_text(path, text, mode=atomic.OWNER_ONLY)

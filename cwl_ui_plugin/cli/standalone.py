@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cwl_ui_plugin import atomic
 from cwl_ui_plugin.cli.components import Components
 from cwl_ui_plugin.cli.errors import UsageError
 from cwl_ui_plugin.cli.home import ROLES, USER, Home, local_address
@@ -135,10 +136,7 @@ def _announce(ready_file: Path | None, url: str, home: Home) -> None:
     logins = "\n".join(f"Login: {name}  Password: {password}" for name, password in home.passwords.items())
     print(f"\nReady: {url}\n{logins}\nStop with Ctrl-C.", flush=True)
     if ready_file:
-        beside = ready_file.with_name(f".{ready_file.name}.{os.getpid()}")
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
-            json.dump(data, file)
-        beside.replace(ready_file)
+        atomic.write_text(ready_file, json.dumps(data), mode=atomic.OWNER_ONLY)
 
 
 def _free_port(host: str) -> int:

@@ -7,13 +7,13 @@ store lives in one process; a run's tasks are many, so the store is kept in the 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from cwltool.process import Process, shortname
 from cwltool.secrets import SecretStore
 
+from cwl_ui_plugin import atomic
 from cwl_ui_plugin.cwl.engine.cwltool_internals import SECRETS
 
 
@@ -31,10 +31,7 @@ def hide(process: Process, job_order: dict[str, Any], path: Path | None) -> None
     store = load(path)
     store.store(names, job_order)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
-        json.dump(store.secrets, file)
-    beside.replace(path)
+    atomic.write_text(path, json.dumps(store.secrets), mode=atomic.OWNER_ONLY)
 
 
 def load(path: Path | None) -> SecretStore:

@@ -23,14 +23,13 @@ import os
 import stat
 import types
 import typing
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import atomic, config
 from cwl_ui_plugin.cwl.small_files import read_small
 
 log = logging.getLogger(__name__)
@@ -126,30 +125,16 @@ def write(path: Path, data: dict[str, Any], *, lasting: bool = False) -> None:
         OSError: it can't be written.
 
     """
-    beside = path.with_name(f".{path.name[:100]}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     for attempt in range(_TRIES):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _put(path, beside, json.dumps(data).encode(), lasting)
+            atomic.write_bytes(path, json.dumps(data).encode(), lasting=lasting)
+            if lasting:
+                reread(path.parent, sync=True)
             return
         except FileNotFoundError:  # somebody has removed the folder, which was empty
             if attempt == _TRIES - 1:
                 raise
-
-
-def _put(path: Path, beside: Path, content: bytes, lasting: bool) -> None:
-    try:
-        with beside.open("xb") as file:
-            file.write(content)
-            if lasting:
-                file.flush()
-                os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    if lasting:
-        reread(path.parent, sync=True)
 
 
 def reread(folder: Path, *, sync: bool = False) -> None:

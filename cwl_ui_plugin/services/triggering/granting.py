@@ -7,14 +7,12 @@ may be several: one from before the Fernet key was changed, or two of API server
 from __future__ import annotations
 
 import logging
-import os
-import uuid
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jwt
 
+from cwl_ui_plugin import atomic
 from cwl_ui_plugin.dags.access.grants import ALGORITHM, Grant, key_id, keys_folder
 from cwl_ui_plugin.services.errors import Unavailable
 from cwl_ui_plugin.signing.keys import generate_key_pair, public_of, signing_key
@@ -94,21 +92,9 @@ def _publish(name: str, private: str) -> None:
         return
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        _write(path, public_of(private))
+        atomic.write_text(path, public_of(private), mode=atomic.READABLE)
     except OSError as error:
         raise Unavailable(
             f"The public key for grants can't be written to {path.parent}: {error.strerror or error}. The API server "
             "must be able to write to [cwl] workflows_folder."
         ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that everybody may read whom the umask lets; it is there whole, or not at all."""
-    temporary = path.with_name(f".new-{uuid.uuid4().hex}")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="ascii") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

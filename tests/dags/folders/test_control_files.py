@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import atomic, config
 from cwl_ui_plugin.cwl.containers import task_containers
 from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
 from cwl_ui_plugin.dags.folders import control_files, run_folder
@@ -206,15 +206,15 @@ def test_a_lease_of_the_longest_names_can_be_written(folders: Path) -> None:
 def test_a_lease_is_written_although_its_empty_folder_is_being_removed(
     folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_there, removed = control_files._put, []
+    put_there, removed = atomic.write_bytes, []
 
-    def remove_first(path: Path, *arguments: Any) -> None:
+    def remove_first(path: Path, content: bytes, **options: Any) -> None:
         if not removed:
             control_files.forget_run(DAG, "run")
             removed.append(path)
-        put_there(path, *arguments)
+        put_there(path, content, **options)
 
-    monkeypatch.setattr(control_files, "_put", remove_first)
+    monkeypatch.setattr(atomic, "write_bytes", remove_first)
     with run_folder.lease(TASK, grace=1):
         assert [lease.task_id for lease in run_folder.leases(DAG, "run")] == ["step"]
     assert removed

@@ -23,6 +23,7 @@ from cwltool.stdfsaccess import StdFsAccess
 from cwltool.utils import downloadHttpFile, visit_class
 from schema_salad.ref_resolver import file_uri
 
+from cwl_ui_plugin import atomic
 from cwl_ui_plugin.cwl.engine.outputs.placing import NotPlain, Placer, names_in, opened, remove, remove_parts
 from cwl_ui_plugin.cwl.engine.outputs.targets import Targets
 from cwl_ui_plugin.cwl.errors import StepError
@@ -152,13 +153,7 @@ class _Record:
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}")
-        try:
-            beside.write_text(json.dumps(content), encoding="utf-8")
-            beside.replace(self._path)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
+        atomic.write_text(self._path, json.dumps(content))
 
 
 def _read(path: Path) -> dict[str, Any]:
