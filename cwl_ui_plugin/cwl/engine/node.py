@@ -35,7 +35,7 @@ DATA_BYTES = 1536 * 2**20
 """Writable memory of the process; of it, V8 sets 550 MiB aside at its start, and uses little."""
 MOST_OUTPUT = 64 * 2**20
 _ENVIRONMENT = (MARK_VARIABLE, SERVER_VARIABLE, "TZ", "LANG", "LC_ALL", "LC_TIME", "LC_MESSAGES")
-_OLDEST = (22, 13)
+_OLDEST = (22, 14)
 """The first version whose permission model is no experiment."""
 _FOLDER = "/"
 _CHUNK = 64 * 1024
