@@ -160,8 +160,11 @@ def _events(tasks: Iterable[TaskFact], told: Mapping[str, str]) -> list[tuple[st
     """Return ``(moment, task, state)`` of what is new, in order of time; an instance's tries stay in their order."""
     events: list[tuple[str, int, TaskFact, str]] = []
     latest: dict[tuple[str, int], str] = {}
+    told = dict(told)
     for task in sorted(tasks, key=lambda item: (item.try_number, item.is_last)):
-        for moment, state in _news(task, told.get(task.key)):
+        # A task that was cleared and then skipped by a rule is in the history and the last with the same try.
+        for moment, state in list(_news(task, told.get(task.key))):
+            told[task.key] = state
             latest[task.instance] = max(latest.get(task.instance, ""), moment)
             events.append((latest[task.instance], len(events), task, state))
     events.sort(key=lambda event: event[:2])

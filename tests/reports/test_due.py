@@ -172,6 +172,15 @@ def test_a_cleared_task_that_failed_upstream_keeps_its_earlier_end() -> None:
     assert due(facts, known_after(facts, known)) == []
 
 
+def test_a_cleared_task_that_is_skipped_again_has_been_skipped_once() -> None:
+    """Nobody has looked since: both are of one try."""
+    history = task("b", 2, 3, "skipped", is_last=False)
+    now = replace(task("b", 2, 9, "skipped"), started=None)
+    facts = run(history, now, clear_number=1)
+    assert [entry[2] for entry in told(due(facts)) if entry[0] == "status"] == ["running", "skipped"]
+    assert due(facts, known_after(facts)) == []
+
+
 def test_an_end_that_is_older_than_its_start_comes_after_it() -> None:
     assert [entry[2] for entry in told(due(run(task("a", 5, 1, "failed"))))] == ["running", "failed"]
 
