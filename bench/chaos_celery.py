@@ -231,7 +231,7 @@ def _kill_supervisor(trial: Trial) -> str:
 
 
 def _kill_janitor(trial: Trial) -> str:
-    for process in task_processes.find(trial.cluster.components.mark, task_processes.SERVER_VARIABLE):
+    for process in task_processes.find(trial.cluster.components.tag, task_processes.SERVER_VARIABLE):
         if "cwl_ui_plugin.dags.stopping.janitor" in process.command:
             os.kill(process.pid, signal.SIGKILL)
             trial.site.killed["janitor"] += 1

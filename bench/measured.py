@@ -34,7 +34,7 @@ from support.podman import IMAGE, NoPodman, clear, make_podman
 
 MEGABYTES = (5, 50, 300, 1000)
 SECONDS = (0.5, 20.0)
-MOST = 0.1
+MAX_DEVIATION = 0.1
 LOOK_SECONDS = 0.01
 CGROUPS = Path("/sys/fs/cgroup")
 # Of both versions of cgroups, as podman has them with cgroup_manager = "cgroupfs".
@@ -135,7 +135,7 @@ def _step(place: Path, engine: str) -> StepResult:
 def _run(place: Path, engine: str, results: multiprocessing.SimpleQueue[StepResult]) -> None:
     adopt_orphans()
     step = read_plan(place / "compiled").steps[0]
-    settings = RunSettings(engine=engine, mark="bench/measured/step/-1/1")
+    settings = RunSettings(engine=engine, tag="bench/measured/step/-1/1")
     results.put(run_step(place / "compiled", place / "source", step, {}, place / "step", settings))
 
 
@@ -146,7 +146,7 @@ def local(value: Any) -> Path:
 
 def _verdict(shown: float, told: float, least: float) -> str:
     off = shown / told - 1 if told else 0.0
-    is_near = abs(off) <= MOST or abs(shown - told) <= least
+    is_near = abs(off) <= MAX_DEVIATION or abs(shown - told) <= least
     return f"{off:+.0%}" + ("" if is_near else ": missed")
 
 

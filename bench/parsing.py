@@ -19,7 +19,7 @@ from servers import Airflow
 from support.airflow_server import wait_for
 
 STEPS = 25
-MOST_SECONDS = 0.030
+MAX_SECONDS = 0.030
 WATCHED_SECONDS = 60
 ROUND_SECONDS = 3600
 INTERVAL_SECONDS = 300
@@ -57,7 +57,7 @@ def main() -> None:
         [
             f"Dag file of a {STEPS}-step workflow, on top of importing `airflow.sdk`",
             seconds(strict),
-            f"{seconds(MOST_SECONDS)}: {common.verdict(strict, MOST_SECONDS)}",
+            f"{seconds(MAX_SECONDS)}: {common.verdict(strict, MAX_SECONDS)}",
         ],
         [f"the same for {STEPS + 2} tasks that do nothing, without the plugin", seconds(one["first", "bare.py"]), ""],
         ["with the plugin, when the process has made a Dag before", seconds(one["later", "large.py"]), ""],

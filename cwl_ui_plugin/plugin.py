@@ -76,7 +76,7 @@ class CwlUiPlugin(AirflowPlugin):
 def _background() -> Any:
     """The loops of the API server: one sends reports; one serves stops, cleans up, and compiles workflows again."""
     from cwl_ui_plugin import config
-    from cwl_ui_plugin.reports.lease import Lease
+    from cwl_ui_plugin.reports.lease import LeaderLease
     from cwl_ui_plugin.reports.loop import Loop, Loops
     from cwl_ui_plugin.reports.reporter import Reporter
     from cwl_ui_plugin.services import health, retention
@@ -87,7 +87,7 @@ def _background() -> Any:
     config.make_folders()
     health.log_problems()
     interval = config.number("report_poll_interval")
-    lease = Lease("reports")
+    lease = LeaderLease("reports")
     reporter = Reporter(lease.is_held)
     upkeep: list[Callable[[], object]] = [
         stops.answer_stop_requests,
@@ -97,5 +97,5 @@ def _background() -> Any:
         recompiling.RecompileRound(),
     ]
     return Loops(
-        Loop([reporter.round], interval, lease, ending=reporter.stop), Loop(upkeep, interval, Lease("background"))
+        Loop([reporter.round], interval, lease, ending=reporter.stop), Loop(upkeep, interval, LeaderLease("background"))
     )

@@ -32,10 +32,10 @@ class Restart:
         return datetime.now(timezone.utc) - datetime.fromisoformat(self.at) < timedelta(hours=SHOWN_HOURS)
 
 
-def server_id(mark: str | None = None) -> str | None:
-    """Return what a server is known by, made from its mark, which nobody else knows; None where it has none."""
-    mark = mark or os.environ.get(SERVER_VARIABLE)
-    return hashlib.sha256(mark.encode()).hexdigest()[:32] if mark else None
+def server_id(tag: str | None = None) -> str | None:
+    """Return what a server is known by, made from its tag, which nobody else knows; None where it has none."""
+    tag = tag or os.environ.get(SERVER_VARIABLE)
+    return hashlib.sha256(tag.encode()).hexdigest()[:32] if tag else None
 
 
 def recent_restarts() -> tuple[Restart, ...]:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cwl_ui_plugin.config import ConfigError
-from cwl_ui_plugin.services.errors import InvalidWorkflow, RunsError
+from cwl_ui_plugin.services.errors import InvalidWorkflow, ServiceError
 
 log = logging.getLogger(__name__)
 UNEXPECTED = "An error in the server; its log says more."
@@ -23,7 +23,7 @@ _BAD_JSON = "json_invalid"
 
 def install(app: FastAPI) -> None:
     """Let an app of ours answer every error as JSON."""
-    app.add_exception_handler(RunsError, _runs_error)
+    app.add_exception_handler(ServiceError, _runs_error)
     app.add_exception_handler(ConfigError, _config_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _invalid_request)
@@ -67,7 +67,7 @@ class CatchAll:
 
 
 async def _runs_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RunsError)  # noqa: S101 - registered for it
+    assert isinstance(error, ServiceError)  # noqa: S101 - registered for it
     more: dict[str, Any] = {}
     if isinstance(error, InvalidWorkflow):
         more = {"unsupported": True} if error.unsupported else {}

@@ -46,7 +46,7 @@ _TRIGGER_SCHEMA = {
                 "schema": {
                     "type": "object",
                     "properties": {
-                        "run_id": {"type": ["string", "null"], "maxLength": triggers.LONGEST_RUN_ID},
+                        "run_id": {"type": ["string", "null"], "maxLength": triggers.MAX_RUN_ID},
                         "conf": {"description": '`{"job": {...}}`, as JSON text or as an object'},
                         **{
                             name: {"description": "A JWT over exactly run_id and conf"}
@@ -101,7 +101,7 @@ def trigger(
 )
 def list_runs(dag_id: str, state: str | None = None) -> Any:
     """List the newest runs of a Dag, as the predecessors did."""
-    page = queries.list_runs([dag_id], state=state, limit=queries.LONGEST_PAGE)
+    page = queries.list_runs([dag_id], state=state, limit=queries.MAX_PAGE)
     return [
         {
             "dag_id": run.dag_id,

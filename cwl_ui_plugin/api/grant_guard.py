@@ -30,7 +30,7 @@ from cwl_ui_plugin.api.paths import path_of
 from cwl_ui_plugin.api.signed_calls import reservation
 from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.dags.access.grants import GRANT
-from cwl_ui_plugin.services.errors import RunsError
+from cwl_ui_plugin.services.errors import ServiceError
 from cwl_ui_plugin.services.triggering import refusals, reserving
 from cwl_ui_plugin.services.triggering.reserving import Use
 from cwl_ui_plugin.services.workflows.details import is_cwl_dag
@@ -89,7 +89,7 @@ class GrantGuard:
         try:
             with CancelScope(shield=True):
                 use = await run_in_threadpool(reserve)
-        except RunsError as error:
+        except ServiceError as error:
             await _record(scope, error.message)
             await answer(error.status, error.message)(scope, receive, send)
             return

@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 from cwl_ui_plugin.api.schemas import answers
 from cwl_ui_plugin.api.security import GetUserDep, allow, allow_dag
-from cwl_ui_plugin.api.workflows import LARGEST_OFFSET
+from cwl_ui_plugin.api.workflows import MAX_OFFSET
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.services.settings import report_delivery
 
 router = APIRouter(tags=["reports"])
-MOST = 200
+MAX_PAGE = 200
 
 
 class WaitingRuns(BaseModel):
@@ -55,7 +55,7 @@ def get_reports() -> Any:
     dependencies=[allow(permissions.may_read_connection)],
 )
 def list_waiting(
-    limit: Annotated[int, Query(ge=1, le=MOST)] = 50, offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50, offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0
 ) -> Any:
     """List the runs with reports that wait, the longest waiting first."""
     page = report_delivery.waiting_runs(limit, offset)
@@ -70,8 +70,8 @@ def list_waiting(
 def list_reports_of_run(
     dag_id: str,
     run_id: str,
-    limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
-    offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
 ) -> Any:
     """List the reports of a run, the last first; also of one that was deleted."""
     page = report_delivery.reports_of(dag_id, run_id, limit, offset)

@@ -16,7 +16,7 @@ from cwl_ui_plugin.api.experimental import with_signature
 from cwl_ui_plugin.api.request_json import check_object, json_object, parse_object
 from cwl_ui_plugin.api.schemas import Responses, Run, RunList, SecondaryFiles, answers, failing, failing_file
 from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, known, logged_in, name_of, require
-from cwl_ui_plugin.api.workflows import LARGEST_OFFSET, UNTRUSTED
+from cwl_ui_plugin.api.workflows import MAX_OFFSET, UNTRUSTED
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.services.errors import BadRequest, NotFound, NotVerified
@@ -56,7 +56,7 @@ _TRIGGER_SCHEMA = {
                     "properties": {
                         "run_id": {
                             "type": ["string", "null"],
-                            "maxLength": triggers.LONGEST_RUN_ID,
+                            "maxLength": triggers.MAX_RUN_ID,
                             "description": "Default: one that Airflow makes",
                         },
                         "job": {"type": ["object", "null"], "description": "The CWL input object"},
@@ -105,8 +105,8 @@ def list_runs(
     user: GetUserDep,
     dag_id: str | None = None,
     state: str | None = None,
-    limit: Annotated[int, Query(ge=0, le=queries.LONGEST_PAGE)] = 50,
-    offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
+    limit: Annotated[int, Query(ge=0, le=queries.MAX_PAGE)] = 50,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
 ) -> Any:
     """List runs of the CWL Dags that the user may see, newest first."""
     if dag_id is not None:
@@ -159,8 +159,8 @@ def list_files(
     dag_id: str,
     run_id: str,
     response: Response,
-    limit: Annotated[int, Query(ge=1, le=output_files.MOST_FILES)] = output_files.MOST_FILES,
-    offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
+    limit: Annotated[int, Query(ge=1, le=output_files.MAX_FILES)] = output_files.MAX_FILES,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
 ) -> Any:
     """List the output files of a run, a part at a time; the header `X-Total-Count` says how many there are."""
     page = output_files.output_tree(dag_id, run_id, offset=offset, limit=limit)
@@ -213,8 +213,8 @@ def get_log(
     dag_id: str,
     run_id: str,
     task_id: str,
-    map_index: Annotated[int, Path(ge=-1, le=LARGEST_OFFSET)],
-    try_number: Annotated[int, Path(ge=0, le=LARGEST_OFFSET)],
+    map_index: Annotated[int, Path(ge=-1, le=MAX_OFFSET)],
+    try_number: Annotated[int, Path(ge=0, le=MAX_OFFSET)],
     stream: Literal["stdout", "stderr"],
 ) -> StreamingResponse:
     """Download what the command of a task has printed; `map_index` is -1 for a step that is not scattered."""

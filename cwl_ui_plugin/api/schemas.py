@@ -14,7 +14,7 @@ from cwl_ui_plugin.services import models
 
 Responses = dict[int | str, dict[str, Any]]
 _REASONS = {
-    400: "A value that can't be meant, or no valid JSON",
+    400: "Invalid value or malformed JSON",
     401: "Not logged in",
     403: "Not allowed, or the signature does not hold",
     404: "Not found",

@@ -69,7 +69,7 @@ def check_address(request: Request) -> None:
     if "\0" in request.scope["path"]:
         raise HTTPException(404, "Nothing has a null character in its name.")
     if any("\0" in value for value in request.query_params.values()):
-        raise HTTPException(400, "A null character can't be meant.")
+        raise HTTPException(400, "A null character is not valid here.")
 
 
 clean_address = Depends(check_address)

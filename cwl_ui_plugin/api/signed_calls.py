@@ -20,7 +20,7 @@ _ASSET = re.compile(r"/api/v\d+/assets/([^/]+)/materialize/?")
 def reservation(path: str, body: Any) -> Callable[[], Use | None] | None:
     """Return what reserves the use of the signature that a call brings, or refuses it; None for a call without.
 
-    ``body`` is the JSON value that Airflow reads. What is returned asks the database, and raises ``RunsError``.
+    ``body`` is the JSON value that Airflow reads. What is returned asks the database, and raises ``ServiceError``.
     """
     if not isinstance(body, dict):
         return None

@@ -19,8 +19,8 @@ from cwl_ui_plugin.services.models import Upload
 from cwl_ui_plugin.services.workflows import details, listing, recompiling, uploads
 
 router = APIRouter(tags=["workflows"])
-LONGEST_PAGE = 500
-LARGEST_OFFSET = 2**31 - 1
+MAX_PAGE = 500
+MAX_OFFSET = 2**31 - 1
 """What any database takes."""
 _POLL_SECONDS = 0.1
 UNTRUSTED = {
@@ -35,8 +35,8 @@ def list_workflows(
     user: GetUserDep,
     search: str = "",
     sort: str = listing.DEFAULT_SORT,
-    limit: Annotated[int, Query(ge=0, le=LONGEST_PAGE)] = 100,
-    offset: Annotated[int, Query(ge=0, le=LARGEST_OFFSET)] = 0,
+    limit: Annotated[int, Query(ge=0, le=MAX_PAGE)] = 100,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
 ) -> Any:
     """List the workflows that the user may see; `search` looks into names, labels and who uploaded them.
 

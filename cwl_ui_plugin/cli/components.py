@@ -22,11 +22,11 @@ from cwl_ui_plugin.servers import FILE_VARIABLE
 
 POLL_SECONDS = 0.1
 SHOWN_CHARACTERS = 3000
-MOST_RESTARTS = 5
+MAX_RESTARTS = 5
 """In :data:`WINDOW_SECONDS`; what dies once more than that will not live."""
 WINDOW_SECONDS = 600.0
 FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 30.0
+MAX_PAUSE_SECONDS = 30.0
 
 
 @dataclass
@@ -47,11 +47,11 @@ class Components:
         self, logs: Path, environment: dict[str, str], say: Callable[[str], None] = lambda _text: None
     ) -> None:
         self.logs = logs
-        self.mark = str(uuid.uuid4())
+        self.tag = str(uuid.uuid4())
         self._restarts_file = logs / "restarts.json"
         self.environment = {
             **environment,
-            task_processes.SERVER_VARIABLE: self.mark,
+            task_processes.SERVER_VARIABLE: self.tag,
             FILE_VARIABLE: str(self._restarts_file),
         }
         self._restarts_file.unlink(missing_ok=True)
@@ -65,7 +65,7 @@ class Components:
             start_new_session=True,
             text=True,
         )
-        self._tell_guard(self.mark)
+        self._tell_guard(self.tag)
 
     def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         """Start a component; it writes to ``<logs>/<name>.log``."""
@@ -88,7 +88,7 @@ class Components:
         """Start what has died anew, after a pause that grows.
 
         Raises:
-            CliError: a component has died more than :data:`MOST_RESTARTS` times in :data:`WINDOW_SECONDS`.
+            CliError: a component has died more than :data:`MAX_RESTARTS` times in :data:`WINDOW_SECONDS`.
 
         """
         now = time.monotonic()
@@ -128,7 +128,7 @@ class Components:
             process.wait()
             self._tell_guard(-process.pid)
         self._running.clear()
-        task_processes.end(self.mark, 0, task_processes.SERVER_VARIABLE)
+        task_processes.end(self.tag, 0, task_processes.SERVER_VARIABLE)
         self._restarts_file.unlink(missing_ok=True)
         self._guard.communicate()
 
@@ -141,12 +141,12 @@ class Components:
         task_processes.kill_session(pid)
         self._tell_guard(-pid)
         component.deaths = [death for death in component.deaths if now - death < WINDOW_SECONDS] + [now]
-        if len(component.deaths) > MOST_RESTARTS:
+        if len(component.deaths) > MAX_RESTARTS:
             raise CliError(
                 f"{component.name} ended {len(component.deaths)} times within {WINDOW_SECONDS / 60:.0f} minutes, at "
                 f"last with {code}; it is not started again. {self._end_of_log(component.name)}"
             )
-        pause = min(FIRST_PAUSE_SECONDS * 2 ** (len(component.deaths) - 1), LONGEST_PAUSE_SECONDS)
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** (len(component.deaths) - 1), MAX_PAUSE_SECONDS)
         component.restart_at = now + pause
         self._say(
             f"{component.name} ended with {code}; it is started again in {pause:.0f} s ({self._log(component.name)})"
@@ -157,7 +157,7 @@ class Components:
         """Let the API server show it."""
         self._restarts.append({"component": name, "at": datetime.now(timezone.utc).isoformat(), "exit_code": str(code)})
         with contextlib.suppress(OSError):  # a full disk must not end the server
-            atomic.write_text(self._restarts_file, json.dumps(self._restarts[-MOST_RESTARTS * 4 :]))
+            atomic.write_text(self._restarts_file, json.dumps(self._restarts[-MAX_RESTARTS * 4 :]))
 
     def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         with self._log(name).open("ab") as log:
@@ -173,7 +173,7 @@ class Components:
         return process
 
     def _tell_guard(self, word: str | int) -> None:
-        """Say the mark; then, which process to end if this one is killed, or with a minus, not to end any more."""
+        """Say the tag; then, which process to end if this one is killed, or with a minus, not to end any more."""
         with contextlib.suppress(OSError):  # the guard is gone: somebody has killed it
             if self._guard.stdin:
                 self._guard.stdin.write(f"{word}\n")

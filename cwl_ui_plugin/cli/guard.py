@@ -22,17 +22,17 @@ POLL_SECONDS = 0.1
 
 
 def main() -> None:
-    """Wait until the server is gone, then end its components' process groups, and all processes with its mark."""
+    """Wait until the server is gone, then end its components' process groups, and all processes with its tag."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    mark = sys.stdin.readline().strip()
+    tag = sys.stdin.readline().strip()
     groups: set[int] = set()
     for line in sys.stdin:
         pid = int(line)
         (groups.add if pid > 0 else groups.discard)(abs(pid))
     end_groups(groups)
-    if mark:
-        task_processes.end(mark, 0, task_processes.SERVER_VARIABLE)
+    if tag:
+        task_processes.end(tag, 0, task_processes.SERVER_VARIABLE)
 
 
 def end_groups(groups: Collection[int]) -> None:

@@ -28,7 +28,7 @@ class Readiness:
     def __init__(self, url: str, components: Components) -> None:
         self.url = url
         self.components = components
-        self._server = server_id(components.mark)
+        self._server = server_id(components.tag)
         self._waiting: frozenset[str] = frozenset()
         self._seen = (0.0, 0)
         self._progress_at = self._looked_at = time.monotonic()

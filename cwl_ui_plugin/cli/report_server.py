@@ -15,8 +15,8 @@ from typing import Any, TextIO
 
 from cwl_ui_plugin.cli.errors import UsageError
 
-LARGEST_BODY = 64 * 1024 * 1024
-LONGEST_DELAY = 3600
+MAX_BODY = 64 * 1024 * 1024
+MAX_DELAY = 3600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fail-rate", type=_number_to(1), default=0.0, help="share of reports to answer with 503, for tests"
     )
     parser.add_argument(
-        "--delay", type=_number_to(LONGEST_DELAY), default=0.0, help="seconds to wait before each answer, for tests"
+        "--delay", type=_number_to(MAX_DELAY), default=0.0, help="seconds to wait before each answer, for tests"
     )
 
 
@@ -118,7 +118,7 @@ def _handler(take: Callable[[str, bytes], int]) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length") or ""
-            if not length.isdecimal() or int(length) > LARGEST_BODY:
+            if not length.isdecimal() or int(length) > MAX_BODY:
                 self.close_connection = True  # what follows is the body, and no other request
                 self._answer(413 if length.isdecimal() else 411)
                 return

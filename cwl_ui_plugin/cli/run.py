@@ -27,7 +27,7 @@ from cwl_ui_plugin.cli.upload import local_name, packed, split_fragment, upload
 from cwl_ui_plugin.version import __version__
 
 FIRST_POLL_SECONDS = 0.1
-LONGEST_POLL_SECONDS = 1.0
+MAX_POLL_SECONDS = 1.0
 UNSUPPORTED = "unsupported"
 
 
@@ -126,7 +126,7 @@ def _wait(client: Client, dag_id: str, run_id: str, say: Any) -> dict[str, Any]:
             say(f"{dag_id}: {shown} %")
             pause = FIRST_POLL_SECONDS
         time.sleep(pause)
-        pause = min(pause * 1.3, LONGEST_POLL_SECONDS)
+        pause = min(pause * 1.3, MAX_POLL_SECONDS)
 
 
 def _check_ending(detail: dict[str, Any]) -> None:

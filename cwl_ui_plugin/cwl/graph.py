@@ -17,7 +17,7 @@ from cwl_ui_plugin.cwl.containers.policy import ANYTHING, ContainerPolicy, compl
 from cwl_ui_plugin.cwl.plan import Plan, Step
 from cwl_ui_plugin.cwl.requirements import in_force
 
-LONGEST_TEXT = 2000
+MAX_TEXT = 2000
 _Json = dict[str, Any]
 
 
@@ -249,4 +249,4 @@ def _text(value: Any) -> str | None:
     if value is None:
         return None
     text = "\n".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"

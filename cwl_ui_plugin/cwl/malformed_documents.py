@@ -17,7 +17,7 @@ from cwl_ui_plugin.cwl.yaml_bounds import is_too_deep
 
 NOT_IN_UPLOAD = "is not in the upload; add the file, in the same folder as seen from the document that names it"
 DOCUMENT_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
-LONGEST_INT = 4000
+MAX_INT = 4000
 """Digits that Python reads (sys.int_info.default_max_str_digits)."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STANDARD_TAGS = "tag:yaml.org,2002:"
@@ -93,8 +93,8 @@ def _wrong_node(node: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
         yield node, f"CWL has no YAML tags such as {node.tag}"
     if isinstance(node, yaml.MappingNode):
         yield from ((key, "a key must be a text") for key, _value in node.value if _kind(key) != "text")
-    if node.tag.endswith(":int") and len(node.value) > LONGEST_INT:
-        yield node, f"a number with more than {LONGEST_INT} digits can't be read"
+    if node.tag.endswith(":int") and len(node.value) > MAX_INT:
+        yield node, f"a number with more than {MAX_INT} digits can't be read"
 
 
 def _wrong_process(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, str]]:

@@ -6,10 +6,10 @@ import os
 import stat
 from pathlib import Path
 
-LARGEST = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 
 
-def read_small(path: Path, most: int = LARGEST) -> bytes | None:
+def read_small(path: Path, most: int = MAX_BYTES) -> bytes | None:
     """Return what is in a file of at most ``most`` bytes; None for anything else that may be there.
 
     Links are not followed, and a FIFO or a device is not read: it could be without an end.

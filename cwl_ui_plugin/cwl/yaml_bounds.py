@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-MOST_NODES = 1_000_000
+MAX_NODES = 1_000_000
 MAX_DEPTH = 500
 """Levels of a document; those of people have thirty."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -22,7 +22,7 @@ def what_is_wrong(text: str) -> str | None:
     if is_too_deep(text):
         return f"is nested deeper than {MAX_DEPTH} levels; write it flatter"
     if multiplies(text):
-        return f"has aliases (*name) that stand for more than {MOST_NODES:,} values; write less"
+        return f"has aliases (*name) that stand for more than {MAX_NODES:,} values; write less"
     if contains_itself(text):
         return "has an alias (*name) within what it stands for, which has no end; give the part itself"
     return None
@@ -47,8 +47,8 @@ def contains_itself(text: str) -> bool:
 
 
 def multiplies(text: str) -> bool:
-    """Whether a text has more than :data:`MOST_NODES` nodes, each counted as often as an alias names it."""
-    return "&" in text and "*" in text and _nodes(text) > MOST_NODES
+    """Whether a text has more than :data:`MAX_NODES` nodes, each counted as often as an alias names it."""
+    return "&" in text and "*" in text and _nodes(text) > MAX_NODES
 
 
 def is_too_deep(text: str | bytes) -> bool:

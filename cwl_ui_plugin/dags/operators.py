@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cwl_ui_plugin.dags.stopping.tombstones import StopCheck
 
 LOGGED_CHARACTERS = 20_000
-LARGEST_BATCH = 250
+MAX_BATCH = 250
 """Elements; cwltool's executor takes longer for each the more it has, and a retry begins a batch anew."""
 
 
@@ -92,7 +92,7 @@ class _CwlOperator(BaseOperator):
 
         return RunSettings(
             engine=engine_here() if image else NONE,
-            mark=task.mark,
+            tag=task.tag,
             allow_network=config.flag("allow_network"),
             reuse=config.reuse_folder(),
             secrets=run_folder.secrets_file(task.dag_id, task.run_id),
@@ -138,7 +138,7 @@ class _CwlOperator(BaseOperator):
             StoppedError: the run is stopped.
 
         """
-        from cwl_ui_plugin.cwl.processes.task_processes import MARK_VARIABLE
+        from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
         from cwl_ui_plugin.dags.folders import run_folder
 
         self._running = task = _task_try(context)
@@ -146,7 +146,7 @@ class _CwlOperator(BaseOperator):
         try:
             with run_folder.lease(task, config.number("stop_grace")):
                 self._check_stopped()
-                os.environ[MARK_VARIABLE] = task.mark  # of all that this process starts
+                os.environ[TAG_VARIABLE] = task.tag  # of all that this process starts
                 yield task
         finally:
             self._running = None
@@ -396,7 +396,7 @@ def most_batches(count: int) -> int:
     that take longer than others.
     """
     most = config.scatter_max_tasks()
-    wanted = max(2 * config.parallelism(), math.ceil(count / LARGEST_BATCH))
+    wanted = max(2 * config.parallelism(), math.ceil(count / MAX_BATCH))
     return most if count <= most else min(most, wanted)
 
 

@@ -22,7 +22,7 @@ from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 log = logging.getLogger(__name__)
 CATALOG_FILE = "catalog.json"
 FORMAT = 1
-LONGEST_LABEL = 300
+MAX_LABEL = 300
 _kept: dict[Path, dict[str, Entry]] = {}
 _lock = threading.Lock()
 
@@ -89,7 +89,7 @@ def _entry(store: WorkflowStore, dag_id: str, stamps: dict[str, str]) -> Entry |
         digest=version.digest,
         kind=plan["kind"],
         cwl_version=plan["cwl_version"],
-        label=plan["label"][:LONGEST_LABEL] if plan["label"] else None,
+        label=plan["label"][:MAX_LABEL] if plan["label"] else None,
         steps=len(plan["steps"]),
         filename=version.filename,
         uploaded_by=version.uploaded_by,

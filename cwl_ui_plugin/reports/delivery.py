@@ -22,8 +22,8 @@ from cwl_ui_plugin.signing.errors import SigningError
 
 log = logging.getLogger(__name__)
 SHOWN_CHARACTERS = 300
-MOST_ANSWER_BYTES = 64 * 1024
-MOST_REDIRECTS = 3
+MAX_ANSWER_BYTES = 64 * 1024
+MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
 KEEPING_THE_BODY = (307, 308)
 BUSY = (429, 502, 503, 504)
@@ -88,7 +88,7 @@ class Sender:
 
     def _post(self, url: str, body: bytes) -> tuple[int, str]:
         current = url
-        for _redirect in range(MOST_REDIRECTS + 1):
+        for _redirect in range(MAX_REDIRECTS + 1):
             status, headers, answer = self._request(current, body)
             if 200 <= status < 300:
                 return status, answer
@@ -153,7 +153,7 @@ def _begin(answer: httpx.Response, seconds: float) -> str:
     try:
         for chunk in answer.iter_raw(4096):
             kept += chunk
-            if len(kept) > MOST_ANSWER_BYTES or time.monotonic() > deadline:
+            if len(kept) > MAX_ANSWER_BYTES or time.monotonic() > deadline:
                 break
     except httpx.HTTPError:
         pass

@@ -18,10 +18,10 @@ from cwl_ui_plugin.reports.tables import RecordedReport, RunKey
 from cwl_ui_plugin.reports.target import ReportTarget
 
 log = logging.getLogger(__name__)
-LONGEST_PAUSE = 60.0
-LONGEST_RETRY_AFTER = 3600.0
+MAX_PAUSE = 60.0
+MAX_RETRY_AFTER = 3600.0
 WORKERS = 8
-MOST_RUNS = 100
+MAX_RUNS = 100
 AT_ONCE = 20
 """How many reports of a run are sent before it is stored that they arrived."""
 STORE_SECONDS = 0.5
@@ -31,8 +31,8 @@ TURN_SECONDS = 5.0
 
 def pause_after(failures: int, retry_after: float | None = None) -> float:
     """Return how many seconds to wait after so many failures: twice as long each time, with jitter."""
-    pause = min(LONGEST_PAUSE, 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
-    return max(pause, min(retry_after or 0.0, LONGEST_RETRY_AFTER))
+    pause = min(MAX_PAUSE, 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+    return max(pause, min(retry_after or 0.0, MAX_RETRY_AFTER))
 
 
 class Dispatcher:
@@ -84,7 +84,7 @@ class Dispatcher:
         is_silent = self._failures > 0
         if is_silent and time.monotonic() < self._silent_until and not outbox.is_retry_asked_for():
             return []
-        ready = outbox.waiting_runs(MOST_RUNS, due_at=datetime.now(timezone.utc))
+        ready = outbox.waiting_runs(MAX_RUNS, due_at=datetime.now(timezone.utc))
         if is_silent:
             # Any run can tell whether the receiver is back; not always the same one, whose report may be the reason.
             return sorted(ready, key=lambda run: run.failures)[:1] if not self._busy else []

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cwl_ui_plugin.reports.due import RunFacts, TaskFact
 
 STATISTICS_VERSION = "1.1"
-MOST_FAILED = 20
+MAX_FAILED = 20
 """How many failed tasks are described; a scattered step may have hundreds."""
 
 
@@ -30,9 +30,9 @@ def _error(run: RunFacts, failed: list[TaskFact]) -> str:
     """Return why a run failed: each failed task with its message and the end of its command's standard error."""
     if run.state != "failed":
         return ""
-    lines = [_task_error(task) for task in failed[:MOST_FAILED]]
-    if len(failed) > MOST_FAILED:
-        lines.append(f"{len(failed) - MOST_FAILED} more tasks failed.")
+    lines = [_task_error(task) for task in failed[:MAX_FAILED]]
+    if len(failed) > MAX_FAILED:
+        lines.append(f"{len(failed) - MAX_FAILED} more tasks failed.")
     return "\n".join(lines) or "The run was set to failed."
 
 
@@ -63,7 +63,7 @@ def _statistics(run: RunFacts, last: Iterable[TaskFact]) -> dict[str, Any]:
 
 def _logs(last: Iterable[TaskFact]) -> dict[str, str]:
     """Return the end of the standard error of each failed task."""
-    failed = [task for task in last if task.error][:MOST_FAILED]
+    failed = [task for task in last if task.error][:MAX_FAILED]
     return {_name(task): str((task.error or {}).get("stderr", "")) for task in failed}
 
 

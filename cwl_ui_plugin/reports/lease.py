@@ -14,7 +14,7 @@ SECONDS = 15.0
 _SEPARATOR = "/"
 
 
-class Lease:
+class LeaderLease:
     """A lease with a name. Machines agree on the time within a few seconds."""
 
     def __init__(self, name: str) -> None:

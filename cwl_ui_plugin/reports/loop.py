@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.reports.lease import Lease
+from cwl_ui_plugin.reports.lease import LeaderLease
 
 log = logging.getLogger(__name__)
 RENEW_SECONDS = 5.0
@@ -38,7 +38,7 @@ class Loop:
         self,
         rounds: Sequence[Callable[[], object]],
         interval: float,
-        lease: Lease,
+        lease: LeaderLease,
         ending: Callable[[], object] = lambda: None,
     ) -> None:
         self.rounds = rounds

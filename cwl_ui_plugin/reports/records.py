@@ -110,7 +110,7 @@ def _is_settled_as(run: RunFacts, settled: tuple[datetime | None, str | None]) -
     return settled[1] == run.state and settled[0] is not None and settled[0] == (run.ended or settled[0])
 
 
-def settle_unheard() -> None:
+def discard_runs_without_receiver() -> None:
     """Let runs that end while nobody is to be told be history: a receiver that comes later hears of later runs.
 
     A run that somebody was told of already is kept for a day: the Connection may be about to be made anew.

@@ -37,7 +37,7 @@ class Reporter:
         target, is_set = self._target()
         if not is_set:
             if is_late:
-                records.settle_unheard()
+                records.discard_runs_without_receiver()
             return 0
         count = self._deletions.round(late=is_late) + self._recorder.record_due(late=is_late)
         if target is not None:

@@ -27,8 +27,8 @@ ALGORITHMS = ("process_report_crypt_algorithm", "process_report_algorithm")
 SCHEMES = ("http", "https")
 ROUTES = ("progress", "status", "results")
 DEFAULT_TIMEOUT = 10.0
-LONGEST_TIMEOUT = 300.0
-LARGEST_PORT = 65535
+MAX_TIMEOUT = 300.0
+MAX_PORT = 65535
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_TEXT = re.compile(r"[\x20-\x7e\t]*")
@@ -82,7 +82,7 @@ def target_of(connection: Any, variables: Mapping[str, str | None]) -> ReportTar
         login=connection.login or None,
         password=connection.password or None,
         verify=_verify(extra.get("verify", True)),
-        timeout=_seconds("timeout", extra.get("timeout", DEFAULT_TIMEOUT), LONGEST_TIMEOUT),
+        timeout=_seconds("timeout", extra.get("timeout", DEFAULT_TIMEOUT), MAX_TIMEOUT),
         headers=_headers(extra.get("headers") or {}),
         routes=_routes(extra.get("routes") or {}),
         retry_for=_seconds("retry_for", extra["retry_for"]) if extra.get("retry_for") is not None else None,
@@ -124,8 +124,8 @@ def _host(host: str) -> str:
 def _port(port: Any) -> str:
     if port in (None, ""):
         return ""
-    if not 0 < int(port) <= LARGEST_PORT:
-        raise BadTarget(f"The port of the Connection {CONNECTION} must be between 1 and {LARGEST_PORT}.", "port")
+    if not 0 < int(port) <= MAX_PORT:
+        raise BadTarget(f"The port of the Connection {CONNECTION} must be between 1 and {MAX_PORT}.", "port")
     return f":{int(port)}"
 
 

@@ -16,7 +16,7 @@ TRIES = 5
 _PAUSE_SECONDS = 0.5
 
 
-def with_patience(write: Callable[[], T], what: str) -> T:
+def retry_on_database_lock(write: Callable[[], T], what: str) -> T:
     """Return what ``write`` returns; do it again where the database was busy (SQLite) or chose it as a victim.
 
     Raises:

@@ -1,7 +1,7 @@
 """What the services refuse, each with the HTTP status that interfaces answer with; ``message`` is written for users.
 
-RunsError
-├── BadRequest        400  a value that can't be meant
+ServiceError
+├── BadRequest        400  an invalid value
 ├── NotVerified       403  a signature is missing or wrong
 ├── NotAllowed        403  somebody may not do this
 ├── NotFound          404  no such workflow, run, file or upload
@@ -20,7 +20,7 @@ from cwl_ui_plugin.cwl.errors import Problem
 Problems = tuple[Problem, ...]
 
 
-class RunsError(Exception):
+class ServiceError(Exception):
     """Base of this layer's errors; ``str()`` is a message for users."""
 
     status = 500
@@ -31,8 +31,8 @@ class RunsError(Exception):
         self.problems = problems
 
 
-class BadRequest(RunsError):
-    """A value that can't be meant; ``field`` names it where there were several."""
+class BadRequest(ServiceError):
+    """An invalid value; ``field`` names it where there were several."""
 
     status = 400
 
@@ -41,37 +41,37 @@ class BadRequest(RunsError):
         self.field = field
 
 
-class NotVerified(RunsError):
+class NotVerified(ServiceError):
     """A signature is missing or wrong."""
 
     status = 403
 
 
-class NotAllowed(RunsError):
+class NotAllowed(ServiceError):
     """Somebody may not do this."""
 
     status = 403
 
 
-class NotFound(RunsError):
+class NotFound(ServiceError):
     """No such workflow, run, file or upload."""
 
     status = 404
 
 
-class Conflict(RunsError):
+class Conflict(ServiceError):
     """It exists already, or something else has its name."""
 
     status = 409
 
 
-class TooLarge(RunsError):
+class TooLarge(ServiceError):
     """More bytes than allowed."""
 
     status = 413
 
 
-class InvalidWorkflow(RunsError):
+class InvalidWorkflow(ServiceError):
     """The document can't be used; ``unsupported`` if it is right but needs what cwltool does not have.
 
     ``choices`` are what may be named as the main document, where several processes could be meant.
@@ -87,19 +87,19 @@ class InvalidWorkflow(RunsError):
         self.choices = choices
 
 
-class InvalidJob(RunsError):
+class InvalidJob(ServiceError):
     """The job does not fit the workflow's inputs; one problem for each input."""
 
     status = 422
 
 
-class Unavailable(RunsError):
+class Unavailable(ServiceError):
     """Not now; trying again later may work."""
 
     status = 503
 
 
-class StopIncomplete(RunsError):
+class StopIncomplete(ServiceError):
     """Processes of a run outlived the time they had; ``left`` names each: host, pid, command."""
 
     status = 504

@@ -20,8 +20,8 @@ from cwl_ui_plugin import strict_json
 from cwl_ui_plugin.signing.errors import BadSignature
 from cwl_ui_plugin.signing.keys import Verifier, signing_key, verifiers
 
-LONGEST_TOKEN = 16 * 1024 * 1024
-LONGEST_HEADER = 8 * 1024
+MAX_TOKEN = 16 * 1024 * 1024
+MAX_HEADER = 8 * 1024
 CLOCK_SKEW = 5
 """Seconds that the clock of whoever signs may be ahead of ours; an expiry gets none."""
 EARLY = 1
@@ -59,7 +59,7 @@ def check(
     *,
     allow_weak: bool = False,
     at: float | None = None,
-    longest: int = LONGEST_TOKEN,
+    longest: int = MAX_TOKEN,
 ) -> Verified:
     """Return what a token says that one of the keys has signed with one of the algorithms.
 
@@ -90,7 +90,7 @@ def _check_form(token: Any, longest: int) -> None:
     if not isinstance(token, str) or len(token) > longest or not _FORM.fullmatch(token):
         raise BadSignature(_NO_TOKEN)
     header = token.partition(".")[0]
-    if len(header) > LONGEST_HEADER or not all(_is_canonical(part) for part in token.split(".")):
+    if len(header) > MAX_HEADER or not all(_is_canonical(part) for part in token.split(".")):
         raise BadSignature(_NO_TOKEN)
     if "crit" in _object(_decoded(header)):
         raise BadSignature("The signature needs an extension (crit) that is not known here.")

@@ -11,7 +11,7 @@ from cwl_ui_plugin import strict_json
 from cwl_ui_plugin.signing.algorithms import parse_algorithms
 from cwl_ui_plugin.signing.contents import canonical, digest
 from cwl_ui_plugin.signing.errors import BadSignature
-from cwl_ui_plugin.signing.tokens import LONGEST_TOKEN, Verified, check, sign
+from cwl_ui_plugin.signing.tokens import MAX_TOKEN, Verified, check, sign
 
 PUBLIC_KEY = "jwt_backend_public_key"
 ALGORITHM = "jwt_backend_crypt_algorithm"
@@ -34,7 +34,7 @@ class TriggerPolicy:
     allow_weak: bool = False
     require_exp: bool = False
     require_dag_id: bool = False
-    longest: int = LONGEST_TOKEN
+    longest: int = MAX_TOKEN
 
 
 def read_policy(
@@ -43,7 +43,7 @@ def read_policy(
     allow_weak: bool,
     require_exp: bool = False,
     require_dag_id: bool = False,
-    longest: int = LONGEST_TOKEN,
+    longest: int = MAX_TOKEN,
 ) -> TriggerPolicy | None:
     """Return the policy that Airflow's Variables describe, or None where no key is set.
 

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from cwl_ui_plugin import addresses
 from cwl_ui_plugin.auth.bridge import refusal
-from cwl_ui_plugin.services.errors import RunsError
+from cwl_ui_plugin.services.errors import ServiceError
 
 log = logging.getLogger(__name__)
 _TITLES = {400: "Bad request", 403: "Not allowed", 404: "Not found", 409: "It exists already", 413: "Too large"}
@@ -19,8 +19,8 @@ _TITLES = {400: "Bad request", 403: "Not allowed", 404: "Not found", 409: "It ex
 def init_errors(blueprint: Blueprint) -> None:
     """Show errors of our pages our way, and leave those of other pages of the app alone."""
 
-    @blueprint.app_errorhandler(RunsError)
-    def refused(error: RunsError) -> Response:
+    @blueprint.app_errorhandler(ServiceError)
+    def refused(error: ServiceError) -> Response:
         text = "\n".join([error.message, *(str(problem) for problem in error.problems)])
         return refusal(error.status, text, _TITLES.get(error.status, "That did not work"))
 

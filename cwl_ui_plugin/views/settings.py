@@ -15,7 +15,7 @@ from werkzeug.exceptions import Forbidden, NotFound
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user
 from cwl_ui_plugin.services import retention, signatures
-from cwl_ui_plugin.services.errors import BadRequest, RunsError
+from cwl_ui_plugin.services.errors import BadRequest, ServiceError
 from cwl_ui_plugin.services.settings import connection_and_keys, key_checks, report_delivery, site_options
 from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
 from cwl_ui_plugin.views.forms import (
@@ -115,7 +115,7 @@ class SettingsView(CwlView):
             return self._show(check_form=form, status=400)
         try:
             found = key_checks.check_key(form.key.data, form.other.data or "", visible=visible)
-        except RunsError as error:
+        except ServiceError as error:
             return self._show(check_form=KeyCheckForm(formdata=None), check_problem=error.message, status=error.status)
         return self._show(check=found)
 

@@ -11,7 +11,7 @@ from werkzeug.exceptions import Forbidden
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
-from cwl_ui_plugin.services.errors import RunsError
+from cwl_ui_plugin.services.errors import ServiceError
 from cwl_ui_plugin.services.models import RunSummary
 from cwl_ui_plugin.services.stopping import stops
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name, wants_json
@@ -32,7 +32,7 @@ class StopView(CwlView):
             raise Forbidden(DENIED)
         try:
             report = stops.stop_run(dag_id, run_id, user=user_name(), remove=remove)
-        except RunsError as error:
+        except ServiceError as error:
             if not wants_json():
                 raise
             problems = [str(problem) for problem in error.problems]

@@ -14,7 +14,7 @@ from cwl_ui_plugin.config import MEBIBYTE
 from cwl_ui_plugin.cwl.errors import CwlError, JobError
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.library.store import StoredVersion
-from cwl_ui_plugin.services.errors import Conflict, NotFound, RunsError
+from cwl_ui_plugin.services.errors import Conflict, NotFound, ServiceError
 from cwl_ui_plugin.services.models import RunSummary
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.triggering import refusals, reruns, triggers
@@ -62,7 +62,7 @@ class TriggerView(CwlView):
             with refusals.recorded(dag_id, None, user_name()):
                 run = reruns.run_again(dag_id, run_id, user=user_name(), via=triggers.VIEW, files=files)
             return self._started(run)
-        except RunsError as error:
+        except ServiceError as error:
             is_stored = details.stored_version(dag_id) is not None
             shown = {"dag_id": dag_id, "run_id": run_id, "is_stored": is_stored, "problem": error}
             return self.page("not_started.html", error.status, **shown)
@@ -107,7 +107,7 @@ class TriggerView(CwlView):
                 )
         except CwlError as error:
             return self._show(dag_id, version, form, draft, status=422, problem=error)
-        except RunsError as error:
+        except ServiceError as error:
             return self._show(dag_id, version, form, draft, status=error.status, problem=error)
         return self._started(run)
 
@@ -139,7 +139,7 @@ class TriggerView(CwlView):
         form: TriggerForm,
         draft: Draft,
         status: int = 200,
-        problem: CwlError | RunsError | None = None,
+        problem: CwlError | ServiceError | None = None,
     ) -> Any:
         form.digest.data = version.digest
         form.source.data = draft.source
@@ -210,5 +210,5 @@ def _secrets(plan: Plan) -> list[str]:
 def _plan_of(dag_id: str, digest: str | None) -> Plan | None:
     try:
         return details.get_workflow(dag_id, digest).plan
-    except RunsError:
+    except ServiceError:
         return None

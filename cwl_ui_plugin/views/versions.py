@@ -36,7 +36,7 @@ class VersionsView(CwlView):
             "source.html",
             path=path,
             text=text,
-            is_cut=len(text.encode()) >= details.LONGEST_SOURCE or text.count("\n") > MAX_LINES,
+            is_cut=len(text.encode()) >= details.MAX_SOURCE or text.count("\n") > MAX_LINES,
             **self._common(detail),
         )
 

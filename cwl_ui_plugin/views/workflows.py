@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
-from cwl_ui_plugin.services.errors import NotFound, RunsError
+from cwl_ui_plugin.services.errors import NotFound, ServiceError
 from cwl_ui_plugin.services.models import Upload
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.workflows import compilation_state, details, examples, uploads
@@ -94,7 +94,7 @@ class WorkflowsView(CwlView):
         details.delete_workflow(dag_id)
         return redirect(url_for("WorkflowsView.index", deleted=dag_id))
 
-    def _list(self, form: UploadForm, status: int = 200, problem: RunsError | None = None) -> Any:
+    def _list(self, form: UploadForm, status: int = 200, problem: ServiceError | None = None) -> Any:
         user = current_user()
         readable = permissions.readable_dag_ids(user)
         search, sort = request.args.get("search", "").strip(), request.args.get("sort", DEFAULT_SORT)
@@ -137,7 +137,7 @@ class WorkflowsView(CwlView):
                 main=form.main.data or None,
                 replace=form.replace.data,
             )
-        except RunsError as error:
+        except ServiceError as error:
             if wants_json():
                 return answer_json({"detail": error.message, "html": _problems_html(error)}, error.status)
             return self._list(form, error.status, error)
@@ -159,5 +159,5 @@ def _upload_json(upload: Upload) -> dict[str, Any]:
     return answer if upload.state != "failed" else {**answer, "html": _problems_html(upload)}
 
 
-def _problems_html(failed: Upload | RunsError) -> str:
+def _problems_html(failed: Upload | ServiceError) -> str:
     return str(render_template("cwl_ui_plugin/upload_problems.html", failed=failed, can_choose=True))

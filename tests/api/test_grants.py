@@ -187,11 +187,11 @@ def test_whoever_is_refused_is_in_the_audit_log_without_values(client: Client, w
 
 def test_the_log_of_refusals_has_a_bound(workflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "_recent", refusals._Recent())
-    for number in range(refusals.MOST_IN_PERIOD + 50):
+    for number in range(refusals.MAX_IN_PERIOD + 50):
         refusals.record(workflow, "r" * 999, None, f"{number} " + "x" * 9999)
     found = entries(workflow)
-    assert len(found) == refusals.MOST_IN_PERIOD
-    assert {len(reason) for _owner, _run_id, reason in found} == {refusals.LONGEST_REASON}
+    assert len(found) == refusals.MAX_IN_PERIOD
+    assert {len(reason) for _owner, _run_id, reason in found} == {refusals.MAX_REASON}
 
 
 def test_a_log_that_can_not_be_written_changes_no_answer(

@@ -319,7 +319,7 @@ def test_what_a_stop_could_not_end_is_named(
     monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
     task = TaskTry(workflow, run_id, "say", -1, 1)
     task.lease_file.parent.mkdir(parents=True)
-    lease = {"host": "worker-7", "pid": 42, "mark": task.mark, **asdict(task)}
+    lease = {"host": "worker-7", "pid": 42, "mark": task.tag, **asdict(task)}
     task.lease_file.write_text(json.dumps(lease))
     answer = admin.post(f"{API}/workflows/{workflow}/runs/{run_id}/stop")
     assert answer.status_code == 504

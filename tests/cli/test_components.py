@@ -85,7 +85,7 @@ def test_what_dies_again_and_again_ends_the_server_with_the_end_of_its_log(
         CliError, match=r"scheduler ended 6 times within 10 minutes, at last with 3(.|\n)*no good reason"
     ):
         until(lambda: False, made)
-    assert len(said) == module.MOST_RESTARTS
+    assert len(said) == module.MAX_RESTARTS
 
 
 def test_pauses_grow_and_old_deaths_are_forgiven(made: Components, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_pauses_grow_and_old_deaths_are_forgiven(made: Components, monkeypatch: 
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     component = made._running.setdefault("x", module.Component("x", FAIL, made._spawn("x", FAIL)))
     pauses = []
-    for _ in range(module.MOST_RESTARTS):
+    for _ in range(module.MAX_RESTARTS):
         component.process.wait()
         made.keep_running()
         assert component.restart_at is not None
@@ -112,7 +112,7 @@ class Answers:
 
     def __init__(self, components: Components, monkeypatch: pytest.MonkeyPatch) -> None:
         healthy = {part: {"status": "healthy"} for part in readiness.PARTS}
-        self.ours = {"ready": True, "server": server_id(components.mark)}
+        self.ours = {"ready": True, "server": server_id(components.tag)}
         self.all = {"/cwl/api/v1/health": self.ours, "/api/v2/monitor/health": healthy, "/execution/health": {"a": 1}}
         monkeypatch.setattr(readiness, "_get", lambda url: self.all.get(url.removeprefix("http://x")))
         for name in readiness.PARTS.values():

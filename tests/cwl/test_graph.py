@@ -11,7 +11,7 @@ import pytest
 from support.compiled_run import TOOL, upload
 
 from cwl_ui_plugin.cwl.compiler import compiling
-from cwl_ui_plugin.cwl.graph import LONGEST_TEXT, graph_of
+from cwl_ui_plugin.cwl.graph import MAX_TEXT, graph_of
 from cwl_ui_plugin.cwl.packing import portable
 from cwl_ui_plugin.cwl.plan import Plan, read_packed
 
@@ -114,7 +114,7 @@ def test_a_tool_is_one_step_of_itself(tmp_path: Path) -> None:
 def test_texts_are_of_bounded_length(tmp_path: Path) -> None:
     _, made = graph(tmp_path, main=TOOL.replace("[echo]", f"[echo, {'x' * 100_000}]"))
     step = next(node for node in made["nodes"] if node["kind"] == "step")
-    assert len(step["command"]) == LONGEST_TEXT + 1
+    assert len(step["command"]) == MAX_TEXT + 1
 
 
 ECHO = "{class: CommandLineTool, baseCommand: echo, inputs: {text: string}, outputs: {out: stdout}}"

@@ -46,7 +46,7 @@ def test_a_link_is_not_kept_and_of_a_long_log_the_end(
     (tmp_path / "secret.txt").write_text("secret")
     (printed / "stderr.log").unlink()
     (printed / "stderr.log").symlink_to(tmp_path / "secret.txt")
-    monkeypatch.setattr(run_folder, "LARGEST_KEPT_LOG", 6)
+    monkeypatch.setattr(run_folder, "MAX_KEPT_LOG", 6)
     run_folder.keep_logs("kept", "run")
     assert kept()["step/3/2/stdout.log"] == "(the first 4 bytes were not kept)\n456789"
     assert "step/3/2/stderr.log" not in kept()
@@ -75,7 +75,7 @@ def test_logs_of_another_run_are_neither_kept_nor_taken_away(printed: Path) -> N
 def test_a_log_that_becomes_a_link_is_not_copied(
     printed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_folder, "LARGEST_KEPT_LOG", 6)
+    monkeypatch.setattr(run_folder, "MAX_KEPT_LOG", 6)
     (tmp_path / "secret.txt").write_text("secret of another")
     swapped = swap_when_opened(monkeypatch, printed / "stdout.log", tmp_path / "secret.txt")
     run_folder.keep_logs("kept", "run")

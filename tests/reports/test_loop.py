@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from cwl_ui_plugin.reports import lease as lease_module
-from cwl_ui_plugin.reports.lease import Lease
+from cwl_ui_plugin.reports.lease import LeaderLease
 from cwl_ui_plugin.reports.loop import Loop, wake
 
 NAME = "tested"
 
 
 @pytest.fixture
-def two(airflow_home: Path) -> Iterator[tuple[Lease, Lease]]:
+def two(airflow_home: Path) -> Iterator[tuple[LeaderLease, LeaderLease]]:
     change(remove=True)
-    yield Lease(NAME), Lease(NAME)
+    yield LeaderLease(NAME), LeaderLease(NAME)
     change(remove=True)
 
 
@@ -41,13 +41,13 @@ def change(remove: bool = False, holder: str | None = None, seconds: float = -1)
             row.expires_at = datetime.now(timezone.utc) + timedelta(seconds=seconds)
 
 
-def test_one_holds_the_lease(two: tuple[Lease, Lease]) -> None:
+def test_one_holds_the_lease(two: tuple[LeaderLease, LeaderLease]) -> None:
     first, second = two
     assert [first.take(), second.take(), first.take()] == [True, False, True]
     assert [first.is_held(), second.is_held()] == [True, False]
 
 
-def test_another_takes_over_a_lease_that_is_not_renewed(two: tuple[Lease, Lease]) -> None:
+def test_another_takes_over_a_lease_that_is_not_renewed(two: tuple[LeaderLease, LeaderLease]) -> None:
     first, second = two
     assert first.take()
     change()
@@ -56,14 +56,14 @@ def test_another_takes_over_a_lease_that_is_not_renewed(two: tuple[Lease, Lease]
     assert not first.is_held()
 
 
-def test_another_takes_over_at_once_from_one_that_has_ended(two: tuple[Lease, Lease]) -> None:
+def test_another_takes_over_at_once_from_one_that_has_ended(two: tuple[LeaderLease, LeaderLease]) -> None:
     first, second = two
     assert first.take()
     first.release()
     assert second.take()
 
 
-def test_the_lease_of_a_process_that_was_killed_is_not_waited_for(two: tuple[Lease, Lease]) -> None:
+def test_the_lease_of_a_process_that_was_killed_is_not_waited_for(two: tuple[LeaderLease, LeaderLease]) -> None:
     first, second = two
     assert first.take()
     killed = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -75,7 +75,7 @@ def test_the_lease_of_a_process_that_was_killed_is_not_waited_for(two: tuple[Lea
     assert second.take()
 
 
-def test_a_holder_elsewhere_is_waited_for(two: tuple[Lease, Lease]) -> None:
+def test_a_holder_elsewhere_is_waited_for(two: tuple[LeaderLease, LeaderLease]) -> None:
     first, second = two
     assert first.take()
     change(holder="other-machine/1/2.00/x", seconds=60)
@@ -83,7 +83,7 @@ def test_a_holder_elsewhere_is_waited_for(two: tuple[Lease, Lease]) -> None:
 
 
 def test_a_lease_ends_for_its_holder_before_others_may_take_it(
-    two: tuple[Lease, Lease], monkeypatch: pytest.MonkeyPatch
+    two: tuple[LeaderLease, LeaderLease], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert two[0].take()
     now = time.monotonic()
@@ -91,7 +91,7 @@ def test_a_lease_ends_for_its_holder_before_others_may_take_it(
     assert not two[0].is_held()
 
 
-def test_a_wake_up_during_a_round_is_not_lost(two: tuple[Lease, Lease]) -> None:
+def test_a_wake_up_during_a_round_is_not_lost(two: tuple[LeaderLease, LeaderLease]) -> None:
     rounds = threading.Semaphore(0)
 
     def one_round() -> None:

@@ -297,7 +297,7 @@ def test_an_end_whose_moment_is_written_again_is_told_once(workflow: str, ended_
 def test_a_run_that_ended_before_anybody_was_to_be_told_stays_history(
     workflow: str, ended_run: str, airflow: Any
 ) -> None:
-    records.settle_unheard()
+    records.discard_runs_without_receiver()
     airflow.set_task(workflow, ended_run, "sort", state="failed", updated_at=NOW + timedelta(hours=1))
     assert told(workflow, ended_run) == []
 

@@ -18,7 +18,7 @@ from support.cast import API, SHOWN, VIEWS, Site
 
 pytestmark = pytest.mark.e2e
 AT_ONCE = 200
-MOST_SECONDS = 100
+MAX_SECONDS = 100
 """No answer may take longer, however many ask: what waits is refused with 503."""
 EXPRESSIONS = {
     "endless": "${while (true) {}}",
@@ -136,7 +136,7 @@ def test_100_000_values_in_a_job(site: Site) -> None:
             answer = user.post(f"{API}/workflows/{SHOWN}/runs", json=body)
             assert answer.status_code == 422, (name, answer.text[:300])
             assert len(answer.content) < 1_000_000, f"{name}: problems without end"
-            assert time.monotonic() - started < MOST_SECONDS, name
+            assert time.monotonic() - started < MAX_SECONDS, name
         large = json.dumps({"run_id": "large", "job": {"text": "x" * 17_000_000}})
         answer = user.post(f"{API}/workflows/{SHOWN}/runs", content=large)
         assert answer.status_code == 413, answer.text[:300]

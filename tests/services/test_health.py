@@ -41,7 +41,7 @@ def test_a_write_is_refused_at_once_with_what_to_do(revision: str) -> None:
     from sqlalchemy import text
 
     from cwl_ui_plugin.services import health
-    from cwl_ui_plugin.services.database import with_patience
+    from cwl_ui_plugin.services.database import retry_on_database_lock
     from cwl_ui_plugin.services.errors import Unavailable
 
     calls = []
@@ -52,7 +52,7 @@ def test_a_write_is_refused_at_once_with_what_to_do(revision: str) -> None:
             session.execute(text("INSERT INTO cwl_of_tomorrow VALUES (1)"))
 
     with pytest.raises(Unavailable, match="airflow db migrate"):
-        with_patience(write, "a test")
+        retry_on_database_lock(write, "a test")
     assert len(calls) == 1
     assert health.NOT_MIGRATED in health.problems()
 

@@ -368,20 +368,20 @@ def test_a_token_counts_at_the_moment_that_is_asked_about(pair: keys.KeyPair) ->
 
 
 def test_a_site_says_how_long_the_token_of_a_trigger_may_be(pair: keys.KeyPair) -> None:
-    conf = {"job": {"x": "y" * tokens.LONGEST_TOKEN}}
+    conf = {"job": {"x": "y" * tokens.MAX_TOKEN}}
     token = sign_trigger("r", conf, pair.private, "RS256")
     with pytest.raises(BadSignature):
         verify_trigger(token, TriggerPolicy(pair.public, ("RS256",)), run_id="r", conf=conf)
-    patient = TriggerPolicy(pair.public, ("RS256",), longest=2 * tokens.LONGEST_TOKEN)
+    patient = TriggerPolicy(pair.public, ("RS256",), longest=2 * tokens.MAX_TOKEN)
     assert verify_trigger(token, patient, run_id="r", conf=conf).claims["run_id"] == "r"
 
 
 def test_a_huge_token_is_refused_unread(pair: keys.KeyPair) -> None:
-    token = tokens.sign({"a": "x" * tokens.LONGEST_TOKEN}, pair.private, "RS256")
+    token = tokens.sign({"a": "x" * tokens.MAX_TOKEN}, pair.private, "RS256")
     with pytest.raises(BadSignature):
         tokens.verify(token, pair.public, ["RS256"])
     with pytest.raises(BadSignature):
-        tokens.verify(signed_text(pair, b"{}", {"x": "x" * tokens.LONGEST_HEADER}), pair.public, ["RS256"])
+        tokens.verify(signed_text(pair, b"{}", {"x": "x" * tokens.MAX_HEADER}), pair.public, ["RS256"])
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ class Site:
         """Kill the process of a task while its command runs."""
         for process in task_processes.find(f"{CHAIN}/"):
             with contextlib.suppress(ProcessLookupError, ValueError, OSError):
-                lease = self._lease(process.mark)
+                lease = self._lease(process.tag)
                 os.kill(lease, signal.SIGKILL)
                 self.killed["task"] += 1
                 return

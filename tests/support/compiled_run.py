@@ -37,7 +37,7 @@ def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path
     """Run a compiled document task by task; return the output object."""
     from cwl_ui_plugin.cwl.engine import execution, run_settings
 
-    settings = run_settings.RunSettings(engine="none", mark="test/run/task/-1/1", **more)
+    settings = run_settings.RunSettings(engine="none", tag="test/run/task/-1/1", **more)
     plan = read_plan(compiled)
     values = through_json(execution.start(compiled, source, job, folder / "start", settings))
     given = dict(values)

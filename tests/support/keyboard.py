@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator, Page
 
-MOST_TABS = 150
+MAX_TABS = 150
 FOCUSED = "(element) => element === element.ownerDocument.activeElement && element.ownerDocument.hasFocus()"
 MARKED = """(element) => {
   if (element instanceof SVGElement) return true; // its shape has a thicker line
@@ -16,7 +16,7 @@ MARKED = """(element) => {
 def reach(page: Page, target: Locator, key: str = "Tab") -> None:
     """Go to a control with the Tab key, as often as it takes; see that one can see where one is."""
     target.wait_for()
-    for _ in range(MOST_TABS):
+    for _ in range(MAX_TABS):
         if target.evaluate(FOCUSED):
             assert target.evaluate(MARKED), f"nothing shows that {target} has the focus"
             return

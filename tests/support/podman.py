@@ -23,8 +23,8 @@ BUSYBOX = Path("/bin/busybox")
 IMAGE_FILE = "/etc/made-for"
 """A file that the image has and the machine has not."""
 IMAGE_TEXT = "tests of cwl-ui-plugin\n"
-MOST_FILES = 20_000
-MOST_PROCESSES = 4096
+MAX_FILES = 20_000
+MAX_PROCESSES = 4096
 PODMAN_SECONDS = 60
 # As root without CAP_SYS_RESOURCE limits can't be raised; crun refuses hybrid cgroups, runc takes them; vfs needs no
 # rights to mount, but copies the image; without a network of its own a container needs no plugins for it.
@@ -129,7 +129,7 @@ def make_image(podman: Podman) -> None:
 
 
 def _configure(folder: Path, driver: str) -> dict[str, str]:
-    limits = {"files": MOST_FILES, "processes": MOST_PROCESSES}
+    limits = {"files": MAX_FILES, "processes": MAX_PROCESSES}
     for name, number in (("files", resource.RLIMIT_NOFILE), ("processes", resource.RLIMIT_NPROC)):
         most = resource.getrlimit(number)[1]
         limits[name] = limits[name] if most == resource.RLIM_INFINITY else min(limits[name], most)

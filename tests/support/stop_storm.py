@@ -46,7 +46,7 @@ DOCUMENTS = {
         for number in range(STEPS_OF_LONG)
     ),
 }
-MOST_STEPS = 20
+MAX_STEPS = 20
 COMMAND_SECONDS = 90
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
@@ -105,7 +105,7 @@ class Storm:
         log = self.folder / f"{run_id}.{uuid.uuid4().hex[:4]}.log"
         seconds: Any = round(chance.uniform(0.1, 3), 1)
         if dag_id == WIDE:
-            seconds = [round(chance.uniform(0.1, 20), 1) for _ in range(chance.randint(1, MOST_STEPS))]
+            seconds = [round(chance.uniform(0.1, 20), 1) for _ in range(chance.randint(1, MAX_STEPS))]
         runs = f"/cwl/api/v1/workflows/{dag_id}/runs"
         job = {"log": str(log), "seconds": seconds}
         self.client.post(runs, json={"run_id": run_id, "job": job}).raise_for_status()

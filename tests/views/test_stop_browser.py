@@ -40,7 +40,7 @@ def stubborn(workflow: str, run_id: str) -> Iterator[subprocess.Popen[str]]:
     mark = f"{workflow}/{run_id}/sort/-1/1"
     with subprocess.Popen(
         [sys.executable, "-c", STUBBORN],
-        env={**os.environ, task_processes.MARK_VARIABLE: mark},
+        env={**os.environ, task_processes.TAG_VARIABLE: mark},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:

@@ -18,7 +18,7 @@ from cwl_ui_plugin.cwl.requirements import in_force
 DOCKER, NETWORK = "DockerRequirement", "NetworkAccess"
 MADE_BY_DOCUMENT = ("dockerFile", "dockerLoad", "dockerImport")
 HUB = "docker.io"
-LONGEST_NAME = 500
+MAX_NAME = 500
 _HUB_NAMES = (HUB, "index.docker.io", "registry-1.docker.io")
 # https://pkg.go.dev/github.com/distribution/reference: registry with a port, path, tag, digest
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
@@ -128,7 +128,7 @@ def full_name(image: str) -> str:
 
     A name without a registry is one of Docker Hub, and not what an engine finds in the first of its registries.
     """
-    match = _IMAGE.fullmatch(image.removeprefix("docker://")) if len(image) <= LONGEST_NAME else None
+    match = _IMAGE.fullmatch(image.removeprefix("docker://")) if len(image) <= MAX_NAME else None
     if match is None:
         raise NotAnImage(f"{image[:200]!r} is no name of an image")
     name = _with_registry(match["name"])

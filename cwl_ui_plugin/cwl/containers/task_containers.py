@@ -1,7 +1,7 @@
 """Ending the containers of a task; which engine runs them is found by :mod:`cwl_ui_plugin.cwl.containers.engines`.
 
 Containers of docker and podman are no children of the task: the engine keeps them. Each has its id in a file of the
-task's folder, and the task's mark in a label. With singularity and udocker a container is a process like any other.
+task's folder, and the task's tag in a label. With singularity and udocker a container is a process like any other.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ CID_PREFIX = "container"
 LABEL = "cwl-ui-plugin.task"
 ENGINE_FILE = "engine.txt"
 """In a task's folder: the program that keeps its containers, written before the first is started."""
-_LARGEST_FILE = 1024
+_MAX_FILE = 1024
 
 
-def end_containers(folder: Path, mark: str) -> list[str]:
+def end_containers(folder: Path, tag: str) -> list[str]:
     """End the containers that a task has started, and return those that are still there.
 
-    ``folder`` is the task's, with the files of their ids, ``mark`` is in their label. Nobody is asked where the task
+    ``folder`` is the task's, with the files of their ids, ``tag`` is in their label. Nobody is asked where the task
     has started none.
     """
     engine = _small_text(folder / ENGINE_FILE)
@@ -32,14 +32,14 @@ def end_containers(folder: Path, mark: str) -> list[str]:
         return []
     containers = {path: _small_text(path) for path in cid_files(folder)}
     containers = {path: name for path, name in containers.items() if not name.startswith("-")}
-    for container in {*containers.values(), *_labelled(engine, mark)} - {""}:
+    for container in {*containers.values(), *_labelled(engine, tag)} - {""}:
         remove(engine, container)
     there = _listed(engine, "ps", "--all", "--quiet", "--no-trunc")
     for path, container in containers.items():
         if there is not None and container not in there:
             path.unlink(missing_ok=True)
     left = {*containers.values()} - {""} if there is None else {*containers.values()} & there
-    return [f"container {container[:12]} ({engine})" for container in sorted(left | set(_labelled(engine, mark)))]
+    return [f"container {container[:12]} ({engine})" for container in sorted(left | set(_labelled(engine, tag)))]
 
 
 def remove(engine: str, container: str) -> None:
@@ -56,14 +56,14 @@ def cid_files(folder: Path) -> list[Path]:
 
 def _small_text(path: Path) -> str:
     try:
-        return (read_small(path, _LARGEST_FILE) or b"").decode("utf-8", "replace").strip()
+        return (read_small(path, _MAX_FILE) or b"").decode("utf-8", "replace").strip()
     except OSError:
         return ""
 
 
-def _labelled(engine: str, mark: str) -> set[str]:
-    """Return the containers with a mark: also those that were killed before their id was written."""
-    return _listed(engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={mark}") or set()
+def _labelled(engine: str, tag: str) -> set[str]:
+    """Return the containers with a tag: also those that were killed before their id was written."""
+    return _listed(engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={tag}") or set()
 
 
 def _listed(engine: str, *words: str) -> set[str] | None:

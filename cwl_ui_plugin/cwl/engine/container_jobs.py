@@ -16,7 +16,7 @@ from cwltool.job import ContainerCommandLineJob
 from cwl_ui_plugin.cwl.containers.policy import DOCKER, NETWORK, ContainerPolicy, full_name
 from cwl_ui_plugin.cwl.containers.task_containers import ENGINE_FILE, LABEL
 from cwl_ui_plugin.cwl.engine.reach import Reach
-from cwl_ui_plugin.cwl.processes.task_processes import MARK_VARIABLE
+from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
 
 _SINGULARITY_CACHE = "CWL_SINGULARITY_CACHE"
 _SHOWN_CHARACTERS = 600
@@ -119,7 +119,7 @@ def _with_label(words: list[str]) -> list[str]:
     if os.geteuid() == 0:
         words = [word for word in words if word != _FOR_ROOTLESS]
     place = words.index("run") + 1
-    return [*words[:place], f"--label={LABEL}={os.environ.get(MARK_VARIABLE, '')}", *words[place:]]
+    return [*words[:place], f"--label={LABEL}={os.environ.get(TAG_VARIABLE, '')}", *words[place:]]
 
 
 def _name_image(requirement: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ from cwl_ui_plugin.cwl.temporary_errors import is_of_disk, may_pass
 COMMAND = "command.json"
 """In the folder of a task: the command that it started last."""
 SHOWN_BYTES = 4000
-MOST_COMPLAINTS = 3
+MAX_COMPLAINTS = 3
 MAX_COMMAND = 200
 STDOUT_INSTEAD = "(nothing on standard error; the end of standard output:)"
 # cwltool says these of every failed step, or of every container; they tell nothing.
@@ -111,7 +111,7 @@ class Recorder(logging.Handler):
         if self._failed and self.exit_code:
             of_element = f" of {self._element}" if self._element else ""
             return f"the command{of_element} {complaints.ending(self.exit_code)}: {command}"
-        return cause or "\n".join(self.complaints[-MOST_COMPLAINTS:]) or "it ended without outputs"
+        return cause or "\n".join(self.complaints[-MAX_COMPLAINTS:]) or "it ended without outputs"
 
     def full_disk(self) -> str:
         """Return that the disk is full, if it is, after the step has failed."""

@@ -28,13 +28,13 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from cwl_ui_plugin.cwl.errors import StepError
-from cwl_ui_plugin.cwl.processes.task_processes import MARK_VARIABLE, SERVER_VARIABLE
+from cwl_ui_plugin.cwl.processes.task_processes import SERVER_VARIABLE, TAG_VARIABLE
 
 HEAP_MIB = 512
 DATA_BYTES = 1536 * 2**20
 """Writable memory of the process; of it, V8 sets 550 MiB aside at its start, and uses little."""
-MOST_OUTPUT = 64 * 2**20
-_ENVIRONMENT = (MARK_VARIABLE, SERVER_VARIABLE, "TZ", "LANG", "LC_ALL", "LC_TIME", "LC_MESSAGES")
+MAX_OUTPUT = 64 * 2**20
+_ENVIRONMENT = (TAG_VARIABLE, SERVER_VARIABLE, "TZ", "LANG", "LC_ALL", "LC_TIME", "LC_MESSAGES")
 _OLDEST = (22, 14)
 """The first version whose permission model is no experiment."""
 _FOLDER = "/"
@@ -85,7 +85,7 @@ class Node:
         if kind in (b"u", b"e"):
             return Answer(failure=said)
         self.end()
-        return Answer(failure=f"it takes more than {HEAP_MIB} MiB of memory, or gives more than {MOST_OUTPUT} bytes")
+        return Answer(failure=f"it takes more than {HEAP_MIB} MiB of memory, or gives more than {MAX_OUTPUT} bytes")
 
     def end(self) -> None:
         """End it."""
@@ -108,7 +108,7 @@ class Node:
         timer.start()
         try:
             _write(_there(self._process.stdin), line)
-            found = _there(self._process.stdout).readline(MOST_OUTPUT)
+            found = _there(self._process.stdout).readline(MAX_OUTPUT)
         except OSError:
             found = b""
         finally:

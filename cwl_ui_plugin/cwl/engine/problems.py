@@ -19,8 +19,8 @@ from cwl_ui_plugin.cwl.errors import DocumentError, Problem
 from cwl_ui_plugin.cwl.jobs.types import type_text
 from cwl_ui_plugin.cwl.malformed_documents import NOT_IN_UPLOAD, empty, first_line_with, malformed
 
-MOST_PROBLEMS = 50
-LONGEST_MESSAGE = 1000
+MAX_PROBLEMS = 50
+MAX_MESSAGE = 1000
 # cwltool writes "path:line:column: message" at the start of a message that carries no position of its own.
 _POSITION = re.compile(r"^(?P<file>[^\s:][^:\n]*):(?P<line>\d+):(?P<column>\d+): *(?P<message>.*)$", re.DOTALL)
 _FILE_URI = re.compile(r"file://(?P<path>/[^\s'\"#]*)")
@@ -46,7 +46,7 @@ def explain(error: Exception, source: Path, main: str) -> DocumentError:
     is_explained = isinstance(error, (SchemaSaladException, WorkflowException))
     found = () if is_explained else malformed(source) or (empty(source) if isinstance(error, StopIteration) else ())
     found = found or tuple(_placed(problem, source) for problem in problems_of(error, source))
-    return DocumentError(f"{main} is not valid CWL.", found[:MOST_PROBLEMS])
+    return DocumentError(f"{main} is not valid CWL.", found[:MAX_PROBLEMS])
 
 
 def problem_at(message: str, node: Any, source: Path) -> Problem:
@@ -72,7 +72,7 @@ def problems_of(error: BaseException, source: Path) -> tuple[Problem, ...]:
     found = list(dict.fromkeys(_problem(*cause, source) for cause in _causes(error)))
     found = [problem for problem in found if problem.message and not _NO_KIND_OF_TYPE.search(problem.message)] or found
     found.sort(key=lambda problem: (problem.file or "", problem.line or 0))
-    return tuple(found[:MOST_PROBLEMS])
+    return tuple(found[:MAX_PROBLEMS])
 
 
 def _causes(error: BaseException) -> Iterator[tuple[str, str | None, int | None, int | None]]:
@@ -103,7 +103,7 @@ def _problem(message: str, file: str | None, line: int | None, column: int | Non
     text = _TRIED.sub("", _without_paths(message, source)).strip()
     text = _in_cwl_notation(_REMOTE_RUN.sub(_network_is_off, text))
     text = _MISSING_RUN.sub(rf"run: \g<name> {NOT_IN_UPLOAD}", text).replace(*_NO_TABS)
-    text = re.sub(r"[ \t]*\n[ \t]*", "\n", text)[:LONGEST_MESSAGE]
+    text = re.sub(r"[ \t]*\n[ \t]*", "\n", text)[:MAX_MESSAGE]
     return Problem(text, file=_relative(file, source), line=line, column=column)
 
 

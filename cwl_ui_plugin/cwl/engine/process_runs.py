@@ -33,7 +33,7 @@ from cwl_ui_plugin.cwl.plan import (
     StepDocument,
 )
 from cwl_ui_plugin.cwl.processes.sampling import sampling
-from cwl_ui_plugin.cwl.processes.task_processes import MARK_VARIABLE
+from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def run_process(
     work: Work, process: Process, job_order: dict[str, Any], executor: JobExecutor, toplevel: bool = False
 ) -> StepResult:
     """Run a process by cwltool; raise :class:`StepError` if it ends badly."""
-    os.environ[MARK_VARIABLE] = work.settings.mark
+    os.environ[TAG_VARIABLE] = work.settings.tag
     prepare_engine(work.settings.engine, work.folder, work.settings.images)
     recorder = Recorder(work.folder, work.settings.before_command, work.settings.containers, work.reach)
     recorder.given = work.given

@@ -24,7 +24,7 @@ from cwl_ui_plugin.cwl.engine.cwltool_internals import (
 )
 from cwl_ui_plugin.cwl.engine.cwltool_patches import apply_cwltool_patches
 from cwl_ui_plugin.cwl.engine.reach import Reach
-from cwl_ui_plugin.cwl.processes.task_processes import MARK_VARIABLE, SERVER_VARIABLE
+from cwl_ui_plugin.cwl.processes.task_processes import SERVER_VARIABLE, TAG_VARIABLE
 
 Values = dict[str, list[Any]]
 """``{full id: [value, status]}``, plain JSON: what travels between tasks."""
@@ -32,7 +32,7 @@ Values = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How to run: the container engine or ``none``, the mark of this task's processes, whether to use the network.
+    """How to run: the container engine or ``none``, the tag of this task's processes, whether to use the network.
 
     ``reuse`` is the folder of outputs that are used again, ``secrets`` the file with the run's secrets, ``mpi_config``
     cwltool's file about the site's MPI, ``images`` where singularity keeps images; each may be None.
@@ -43,7 +43,7 @@ class RunSettings:
     """
 
     engine: str
-    mark: str
+    tag: str
     allow_network: bool = False
     reuse: Path | None = None
     secrets: Path | None = None
@@ -80,7 +80,7 @@ def run_context(
             "tmp_outdir_prefix": str(folder / "out_"),
             "mutation_manager": MutationManager(),
             "toplevel": toplevel,
-            "preserve_environment": frozenset(os.environ.keys() & {MARK_VARIABLE, SERVER_VARIABLE}),
+            "preserve_environment": frozenset(os.environ.keys() & {TAG_VARIABLE, SERVER_VARIABLE}),
             **context_of(settings.engine),
             "cidfile_dir": str(folder),
             "cidfile_prefix": CID_PREFIX,

@@ -29,7 +29,7 @@ from cwl_ui_plugin.cwl.engine.step_failures import ending_badly
 from cwl_ui_plugin.cwl.numbers import with_decimal_floats
 from cwl_ui_plugin.cwl.plan import Step, read_step_document
 
-LONGEST_LABEL = 80
+MAX_LABEL = 80
 ElementResults = dict[str, list[Any]]
 """``{index: [outputs by full id, status]}``; the keys are texts, as JSON wants them."""
 
@@ -118,7 +118,7 @@ def gather(compiled: Path, source: Path, step: Step, values: Values, results: El
 def _label(workflow: Any, element: dict[str, Any]) -> str:
     """Return what a scattered step's element is called: its values of what the step is scattered over."""
     parts = [_part_label(element.get(key)) for key in aslist(workflow.steps[0].tool["scatter"])]
-    return " ".join(", ".join(parts).split())[:LONGEST_LABEL]
+    return " ".join(", ".join(parts).split())[:MAX_LABEL]
 
 
 def _part_label(value: Any) -> str:

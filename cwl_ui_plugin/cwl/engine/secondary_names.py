@@ -22,7 +22,7 @@ from cwl_ui_plugin.cwl.plan import START_DOCUMENT, step_document_text
 
 TIMEOUT_SECONDS = 60.0
 MEMORY_BYTES = 2 * 1024**3
-MOST_NAMES = 100_000
+MAX_NAMES = 100_000
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV")
 _LAST_OUTPUT = 600
 
@@ -131,7 +131,7 @@ def _looked_for(compiled: Path, source: Path, job: dict[str, Any]) -> list[str]:
         """A file system where everything is there and has nothing in it."""
 
         def exists(self, location: str) -> bool:
-            if len(asked) < MOST_NAMES:
+            if len(asked) < MAX_NAMES:
                 asked[location] = None
             return True
 
@@ -153,7 +153,7 @@ def _looked_for(compiled: Path, source: Path, job: dict[str, Any]) -> list[str]:
     folder, settings = Path(tempfile.gettempdir()), RunSettings("none", "")
     completed = execution.initial_job(compiled, source, job, folder, settings, Nothing).completed
     given = (str(item["location"]) for item in _files_in(completed))  # whole objects, by expressions
-    return list(dict.fromkeys([*asked, *given]))[:MOST_NAMES]
+    return list(dict.fromkeys([*asked, *given]))[:MAX_NAMES]
 
 
 if __name__ == "__main__":

@@ -34,10 +34,10 @@ __all__ = [
 ]
 
 DEEPEST_JOB = 100
-MOST_PROBLEMS = 100
-MOST_SUGGESTIONS = 20
+MAX_PROBLEMS = 100
+MAX_SUGGESTIONS = 20
 """Names that are compared with those of all inputs; a job may have a hundred thousand."""
-_LONGEST_SUGGESTION = 100
+_MAX_SUGGESTION = 100
 # What a job may hold besides inputs: the folders of a run, and what CWL runners put there.
 FOLDERS = ("output_folder", "outputs_folder", "tmp_folder")
 REQUIREMENTS = ("cwl:requirements", "https://w3id.org/cwl/cwl#requirements")
@@ -184,7 +184,7 @@ def _strangers(job: Mapping[str, Any], inputs: Mapping[str, Parameter], allow_re
             yield Problem(_NOT_ALLOWED, input=name)
         elif is_directive(name):
             yield Problem("the workflow has no such input, and a job holds no directives of CWL runners", input=name)
-        elif unused and suggestions < MOST_SUGGESTIONS and len(name) < _LONGEST_SUGGESTION:
+        elif unused and suggestions < MAX_SUGGESTIONS and len(name) < _MAX_SUGGESTION:
             suggestions += 1
             if meant := _meant(name, unused):
                 yield Problem(f"the workflow has no such input; did you mean {meant!r}?", input=name)
@@ -201,9 +201,9 @@ def _runner_problems(name: str, value: Any) -> Iterator[Problem]:
 
 def _first(problems: list[Problem]) -> tuple[Problem, ...]:
     """Return the problems that are told: a hundred thousand would be no help."""
-    if len(problems) <= MOST_PROBLEMS:
+    if len(problems) <= MAX_PROBLEMS:
         return tuple(problems)
-    return (*problems[:MOST_PROBLEMS], Problem(f"and {len(problems) - MOST_PROBLEMS} more problems"))
+    return (*problems[:MAX_PROBLEMS], Problem(f"and {len(problems) - MAX_PROBLEMS} more problems"))
 
 
 def _accepted_type(item: Parameter) -> Any:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from cwl_ui_plugin.cwl.errors import Problem
 
 LITERAL_BYTES = 64 * 1024
-LONGEST_NAME = 255
+MAX_NAME = 255
 """Bytes that a name may have on the file systems of Linux."""
 _KEPT = {
     "File": ("class", "location", "basename", "contents", "format", "secondaryFiles"),
@@ -41,8 +41,8 @@ def name_problem(name: Any) -> str | None:
         return "a basename is a text with at least one character"
     if name in (".", "..") or "/" in name or "\0" in name:
         return f"the basename {name[:80]!r} is not the name of a file: it may not hold a slash, or be . or .."
-    if len(name.encode("utf-8", "replace")) > LONGEST_NAME:
-        return f"the basename {name[:80]!r}... is longer than {LONGEST_NAME} bytes"
+    if len(name.encode("utf-8", "replace")) > MAX_NAME:
+        return f"the basename {name[:80]!r}... is longer than {MAX_NAME} bytes"
     return None
 
 

@@ -22,7 +22,7 @@ from cwl_ui_plugin.cwl.containers.engines import CLIENTS
 from cwl_ui_plugin.cwl.processes.container_usage import ContainerUsage, peak_of, seconds_of
 from cwl_ui_plugin.cwl.processes.sampling import descendants
 
-FIRST_PAUSE, STARTING_PAUSE, LONGEST_PAUSE = 0.001, 0.01, 0.1
+FIRST_PAUSE, STARTING_PAUSE, MAX_PAUSE = 0.001, 0.01, 0.1
 """Seconds between two looks; the second is the longest while a container starts."""
 _KIBIBYTE = 1024
 
@@ -48,7 +48,7 @@ class PeakMemory:
                 new = set(self._containers.look()) - first if is_client else set[int]()
                 endings.add(new)
                 first |= new
-                longest = STARTING_PAUSE if is_client and not first else LONGEST_PAUSE
+                longest = STARTING_PAUSE if is_client and not first else MAX_PAUSE
                 pause = FIRST_PAUSE if new else min(2 * pause, longest)
                 ended = endings.within(pause)
                 for one in ended & first:

@@ -19,7 +19,7 @@ from cwl_ui_plugin.cwl.containers.task_containers import cid_files
 from cwl_ui_plugin.cwl.processes.proc import children_of, stat_of
 
 USAGE = "usage.txt"
-MOST_LINES = 500
+MAX_LINES = 500
 INTERVAL_SECONDS = 1.0
 _LEAST_CORES = 0.05
 _LEAST_SHARE = 0.02
@@ -67,7 +67,7 @@ class _Sampler:
     def _write(self, cores: float, memory: int) -> None:
         self.last = (cores, memory)
         self.lines.append(f"{time.time():.1f} {cores:.2f} {memory}\n")
-        if len(self.lines) < MOST_LINES:
+        if len(self.lines) < MAX_LINES:
             with (self.folder / USAGE).open("a", encoding="ascii") as file:
                 file.write(self.lines[-1])
             return

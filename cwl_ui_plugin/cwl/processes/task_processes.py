@@ -1,7 +1,7 @@
 """Finding and ending every process that a task started, wherever it went.
 
 A command may call setsid, fork twice, ignore SIGTERM or be stopped; its parent may be dead. What stays with all of them
-is the environment that they inherit: each carries a *mark*, and a scan of /proc finds it.
+is the environment that they inherit: each carries a *tag*, and a scan of /proc finds it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from cwl_ui_plugin.cwl.processes.proc import read, stat_of
 
-MARK_VARIABLE = "CWL_UI_PLUGIN_TASK"
+TAG_VARIABLE = "CWL_UI_PLUGIN_TASK"
 SERVER_VARIABLE = "CWL_UI_PLUGIN_SERVER"
-"""The mark of everything that belongs to one standalone server, commands of its tasks included."""
+"""The tag of everything that belongs to one standalone server, commands of its tasks included."""
 KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
@@ -28,11 +28,11 @@ _SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class Process:
-    """A process with a mark; ``start`` is its start in clock ticks since boot, which tells reused pids apart."""
+    """A process with a tag; ``start`` is its start in clock ticks since boot, which tells reused pids apart."""
 
     pid: int
     command: str
-    mark: str
+    tag: str
     start: int
 
     def __str__(self) -> str:
@@ -80,22 +80,22 @@ def _is_living(pid: int) -> bool:
         return False
 
 
-def find(mark_prefix: str, variable: str = MARK_VARIABLE, *, below: Iterable[int] = ()) -> list[Process]:
-    """Return the living processes whose mark begins with ``mark_prefix``, this one and its ancestors left out.
+def find(tag_prefix: str, variable: str = TAG_VARIABLE, *, below: Iterable[int] = ()) -> list[Process]:
+    """Return the living processes whose tag begins with ``tag_prefix``, this one and its ancestors left out.
 
-    Their descendants are among them, and those of the processes ``below``, also without a mark: a command can start
+    Their descendants are among them, and those of the processes ``below``, also without a tag: a command can start
     others with an environment of their own.
     """
     own = set(_ancestors(os.getpid()))
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - see read
-    marked = [process for pid in pids if (process := _process(pid, mark_prefix, variable)) is not None]
-    known = {process.pid for process in marked}
+    tagged = [process for pid in pids if (process := _process(pid, tag_prefix, variable)) is not None]
+    known = {process.pid for process in tagged}
     under = _descendants(pids, known | set(below)) - known
-    unmarked = [process for pid in under if (process := _described(pid, f"{mark_prefix}?")) is not None]
-    return [process for process in (*marked, *unmarked) if process.pid not in own]
+    untagged = [process for pid in under if (process := _described(pid, f"{tag_prefix}?")) is not None]
+    return [process for process in (*tagged, *untagged) if process.pid not in own]
 
 
-class Ender:
+class ProcessTerminator:
     """Ends processes: each gets SIGTERM when it is first seen, and SIGKILL once ``grace`` seconds are over.
 
     SIGCONT comes with it: a stopped process would not see SIGTERM.
@@ -114,11 +114,11 @@ class Ender:
                 self._told.add((process.pid, process.start))
 
 
-def end(mark_prefix: str, grace: float, variable: str = MARK_VARIABLE, *, below: Iterable[int] = ()) -> list[Process]:
+def end(tag_prefix: str, grace: float, variable: str = TAG_VARIABLE, *, below: Iterable[int] = ()) -> list[Process]:
     """End what :func:`find` finds; return those that outlive it. What appears meanwhile is found by the next scan."""
-    ender, deadline = Ender(grace), time.monotonic() + grace + KILL_SECONDS
+    ender, deadline = ProcessTerminator(grace), time.monotonic() + grace + KILL_SECONDS
     below = tuple(below)
-    while left := find(mark_prefix, variable, below=below):
+    while left := find(tag_prefix, variable, below=below):
         ender.signal(left)
         if time.monotonic() > deadline:
             return left
@@ -164,23 +164,23 @@ def _send(process: Process, number: signal.Signals) -> None:
         os.kill(process.pid, signal.SIGCONT)
 
 
-def _process(pid: int, mark_prefix: str, variable: str) -> Process | None:
-    """Return process ``pid`` if it lives and its mark begins so; None also for what is gone or not ours to see."""
+def _process(pid: int, tag_prefix: str, variable: str) -> Process | None:
+    """Return process ``pid`` if it lives and its tag begins so; None also for what is gone or not ours to see."""
     try:
-        mark = _mark(read(f"/proc/{pid}/environ"), variable)
+        tag = _tag(read(f"/proc/{pid}/environ"), variable)
     except OSError:
         return None
-    return _described(pid, mark) if mark is not None and mark.startswith(mark_prefix) else None
+    return _described(pid, tag) if tag is not None and tag.startswith(tag_prefix) else None
 
 
-def _described(pid: int, mark: str) -> Process | None:
+def _described(pid: int, tag: str) -> Process | None:
     try:
         stat = stat_of(pid)
         command = read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").decode("utf-8", "replace").strip()
     except OSError:
         return None
     shown = command[:_SHOWN_CHARACTERS]
-    return Process(pid=pid, command=shown, mark=mark, start=stat.started_ticks) if stat.is_living else None
+    return Process(pid=pid, command=shown, tag=tag, start=stat.started_ticks) if stat.is_living else None
 
 
 def _descendants(pids: Iterable[int], roots: set[int]) -> set[int]:
@@ -200,7 +200,7 @@ def _descendants(pids: Iterable[int], roots: set[int]) -> set[int]:
     return found
 
 
-def _mark(environment: bytes, variable: str) -> str | None:
+def _tag(environment: bytes, variable: str) -> str | None:
     key = f"\0{variable}=".encode()
     _before, found, after = (b"\0" + environment).partition(key)
     return after.partition(b"\0")[0].decode("utf-8", "replace") if found else None

@@ -28,7 +28,7 @@ from cwl_ui_plugin.signing.errors import SigningError
 
 GRANT = "cwl_grant"
 ALGORITHM = "EdDSA"
-_LONGEST_KEY = 4096
+_MAX_KEY = 4096
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
 _START_AGAIN = "Start the run again on its page, or with the command or the API of cwl-ui-plugin."
 
@@ -123,4 +123,4 @@ def _public_key(token: Any) -> str:
 
 def _read(path: Path) -> str:
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        return file.read(_LONGEST_KEY).decode("ascii")
+        return file.read(_MAX_KEY).decode("ascii")

@@ -26,7 +26,7 @@ from pathlib import Path
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import FolderTaken
 
-LARGEST = 65_536
+MAX_BYTES = 65_536
 _FOLDER = "deliveries"
 _CLAIM, _RECORD, _BELOW = ".json", ".record", ".below"
 _SAME_MOMENT = 1.0
@@ -269,7 +269,7 @@ def _read(key: str) -> Claim | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            found = json.loads(file.read(LARGEST))
+            found = json.loads(file.read(MAX_BYTES))
         return Claim(str(found["dag_id"]), str(found["run_id"]), str(found["folder"]), float(found["created"]))
     except FileNotFoundError:
         return None

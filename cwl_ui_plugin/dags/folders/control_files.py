@@ -35,7 +35,7 @@ from cwl_ui_plugin.cwl.small_files import read_small
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _TRIES = 5
-_MOST_COMPLAINTS = 1000
+_MAX_COMPLAINTS = 1000
 _RUNS = "runs"
 _complained: set[Path] = set()
 
@@ -110,7 +110,7 @@ def read(kind: type[T], place: Path, /, **known: object) -> T | None:
 def complain(path: Path, why: str) -> None:
     """Log, once for each file, that it is not what it should be."""
     if path not in _complained:
-        if len(_complained) >= _MOST_COMPLAINTS:
+        if len(_complained) >= _MAX_COMPLAINTS:
             _complained.clear()
         _complained.add(path)
         log.warning("%s is ignored: %s", path, why)

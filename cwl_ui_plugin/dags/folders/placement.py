@@ -26,8 +26,8 @@ from cwl_ui_plugin.opened import Place
 OUTPUT_FOLDER = ("output_folder", "outputs_folder")
 """What a job may call it; the first that is there counts."""
 TMP_FOLDER = "tmp_folder"
-LONGEST = 1024
-LONGEST_PART = 255
+MAX_LENGTH = 1024
+MAX_PART = 255
 _PLACED = Path(".placed", "tmp")  # no run has a name that begins with a dot
 
 
@@ -133,16 +133,16 @@ def _text(name: str, value: Any) -> str | None:
     """Return the text of a folder's name; None where there is none."""
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or "\0" in value or len(value) > LONGEST:
-        raise JobError(f"{name} must be the path of a folder, with at most {LONGEST} characters.")
+    if not isinstance(value, str) or "\0" in value or len(value) > MAX_LENGTH:
+        raise JobError(f"{name} must be the path of a folder, with at most {MAX_LENGTH} characters.")
     if ".." in Path(value).parts:
         raise JobError(f"{name} {value!r} has '..' in it: name the folder itself.")
     try:
         longest = max(len(os.fsencode(part)) for part in (*Path(value).parts, ""))
     except UnicodeError:
         raise JobError(f"{name} has characters in it that no file can have in its name.") from None
-    if longest > LONGEST_PART:
-        raise JobError(f"{name} has a part that is longer than {LONGEST_PART} bytes; no folder can have such a name.")
+    if longest > MAX_PART:
+        raise JobError(f"{name} has a part that is longer than {MAX_PART} bytes; no folder can have such a name.")
     return value
 
 

@@ -7,7 +7,7 @@
     <tmp_folder>/.control/runs/<dag_id>/<run_id>/<task_id>.<map_index>.<try_number>.lease
     <tmp_folder>/.control/runs/<dag_id>/<run_id>/removing                              see intermediate
 
-A lease is written before a task does anything, and removed when no process with the task's mark is left. It lies where
+A lease is written before a task does anything, and removed when no process with the task's tag is left. It lies where
 no job can name it, and is believed there only.
 """
 
@@ -41,8 +41,8 @@ LOGS = ("stdout.log", "stderr.log", "usage.txt")
 """What is kept of a try: what its commands printed, and what they used."""
 _LOG_ENDINGS = tuple(f"/{name}" for name in LOGS)
 _KEPT_LOGS = ".logs"
-_LONGEST_NAME = 255
-LARGEST_KEPT_LOG = 64 * config.MEBIBYTE
+_MAX_NAME = 255
+MAX_KEPT_LOG = 64 * config.MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class TaskTry:
     try_number: int
 
     @property
-    def mark(self) -> str:
+    def tag(self) -> str:
         """What every process of this try carries in its environment."""
-        return f"{run_mark(self.dag_id, self.run_id)}{self.task_id}/{self.map_index}/{self.try_number}"
+        return f"{run_tag(self.dag_id, self.run_id)}{self.task_id}/{self.map_index}/{self.try_number}"
 
     @property
     def folder(self) -> Path:
@@ -69,13 +69,13 @@ class TaskTry:
     def lease_file(self) -> Path:
         """The file that is there while this try may have processes."""
         name = f"{self.task_id}.{self.map_index}.{self.try_number}{LEASE}"
-        if len(name.encode()) > _LONGEST_NAME:
+        if len(name.encode()) > _MAX_NAME:
             name = f"{hashlib.sha256(name.encode()).hexdigest()}{LEASE}"
         return control_files.run_control(self.dag_id, self.run_id) / name
 
 
 @dataclass(frozen=True)
-class Lease(TaskTry):
+class TaskLease(TaskTry):
     """A try that may still have processes on ``host``; ``pid`` is its task process there.
 
     ``machine`` is what ``this_machine`` was there; a host that was booted since has another.
@@ -104,8 +104,8 @@ class Lease(TaskTry):
             return False
 
 
-def run_mark(dag_id: str, run_id: str) -> str:
-    """Return what the marks of all tasks of a run begin with."""
+def run_tag(dag_id: str, run_id: str) -> str:
+    """Return what the tags of all tasks of a run begin with."""
     return f"{dag_id}/{run_id}/"
 
 
@@ -180,14 +180,14 @@ def _keep_log(file: BinaryIO, path: Path, target: Path) -> None:
     if not size:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    if size > LARGEST_KEPT_LOG:
+    if size > MAX_KEPT_LOG:
         _copy_end(file, target, size)
     else:
         shutil.move(path, target)
 
 
 def _copy_end(file: BinaryIO, target: Path, size: int) -> None:
-    left_out = size - LARGEST_KEPT_LOG
+    left_out = size - MAX_KEPT_LOG
     with target.open("wb") as copy:
         copy.write(f"(the first {left_out} bytes were not kept)\n".encode())
         file.seek(left_out)
@@ -229,24 +229,24 @@ def _real(place: Path) -> Path | None:
     return target if may_be and target == target.resolve() else None
 
 
-def leases(dag_id: str, run_id: str) -> list[Lease]:
+def leases(dag_id: str, run_id: str) -> list[TaskLease]:
     """Return the leases of a run that are there now; one that this user may not read is of an unknown machine."""
     places = [path for path in control_files.listed(control_files.run_control(dag_id, run_id)) if path.suffix == LEASE]
     return [lease for path in places if (lease := _lease_at(path, dag_id, run_id))]
 
 
-def all_leases() -> Iterator[Lease]:
+def all_leases() -> Iterator[TaskLease]:
     """Yield the leases of all runs."""
     for dag_id, run_id in control_files.runs():
         yield from leases(dag_id, run_id)
 
 
-def _lease_at(path: Path, dag_id: str, run_id: str) -> Lease | None:
+def _lease_at(path: Path, dag_id: str, run_id: str) -> TaskLease | None:
     """Return the lease in a file, if it says that it is the one that belongs there."""
     try:
-        found = control_files.read(Lease, path, path=path)
+        found = control_files.read(TaskLease, path, path=path)
     except PermissionError:
-        return Lease(dag_id, run_id, path.name, -1, 0, host=UNKNOWN_HOST, pid=0, path=path, machine=UNKNOWN_HOST)
+        return TaskLease(dag_id, run_id, path.name, -1, 0, host=UNKNOWN_HOST, pid=0, path=path, machine=UNKNOWN_HOST)
     if found is not None and (found.lease_file != path or not 0 < found.pid < 2**31):
         control_files.complain(path, "it is of another task, or has no process")
         return None
@@ -311,13 +311,13 @@ def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) 
     A try that ended well has no containers: its engine's clients have waited for them.
     """
     if may_have_containers:
-        task_containers.end_containers(task.folder, task.mark)  # their clients end with them
+        task_containers.end_containers(task.folder, task.tag)  # their clients end with them
     held = _lease_at(task.lease_file, task.dag_id, task.run_id)
     is_ours = held is not None and (held.pid, held.machine) == (os.getpid(), this_machine())
-    commands = task_processes.end(task.mark, grace, below=[os.getpid()] if is_ours else [])
+    commands = task_processes.end(task.tag, grace, below=[os.getpid()] if is_ours else [])
     left = described(commands, task.dag_id, task.run_id)
     if may_have_containers:
-        left += task_containers.end_containers(task.folder, task.mark)
+        left += task_containers.end_containers(task.folder, task.tag)
     if left:
         raise LeasedError(f"Processes of {task.task_id} are still there: {', '.join(left)}")
     control_files.remove(task.lease_file)

@@ -26,8 +26,8 @@ from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
 from cwl_ui_plugin.dags.errors import LeasedError
 from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.stopping import stop_orders
-from cwl_ui_plugin.dags.stopping.run_termination import RunEnding, is_void
-from cwl_ui_plugin.dags.stopping.stop_orders import Order
+from cwl_ui_plugin.dags.stopping.run_termination import RunEnding, is_stale
+from cwl_ui_plugin.dags.stopping.stop_orders import StopRequest
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.2
@@ -85,7 +85,7 @@ def end_abandoned(*, for_worker: bool = False) -> int:
     return sum(
         _give_back(lease)
         for lease in run_folder.all_leases()
-        if (lease.is_here and not lease.has_holder) or is_void(lease, for_worker=for_worker)
+        if (lease.is_here and not lease.has_holder) or is_stale(lease, for_worker=for_worker)
     )
 
 
@@ -95,15 +95,15 @@ def _give_back(task: run_folder.TaskTry) -> bool:
     except LeasedError as error:
         log.warning("%s", error)
         return False
-    log.info("The commands of %s, whose task process was killed, are ended.", task.mark)
+    log.info("The commands of %s, whose task process was killed, are ended.", task.tag)
     return True
 
 
-def follow(order: Order, hosts: tuple[str, ...]) -> None:
+def follow(order: StopRequest, hosts: tuple[str, ...]) -> None:
     """End what a run has on this machine, and tell the stop, as long as the order is there."""
     ending = RunEnding(order.dag_id, order.run_id, order.grace, has_folder=order.has_folder, for_worker=True)
     told: tuple[str, list[str]] | None = None
-    current: Order | None = order
+    current: StopRequest | None = order
     while current is not None:
         began = time.monotonic()
         left = ending.look([task for task in current.tasks if task.host in hosts])
@@ -111,7 +111,7 @@ def follow(order: Order, hosts: tuple[str, ...]) -> None:
             stop_orders.reply(current, hosts, left)
             told = (current.number, left)
         time.sleep(POLL_SECONDS + (time.monotonic() - began))
-        current = stop_orders.read_order(order.dag_id, order.run_id)
+        current = stop_orders.read_request(order.dag_id, order.run_id)
 
 
 class Janitor:

@@ -16,7 +16,7 @@ from cwl_ui_plugin.cwl.containers import task_containers
 from cwl_ui_plugin.cwl.processes import task_processes
 from cwl_ui_plugin.cwl.processes.machine import boot_of, is_alive, this_host, this_machine
 from cwl_ui_plugin.dags.folders import control_files, run_folder
-from cwl_ui_plugin.dags.folders.run_folder import Lease
+from cwl_ui_plugin.dags.folders.run_folder import TaskLease
 from cwl_ui_plugin.dags.stopping.stop_orders import TaskProcess, has_janitor
 
 IDLE_SECONDS = 0.5
@@ -28,8 +28,8 @@ MANY_FOR_A_CORE = 4
 """More task processes than that would keep all cores busy with it for seconds: they are frozen, and killed at once."""
 
 
-def is_void(lease: Lease, *, for_worker: bool = False) -> bool:
-    """Whether a lease is of an earlier life of this machine, so that nothing of it can be left.
+def is_stale(lease: TaskLease, *, for_worker: bool = False) -> bool:
+    """Whether a lease is stale: from before the last boot of this machine, so that nothing of it can be left.
 
     Its machine was booted since; or, as its worker knows ``for_worker``, it was a container that is there no more.
     """
@@ -39,14 +39,14 @@ def is_void(lease: Lease, *, for_worker: bool = False) -> bool:
 
 
 class RunEnding:
-    """What a run still has on this machine; one without a folder has neither leases nor marked processes."""
+    """What a run still has on this machine; one without a folder has neither leases nor tagged processes."""
 
     def __init__(self, dag_id: str, run_id: str, grace: float, *, has_folder: bool, for_worker: bool = False) -> None:
         self.dag_id = dag_id
         self.run_id = run_id
         self._has_folder = has_folder
         self._for_worker = for_worker
-        self._ender = task_processes.Ender(grace)
+        self._ender = task_processes.ProcessTerminator(grace)
         self._containers_at = time.monotonic() + grace
         self._idle_since: dict[int, float] = {}
         self._frozen: dict[int, float] = {}
@@ -59,7 +59,7 @@ class RunEnding:
         return left + [f"{this_host()}: pid {pid} (the task process of {name})" for pid, name in running.items()]
 
     def _look_into_folder(self, running: dict[int, str]) -> list[str]:
-        """End what has leases and marks; add the task processes that hold leases to those that are ``running``."""
+        """End what has leases and tags; add the task processes that hold leases to those that are ``running``."""
         leases = [lease for lease in run_folder.leases(self.dag_id, self.run_id) if self._is_ours(lease)]
         holders = {lease.pid: lease.task_id for lease in leases if lease.is_here and lease.has_holder}
         running |= holders
@@ -67,7 +67,7 @@ class RunEnding:
             self._frozen |= dict.fromkeys(holders, time.time())
             _send(holders, signal.SIGSTOP)
         self._kill_frozen_without_lease(holders)
-        commands = task_processes.find(run_folder.run_mark(self.dag_id, self.run_id), below=holders)
+        commands = task_processes.find(run_folder.run_tag(self.dag_id, self.run_id), below=holders)
         self._ender.signal(commands)
         if not commands:
             self._kill_idle(holders)
@@ -80,8 +80,8 @@ class RunEnding:
                 control_files.remove(lease.path)
         return left
 
-    def _is_ours(self, lease: Lease) -> bool:
-        return lease.is_here or is_void(lease, for_worker=self._for_worker)
+    def _is_ours(self, lease: TaskLease) -> bool:
+        return lease.is_here or is_stale(lease, for_worker=self._for_worker)
 
     def _kill_frozen_without_lease(self, holders: dict[int, str]) -> None:
         """Kill what gave its lease back in the moment in which it was frozen; it has no commands any more."""
@@ -94,8 +94,8 @@ class RunEnding:
         now, most = time.monotonic(), 0.0 if self._frozen else IDLE_SECONDS
         _send([pid for pid in pids if now - self._idle_since.setdefault(pid, now) >= most], signal.SIGKILL)
 
-    def _end_containers(self, lease: Lease) -> list[str]:
-        return [f"{this_host()}: {container}" for container in task_containers.end_containers(lease.folder, lease.mark)]
+    def _end_containers(self, lease: TaskLease) -> list[str]:
+        return [f"{this_host()}: {container}" for container in task_containers.end_containers(lease.folder, lease.tag)]
 
 
 def _send(pids: Iterable[int], number: signal.Signals) -> None:

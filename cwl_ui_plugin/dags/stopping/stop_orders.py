@@ -42,11 +42,11 @@ class TaskProcess:
 
 
 @dataclass(frozen=True)
-class Order:
+class StopRequest:
     """A run that is to be ended, and how far that is: ``left`` names what is still there, for people.
 
     ``number`` changes with ``tasks``; ``machine`` and ``uid`` are of the process that stops it, which ends by itself
-    what it can. A run without a folder has neither leases nor marked processes.
+    what it can. A run without a folder has neither leases nor tagged processes.
     """
 
     dag_id: str
@@ -84,26 +84,26 @@ class _Janitor:
     hosts: tuple[str, ...]
 
 
-def write_order(order: Order) -> None:
+def write_request(order: StopRequest) -> None:
     """Give an order, or change it."""
     control_files.write(order.path, asdict(order))
 
 
-def touch_order(order: Order) -> None:
+def touch_request(order: StopRequest) -> None:
     """Say that the order still holds; give it again if somebody else's stop of the run has withdrawn it."""
     try:
         os.utime(order.path)
     except FileNotFoundError:
-        write_order(order)
+        write_request(order)
 
 
-def withdraw(order: Order) -> None:
+def withdraw(order: StopRequest) -> None:
     """Remove an order and the replies to it."""
     for path in (order.path, *_reply_files(order)):
         control_files.remove(path)
 
 
-def read_order(dag_id: str, run_id: str) -> Order | None:
+def read_request(dag_id: str, run_id: str) -> StopRequest | None:
     """Return the order to stop a run, if it is being stopped."""
     path = _place(dag_id, run_id)
     return _order(path) if age(path) < FRESH_SECONDS else None
@@ -111,11 +111,11 @@ def read_order(dag_id: str, run_id: str) -> Order | None:
 
 def is_followed_here(dag_id: str, run_id: str) -> bool:
     """Whether a run is being stopped, and somebody else ends what it has on this machine."""
-    order = read_order(dag_id, run_id)
+    order = read_request(dag_id, run_id)
     return order is not None and (order.machine == this_machine() or has_janitor(machine=this_machine()))
 
 
-def orders() -> list[Order]:
+def orders() -> list[StopRequest]:
     """Return all orders that are being carried out; forget those whose stop was killed."""
     found = []
     for path in listed(_folder()):
@@ -128,13 +128,13 @@ def orders() -> list[Order]:
     return found
 
 
-def reply(order: Order, hosts: tuple[str, ...], left: list[str]) -> None:
+def reply(order: StopRequest, hosts: tuple[str, ...], left: list[str]) -> None:
     """Tell what this machine, which goes by the names ``hosts``, has left of a run."""
     answer = Reply(order.number, this_machine(), hosts, tuple(left))
     control_files.write(_reply_file(order, this_machine()), asdict(answer))
 
 
-def replies(order: Order) -> list[Reply]:
+def replies(order: StopRequest) -> list[Reply]:
     """Return what other machines have answered to an order as it is now."""
     found = ((path, _read(Reply, path)) for path in _reply_files(order))
     return [
@@ -144,12 +144,12 @@ def replies(order: Order) -> list[Reply]:
     ]
 
 
-def _reply_files(order: Order) -> list[Path]:
+def _reply_files(order: StopRequest) -> list[Path]:
     begin = f"{order.path.stem}."
     return [path for path in listed(_folder()) if path.suffix == _REPLY and path.name.startswith(begin)]
 
 
-def _reply_file(order: Order, machine: str) -> Path:
+def _reply_file(order: StopRequest, machine: str) -> Path:
     return order.path.with_name(f"{order.path.stem}.{machine}{_REPLY}")
 
 
@@ -203,9 +203,9 @@ def _place(dag_id: str, run_id: str) -> Path:
     return _folder() / f"{control_files.key_of(dag_id, run_id)}{_ORDER}"
 
 
-def _order(path: Path) -> Order | None:
+def _order(path: Path) -> StopRequest | None:
     """Return the order in a file; None unless it is of the run whose place that is."""
-    order = _read(Order, path)
+    order = _read(StopRequest, path)
     return order if order and order.path == path else None
 
 

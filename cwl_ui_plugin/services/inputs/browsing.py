@@ -14,8 +14,8 @@ from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.services.errors import NotFound, Unavailable
 from cwl_ui_plugin.services.inputs.access import InputAccess
 
-MOST_ENTRIES = 1000
-MOST_SCANNED = 20_000
+MAX_ENTRIES = 1000
+MAX_SCANNED = 20_000
 """How many entries of a folder are looked at: a folder may have millions."""
 FOLDER = "folder"
 FILE = "file"
@@ -64,9 +64,7 @@ def browse(access: InputAccess, path: str = "") -> Folder:
         found = sorted(_entries(folder, names, access), key=lambda entry: (entry.kind != FOLDER, entry.name))
     except OSError as error:
         raise Unavailable(f"The folder {path!r} can't be read: {error.strerror or error}.") from error
-    return Folder(
-        _job_path(folder), _trail(folder, root), tuple(found[:MOST_ENTRIES]), cut or len(found) > MOST_ENTRIES
-    )
+    return Folder(_job_path(folder), _trail(folder, root), tuple(found[:MAX_ENTRIES]), cut or len(found) > MAX_ENTRIES)
 
 
 def _folder(path: str, access: InputAccess) -> tuple[Path, Path]:
@@ -83,9 +81,9 @@ def _folder(path: str, access: InputAccess) -> tuple[Path, Path]:
 
 
 def _names(folder: Path) -> tuple[list[str], bool]:
-    """Return the names in a folder, at most :data:`MOST_SCANNED`, and whether it has more."""
+    """Return the names in a folder, at most :data:`MAX_SCANNED`, and whether it has more."""
     with os.scandir(folder) as found:
-        names = [item.name for item in islice(found, MOST_SCANNED)]
+        names = [item.name for item in islice(found, MAX_SCANNED)]
         return names, next(found, None) is not None
 
 

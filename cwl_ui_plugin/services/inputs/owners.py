@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 
 from cwl_ui_plugin import config, last_use
-from cwl_ui_plugin.services.database import with_patience
+from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import Conflict, Unavailable
 
 _ASKED_AT_ONCE = 200
@@ -36,7 +36,7 @@ def claim(folder: str, user: str) -> None:
     try:
         uploads.mkdir(parents=True, exist_ok=True)
         with last_use.locked(uploads, fcntl.LOCK_SH):  # else it could be removed as unused before anything is in it
-            is_theirs = with_patience(lambda: _claimed(folder, user), f"the upload to the folder {folder}")
+            is_theirs = retry_on_database_lock(lambda: _claimed(folder, user), f"the upload to the folder {folder}")
             if is_theirs:
                 (uploads / folder).mkdir(exist_ok=True)
                 os.utime(uploads / folder)
@@ -59,7 +59,7 @@ def remove_unused(folder: str, *, unused_since: float) -> bool:
         except FileNotFoundError:
             return False
         last_use.move_away(uploads / folder, uploads)
-        with_patience(lambda: _forget(folder), f"the removal of the upload {folder}")
+        retry_on_database_lock(lambda: _forget(folder), f"the removal of the upload {folder}")
     return True
 
 

@@ -28,7 +28,7 @@ from cwl_ui_plugin.services.inputs.single import is_uuid, target_of
 log = logging.getLogger(__name__)
 KEPT_SECONDS = 7 * 24 * 3600
 """How long an upload waits for its next part."""
-MOST_WAITING = 20
+MAX_WAITING = 20
 """Uploads that one user may have begun and not ended."""
 _STATE = "state.json"
 _DATA = "data"
@@ -71,8 +71,8 @@ def start(name: str, size: int, *, user: str, folder: str | None = None) -> Part
     if target.exists():
         raise _taken(name)
     remove_forgotten()
-    if sum(_owner(path) == user for path in _waiting()) >= MOST_WAITING:
-        raise TooLarge(f"You have {MOST_WAITING} uploads that were not ended; end them, or wait a week.")
+    if sum(_owner(path) == user for path in _waiting()) >= MAX_WAITING:
+        raise TooLarge(f"You have {MAX_WAITING} uploads that were not ended; end them, or wait a week.")
     upload_id = str(uuid.uuid4())
     place = _parts() / upload_id
     try:

@@ -20,8 +20,8 @@ from cwl_ui_plugin.services.inputs.access import InputAccess
 
 log = logging.getLogger(__name__)
 CHUNK = 1024 * 1024
-MOST_PATHS = 10_000
-LONGEST_NAME = 255
+MAX_PATHS = 10_000
+MAX_NAME = 255
 _UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
 
 
@@ -53,8 +53,8 @@ def save_input(name: str, stream: BinaryIO, *, user: str, folder: str | None = N
 def visible_inputs(paths: Iterable[str], access: InputAccess) -> dict[str, bool]:
     """Return for each path whether a job may name it as it is: it exists where inputs of this user may come from."""
     wanted = list(paths)
-    if len(wanted) > MOST_PATHS:
-        raise BadRequest(f"At most {MOST_PATHS} paths can be asked for at once.")
+    if len(wanted) > MAX_PATHS:
+        raise BadRequest(f"At most {MAX_PATHS} paths can be asked for at once.")
     return {path: _is_visible(path, access) for path in wanted}
 
 
@@ -66,7 +66,7 @@ def target_of(name: str, folder: str) -> Path:
         relative = safe_name(name)
     except BadUpload as error:
         raise BadRequest(f"The name {name[:80]!r} can't be used: {error}") from error
-    if any(len(part.encode("utf-8", "replace")) > LONGEST_NAME for part in relative.parts):
+    if any(len(part.encode("utf-8", "replace")) > MAX_NAME for part in relative.parts):
         raise BadRequest("The name of the file is too long.")
     return config.uploads_folder() / folder.lower() / relative
 

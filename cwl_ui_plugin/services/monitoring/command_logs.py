@@ -24,9 +24,9 @@ from cwl_ui_plugin.services.monitoring.queries import find_run
 STREAMS = ("stdout", "stderr")
 PART_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
-MOST_SAMPLED = 2000
+MAX_SAMPLED = 2000
 _USAGE = "usage.txt"
-_LARGEST_COMMAND = 1024 * 1024
+_MAX_COMMAND = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def running_command(task: TaskTry) -> list[str] | None:
         return None
     with file:
         try:
-            words = json.loads(file.read(_LARGEST_COMMAND))
+            words = json.loads(file.read(_MAX_COMMAND))
         except (ValueError, RecursionError):
             return None
     return [str(word) for word in words] if isinstance(words, list) else None
@@ -104,7 +104,7 @@ def usage_lines(dag_id: str, run_id: str) -> dict[tuple[str, int, int], list[str
     found: dict[tuple[str, int, int], list[str]] = {}
     for place in _places(dag_id, run_id):
         for task_id, map_index, try_number in _tries(place):
-            if len(found) == MOST_SAMPLED:
+            if len(found) == MAX_SAMPLED:
                 break
             with suppress(OSError, ValueError), place.open(f"{task_id}/{map_index}/{try_number}/{_USAGE}") as file:
                 key = (task_id, int(map_index), int(try_number))

@@ -10,7 +10,7 @@ from typing import Any
 from cwl_ui_plugin.services.models import RunDetail
 from cwl_ui_plugin.services.monitoring import queries, step_groups
 
-LONGEST_VALUE = 2000
+MAX_VALUE = 2000
 _SAME_FILE = ("checksum", "size", "contents", "listing")
 
 
@@ -72,7 +72,7 @@ def _pairs(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Pair, ...]
 
 def _text(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(_shown(value), indent=1, ensure_ascii=False)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
 
 
 def _shown(value: Any) -> Any:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cwl_ui_plugin.cwl.plan import Step
 
-LONGEST_PAGE = 500
+MAX_PAGE = 500
 STATES = ("queued", "running", "success", "failed", STOPPED)
 _DONE = ("success", "skipped")
 _NO_STATUS = "no_status"
@@ -64,7 +64,7 @@ def list_runs(
     query = select(DagRun).where(*where).options(load_only(*columns), raiseload("*")).order_by(DagRun.id.desc())
     with create_session(scoped=False) as session:
         total = session.scalar(select(func.count()).select_from(DagRun).where(*where)) or 0
-        runs = session.scalars(query.limit(max(0, min(limit, LONGEST_PAGE))).offset(max(0, offset))).all()
+        runs = session.scalars(query.limit(max(0, min(limit, MAX_PAGE))).offset(max(0, offset))).all()
         keys = [(run.dag_id, run.run_id) for run in runs]
         progress, stops = _progress(session, runs), stops_of(session, keys)
         items = tuple(_summary(run, progress.get(key, 0), stops.get(key)) for run, key in zip(runs, keys, strict=True))

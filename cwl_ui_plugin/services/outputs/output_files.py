@@ -28,8 +28,8 @@ from cwl_ui_plugin.services.errors import NotFound, TooLarge
 from cwl_ui_plugin.services.models import OutputFile, Page
 from cwl_ui_plugin.services.monitoring.queries import find_run
 
-MOST_FILES = 10_000
-MOST_COUNTED = 1_000_000
+MAX_FILES = 10_000
+MAX_COUNTED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -48,24 +48,24 @@ def output_object(dag_id: str, run_id: str) -> dict[str, Any] | None:
     return load(dag_id, run_id)[0]
 
 
-def output_tree(dag_id: str, run_id: str, *, offset: int = 0, limit: int = MOST_FILES) -> Page[OutputFile]:
-    """Return a part of the files of a run's outputs, at most :data:`MOST_FILES`, and how many there are.
+def output_tree(dag_id: str, run_id: str, *, offset: int = 0, limit: int = MAX_FILES) -> Page[OutputFile]:
+    """Return a part of the files of a run's outputs, at most :data:`MAX_FILES`, and how many there are.
 
     Raises:
         NotFound: no such run.
-        TooLarge: there are more files than :data:`MOST_COUNTED`.
+        TooLarge: there are more files than :data:`MAX_COUNTED`.
 
     """
     outputs, place = load(dag_id, run_id)
     seen: set[str] = set()
     found: list[OutputFile] = []
-    end = offset + min(limit, MOST_FILES)
+    end = offset + min(limit, MAX_FILES)
     for output in _outputs(outputs, place):
         for name in _files(output, place):
             if name in seen:
                 continue
-            if len(seen) == MOST_COUNTED:
-                raise TooLarge(f"The run has more than {MOST_COUNTED} output files; fetch them as a zip, by folder.")
+            if len(seen) == MAX_COUNTED:
+                raise TooLarge(f"The run has more than {MAX_COUNTED} output files; fetch them as a zip, by folder.")
             if offset <= len(seen) < end:
                 found += _output_file(output, name, place)
             seen.add(name)

@@ -12,7 +12,7 @@ from typing import Any
 from cwl_ui_plugin.opened import Entry, Place
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.models import Page
-from cwl_ui_plugin.services.outputs.output_files import MOST_FILES, folder_entries, load, name_in
+from cwl_ui_plugin.services.outputs.output_files import MAX_FILES, folder_entries, load, name_in
 
 PAGE = 100
 FILE, FOLDER, LIST, RECORD, VALUE, ELSEWHERE = "file", "folder", "list", "record", "value", "elsewhere"
@@ -58,9 +58,9 @@ def output_nodes(
 def folder_nodes(dag_id: str, run_id: str, path: str, offset: int = 0) -> Page[OutputNode]:
     """Return what is in a folder of the outputs, at most :data:`PAGE` of it; raise :class:`NotFound`.
 
-    Of a folder with more than :data:`MOST_FILES` entries only so many are looked at.
+    Of a folder with more than :data:`MAX_FILES` entries only so many are looked at.
     """
-    place, entries, is_cut = folder_entries(dag_id, run_id, path, MOST_FILES)
+    place, entries, is_cut = folder_entries(dag_id, run_id, path, MAX_FILES)
     shown = entries[offset : offset + PAGE]
     folder = place.below(path)
     base = "/".join(folder.parts[len(place.parts) :])

@@ -12,10 +12,10 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 TEXT_BYTES = 128 * 1024
-MOST_ROWS = 200
-MOST_COLUMNS = 50
-LONGEST_CELL = 500
-LARGEST_SHOWN = 64 * 1024 * 1024
+MAX_ROWS = 200
+MAX_COLUMNS = 50
+MAX_CELL = 500
+MAX_SHOWN = 64 * 1024 * 1024
 """Pictures and documents beyond that are only for download."""
 TEXT, TABLE, JSON, IMAGE, PDF, HTML, NONE = "text", "table", "json", "image", "pdf", "html", "none"
 IMAGES = {
@@ -49,7 +49,7 @@ def preview(file: BinaryIO, name: str) -> Preview:
     size, suffix = os.fstat(file.fileno()).st_size, PurePosixPath(name).suffix.lower()
     if suffix in MEDIA_TYPES:
         kind = IMAGE if suffix in IMAGES else PDF if suffix == ".pdf" else HTML
-        return Preview(kind if size <= LARGEST_SHOWN else NONE, size)
+        return Preview(kind if size <= MAX_SHOWN else NONE, size)
     content = file.read(TEXT_BYTES)
     if not _is_text(content):
         return Preview(NONE, size)
@@ -78,11 +78,11 @@ def _table(text: str, separator: str, size: int, is_part: bool) -> Preview:
     rows: list[tuple[str, ...]] = []
     try:
         for row in _reader("\n".join(lines), separator):
-            if len(rows) == MOST_ROWS:
+            if len(rows) == MAX_ROWS:
                 is_part = True
                 break
-            is_part = is_part or len(row) > MOST_COLUMNS
-            rows.append(tuple(cell[:LONGEST_CELL] for cell in row[:MOST_COLUMNS]))
+            is_part = is_part or len(row) > MAX_COLUMNS
+            rows.append(tuple(cell[:MAX_CELL] for cell in row[:MAX_COLUMNS]))
     except csv.Error:
         return Preview(TEXT, size, text=text, is_part=is_part)
     return Preview(TABLE, size, rows=tuple(rows), is_part=is_part)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 CHUNK_BYTES = 256 * 1024
-MOST_FILES = 100_000
+MAX_FILES = 100_000
 """A zip keeps its list of files in memory until its end."""
 TOO_MANY = "NOT-EVERYTHING-IS-HERE.txt"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same files make the same zip
@@ -23,8 +23,8 @@ def zip_stream(entries: Iterable[tuple[str, Callable[[], BinaryIO]]]) -> Iterato
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for number, (name, open_file) in enumerate(entries):
-            if number == MOST_FILES:
-                archive.writestr(zipfile.ZipInfo(TOO_MANY, date_time=_DATE), f"Only the first {MOST_FILES} files.\n")
+            if number == MAX_FILES:
+                archive.writestr(zipfile.ZipInfo(TOO_MANY, date_time=_DATE), f"Only the first {MAX_FILES} files.\n")
                 break
             try:
                 source = open_file()

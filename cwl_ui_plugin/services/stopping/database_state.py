@@ -12,7 +12,7 @@ from cwl_ui_plugin.dags.stopping import tombstones
 from cwl_ui_plugin.dags.stopping.stop_orders import TaskProcess
 from cwl_ui_plugin.dags.stopping.tombstones import Tombstone
 from cwl_ui_plugin.reports.stops import keep_stop
-from cwl_ui_plugin.services.database import with_patience
+from cwl_ui_plugin.services.database import retry_on_database_lock
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -44,13 +44,15 @@ class FoundRun:
 
 def fail_unfinished(dag_id: str, run_id: str, user: str) -> FoundRun:
     """Set the run and its unfinished tasks to failed, in one transaction."""
-    return with_patience(lambda: _fail_once(dag_id, run_id, user), f"the stop of {dag_id} {run_id}")
+    return retry_on_database_lock(lambda: _fail_once(dag_id, run_id, user), f"the stop of {dag_id} {run_id}")
 
 
 def fail_revived(stone: Tombstone) -> FoundRun:
     """Do it again for a run that was stopped, unless it was cleared since, or is another one by now."""
     dag_id, run_id = stone.dag_id, stone.run_id
-    return with_patience(lambda: _fail_once(dag_id, run_id, stone.user, stone), f"the stop of {dag_id} {run_id}")
+    return retry_on_database_lock(
+        lambda: _fail_once(dag_id, run_id, stone.user, stone), f"the stop of {dag_id} {run_id}"
+    )
 
 
 def _fail_once(dag_id: str, run_id: str, user: str, stone: Tombstone | None = None) -> FoundRun:

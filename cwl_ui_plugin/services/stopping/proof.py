@@ -1,6 +1,6 @@
 """Proof that no process of a run is left, on this machine and on others.
 
-Commands of a task carry a mark, and a task holds a lease (a file that all machines see) while it may have any. What
+Commands of a task carry a tag, and a task holds a lease (a file that all machines see) while it may have any. What
 is on this machine is ended here and now. Elsewhere the janitor of the worker follows the order that a stop gives; where
 there is none, the task's supervisor ends it at its next heartbeat. The lease goes when nothing is left there.
 """
@@ -15,10 +15,10 @@ from dataclasses import replace
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
 from cwl_ui_plugin.dags.folders import run_folder
-from cwl_ui_plugin.dags.folders.run_folder import Lease
+from cwl_ui_plugin.dags.folders.run_folder import TaskLease
 from cwl_ui_plugin.dags.stopping import stop_orders
-from cwl_ui_plugin.dags.stopping.run_termination import RunEnding, is_void
-from cwl_ui_plugin.dags.stopping.stop_orders import Order, Reply, TaskProcess
+from cwl_ui_plugin.dags.stopping.run_termination import RunEnding, is_stale
+from cwl_ui_plugin.dags.stopping.stop_orders import Reply, StopRequest, TaskProcess
 
 SUPERVISOR_MARGIN_SECONDS = 6
 """After its heartbeat a supervisor sends SIGTERM, and SIGKILL 5 seconds later."""
@@ -27,7 +27,7 @@ ASK_AGAIN_SECONDS = 0.5
 
 
 class StopProof:
-    """What is left of a run, and ending it; a run without a folder has neither leases nor marked processes."""
+    """What is left of a run, and ending it; a run without a folder has neither leases nor tagged processes."""
 
     def __init__(
         self, dag_id: str, run_id: str, running: tuple[TaskProcess, ...], *, user: str, has_folder: bool
@@ -39,7 +39,7 @@ class StopProof:
         self._began = time.monotonic()
         grace = config.number("stop_grace")
         self._ending = RunEnding(dag_id, run_id, grace, has_folder=has_folder)
-        self._order = Order(
+        self._order = StopRequest(
             dag_id=dag_id,
             run_id=run_id,
             user=user,
@@ -56,7 +56,7 @@ class StopProof:
 
     def wait(self, seconds: float, new: Callable[[], tuple[TaskProcess, ...]]) -> tuple[str, ...]:
         """End what is here and wait for the rest; return what outlives ``seconds``. ``new`` finds more to wait for."""
-        stop_orders.write_order(self._order)
+        stop_orders.write_request(self._order)
         asked = time.monotonic()
         try:
             while True:
@@ -78,15 +78,15 @@ class StopProof:
         if found:
             tasks = (*self._order.tasks, *found)
             self._order = replace(self._order, tasks=tasks, number=stop_orders.new_number())
-            stop_orders.write_order(self._order)
+            stop_orders.write_request(self._order)
 
     def _tell(self, left: tuple[str, ...]) -> None:
         """Keep the order alive, and say in it what is left."""
         if left != self._order.left:
             self._order = replace(self._order, left=left)
-            stop_orders.write_order(self._order)
+            stop_orders.write_request(self._order)
         else:
-            stop_orders.touch_order(self._order)
+            stop_orders.touch_request(self._order)
 
     def _look(self) -> list[str]:
         """End what can be ended here, and name what is left anywhere."""
@@ -98,14 +98,14 @@ class StopProof:
         left += [line for task in elsewhere if (line := self._still_runs(task, replies))]
         return left + [line for reply in replies for line in reply.left]
 
-    def _leases(self) -> list[Lease]:
+    def _leases(self) -> list[TaskLease]:
         order = self._order
         return run_folder.leases(order.dag_id, order.run_id) if self._has_folder else []
 
-    def _why_leased(self, lease: Lease, replies: list[Reply]) -> str | None:
+    def _why_leased(self, lease: TaskLease, replies: list[Reply]) -> str | None:
         """Say why a lease still counts, if nobody else says so."""
         self._leased.add(lease.task_id)
-        if lease.is_here or is_void(lease):
+        if lease.is_here or is_stale(lease):
             return None
         if lease.machine == this_machine():
             return f"{lease.host}: {lease.task_id}, whose processes belong to another user"

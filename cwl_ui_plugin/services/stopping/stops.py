@@ -14,15 +14,15 @@ from cwl_ui_plugin.dags.folders import control_files, run_folder
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, STOP_RESULT_KEY, STOP_TASK
 from cwl_ui_plugin.dags.stopping import stop_orders, tombstones
 from cwl_ui_plugin.reports import loop, reporter
-from cwl_ui_plugin.services.database import with_patience
-from cwl_ui_plugin.services.errors import RunsError, StopIncomplete, Unavailable
+from cwl_ui_plugin.services.database import retry_on_database_lock
+from cwl_ui_plugin.services.errors import ServiceError, StopIncomplete, Unavailable
 from cwl_ui_plugin.services.models import StopProgress, StopReport
 from cwl_ui_plugin.services.stopping.database_state import FoundRun, delete_run, fail_unfinished
 from cwl_ui_plugin.services.stopping.proof import StopProof
 from cwl_ui_plugin.services.stopping.tombstone_watch import leave_word
 
 log = logging.getLogger(__name__)
-MOST_ANSWERING = 8
+MAX_ANSWERING = 8
 _answering: set[tuple[str, int]] = set()
 _answering_lock = threading.Lock()
 
@@ -79,7 +79,7 @@ def _stop_run(dag_id: str, run_id: str, user: str, remove: bool) -> StopReport:
 def progress(dag_id: str, run_id: str) -> StopProgress | None:
     """Return how far a stop of a run is, whichever API server carries it out; None if there is none."""
     try:
-        order = stop_orders.read_order(dag_id, run_id)
+        order = stop_orders.read_request(dag_id, run_id)
     except config.ConfigError:
         order = None
     if order is None:
@@ -92,7 +92,7 @@ def answer_stop_requests() -> int:
     begun = 0
     for request in _open_requests():
         with _answering_lock:
-            if request.key in _answering or len(_answering) >= MOST_ANSWERING:
+            if request.key in _answering or len(_answering) >= MAX_ANSWERING:
                 continue
             _answering.add(request.key)
         threading.Thread(target=_answer, args=(request,), name="cwl-stop-request", daemon=True).start()
@@ -123,7 +123,7 @@ def _message(found: FoundRun, remove: bool) -> str:
 def _remove(dag_id: str, run_id: str, user: str) -> None:
     """Delete a stopped run; its last reports are kept until they have arrived."""
     reporter.keep_run(dag_id, run_id)
-    last = with_patience(lambda: delete_run(dag_id, run_id, user), f"the removal of {dag_id} {run_id}")
+    last = retry_on_database_lock(lambda: delete_run(dag_id, run_id, user), f"the removal of {dag_id} {run_id}")
     stone = tombstones.find(dag_id, run_id) if last else None
     if stone and last:
         tombstones.close(stone, last)  # a later run of the same name may start
@@ -188,7 +188,7 @@ def _answer(request: _Request) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if any(waiting.key == request.key for waiting in _open_requests()):
                 result = _result(request)
-                with_patience(lambda: _write_result(request, result), "the answer to clean_dag_run")
+                retry_on_database_lock(lambda: _write_result(request, result), "the answer to clean_dag_run")
         control_files.remove(lock)
         control_files.forget_run(CLEAN_DAG_RUN, request.run_id)
     except BlockingIOError:
@@ -210,7 +210,7 @@ def _result(request: _Request) -> dict[str, Any]:
         report = stop_run(dag_id, run_id, user=request.user or CLEAN_DAG_RUN)
     except StopIncomplete as error:
         return {"ok": False, "message": error.message, "left": list(error.left)}
-    except RunsError as error:
+    except ServiceError as error:
         return {"ok": False, "message": error.message, "left": []}
     except Exception:
         log.exception("The stop of %s %s failed", dag_id, run_id)

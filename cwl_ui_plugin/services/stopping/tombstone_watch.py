@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
 QUIET_SECONDS = 60.0
 """What the scheduler has in hand it writes within that time; a transaction of it takes seconds at most."""
-LONGEST_SECONDS = 900.0
+MAX_SECONDS = 900.0
 KEEP_SECONDS = 86_400.0
 _ASKED_AT_ONCE = 200
 _GREATEST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -63,7 +63,7 @@ class StopWatch:
             tombstones.close(stone, tombstones.last_before(stone.at))
         elif state.clear_number > stone.clear_number:
             tombstones.close(stone, _GREATEST)
-        elif now - self._first[stone] > LONGEST_SECONDS:
+        elif now - self._first[stone] > MAX_SECONDS:
             log.warning("Tasks of %s %s, which was stopped, come again and again", stone.dag_id, stone.run_id)
             tombstones.close(stone, state.last or tombstones.last_before(stone.at))
         elif state.is_unfinished:

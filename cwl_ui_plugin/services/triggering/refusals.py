@@ -12,15 +12,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cwl_ui_plugin.services.errors import NotFound, RunsError
+from cwl_ui_plugin.services.errors import NotFound, ServiceError
 
 log = logging.getLogger(__name__)
 EVENT = "cwl_refused_trigger"
 NOBODY = "anonymous"
 PERIOD_SECONDS = 60.0
-MOST_IN_PERIOD = 100
-LONGEST_REASON = 500
-LONGEST_ID = 250
+MAX_IN_PERIOD = 100
+MAX_REASON = 500
+MAX_ID = 250
 _CLIENT_ERRORS = range(400, 500)
 _UNAUTHORIZED = 401
 
@@ -37,7 +37,7 @@ class _Recent:
         now = time.monotonic()
         with self._lock:
             self._written = {kept: at for kept, at in self._written.items() if now - at < PERIOD_SECONDS}
-            if refusal in self._written or len(self._written) >= MOST_IN_PERIOD:
+            if refusal in self._written or len(self._written) >= MAX_IN_PERIOD:
                 return False
             self._written[refusal] = now
             return True
@@ -60,7 +60,7 @@ def recorded(dag_id: str, run_id: object, user: str | None) -> Iterator[None]:
 
 def reason_of(error: Exception) -> str:
     """Return why, without any value of the job: it may be a secret."""
-    if not isinstance(error, RunsError):
+    if not isinstance(error, ServiceError):
         return str(getattr(error, "detail", type(error).__name__))
     inputs = sorted({problem.input for problem in error.problems if problem.input})
     return f"{error.message} ({', '.join(inputs)})" if inputs else error.message
@@ -68,12 +68,12 @@ def reason_of(error: Exception) -> str:
 
 def record(dag_id: str | None, run_id: object, user: str | None, reason: str) -> None:
     """Write a refused attempt into Airflow's audit log; that this fails is no reason not to refuse."""
-    owner, reason = user or NOBODY, reason[:LONGEST_REASON]
-    named = run_id[:LONGEST_ID] if isinstance(run_id, str) else None
+    owner, reason = user or NOBODY, reason[:MAX_REASON]
+    named = run_id[:MAX_ID] if isinstance(run_id, str) else None
     if not _recent.is_new((owner, dag_id, reason)):
         return
     try:
-        _write(dag_id[:LONGEST_ID] if dag_id else None, named, owner, reason)
+        _write(dag_id[:MAX_ID] if dag_id else None, named, owner, reason)
     except Exception:
         log.exception("%s was refused a run of %s, which could not be written into the audit log", owner, dag_id)
 

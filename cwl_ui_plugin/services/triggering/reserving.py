@@ -13,7 +13,7 @@ from typing import Any
 
 from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.services import signatures
-from cwl_ui_plugin.services.database import with_patience
+from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import BadRequest, NotVerified
 from cwl_ui_plugin.services.models import RunSignature
 from cwl_ui_plugin.services.signatures import VerifiedToken
@@ -54,7 +54,7 @@ def reserve(dag_id: str, run_id: str, conf: dict[str, Any]) -> Use | None:
     if token is None:
         return None
     check_run_id(run_id)
-    with_patience(partial(_keep, dag_id, run_id, token), f"the run {run_id} of {dag_id}")
+    retry_on_database_lock(partial(_keep, dag_id, run_id, token), f"the run {run_id} of {dag_id}")
     return Use(dag_id, run_id, conf[SIGNATURE], token.content)
 
 
@@ -65,7 +65,9 @@ def settle(use: Use, *, is_refused: bool) -> None:
     can't be asked.
     """
     try:
-        with_patience(partial(_settle, use, is_refused), f"the signature of the run {use.run_id} of {use.dag_id}")
+        retry_on_database_lock(
+            partial(_settle, use, is_refused), f"the signature of the run {use.run_id} of {use.dag_id}"
+        )
     except Exception:
         log.exception(
             "The signature of the run %s of %s counts as used now, maybe without a run", use.run_id, use.dag_id

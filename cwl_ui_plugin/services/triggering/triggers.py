@@ -22,7 +22,7 @@ from cwl_ui_plugin.dags.folders import placement
 from cwl_ui_plugin.dags.folders.placement import Held
 from cwl_ui_plugin.dags.registration import register
 from cwl_ui_plugin.services import signatures
-from cwl_ui_plugin.services.database import with_patience
+from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
 from cwl_ui_plugin.services.inputs.access import InputAccess, shared_only
 from cwl_ui_plugin.services.inputs.use import note_use
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
-LONGEST_RUN_ID = 250
+MAX_RUN_ID = 250
 VIEW = "view"
 REST = "rest"
 EXPERIMENTAL = "experimental"
@@ -83,7 +83,7 @@ def trigger(
         job = _job_of(dag_id, run_id or new_run_id(), conf)
         grant = _checked_grant(dag_id, job, user, version, signature, files or shared_only())
     create = partial(_create, dag_id, conf, run_id or None, user, via, signature, version, grant)
-    return whole(dag_id, lambda: with_patience(create, f"the run {run_id} of {dag_id}"))
+    return whole(dag_id, lambda: retry_on_database_lock(create, f"the run {run_id} of {dag_id}"))
 
 
 def new_run_id() -> str:
@@ -103,9 +103,9 @@ def check_run_id(run_id: str | None) -> None:
     """Raise :class:`BadRequest` for what can't be the name of a run's folder; the rest is for Airflow to say."""
     if not run_id:
         return
-    if len(run_id) > LONGEST_RUN_ID or "/" in run_id or not is_text(run_id) or run_id.startswith("."):
+    if len(run_id) > MAX_RUN_ID or "/" in run_id or not is_text(run_id) or run_id.startswith("."):
         raise BadRequest(
-            f"{run_id[:80]!r} can't be a run_id: use up to {LONGEST_RUN_ID} letters, digits and '_.~:+-', not '/', "
+            f"{run_id[:80]!r} can't be a run_id: use up to {MAX_RUN_ID} letters, digits and '_.~:+-', not '/', "
             "and do not begin with '.'."
         )
 
@@ -127,7 +127,7 @@ def _check_dag(dag_id: str) -> None:
     if dag_id not in open_store():
         raise NotFound(f"There is no Dag {dag_id!r}.")
     try:
-        with_patience(lambda: register(dag_id), f"the registration of {dag_id}")
+        retry_on_database_lock(lambda: register(dag_id), f"the registration of {dag_id}")
     except RegistrationError as error:
         raise Unavailable(f"Airflow does not know the workflow {dag_id!r}: {error}") from error
 

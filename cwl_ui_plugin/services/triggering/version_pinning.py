@@ -14,7 +14,7 @@ from cwl_ui_plugin.dags.names import revision_named_in
 from cwl_ui_plugin.dags.registration import register
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.store import digest_of_revision
-from cwl_ui_plugin.services.database import with_patience
+from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import Conflict, Unavailable
 from cwl_ui_plugin.services.health import missing_settings
 from cwl_ui_plugin.services.workflows.details import open_store
@@ -89,7 +89,7 @@ def _is_mixed(run: DagRun) -> bool:
 
 def _register(dag_id: str) -> None:
     try:
-        with_patience(lambda: register(dag_id), f"the registration of {dag_id}")
+        retry_on_database_lock(lambda: register(dag_id), f"the registration of {dag_id}")
     except RegistrationError as error:
         raise Unavailable(f"Airflow can't be told the current version of {dag_id!r}: {error}") from error
 

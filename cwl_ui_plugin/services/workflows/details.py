@@ -20,7 +20,7 @@ from cwl_ui_plugin.services.models import VersionSummary, WorkflowDetail, Workfl
 from cwl_ui_plugin.services.workflows.compilation_state import compilation_of
 from cwl_ui_plugin.services.workflows.recent_runs import recent_runs, with_runs
 
-LONGEST_SOURCE = 2 * 1024 * 1024
+MAX_SOURCE = 2 * 1024 * 1024
 
 
 def open_store() -> WorkflowStore:
@@ -77,7 +77,7 @@ def source_text(dag_id: str, path: str, digest: str | None = None) -> str:
         version = store.current(dag_id) if digest is None else store.version(dag_id, digest)
     try:
         with source_place(version).open(path) as file:
-            return file.read(LONGEST_SOURCE).decode("utf-8", "replace")
+            return file.read(MAX_SOURCE).decode("utf-8", "replace")
     except (OSError, ValueError):
         raise NotFound(f"The workflow {dag_id!r} has no file {path!r}.") from None
 

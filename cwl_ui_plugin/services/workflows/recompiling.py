@@ -24,7 +24,7 @@ from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.recompile import recompile
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore, digest_of_revision
 from cwl_ui_plugin.reports.loop import wake
-from cwl_ui_plugin.services.database import with_patience
+from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.models import Compilation
 from cwl_ui_plugin.services.workflows.compilation_state import NEEDS_UPLOAD, Progress, compilation_of, keep_progress
 from cwl_ui_plugin.services.workflows.details import library_errors, open_store
@@ -172,7 +172,7 @@ def _pinned(store: WorkflowStore) -> Iterator[tuple[str, str]]:
 def _register(dag_id: str) -> None:
     """Let Airflow know of a workflow whose tasks have other names by now; its Dag processor would soon, too."""
     try:
-        with_patience(lambda: registration.register(dag_id), f"registering {dag_id}")
+        retry_on_database_lock(lambda: registration.register(dag_id), f"registering {dag_id}")
     except RegistrationError as error:
         log.warning("Airflow will learn of the workflow %s when it reads its Dag file: %s", dag_id, error)
 

@@ -30,10 +30,10 @@ from cwl_ui_plugin.services.models import Excerpt, Upload
 
 KEEP_SECONDS = 24 * 3600
 INTERRUPTED = "The upload was interrupted, because the API server was restarted. Nothing was stored; upload it again."
-MOST_EXCERPTS = 20
+MAX_EXCERPTS = 20
 EXCERPT_CONTEXT = 3
-LONGEST_EXCERPT_LINE = 500
-LONGEST_EXCERPT_SOURCE = 2 * 1024 * 1024
+MAX_EXCERPT_LINE = 500
+MAX_EXCERPT_SOURCE = 2 * 1024 * 1024
 _ID = re.compile(r"[0-9a-f]{32}")
 _STATE = "state.json"
 _LOCK = "lock"
@@ -139,18 +139,18 @@ def sweep(root: Path) -> None:
 def excerpts_of(source: Path, problems: Iterable[Problem]) -> tuple[Excerpt, ...]:
     """Return the lines of the upload around each problem that has a place."""
     places = dict.fromkeys((item.file, item.line) for item in problems if item.file and item.line)
-    found = (_excerpt(source, str(file), int(line or 0)) for file, line in list(places)[:MOST_EXCERPTS])
+    found = (_excerpt(source, str(file), int(line or 0)) for file, line in list(places)[:MAX_EXCERPTS])
     return tuple(excerpt for excerpt in found if excerpt)
 
 
 def _excerpt(source: Path, file: str, line: int) -> Excerpt | None:
     try:
         with Place(source).open(file) as stream:
-            lines = stream.read(LONGEST_EXCERPT_SOURCE).decode("utf-8", "replace").split("\n")
+            lines = stream.read(MAX_EXCERPT_SOURCE).decode("utf-8", "replace").split("\n")
     except (OSError, ValueError):
         return None
     first = max(1, line - EXCERPT_CONTEXT)
-    shown = tuple(text.rstrip("\r")[:LONGEST_EXCERPT_LINE] for text in lines[first - 1 : line + EXCERPT_CONTEXT])
+    shown = tuple(text.rstrip("\r")[:MAX_EXCERPT_LINE] for text in lines[first - 1 : line + EXCERPT_CONTEXT])
     return Excerpt(file, line, first, shown) if line <= len(lines) else None
 
 

@@ -26,14 +26,14 @@ from cwl_ui_plugin.library import intake
 from cwl_ui_plugin.library.errors import BadDagId, BadUpload, UnknownWorkflow, UploadTooLarge
 from cwl_ui_plugin.library.intake import UploadedFile
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore, check_dag_id, digest_of
-from cwl_ui_plugin.services.database import with_patience
+from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import (
     BadRequest,
     Conflict,
     InvalidWorkflow,
     NotAllowed,
     NotFound,
-    RunsError,
+    ServiceError,
     TooLarge,
     Unavailable,
 )
@@ -45,13 +45,13 @@ __all__ = ["UploadedFile", "get_upload", "raise_failure", "start_upload", "wait_
 
 log = logging.getLogger(__name__)
 COMPILING_AT_ONCE = 2
-MOST_WAITING = 32
+MAX_WAITING = 32
 READY = "Ready to run"
 _POLL_SECONDS = 0.05
 _UNEXPECTED = "The workflow could not be stored, because of an error in the server; its log says more."
 _compiling = threading.BoundedSemaphore(COMPILING_AT_ONCE)
-_waiting = threading.BoundedSemaphore(MOST_WAITING)
-_ERRORS: dict[int, type[RunsError]] = {
+_waiting = threading.BoundedSemaphore(MAX_WAITING)
+_ERRORS: dict[int, type[ServiceError]] = {
     error.status: error
     for error in (BadRequest, NotAllowed, NotFound, Conflict, TooLarge, InvalidWorkflow, Unavailable)
 }
@@ -126,7 +126,7 @@ def raise_failure(upload: Upload) -> None:
         return
     if upload.status == InvalidWorkflow.status:
         raise InvalidWorkflow(upload.message, upload.problems, unsupported=upload.unsupported, choices=upload.choices)
-    raise _ERRORS.get(upload.status or 500, RunsError)(upload.message, upload.problems)
+    raise _ERRORS.get(upload.status or 500, ServiceError)(upload.message, upload.problems)
 
 
 def _stage(
@@ -194,7 +194,7 @@ def _check_free(task: _Task, dag_id: str) -> None:
     if dag_id == CLEAN_DAG_RUN:
         raise Conflict(f"The dag_id {CLEAN_DAG_RUN!r} is reserved for the Dag that stops runs; choose another.")
     is_ours, is_deleted = dag_id in task.store, task.store.is_deleted(dag_id)
-    is_other = not is_ours and with_patience(lambda: _is_other_dag(dag_id), f"looking for {dag_id}")
+    is_other = not is_ours and retry_on_database_lock(lambda: _is_other_dag(dag_id), f"looking for {dag_id}")
     if (is_ours or is_other or is_deleted) and not task.may_see:
         raise Conflict(f"The dag_id {dag_id!r} is taken. Choose another dag_id.")
     if is_other:
@@ -262,7 +262,7 @@ def _ended(task: _Task, upload: Upload) -> Upload:
         failed = replace(upload, message=error.message, choices=error.choices, status=422)
     except DocumentError as error:
         failed = replace(upload, message=error.message, problems=error.problems, status=422)
-    except RunsError as error:
+    except ServiceError as error:
         failed = replace(upload, message=error.message, problems=error.problems, status=error.status)
     except Exception:
         log.exception("Upload %s of %s failed", upload.id, upload.dag_id)
@@ -330,7 +330,7 @@ def _store(task: _Task, upload: Upload) -> StoredVersion:
             uploaded_by=upload.user,
         )
     try:
-        with_patience(lambda: registration.register(upload.dag_id), f"registering {upload.dag_id}")
+        retry_on_database_lock(lambda: registration.register(upload.dag_id), f"registering {upload.dag_id}")
     except BaseException as error:
         _take_back(task.store, version, previous, existed)
         if isinstance(error, RegistrationError):

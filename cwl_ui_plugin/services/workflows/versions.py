@@ -18,10 +18,10 @@ from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.names import BUNDLE
 from cwl_ui_plugin.library.store import StoredVersion, digest_of_revision
 from cwl_ui_plugin.opened import Place
-from cwl_ui_plugin.services.database import with_patience
+from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import Conflict, NotFound, Unavailable
 from cwl_ui_plugin.services.workflows.details import (
-    LONGEST_SOURCE,
+    MAX_SOURCE,
     library_errors,
     open_store,
     source_names,
@@ -29,8 +29,8 @@ from cwl_ui_plugin.services.workflows.details import (
 )
 from cwl_ui_plugin.services.workflows.upload_state import finishing
 
-LONGEST_LINE = 2000
-MOST_LINES = 5000
+MAX_LINE = 2000
+MAX_LINES = 5000
 """Longer files are not compared: it may take time by the square of their lines."""
 CONTEXT = 3
 _SPOOLED = 8 * 1024 * 1024
@@ -88,7 +88,7 @@ def make_current(dag_id: str, digest: str) -> StoredVersion:
         with library_errors():
             store.make_current(dag_id, digest)
         try:
-            with_patience(lambda: registration.register(dag_id), f"registering {dag_id}")
+            retry_on_database_lock(lambda: registration.register(dag_id), f"registering {dag_id}")
         except BaseException as error:
             if previous is None:
                 store.delete(dag_id)
@@ -163,11 +163,11 @@ def _file_change(name: str, before: bytes | None, after: bytes | None) -> FileCh
         return None
     kind = "added" if before is None else "removed" if after is None else "changed"
     texts = [b"" if content is None else content for content in (before, after)]
-    if any(b"\0" in text or len(text) > LONGEST_SOURCE for text in texts):
+    if any(b"\0" in text or len(text) > MAX_SOURCE for text in texts):
         return FileChange(name, kind, note="It is no text, or too long to be compared.")
     lines = [text.decode("utf-8", "replace").splitlines() for text in texts]
-    if max(map(len, lines)) > MOST_LINES:
-        return FileChange(name, kind, note=f"It has more than {MOST_LINES} lines, too many to be compared.")
+    if max(map(len, lines)) > MAX_LINES:
+        return FileChange(name, kind, note=f"It has more than {MAX_LINES} lines, too many to be compared.")
     hunks = tuple(_hunks(*lines))
     shown = [line.kind for hunk in hunks for line in hunk]
     return FileChange(name, kind, hunks, added=shown.count("added"), removed=shown.count("removed"))
@@ -192,7 +192,7 @@ def _lines(operation: tuple[str, int, int, int, int], old: list[str], new: list[
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
+    return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…"
 
 
 def _bytes(place: Place, name: str) -> bytes | None:

@@ -71,7 +71,7 @@ def run_tool(tmp_path: Path, engine: str, tool: str = TOOL, image: str | None = 
     compiling.compile_document(tmp_path / "source", "tool.cwl", tmp_path / "compiled")
     step = read_plan(tmp_path / "compiled").steps[0]
     assert step.container == image
-    settings = run_settings.RunSettings(engine=engine, mark=MARK, images=tmp_path / "images")
+    settings = run_settings.RunSettings(engine=engine, tag=MARK, images=tmp_path / "images")
     return execution.run_step(tmp_path / "compiled", tmp_path / "source", step, {}, tmp_path / "run", settings)
 
 

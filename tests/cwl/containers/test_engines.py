@@ -79,7 +79,7 @@ def run(tmp_path: Path) -> Callable[[str, str], bool]:
         engine = detect_engine(wanted, SHORT)
         compiling.compile_document(tmp_path / "source", "tool.cwl", tmp_path / "compiled")
         step = read_plan(tmp_path / "compiled").steps[0]
-        settings = run_settings.RunSettings(engine=engine, mark="test/engines/task/-1/1")
+        settings = run_settings.RunSettings(engine=engine, tag="test/engines/task/-1/1")
         execution.run_step(tmp_path / "compiled", tmp_path / "source", step, {}, tmp_path / "run", settings)
         return ran.exists()
 

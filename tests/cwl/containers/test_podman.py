@@ -68,7 +68,7 @@ def run_tool(
     (folder / "source/tool.cwl").write_text(tool)
     compiling.compile_document(folder / "source", "tool.cwl", folder / "compiled")
     step = read_plan(folder / "compiled").steps[0]
-    settings = RunSettings(engine=detect_engine(wanted), mark=MARK)
+    settings = RunSettings(engine=detect_engine(wanted), tag=MARK)
     result = execution.run_step(folder / "compiled", folder / "source", step, values or {}, folder / "run", settings)
     ((output, _status),) = result.values.values()
     return Path(output["location"].removeprefix("file://")).read_text()
@@ -103,7 +103,7 @@ def test_a_container_has_the_memory_and_cpu_of_its_command(engine: Podman, tmp_p
     (tmp_path / "source/tool.cwl").write_text(json.dumps(tool))
     compiling.compile_document(tmp_path / "source", "tool.cwl", tmp_path / "compiled")
     step = read_plan(tmp_path / "compiled").steps[0]
-    settings = RunSettings(engine=detect_engine("podman"), mark=MARK)
+    settings = RunSettings(engine=detect_engine("podman"), tag=MARK)
     task_processes.adopt_orphans()  # as a task does
     result = execution.run_step(tmp_path / "compiled", tmp_path / "source", step, {}, tmp_path / "run", settings)
     told = Path(result.values["told"][0]["location"].removeprefix("file://")).read_text()

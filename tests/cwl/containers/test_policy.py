@@ -240,7 +240,7 @@ def run_document(
     (folder / "source/main.cwl").write_text(json.dumps(document))
     compiling.compile_document(folder / "source", "main.cwl", folder / "compiled")
     step = read_plan(folder / "compiled").steps[0]
-    settings = RunSettings(engine=detect_engine(engine), mark="test/policy/task/-1/1", containers=policy)
+    settings = RunSettings(engine=detect_engine(engine), tag="test/policy/task/-1/1", containers=policy)
     execution.run_step(folder / "compiled", folder / "source", step, values or {}, folder / "run", settings)
     return (folder / "run/stdout.log").read_text()
 

@@ -235,7 +235,7 @@ def test_a_file_that_becomes_a_link_is_noticed(site: Site, what: str, when: str)
     document = tool(script, FILE % "out", inputs=inputs, more="stdin: $(inputs.file.path)" if what == "stdin" else "")
     compiled = site.compile(document.replace("deep_listing", "no_listing"))
     job = {key: site.file(value, "File" if key == "file" else "Directory") for key, value in given.items()}
-    settings = run_settings.RunSettings(engine="none", mark="test/run/task/-1/1", confines=site.confines)
+    settings = run_settings.RunSettings(engine="none", tag="test/run/task/-1/1", confines=site.confines)
     if when == "before the first task":
         swap(site, name)
     before = site.outside()

@@ -42,7 +42,7 @@ outputs: {{}}
         plan.steps[0],
         {"texts": [texts, "success"]},
         tmp_path / "step",
-        run_settings.RunSettings(engine="none", mark="test/preload/task/-1/1"),
+        run_settings.RunSettings(engine="none", tag="test/preload/task/-1/1"),
     )
     assert result.command == ["echo", "-t", *texts]
     assert Counted.copies < 20 * len(texts)

@@ -173,7 +173,7 @@ def test_the_values_that_travel_between_tasks_have_no_secret(tmp_path: Path) -> 
 
     def start() -> Any:
         compiling.compile_document(source, "main.cwl", tmp_path / "compiled")
-        settings = run_settings.RunSettings(engine="none", mark="t/r/s/-1/1", secrets=tmp_path / "secrets.json")
+        settings = run_settings.RunSettings(engine="none", tag="t/r/s/-1/1", secrets=tmp_path / "secrets.json")
         return execution.start(tmp_path / "compiled", source, {"password": "sesame"}, tmp_path / "run", settings)
 
     assert "sesame" not in json.dumps(in_own_process(start))

@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> Run:
         source.mkdir(exist_ok=True)
         (source / "main.cwl").write_text(json.dumps({"cwlVersion": "v1.2", **document}))
         compiling.compile_document(source, "main.cwl", compiled)
-        settings = RunSettings(engine="none", mark="test/reach/task/-1/1", containers=policy)
+        settings = RunSettings(engine="none", tag="test/reach/task/-1/1", containers=policy)
         values = execution.start(compiled, source, job or {}, tmp_path / "run/start", settings)
         (step,) = read_plan(compiled).steps
         if step.steps:

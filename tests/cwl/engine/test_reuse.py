@@ -40,7 +40,7 @@ class Bench:
         self.source.mkdir()
         (self.source / "tool.cwl").write_text(TOOL % more)
         (self.source / "scattered.cwl").write_text(SCATTERED)
-        self.settings = run_settings.RunSettings(engine="none", mark="test/reuse/task/-1/1", reuse=folder / "kept")
+        self.settings = run_settings.RunSettings(engine="none", tag="test/reuse/task/-1/1", reuse=folder / "kept")
         self.count = 0
 
     def file(self, content: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from cwl_ui_plugin.cwl import quick_javascript
 from cwl_ui_plugin.cwl.engine import javascript, node
 from cwl_ui_plugin.cwl.engine.node import Node
 from cwl_ui_plugin.cwl.errors import StepError
-from cwl_ui_plugin.cwl.processes.task_processes import MARK_VARIABLE
+from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
 
 SECRET = "the-fernet-key"
 Evaluate = Callable[[str], str | None]
@@ -81,7 +81,7 @@ def environment() -> Iterator[None]:
         patch.setenv("SECRET", SECRET)
         patch.setenv("AIRFLOW__CORE__FERNET_KEY", SECRET)
         patch.setenv("NODE_OPTIONS", "--require=/nowhere.js")
-        patch.setenv(MARK_VARIABLE, "dag/run/task/-1/1")
+        patch.setenv(TAG_VARIABLE, "dag/run/task/-1/1")
         yield
 
 
@@ -207,7 +207,7 @@ def test_it_inherits_nothing(one: Node, tmp_path: Path) -> None:
     place = Path("/proc", str(one._process.pid))
     environment = (place / "environ").read_bytes()
     assert SECRET.encode() not in environment
-    assert f"{MARK_VARIABLE}=dag/run/task".encode() in environment  # a stop finds it
+    assert f"{TAG_VARIABLE}=dag/run/task".encode() in environment  # a stop finds it
     assert (place / "cwd").resolve() == Path("/")
     with (tmp_path / "open").open("w") as file:
         os.set_inheritable(file.fileno(), True)
@@ -254,7 +254,7 @@ def test_time_is_bounded(one: Node) -> None:
 
 
 def test_a_result_is_bounded(one: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node, "MOST_OUTPUT", 1000)
+    monkeypatch.setattr(node, "MAX_OUTPUT", 1000)
     assert "1000 bytes" in one.evaluate("'x'.repeat(2000)", 20).failure
 
 

@@ -14,7 +14,7 @@ from cwl_ui_plugin.cwl.engine import run_settings, scattering
 from cwl_ui_plugin.cwl.errors import StepError, StoppedError
 from cwl_ui_plugin.cwl.plan import read_plan
 
-SETTINGS = run_settings.RunSettings(engine="none", mark="test/scatter/task/-1/1")
+SETTINGS = run_settings.RunSettings(engine="none", tag="test/scatter/task/-1/1")
 
 
 def compiled(folder: Path, method: str, tool: str, inputs: dict[str, str]) -> Path:

@@ -297,7 +297,7 @@ def test_names_are_compared_for_the_first_strangers_only(rules: FileRules, monke
     asked: list[str] = []
     monkeypatch.setattr(checks, "_meant", lambda name, _unused: asked.append(name))
     assert check_job(plan_with(), {f"input {number}": number for number in range(MANY)}, rules) == {}
-    assert len(asked) == checks.MOST_SUGGESTIONS
+    assert len(asked) == checks.MAX_SUGGESTIONS
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_names_are_compared_for_the_first_strangers_only(rules: FileRules, monke
 def test_of_many_problems_the_first_are_told(rules: FileRules, job: dict[str, Any]) -> None:
     with pytest.raises(JobError) as caught:
         check_job(plan_with(), job, rules)
-    assert len(caught.value.problems) == checks.MOST_PROBLEMS + 1
+    assert len(caught.value.problems) == checks.MAX_PROBLEMS + 1
     assert "more problems" in caught.value.problems[-1].message
 
 

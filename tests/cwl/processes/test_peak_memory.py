@@ -49,7 +49,7 @@ def run(tmp_path: Path, megabytes: int, seconds: float) -> tuple[int, int]:
     text = TOOL.replace("PYTHON", sys.executable).replace("'HOLD'", f'"{code}"')
     (tmp_path / "upload/hold.cwl").write_text(text)
     plan = compiling.compile_document(tmp_path / "upload", "hold.cwl", tmp_path / "compiled")
-    settings = run_settings.RunSettings(engine="none", mark="test/memory/task/-1/1")
+    settings = run_settings.RunSettings(engine="none", tag="test/memory/task/-1/1")
     job = {"megabytes": megabytes, "seconds": seconds}
     values = execution.start(tmp_path / "compiled", tmp_path / "upload", job, tmp_path / "start", settings)
     step = plan.steps[0]

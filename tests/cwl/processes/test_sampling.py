@@ -63,8 +63,8 @@ def test_a_folder_that_is_gone_disturbs_nobody(tmp_path: Path, monkeypatch: pyte
 
 def test_long_runs_are_written_with_fewer_and_fewer_lines(tmp_path: Path) -> None:
     sampler = sampling._Sampler(tmp_path, 1.0)
-    for number in range(10 * sampling.MOST_LINES):
+    for number in range(10 * sampling.MAX_LINES):
         sampler._write(float(number), number)
-    assert len(samples(tmp_path)) < sampling.MOST_LINES
+    assert len(samples(tmp_path)) < sampling.MAX_LINES
     assert sampler.interval > 8
-    assert samples(tmp_path)[-1][1] > 9 * sampling.MOST_LINES
+    assert samples(tmp_path)[-1][1] > 9 * sampling.MAX_LINES

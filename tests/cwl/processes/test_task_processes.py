@@ -33,7 +33,7 @@ def mark() -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", ESCAPES)
 def test_a_process_that_escapes_is_found_and_ended(mark: str, kind: str) -> None:
-    subprocess.Popen(["sh", "-c", ESCAPES[kind]], env={**os.environ, task_processes.MARK_VARIABLE: mark})
+    subprocess.Popen(["sh", "-c", ESCAPES[kind]], env={**os.environ, task_processes.TAG_VARIABLE: mark})
     deadline = time.monotonic() + 10
     while not task_processes.find(mark):
         assert time.monotonic() < deadline
@@ -46,7 +46,7 @@ def test_a_child_with_an_environment_of_its_own_is_ended_with_its_parent(mark: s
     """As singularity --cleanenv does it."""
     number = f"{300 + os.getpid()}.{time.monotonic_ns() % 10_000_000}"
     script = f"(setsid env -i /bin/sleep {number} & wait)"
-    subprocess.Popen(["sh", "-c", script], env={**os.environ, task_processes.MARK_VARIABLE: mark})
+    subprocess.Popen(["sh", "-c", script], env={**os.environ, task_processes.TAG_VARIABLE: mark})
     deadline = time.monotonic() + 10
     while not (
         hidden := [process for process in task_processes.find(mark) if process.command == f"/bin/sleep {number}"]
@@ -103,9 +103,7 @@ def test_a_process_that_escapes_is_still_a_child_of_one_that_adopts_orphans(mark
     def look(answer: Any) -> None:
         task_processes.adopt_orphans()
         before = task_processes.has_children()
-        subprocess.run(
-            ["sh", "-c", ESCAPES[kind] + " & exit 0"], env={**os.environ, task_processes.MARK_VARIABLE: mark}
-        )
+        subprocess.run(["sh", "-c", ESCAPES[kind] + " & exit 0"], env={**os.environ, task_processes.TAG_VARIABLE: mark})
         while not task_processes.find(mark):
             pass
         during = task_processes.has_children()

@@ -19,7 +19,7 @@ from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
 from cwl_ui_plugin.dags.folders import control_files, run_folder
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.stopping import janitor, run_termination, stop_orders, tombstones
-from cwl_ui_plugin.dags.stopping.stop_orders import Order
+from cwl_ui_plugin.dags.stopping.stop_orders import StopRequest
 from cwl_ui_plugin.dags.stopping.tombstones import Begun, StopCheck, Tombstone
 from cwl_ui_plugin.services.cleaning import cleanup
 from cwl_ui_plugin.services.stopping import stops, tombstone_watch
@@ -32,8 +32,8 @@ LEASE = {"host": this_host(), "machine": this_machine(), "pid": os.getpid(), **a
 DEEP = "[" * 100_000 + "]" * 100_000
 
 
-def order(run_id: str = "run", machine: str = "elsewhere-1") -> Order:
-    return Order(DAG, run_id, "ada", 0.0, 0.5, True, "7", machine, 0)
+def order(run_id: str = "run", machine: str = "elsewhere-1") -> StopRequest:
+    return StopRequest(DAG, run_id, "ada", 0.0, 0.5, True, "7", machine, 0)
 
 
 def put(path: Path, what: str, good: dict[str, Any]) -> None:
@@ -105,12 +105,12 @@ def test_no_reader_of_leases_fails_or_believes_it(bad: str) -> None:
 def test_no_reader_of_orders_fails_or_believes_it(bad: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = order()
     put(given.path, bad, asdict(given))
-    assert stop_orders.read_order(DAG, "run") is None
-    assert stop_orders.read_order(DAG, "other") is None
+    assert stop_orders.read_request(DAG, "run") is None
+    assert stop_orders.read_request(DAG, "other") is None
     assert stop_orders.orders() == []
     assert not stop_orders.is_followed_here(DAG, "run")
     assert stops.progress(DAG, "run") is None
-    followed: list[Order] = []
+    followed: list[StopRequest] = []
     monkeypatch.setattr(janitor, "follow", lambda order, _hosts: followed.append(order))
     keeper = janitor.Janitor((this_host(),))
     keeper.round()
@@ -119,7 +119,7 @@ def test_no_reader_of_orders_fails_or_believes_it(bad: str, monkeypatch: pytest.
 
 def test_no_reader_of_replies_and_janitors_fails_or_believes_it(bad: str) -> None:
     given = order()
-    stop_orders.write_order(given)
+    stop_orders.write_request(given)
     answer = stop_orders._reply_file(given, "m1")
     put(answer, bad, {"number": "7", "machine": "m1", "hosts": ["h"], "left": [], "run_id": "", "dag_id": ""})
     put(given.path.with_name(f"{this_machine()}.janitor"), bad, {"hosts": [this_host()], "run_id": "", "dag_id": ""})

@@ -18,7 +18,7 @@ from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.stopping import stop_orders
 from cwl_ui_plugin.dags.stopping.janitor import settings
-from cwl_ui_plugin.dags.stopping.stop_orders import Order
+from cwl_ui_plugin.dags.stopping.stop_orders import StopRequest
 
 GONE_PID = 2**22 + 1
 TASK = TaskTry("swept", "run", "step", -1, 1)
@@ -37,7 +37,7 @@ def janitor(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subproce
 @pytest.fixture
 def command() -> Iterator[subprocess.Popen[bytes]]:
     """A command of the task."""
-    environment = {**os.environ, task_processes.MARK_VARIABLE: TASK.mark}
+    environment = {**os.environ, task_processes.TAG_VARIABLE: TASK.tag}
     with subprocess.Popen([sys.executable, "-c", "input()"], env=environment, stdin=subprocess.PIPE) as process:
         yield process
         process.kill()
@@ -50,9 +50,9 @@ def write_lease(pid: int, machine: str) -> Path:
     return TASK.lease_file
 
 
-def order() -> Order:
+def order() -> StopRequest:
     """An order of an API server on another machine."""
-    return Order("swept", "run", "ada", time.time(), 0.5, True, stop_orders.new_number(), "elsewhere-1", 0)
+    return StopRequest("swept", "run", "ada", time.time(), 0.5, True, stop_orders.new_number(), "elsewhere-1", 0)
 
 
 def test_it_ends_what_killed_tasks_left_and_goes_with_its_worker(
@@ -72,12 +72,12 @@ def test_it_follows_an_order_and_says_what_is_left(
     janitor: subprocess.Popen[bytes], command: subprocess.Popen[bytes], eventually: Callable[..., object]
 ) -> None:
     lease, given = write_lease(GONE_PID, this_machine()), order()
-    stop_orders.write_order(given)
+    stop_orders.write_request(given)
     assert command.wait(30) < 0
     eventually(lambda: [reply.left for reply in stop_orders.replies(given)] == [()], 30)
     assert not lease.exists()
     again = replace(given, number=stop_orders.new_number())
-    stop_orders.write_order(again)
+    stop_orders.write_request(again)
     assert eventually(lambda: stop_orders.replies(again), 30)
     stop_orders.withdraw(again)
     assert stop_orders.replies(again) == []
@@ -87,7 +87,7 @@ def test_it_forgets_an_order_whose_stop_was_killed(
     janitor: subprocess.Popen[bytes], command: subprocess.Popen[bytes], eventually: Callable[..., object]
 ) -> None:
     given = order()
-    stop_orders.write_order(given)
+    stop_orders.write_request(given)
     os.utime(given.path, (1, 1))
     eventually(lambda: not given.path.exists(), 30)
     assert command.poll() is None

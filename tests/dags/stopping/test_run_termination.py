@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
-from cwl_ui_plugin.cwl.processes.task_processes import MARK_VARIABLE
+from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.stopping import run_termination
 
@@ -43,7 +43,7 @@ def command() -> Iterator[subprocess.Popen[str]]:
     """A command of the task that ignores SIGTERM."""
     stubborn = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STEP}"
     with subprocess.Popen(
-        [sys.executable, "-c", stubborn], env={MARK_VARIABLE: TASK.mark}, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", stubborn], env={TAG_VARIABLE: TASK.tag}, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout and process.stdout.readline() == "ready\n"
         yield process

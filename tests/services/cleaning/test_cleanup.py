@@ -47,7 +47,7 @@ def command() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
     started = []
 
     def start(mark: str) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, task_processes.MARK_VARIABLE: mark}
+        environment = {**os.environ, task_processes.TAG_VARIABLE: mark}
         started.append(subprocess.Popen([sys.executable, "-c", "input()"], env=environment, stdin=subprocess.PIPE))
         return started[-1]
 
@@ -61,7 +61,7 @@ def test_commands_of_a_killed_task_are_ended_those_of_a_living_one_not(
     left_try: Callable[..., TaskTry], command: Callable[[str], subprocess.Popen[bytes]]
 ) -> None:
     killed, living = left_try("killed", pid=GONE_PID), left_try("living", pid=os.getpid())
-    orphan, working = command(killed.mark), command(living.mark)
+    orphan, working = command(killed.tag), command(living.tag)
     assert janitor.end_abandoned() == 1
     assert orphan.wait(timeout=10) < 0
     assert not killed.lease_file.exists()
@@ -73,7 +73,7 @@ def test_a_new_try_ends_what_a_killed_one_left_and_keeps_only_its_logs(
     left_try: Callable[..., TaskTry], command: Callable[[str], subprocess.Popen[bytes]]
 ) -> None:
     first = left_try("retried", pid=GONE_PID)
-    orphan = command(first.mark)
+    orphan = command(first.tag)
     second = TaskTry("cleaned", "retried", "step", -1, 2)
     with run_folder.lease(second, grace=1):
         assert orphan.wait(timeout=10) < 0

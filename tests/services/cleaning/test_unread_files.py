@@ -117,7 +117,7 @@ class Run:
         compiling.compile_document(self.source, "main.cwl", self.compiled)
         self.plan = read_plan(self.compiled)
         self.run = ("dag", f"run-{uuid.uuid4().hex[:8]}")
-        self.settings = run_settings.RunSettings(engine="none", mark="test/unread/task/-1/1")
+        self.settings = run_settings.RunSettings(engine="none", tag="test/unread/task/-1/1")
         self.removes = removes
         self.after: dict[str, set[str]] = {}
         self.instances: dict[tuple[str, int], Instance] = {}

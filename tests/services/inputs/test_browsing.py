@@ -58,13 +58,13 @@ def test_no_other_folder_is_shown(tree: Path, path: str) -> None:
 
 
 def test_a_long_folder_is_cut(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(browsing, "MOST_ENTRIES", 1)
+    monkeypatch.setattr(browsing, "MAX_ENTRIES", 1)
     found = browsing.browse(shared_only(), "samples")
     assert (len(found.entries), found.truncated) == (1, True)
 
 
 def test_of_a_folder_of_millions_only_the_first_are_looked_at(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(browsing, "MOST_SCANNED", 2)
+    monkeypatch.setattr(browsing, "MAX_SCANNED", 2)
     looked_at: list[Path] = []
     entry = browsing._entry
     monkeypatch.setattr(browsing, "_entry", lambda path, roots: looked_at.append(path) or entry(path, roots))

@@ -64,7 +64,7 @@ def test_a_name_that_leads_out_is_refused(folders: Path, name: str) -> None:
 
 def test_uploads_are_bounded_and_forgotten_ones_removed(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__CWL__MAX_INPUT_SIZE", "10")
-    monkeypatch.setattr(resumable, "MOST_WAITING", 1)
+    monkeypatch.setattr(resumable, "MAX_WAITING", 1)
     with pytest.raises(TooLarge, match="max_input_size"):
         resumable.start("x", 11, user="ada")
     old = resumable.start("x", 3, user="ada")

@@ -51,9 +51,9 @@ def test_the_tree_comes_in_parts(workflow: str, run_id: str, results: Path, monk
     parts = [output_files.output_tree(workflow, run_id, offset=offset, limit=2) for offset in (0, 2, 4)]
     assert [part.total for part in parts] == [3, 3, 3]
     assert tuple(file for part in parts for file in part.items) == whole.items
-    monkeypatch.setattr(output_files, "MOST_FILES", 1)
+    monkeypatch.setattr(output_files, "MAX_FILES", 1)
     assert len(output_files.output_tree(workflow, run_id, limit=10).items) == 1
-    monkeypatch.setattr(output_files, "MOST_COUNTED", 2)
+    monkeypatch.setattr(output_files, "MAX_COUNTED", 2)
     with pytest.raises(TooLarge, match="more than 2"):
         output_files.output_tree(workflow, run_id)
 

@@ -91,10 +91,10 @@ def test_of_a_folder_of_millions_only_the_first_are_looked_at(
     for number in range(4):
         (folder / "many" / str(number)).write_text("x")
     deliver({"many": {"class": "Directory", "location": (folder / "many").as_uri(), "basename": "many"}})
-    monkeypatch.setattr(output_tree, "MOST_FILES", 4)
+    monkeypatch.setattr(output_tree, "MAX_FILES", 4)
     page = output_tree.folder_nodes(workflow, run_id, "many")
     assert (len(page.items), page.total, page.cut) == (4, 4, False)
-    monkeypatch.setattr(output_tree, "MOST_FILES", 3)
+    monkeypatch.setattr(output_tree, "MAX_FILES", 3)
     page = output_tree.folder_nodes(workflow, run_id, "many")
     assert (len(page.items), page.total, page.cut) == (3, 3, True)
 
@@ -123,7 +123,7 @@ def test_a_zip_is_made_while_it_is_sent(tmp_path: Path) -> None:
 
 
 def test_a_zip_of_too_many_files_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zip_stream, "MOST_FILES", 2)
+    monkeypatch.setattr(zip_stream, "MAX_FILES", 2)
     (tmp_path / "small").write_text("x")
     content = b"".join(
         zip_stream.zip_stream((str(number), lambda: (tmp_path / "small").open("rb")) for number in range(5))

@@ -86,7 +86,7 @@ def task_process(dag_id: str, run_id: str, started: Path) -> Callable[[Callable[
                 at("command")
                 started.touch()
                 command = [sys.executable, "-c", "import time; time.sleep(600)"]
-                with subprocess.Popen(command, env={**os.environ, task_processes.MARK_VARIABLE: task.mark}):
+                with subprocess.Popen(command, env={**os.environ, task_processes.TAG_VARIABLE: task.tag}):
                     at("running")
         except StoppedError:
             return STOPPED

@@ -23,7 +23,7 @@ from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
 from cwl_ui_plugin.dags.folders import control_files, run_folder
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.stopping import janitor, stop_orders
-from cwl_ui_plugin.dags.stopping.stop_orders import Order
+from cwl_ui_plugin.dags.stopping.stop_orders import StopRequest
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.services import database
 from cwl_ui_plugin.services.errors import NotFound, StopIncomplete, Unavailable
@@ -51,7 +51,7 @@ def command() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def start(mark: str, *, code: str = "import time; print('ready', flush=True); time.sleep(600)") -> Any:
         process = subprocess.Popen(
             [sys.executable, "-c", code],
-            env={**os.environ, task_processes.MARK_VARIABLE: mark},
+            env={**os.environ, task_processes.TAG_VARIABLE: mark},
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -146,8 +146,8 @@ def test_processes_that_carry_the_mark_are_ended(
 ) -> None:
     task = TaskTry(workflow, run_id, "sort", -1, 1)
     lease(task)
-    mild = command(task.mark)
-    stubborn = command(task.mark, code=STUBBORN)
+    mild = command(task.tag)
+    stubborn = command(task.tag, code=STUBBORN)
     other = command(f"{workflow}/{run_id}-2/sort/-1/1")
 
     report = stops.stop_run(workflow, run_id, user="ada")
@@ -174,7 +174,7 @@ def test_what_outlives_sigkill_is_named(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME", "1")
     task = TaskTry(workflow, run_id, "sort", -1, 1)
-    file, process = lease(task), command(task.mark)
+    file, process = lease(task), command(task.tag)
     with monkeypatch.context() as patched, pytest.raises(StopIncomplete) as failure:
         patched.setattr(task_processes, "_send", lambda _process, _number: None)
         stops.stop_run(workflow, run_id, user="ada")
@@ -195,7 +195,7 @@ def test_arguments_are_not_shown_where_a_run_has_secrets(
     task = TaskTry(workflow, run_id, "sort", -1, 1)
     lease(task)
     run_folder.secrets_file(workflow, run_id).write_text("{}")
-    process = command(task.mark)
+    process = command(task.tag)
     with pytest.raises(StopIncomplete) as failure:
         stops.stop_run(workflow, run_id, user="ada")
     assert f"pid {process.pid} ({sys.executable} …)" in failure.value.left[0]
@@ -262,7 +262,7 @@ def test_control_files_among_the_intermediate_files_are_not_believed(
     """There an earlier version had them, and there jobs and commands can write."""
     innocent, task = command("somebody/else/"), TaskTry(workflow, run_id, "sort", -1, 1)
     lease = json.dumps({"host": this_host(), "machine": this_machine(), "pid": innocent.pid, **asdict(task)})
-    given = Order(workflow, run_id, "ada", 0.0, 0.5, True, "7", "elsewhere-1", 0)
+    given = StopRequest(workflow, run_id, "ada", 0.0, 0.5, True, "7", "elsewhere-1", 0)
     for place in (run_folder.run_tmp(workflow, run_id) / "leases", config.tmp_folder() / ".stops"):
         place.mkdir(parents=True)
         (place / "sort.-1.1.json").write_text(lease)
@@ -274,11 +274,11 @@ def test_control_files_among_the_intermediate_files_are_not_believed(
 
 
 def test_a_full_disk_makes_a_stop_say_so(workflow: str, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_arguments: Any) -> None:
+    def refuse(*_arguments: Any, **_named: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched, pytest.raises(Unavailable, match=r"No space left.* Stop it again"):
-        patched.setattr(control_files, "_put", refuse)
+        patched.setattr(control_files.atomic, "write_bytes", refuse)
         stops.stop_run(workflow, run_id, user="ada")
     stops.stop_run(workflow, run_id, user="ada")
 
@@ -299,7 +299,7 @@ def test_a_database_that_stays_locked_is_said_to_be_busy(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(database, "_PAUSE_SECONDS", 0)
     with pytest.raises(Unavailable, match="The database is busy, so the stop of x has to wait"):
-        database.with_patience(write, "the stop of x")
+        database.retry_on_database_lock(write, "the stop of x")
 
 
 def test_strange_ids_remove_nothing(folders: Path) -> None:

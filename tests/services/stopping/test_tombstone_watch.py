@@ -195,7 +195,7 @@ def test_what_is_written_late_again_and_again_has_an_end(
     workflow: str, run_id: str, watch: tombstone_watch.StopWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stops.stop_run(workflow, run_id, user="ada")
-    monkeypatch.setattr(tombstone_watch, "LONGEST_SECONDS", 0)
+    monkeypatch.setattr(tombstone_watch, "MAX_SECONDS", 0)
     set_task(workflow, run_id, "sort", state="queued")
     watch()
     assert list(tombstones.watched()) == []

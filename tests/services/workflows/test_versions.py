@@ -68,7 +68,7 @@ def test_huge_files_and_lines_are_not_compared_for_ever(add: Callable[..., Store
     assert versions.compare(dag_id, new.digest, newer.digest)[0].note
     longer = add(dag_id, "x" * 1_500_000)
     line = versions.compare(dag_id, new.digest, longer.digest)[0].hunks[0][0]
-    assert len(line.text) <= versions.LONGEST_LINE + 1
+    assert len(line.text) <= versions.MAX_LINE + 1
 
 
 def test_new_runs_use_the_version_that_was_made_current(add: Callable[..., StoredVersion]) -> None:

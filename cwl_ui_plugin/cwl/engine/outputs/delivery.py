@@ -30,7 +30,7 @@ from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import CLASSES, local_path
 from cwl_ui_plugin.cwl.temporary_errors import may_pass
 
-LARGEST_RECORD = 64 * 1024 * 1024
+MAX_RECORD = 64 * 1024 * 1024
 _REMOTE = ("http://", "https://")
 
 
@@ -146,7 +146,7 @@ class _Record:
         """Note that all is there."""
         names = {"names": self._planned}
         complete = {**names, "digest": self._digest, "outputs": outputs}
-        is_small = len(json.dumps(complete)) < LARGEST_RECORD
+        is_small = len(json.dumps(complete)) < MAX_RECORD
         self._write(complete if is_small else names)  # without it, a second delivery makes all anew
 
     def _write(self, content: dict[str, Any]) -> None:
@@ -160,7 +160,7 @@ def _read(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, encoding="utf-8") as file:
-            content = json.loads(file.read(LARGEST_RECORD))
+            content = json.loads(file.read(MAX_RECORD))
         return content if isinstance(content, dict) else {}
     return {}
 
