@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cwl_ui_plugin.config import OPTIONS, SECTION
+from cwl_ui_plugin.config import SECTION
+from cwl_ui_plugin.options import OPTIONS
 from cwl_ui_plugin.version import __version__
 
 

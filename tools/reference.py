@@ -61,12 +61,12 @@ def _written(found: re.Match[str]) -> str:
 
 
 def options() -> Iterator[str]:
-    """All options of ``[cwl]``, from ``config.OPTIONS``."""
-    from cwl_ui_plugin import config
+    """All options of ``[cwl]``, from ``options.OPTIONS``."""
+    from cwl_ui_plugin import options
 
     yield from _row("option", "type", "default", "meaning")
     yield "| --- | --- | --- | --- |"
-    for option in config.OPTIONS:
+    for option in options.OPTIONS:
         example = f" Example: `{option.example}`." if option.example else ""
         default = f"`{option.default}`" if option.default else ""
         yield from _row(f"`{option.name}`", option.type, default, _coded(option.description) + example)

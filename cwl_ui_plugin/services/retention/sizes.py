@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import control_files
+from cwl_ui_plugin.options import OPTIONS
 from cwl_ui_plugin.services.retention.items import Kind
 from cwl_ui_plugin.services.retention.kinds import KINDS
 from cwl_ui_plugin.services.retention.trees import Measurer, Size
@@ -145,7 +146,7 @@ def _state(kind: Kind, measured: Measured | None) -> KindState:
 
 
 def _value(name: str) -> OptionValue:
-    option = next(option for option in config.OPTIONS if option.name == name)
+    option = next(option for option in OPTIONS if option.name == name)
     try:
         days, problem = config.number(name), ""
     except config.ConfigError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.options import OPTIONS, Option
 
 SHOWN = (
     "require_signed_conf",
@@ -45,11 +46,11 @@ def switches() -> list[Switch]:
     from airflow.configuration import conf
 
     section = conf.as_dict(display_source=True, display_sensitive=True).get(config.SECTION, {})
-    described = {option.name: option for option in config.OPTIONS}
+    described = {option.name: option for option in OPTIONS}
     return [_switch(described[name], section.get(name)) for name in SHOWN]
 
 
-def _switch(option: config.Option, found: object) -> Switch:
+def _switch(option: Option, found: object) -> Switch:
     value, source = found if isinstance(found, tuple) else (option.default, "default")
     return Switch(
         name=option.name,
