@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cwl_ui_plugin.dags.access.permits import Permit
     from cwl_ui_plugin.dags.folders.run_folder import TaskTry
     from cwl_ui_plugin.dags.stopping.tombstones import StopCheck
+    from cwl_ui_plugin.dags.xcoms import TaskError, TaskStatistics
 
 LOGGED_CHARACTERS = 20_000
 MAX_BATCH = 250
@@ -460,23 +461,21 @@ def _reported(context: Context, failure: CwlError) -> Exception:
 
 
 def _push_error(context: Context, error: CwlError) -> None:
-    context["ti"].xcom_push(
-        key=names.ERROR_KEY,
-        value={
-            "message": _with_problems(error),
-            "kind": getattr(error, "kind", "permanentFail"),
-            "exit_code": getattr(error, "exit_code", None),
-            "stderr": error.stderr if isinstance(error, StepError) else "",
-            "command": error.command if isinstance(error, StepError) else None,
-        },
-    )
+    told: TaskError = {
+        "message": _with_problems(error),
+        "kind": getattr(error, "kind", "permanentFail"),
+        "exit_code": getattr(error, "exit_code", None),
+        "stderr": error.stderr if isinstance(error, StepError) else "",
+        "command": error.command if isinstance(error, StepError) else None,
+    }
+    context["ti"].xcom_push(key=names.ERROR_KEY, value=told)
 
 
 def _with_problems(error: CwlError) -> str:
     return "\n".join([error.message, *(f"- {problem}" for problem in error.problems)])
 
 
-def _statistics(result: StepResult, produced: Any) -> dict[str, Any]:
+def _statistics(result: StepResult, produced: Any) -> TaskStatistics:
     return {
         "command": result.command,
         "exit_code": result.exit_code,

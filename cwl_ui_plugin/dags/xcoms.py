@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from cwl_ui_plugin.dags.names import ERROR_KEY, GATHERER, RETURN_KEY, STATISTICS_KEY
 from cwl_ui_plugin.dags.xcom_values import unpacked
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+
+class TaskError(TypedDict, total=False):
+    """The XCom ``cwl_error`` of a task that failed."""
+
+    message: str
+    kind: str
+    """``permanentFail``, ``temporaryFail`` or ``stopped``."""
+    exit_code: int | None
+    stderr: str
+    """The end of what its command wrote there."""
+    command: list[str] | None
+
+
+class TaskStatistics(TypedDict):
+    """What a step used: a part of what it hands on. Seconds, and bytes."""
+
+    command: list[str] | None
+    exit_code: int | None
+    seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+    output_bytes: int
+    reused: bool
+
 
 Xcoms = dict[tuple[str, int, str], Any]
 """By task, map index and key: errors, statistics, and the output object as the gatherer's return value."""

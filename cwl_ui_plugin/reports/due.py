@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
+from cwl_ui_plugin.dags.xcoms import TaskError, TaskStatistics
 from cwl_ui_plugin.reports.final_report import moment_text, run_end
+from cwl_ui_plugin.reports.payloads import Ended, Payload, Progress, Results, Status
 from cwl_ui_plugin.reports.stops import STOPPED, Stopped
 
 SUCCESSFUL = ("success", "skipped")
@@ -32,8 +34,8 @@ class TaskFact:
     started: datetime | None
     ended: datetime | None
     is_last: bool = True
-    error: dict[str, Any] | None = None
-    statistics: dict[str, Any] | None = None
+    error: TaskError | None = None
+    statistics: TaskStatistics | None = None
 
     @property
     def instance(self) -> tuple[str, int]:
@@ -111,7 +113,7 @@ class Report:
     """A report: ``payload`` is without its id and its sequence, which it gets when it is recorded."""
 
     route: str
-    payload: dict[str, Any]
+    payload: Payload
 
 
 def due_reports(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
@@ -148,8 +150,17 @@ def due_reports(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
 
 def deletion(dag_id: str, run_id: str, known: Known, moment: datetime) -> Report:
     """Return the last report of a run that was deleted before its end."""
-    payload = {"state": "failed", "dag_id": dag_id, "run_id": run_id, "progress": known.progress, "error": DELETED}
-    return Report("progress", {**payload, "statistics": {}, "logs": {}, "timestamp": moment_text(moment)})
+    payload: Progress = {
+        "state": "failed",
+        "dag_id": dag_id,
+        "run_id": run_id,
+        "progress": known.progress,
+        "error": DELETED,
+        "statistics": {},
+        "logs": {},
+        "timestamp": moment_text(moment),
+    }
+    return Report("progress", payload)
 
 
 def _is_done(task: TaskFact) -> bool:
@@ -182,7 +193,7 @@ def _news(task: TaskFact, told: str | None) -> Iterator[tuple[str, str]]:
 
 def tells_of_an_end(reports: Iterable[Report]) -> bool:
     """Whether the end of a run is among reports."""
-    return any(report.route == "progress" and report.payload["state"] in RUN_ENDS for report in reports)
+    return any(report.route == "progress" and cast(Progress, report.payload)["state"] in RUN_ENDS for report in reports)
 
 
 def _end(run: RunFacts) -> str:
@@ -198,24 +209,29 @@ def _ending(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
         return [], replace(known, reopened=False)
     known = replace(known, end=_end(run), reopened=False, progress=100 if run.state == "success" else known.progress)
     moment = moment_text(run.ended)
-    progress = {
+    progress: Progress = {
         **_progress(run, run.state, known.progress, moment),
         **run_end(run),
         **_stopped(run.stop if run.state == "failed" else None),
     }
     reports = [Report("progress", progress)]
     if run.state == "success":
-        results = {"dag_id": run.dag_id, "run_id": run.run_id, "results": run.results or {}, "timestamp": moment}
+        results: Results = {
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "results": run.results or {},
+            "timestamp": moment,
+        }
         reports.append(Report("results", results))
     return reports, known
 
 
-def _stopped(stop: Stopped | None) -> dict[str, Any]:
+def _stopped(stop: Stopped | None) -> Ended:
     """Return what the report of an end says besides ``failed`` if it was a stop."""
     return {"reason": STOPPED, "error": stop.text} if stop else {}
 
 
-def _status(run: RunFacts, task: TaskFact, state: str, moment: str) -> dict[str, Any]:
+def _status(run: RunFacts, task: TaskFact, state: str, moment: str) -> Status:
     return {
         "state": state,
         "dag_id": run.dag_id,
@@ -228,6 +244,12 @@ def _status(run: RunFacts, task: TaskFact, state: str, moment: str) -> dict[str,
     }
 
 
-def _progress(run: RunFacts, state: str, progress: int, moment: str) -> dict[str, Any]:
-    names = {"dag_id": run.dag_id, "run_id": run.run_id}
-    return {"state": state, **names, "progress": progress, "error": "", "timestamp": moment}
+def _progress(run: RunFacts, state: str, progress: int, moment: str) -> Progress:
+    return {
+        "state": state,
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "progress": progress,
+        "error": "",
+        "timestamp": moment,
+    }

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from cwl_ui_plugin.reports.payloads import RunEnd, Statistics, Times
+
 if TYPE_CHECKING:
+    from cwl_ui_plugin.dags.xcoms import TaskError
     from cwl_ui_plugin.reports.due import RunFacts, TaskFact
 
 STATISTICS_VERSION = "1.1"
@@ -14,7 +17,7 @@ MAX_FAILED = 20
 """How many failed tasks are described; a scattered step may have hundreds."""
 
 
-def run_end(run: RunFacts) -> dict[str, Any]:
+def run_end(run: RunFacts) -> RunEnd:
     """Return ``error``, ``statistics`` and ``logs`` of a run that has ended."""
     last = _last_tries(run.tasks)
     failed = [task for task in last if task.state == "failed"] if run.state == "failed" else []
@@ -37,13 +40,13 @@ def _error(run: RunFacts, failed: list[TaskFact]) -> str:
 
 
 def _task_error(task: TaskFact) -> str:
-    error = task.error or {}
-    parts = [str(error.get("message") or "failed"), str(error.get("stderr") or "")]
+    error: TaskError = task.error or {}
+    parts = [error.get("message") or "failed", error.get("stderr") or ""]
     return f"{_name(task)}: " + "\n".join(part for part in parts if part)
 
 
-def _statistics(run: RunFacts, last: Iterable[TaskFact]) -> dict[str, Any]:
-    steps = {
+def _statistics(run: RunFacts, last: Iterable[TaskFact]) -> Statistics:
+    steps: dict[str, dict[str, Any]] = {
         _name(task): {
             "start_date": moment_text(task.started),
             "end_date": moment_text(task.ended),
@@ -53,7 +56,7 @@ def _statistics(run: RunFacts, last: Iterable[TaskFact]) -> dict[str, Any]:
         }
         for task in last
     }
-    total = {
+    total: Times = {
         "start_date": moment_text(run.started),
         "end_date": moment_text(run.ended),
         "duration": _seconds(run.started, run.ended),
@@ -64,7 +67,7 @@ def _statistics(run: RunFacts, last: Iterable[TaskFact]) -> dict[str, Any]:
 def _logs(last: Iterable[TaskFact]) -> dict[str, str]:
     """Return the end of the standard error of each failed task."""
     failed = [task for task in last if task.error][:MAX_FAILED]
-    return {_name(task): str((task.error or {}).get("stderr", "")) for task in failed}
+    return {_name(task): task.error.get("stderr") or "" for task in failed if task.error}
 
 
 def _name(task: TaskFact) -> str:
