@@ -144,9 +144,10 @@ CASES = (
 
 def rest_routes() -> Iterator[tuple[str, str, str]]:
     """Return face, method and route of both FastAPI apps; also those that no OpenAPI document has."""
+    from cwl_ui_plugin.addresses import REST_BELOW
     from cwl_ui_plugin.api import experimental, rest
 
-    for face, app, prefix in ((REST, rest.app(), rest.PREFIX), (EXPERIMENTAL, experimental.app(), "")):
+    for face, app, prefix in ((REST, rest.app(), REST_BELOW), (EXPERIMENTAL, experimental.app(), "")):
         for route in app.routes:
             path = getattr(route, "path", "").removeprefix(prefix).replace(":path}", "}")
             for method in getattr(route, "methods", None) or ("MOUNT",):

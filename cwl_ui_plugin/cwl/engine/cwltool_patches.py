@@ -46,7 +46,7 @@ def _tells_something(record: logging.LogRecord) -> bool:
     return record.module != "workflow_job" or "skipped" in str(record.msg)
 
 
-def _base_names(_schemas: Any, _loader: Any) -> Names:
+def _base_names(i: Any, loader: Any) -> Names:
     return cwltool_internals.copy_names(_names_of_files())
 
 

