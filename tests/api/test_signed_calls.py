@@ -405,12 +405,9 @@ def both(*calls: Callable[[], Any]) -> list[Any]:
     return outcomes
 
 
-def test_of_two_dags_at_the_same_moment_one_gets_the_run(
-    api: TestClient, core: Core, workflow: str, other: str, pair: KeyPair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both are held where they have seen that the token is unused."""
-    run_id, together, check = new_id(), threading.Barrier(2), signatures.check_unused
-    token, waited = token_of(pair, run_id), threading.local()
+def hold_where_unused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold two threads where each has seen for the first time that the token is unused."""
+    together, check, waited = threading.Barrier(2), signatures.check_unused, threading.local()
 
     def check_together(*args: Any) -> None:
         check(*args)
@@ -419,6 +416,14 @@ def test_of_two_dags_at_the_same_moment_one_gets_the_run(
             together.wait(20)
 
     monkeypatch.setattr(signatures, "check_unused", check_together)
+
+
+def test_of_two_dags_at_the_same_moment_one_gets_the_run(
+    api: TestClient, core: Core, workflow: str, other: str, pair: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = new_id()
+    token = token_of(pair, run_id)
+    hold_where_unused(monkeypatch)
     outcomes = both(*(lambda dag_id=dag_id: create(api, dag_id, run_id, token) for dag_id in (workflow, other)))
     assert sorted(outcome.status_code for outcome in outcomes) == [200, 409]
     assert next(USED in outcome.json()["detail"] for outcome in outcomes if outcome.status_code == 409)
@@ -428,14 +433,9 @@ def test_of_two_dags_at_the_same_moment_one_gets_the_run(
 def test_the_service_and_airflows_api_at_the_same_moment_start_one_run(
     api: TestClient, workflow: str, other: str, pair: KeyPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id, together, check = new_id(), threading.Barrier(2), signatures.check_unused
-    token, waited = token_of(pair, run_id), threading.local()
-
-    def check_together(*args: Any) -> None:
-        check(*args)
-        if not getattr(waited, "done", False):
-            waited.done = True
-            together.wait(20)
+    run_id = new_id()
+    token = token_of(pair, run_id)
+    hold_where_unused(monkeypatch)
 
     def by_service() -> int:
         try:
@@ -444,7 +444,6 @@ def test_the_service_and_airflows_api_at_the_same_moment_start_one_run(
             assert USED in conflict.message
             return conflict.status
 
-    monkeypatch.setattr(signatures, "check_unused", check_together)
     outcomes = both(lambda: create(api, workflow, run_id, token).status_code, by_service)
     assert (sorted(outcomes), runs_of(workflow, other), len(kept(run_id))) == ([200, 409], 1, 1)
 

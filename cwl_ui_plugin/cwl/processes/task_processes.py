@@ -116,10 +116,10 @@ class ProcessTerminator:
 
 def end(tag_prefix: str, grace: float, variable: str = TAG_VARIABLE, *, below: Iterable[int] = ()) -> list[Process]:
     """End what :func:`find` finds; return those that outlive it. What appears meanwhile is found by the next scan."""
-    ender, deadline = ProcessTerminator(grace), time.monotonic() + grace + KILL_SECONDS
+    terminator, deadline = ProcessTerminator(grace), time.monotonic() + grace + KILL_SECONDS
     below = tuple(below)
     while left := find(tag_prefix, variable, below=below):
-        ender.signal(left)
+        terminator.signal(left)
         if time.monotonic() > deadline:
             return left
         time.sleep(_POLL_SECONDS)
