@@ -12,7 +12,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.options import OPTIONS
 
@@ -25,6 +25,8 @@ CALL_BYTES = 16 * MEBIBYTE
 """What calls may have in any case: parts of uploaded files are as large."""
 _BYTES_PER_CHARACTER = 4
 """Most that UTF-8 takes."""
+MIN_TOKEN = 16
+"""Characters of a secret that gives access to something."""
 CONTAINER_ENGINES = ("auto", "docker", "podman", "singularity", "udocker", "none")
 
 
@@ -90,6 +92,23 @@ def max_job_size() -> int:
     if not 1 <= characters < math.inf:
         raise ConfigError(f"[{SECTION}] max_job_size must be a number of characters above 0.")
     return int(characters)
+
+
+def batch_max_rows() -> int:
+    """Return how many rows a sheet may have, each of which becomes a run."""
+    return _count("batch_max_rows")
+
+
+def batch_max_active() -> int:
+    """Return how many runs of a batch there may be at a time, where nobody says otherwise."""
+    return _count("batch_max_active")
+
+
+def _count(name: str) -> int:
+    value = number(name)
+    if not 1 <= value < math.inf:
+        raise ConfigError(f"[{SECTION}] {name} must be a number above 0.")
+    return int(value)
 
 
 def max_call_size() -> int:
@@ -239,6 +258,35 @@ def root_problems() -> dict[Path, str]:
     return problems
 
 
+def metrics_token() -> str:
+    """Return the secret that Prometheus sends; empty where there is none.
+
+    Raises:
+        ConfigError: it is so short that it could be guessed.
+
+    """
+    token = text("metrics_token").strip()
+    if token and len(token) < MIN_TOKEN:
+        raise ConfigError(f"[{SECTION}] metrics_token must have at least {MIN_TOKEN} characters; it is not accepted.")
+    return token
+
+
+def base_url() -> str:
+    """Return the address that Airflow's users know its API server by, without a slash at the end."""
+    return str(_conf().get("api", "base_url", fallback="") or "http://localhost:8080").rstrip("/")
+
+
+def fetched_folder() -> Path:
+    """Where inputs are that were fetched from the network, for all runs."""
+    return tmp_folder() / ".fetched"
+
+
+def fetch_hosts() -> str:
+    """Return which hosts may be fetched from, with commas; see ``fetching.hosts``."""
+    named = text("fetch_hosts").strip()
+    return "*" if not named and flag("allow_network") else named
+
+
 def scatter_max_tasks() -> int:
     """Most task instances that a scattered step may have."""
     return max(1, min(int(number("scatter_max_tasks")), _conf().getint("core", "max_map_length")))
@@ -249,7 +297,27 @@ def parallelism() -> int:
     return max(1, _conf().getint("core", "parallelism"))
 
 
-def queues() -> list[dict[str, Any]]:
+def executors() -> tuple[str, ...]:
+    """Return the names that a task may use for an executor: of all that ``[core] executor`` lists, for all teams."""
+    return executors_of(str(_conf().get("core", "executor", fallback="")))
+
+
+def executors_of(value: str) -> tuple[str, ...]:
+    """Return the names in a value of ``[core] executor``: aliases, names of classes, and where these are."""
+    found: list[str] = []
+    for team in value.split(";"):
+        for entry in team.rpartition("=")[2].split(","):
+            alias, _colon, place = entry.strip().rpartition(":")
+            found += [name for name in (alias, place.rpartition(".")[2], place) if name]
+    return tuple(dict.fromkeys(found))
+
+
+def default_queue() -> str:
+    """Return the queue of tasks that ask for none."""
+    return str(_conf().get("operators", "default_queue", fallback="default"))
+
+
+def queues() -> list[dict[str, object]]:
     """Return the rules for queues: ``{"queue": str, "cores"?: number, "ram"?: MiB}``, in their order."""
     value = text("queues")
     try:
@@ -263,7 +331,7 @@ def queues() -> list[dict[str, Any]]:
     return rules
 
 
-def _is_queue_rule(rule: Any) -> bool:
+def _is_queue_rule(rule: object) -> bool:
     return (
         isinstance(rule, dict)
         and isinstance(rule.get("queue"), str)

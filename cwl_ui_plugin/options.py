@@ -14,6 +14,8 @@ class Option:
     type: str
     description: str
     example: str | None = None
+    is_secret: bool = False
+    """Airflow hides its value, and takes it from a command or a secrets backend, too (``_cmd``, ``_secret``)."""
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -77,11 +79,30 @@ OPTIONS: tuple[Option, ...] = (
     Option("max_unpacked_files", "5000", "integer", "Most files that an uploaded zip may hold."),
     Option("max_input_size", "10737418240", "integer", "Largest file that can be uploaded as an input, in bytes."),
     Option(
+        "lineage_max_hashed_size",
+        "1073741824",
+        "integer",
+        "Largest input, in bytes, that the API server reads for its checksum after its run has ended, so that runs are "
+        "found that made or used the same file elsewhere. Larger ones are found by where they are. 0: none is read.",
+    ),
+    Option(
         "max_job_size",
         "4194304",
         "integer",
         "Most characters of a job as text (YAML or JSON). Calls that carry jobs may have four bytes for each of them, "
         "and never less than 16 MiB. Reading YAML takes a second of the API server for each million, JSON much less.",
+    ),
+    Option(
+        "batch_max_rows",
+        "10000",
+        "integer",
+        "Most rows of a sheet of samples, each of which becomes a run of the workflow.",
+    ),
+    Option(
+        "batch_max_active",
+        "16",
+        "integer",
+        "How many runs of a batch there may be at a time, where whoever makes it says nothing else.",
     ),
     Option(
         "compile_timeout",
@@ -90,10 +111,70 @@ OPTIONS: tuple[Option, ...] = (
         "Seconds after which the validation of an uploaded workflow is given up.",
     ),
     Option(
+        "fetch_hosts",
+        "",
+        "string",
+        "Hosts that this site fetches from: workflows from registries and addresses, files that jobs name by http, "
+        "https or drs. Names separated by commas; * stands for anything, name:8080 or name:* for other ports than 80 "
+        "and 443. "
+        "Patterns open public addresses only; hosts in the own network are named as they are, this machine and "
+        "link-local addresses by their address. Empty: nothing is fetched.",
+        "dockstore.org, *.ebi.ac.uk, data.internal.example:8080",
+    ),
+    Option(
+        "fetch_timeout",
+        "60",
+        "float",
+        "Seconds that fetching a workflow, or an answer of a registry, may take in all.",
+    ),
+    Option(
+        "fetch_input_timeout",
+        "14400",
+        "float",
+        "Seconds that fetching one input file from the network may take in all.",
+    ),
+    Option(
         "allow_network",
         "False",
         "boolean",
-        "Let the validation of a workflow, and input files, be fetched from the network.",
+        "The former switch: True, where fetch_hosts is empty, is fetch_hosts = *, every public host.",
+    ),
+    Option(
+        "trs_published",
+        "",
+        "string",
+        "Workflows that anybody may read without a login, with all their files, at the registry below /ga4gh/trs/v2: "
+        "names of Dags separated by commas, with * for anything. Clients of registries usually send no login. Empty: "
+        "none, the registry shows users of Airflow the workflows that they may see.",
+        "count-lines, public-*",
+    ),
+    Option(
+        "organization_name",
+        "",
+        "string",
+        "Who runs this server, as GA4GH services tell it. Empty: the name of the server.",
+        "Core Facility Genomics",
+    ),
+    Option(
+        "organization_url",
+        "",
+        "string",
+        "The page of that organization. Empty: the address of the server.",
+        "https://genomics.example.org",
+    ),
+    Option(
+        "contact_url",
+        "",
+        "string",
+        "Where users of GA4GH services turn to: a page, or mailto: with an address.",
+        "mailto:help@genomics.example.org",
+    ),
+    Option(
+        "allow_draft_versions",
+        "False",
+        "boolean",
+        "Take documents in CWL v1.3.0-dev1, the draft of the next version, as cwltool --enable-dev does. A draft "
+        "changes: a document that is in one may have to be uploaded anew after an upgrade.",
     ),
     Option(
         "allow_job_requirements",
@@ -208,6 +289,17 @@ OPTIONS: tuple[Option, ...] = (
         '[{"queue": "highmem", "ram": 64000}, {"queue": "large", "cores": 16}]',
     ),
     Option(
+        "task_rules",
+        "",
+        "string",
+        "Which tasks go to which executor, queue or pool, and how they run: a JSON list of rules, each with conditions "
+        "(when: dag_id, tag, step, tool, container, profile, cores, ram, gpus, network, scatter) and with what it sets "
+        "(set: executor, queue, pool, priority_weight, weight_rule, execution_timeout, time_limit_headroom, "
+        "run_as_user, retries, max_active_runs, max_active_tasks). For each thing to set the first rule counts whose "
+        "conditions all hold; it goes before pool, queues and retries.",
+        '[{"when": {"cores": 16}, "set": {"executor": "CeleryExecutor", "queue": "large"}}]',
+    ),
+    Option(
         "kubernetes_resources",
         "False",
         "boolean",
@@ -237,6 +329,23 @@ OPTIONS: tuple[Option, ...] = (
         "portal",
     ),
     Option(
+        "unsigned_trigger_user",
+        "",
+        "string",
+        "The Airflow user that calls of /api/experimental without login and signature act as, for closed networks: "
+        "whoever reaches the server has that user's rights there. It counts only while no jwt_backend_public_key is "
+        "set. Empty: such calls are refused.",
+        "portal",
+    ),
+    Option(
+        "uploads_without_login",
+        "False",
+        "boolean",
+        "Let calls of /api/experimental that are signed, or act as unsigned_trigger_user, upload workflows, as far as "
+        "the Airflow user they act as may. Workflows are code that workers run; a key for triggers alone decides no "
+        "more than inputs.",
+    ),
+    Option(
         "require_dag_id",
         "False",
         "boolean",
@@ -248,10 +357,18 @@ OPTIONS: tuple[Option, ...] = (
         "string",
         "Names that this server may be called by, besides that in [api] base_url, separated by commas; * in a name "
         "stands for anything, * alone for every name. Addresses and names without a dot are always allowed. Where this "
-        "and base_url are empty, no name is refused.",
+        "and base_url are empty, no name is refused, but for calls that act as unsigned_trigger_user.",
         "airflow.hospital.example,*.internal.example",
     ),
     Option("require_exp", "False", "boolean", "Refuse signed triggers whose token has no time of expiry (exp)."),
+    Option(
+        "metrics_token",
+        "",
+        "string",
+        "A secret of at least 16 characters that Prometheus sends as a bearer token to read /cwl/metrics. Empty: only "
+        "users of Airflow who may see the report connection may read that page.",
+        is_secret=True,
+    ),
     Option("report_poll_interval", "1.0", "float", "Seconds between two looks for reports and stops that are due."),
     Option(
         "keep_reports_days",
@@ -302,6 +419,12 @@ OPTIONS: tuple[Option, ...] = (
         "named last. 0: for ever.",
     ),
     Option(
+        "keep_fetched_days",
+        "30",
+        "float",
+        "How many days an input that was fetched from the network is kept after it was used last. 0: for ever.",
+    ),
+    Option(
         "keep_reuse_days",
         "90",
         "float",
@@ -313,6 +436,17 @@ OPTIONS: tuple[Option, ...] = (
         "float",
         "How many days a version of a workflow is kept that was replaced or deleted, unless a run in Airflow's list "
         "is pinned to it. 0: for ever.",
+    ),
+    Option(
+        "notifiers",
+        "",
+        "string",
+        "By which ways users may be told that their runs have ended, as JSON: a name for each, with the class of a "
+        "notifier of Airflow and its arguments. {{ cwl.subject }}, {{ cwl.text }}, {{ cwl.html }}, {{ cwl.link }}, "
+        "{{ cwl.state }} and {{ cwl.address }} are filled in. See docs/notifications.md. Empty: by none.",
+        '{"mail": {"class": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "args": '
+        '{"to": "{{ cwl.address }}", "subject": "{{ cwl.subject }}", "html_content": "{{ cwl.html }}"}}}',
+        is_secret=True,
     ),
     Option("stop_grace", "5", "float", "Seconds that a command gets between SIGTERM and SIGKILL."),
 )

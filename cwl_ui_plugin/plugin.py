@@ -13,6 +13,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from cwl_ui_plugin.dags import component_listener
+from cwl_ui_plugin.observing import listeners as lineage_listeners
 from cwl_ui_plugin.reports import listeners as report_listeners
 
 
@@ -20,10 +21,17 @@ class CwlUiPlugin(AirflowPlugin):
     """CWL workflows in Airflow: pages, REST API, listeners."""
 
     name = "cwl_ui_plugin"
-    listeners = [component_listener, report_listeners]
+    listeners = [component_listener, report_listeners, lineage_listeners]
 
     @cached_property
-    def flask_blueprints(self) -> list[Any]:  # type: ignore[override]
+    def timetables(self) -> list[Any]:  # type: ignore[override]
+        """What Airflow reads the Dags of workflows with a schedule with, once there is one."""
+        from cwl_ui_plugin.dags.timetables import CronDataIntervalSince, CronTriggerSince
+
+        return [CronTriggerSince, CronDataIntervalSince]
+
+    @cached_property
+    def flask_blueprints(self) -> list[object]:  # type: ignore[override]
         """The blueprint with the templates, the static files and the user bridge."""
         from cwl_ui_plugin import views
 
@@ -38,16 +46,25 @@ class CwlUiPlugin(AirflowPlugin):
 
     @cached_property
     def external_views(self) -> list[Any]:  # type: ignore[override]
-        """The CWL item of the navigation, and the tab on the page of a DagRun."""
+        """The CWL item of the navigation, and the tabs on the pages of Dags, DagRuns and task instances."""
         from cwl_ui_plugin.views import mounting, navigation
 
         return navigation.external_views(mounting.mount())
 
     @cached_property
-    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
-        """The pages, where Airflow does not serve them; the REST API; the endpoint of the predecessors."""
+    def operator_extra_links(self) -> list[Any]:  # type: ignore[override]
+        """The buttons on the page of a task, once Airflow shows one."""
+        from cwl_ui_plugin.dags.operators import links
+
+        return [links.StepLink(), links.OutputsLink()]
+
+    @cached_property
+    def fastapi_apps(self) -> list[object]:  # type: ignore[override]
+        """The pages, where Airflow does not serve them; the REST API; the predecessors' endpoint; GA4GH TRS and WES."""
         from cwl_ui_plugin import addresses
         from cwl_ui_plugin.api import experimental, rest
+        from cwl_ui_plugin.api.trs import app as trs
+        from cwl_ui_plugin.api.wes import app as wes
         from cwl_ui_plugin.views import mounting
 
         pages = {"app": mounting.OwnPages(), "url_prefix": addresses.OWN_MOUNT, "name": "CWL pages"}
@@ -55,10 +72,13 @@ class CwlUiPlugin(AirflowPlugin):
             *([] if mounting.airflow_serves_pages() else [pages]),  # before what is mounted above of them
             {"app": rest.app(), "url_prefix": addresses.PLUGIN, "name": "CWL"},
             {"app": experimental.app(), "url_prefix": addresses.TRIGGERS, "name": "CWL triggers"},
+            {"app": trs.app(), "url_prefix": addresses.TRS, "name": "GA4GH TRS"},
+            {"app": trs.app(), "url_prefix": addresses.TRS_OF_CWLTOOL, "name": "GA4GH TRS for cwltool"},
+            {"app": wes.app(), "url_prefix": addresses.WES, "name": "GA4GH WES"},
         ]
 
     @cached_property
-    def fastapi_root_middlewares(self) -> list[Any]:  # type: ignore[override]
+    def fastapi_root_middlewares(self) -> list[object]:  # type: ignore[override]
         """What stands around all calls; the first one also holds the loops that live as long as the API server."""
         from cwl_ui_plugin.api.grant_guard import GrantGuard
         from cwl_ui_plugin.api.middleware import CwlMiddleware
@@ -73,15 +93,21 @@ class CwlUiPlugin(AirflowPlugin):
         ]
 
 
-def _background() -> Any:
-    """The loops of the API server: one sends reports; one serves stops, cleans up, and compiles workflows again."""
+def _background() -> object:
+    """The loops of the API server: reports; stops, cleaning and more; watched folders; batches; what users are told."""
     from cwl_ui_plugin import config
+    from cwl_ui_plugin.auth import permissions
     from cwl_ui_plugin.reports.lease import LeaderLease
     from cwl_ui_plugin.reports.loop import Loop, Loops
     from cwl_ui_plugin.reports.reporter import Reporter
     from cwl_ui_plugin.services import health, retention
+    from cwl_ui_plugin.services.batches import rounds as batch_rounds
     from cwl_ui_plugin.services.cleaning import cleanup
+    from cwl_ui_plugin.services.notifying import rounds as telling_users
+    from cwl_ui_plugin.services.observing import telling
+    from cwl_ui_plugin.services.provenance import noting
     from cwl_ui_plugin.services.stopping import stops, tombstone_watch
+    from cwl_ui_plugin.services.watching import rounds
     from cwl_ui_plugin.services.workflows import recompiling
 
     config.make_folders()
@@ -95,7 +121,18 @@ def _background() -> Any:
         cleanup.CleaningRound(),
         retention.RetentionRound(),
         recompiling.RecompileRound(),
+        noting.ProvenanceRound(),
+        telling.GaugeRound(),
+        telling.QueueSpanRound(),
     ]
     return Loops(
-        Loop([reporter.round], interval, lease, ending=reporter.stop), Loop(upkeep, interval, LeaderLease("background"))
+        Loop([reporter.round], interval, lease, ending=reporter.stop),
+        Loop(upkeep, interval, LeaderLease("background")),
+        Loop([rounds.WatchRound()], rounds.SECONDS, LeaderLease("watched-folders")),
+        Loop([batch_rounds.BatchRound()], batch_rounds.SECONDS, LeaderLease("batches")),
+        Loop(
+            [telling_users.NotifyRound(permissions.may_read_by_name)],
+            telling_users.SECONDS,
+            LeaderLease("notifications"),
+        ),
     )

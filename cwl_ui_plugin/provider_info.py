@@ -26,10 +26,12 @@ def get_provider_info() -> dict[str, Any]:
                         "type": option.type,
                         "example": option.example,
                         "default": option.default,
+                        "sensitive": option.is_secret,
                     }
                     for option in OPTIONS
                 },
             }
         },
+        "task-decorators": [{"name": "cwl", "class-name": "cwl_ui_plugin.decorators.cwl_task"}],
         "db-managers": ["cwl_ui_plugin.reports.tables.CwlDBManager"],
     }

@@ -43,7 +43,8 @@ class _Request(TypedDict):
     source: str
     main: str
     out: str
-    allow_network: bool
+    fetch_hosts: str
+    allow_drafts: bool
     niceness: int
 
 
@@ -63,14 +64,16 @@ def compile_in_process(
     main: str,
     out: Path,
     *,
-    allow_network: bool = False,
+    fetch_hosts: str = "",
+    allow_drafts: bool = False,
     timeout: float,
     progress: Callable[[str], None] = lambda _message: None,
     is_background: bool = False,
 ) -> Plan:
     """Do what :func:`compiling.compile_document` does, in a child process that may take ``timeout`` seconds.
 
-    ``is_background`` lets everything else on the machine go first.
+    ``fetch_hosts`` are those that documents may be fetched from. ``is_background`` lets everything else on the
+    machine go first.
 
     Raises:
         DocumentError: and its children, as the child raised them; CompileTimeout when the time is over.
@@ -80,7 +83,8 @@ def compile_in_process(
         "source": str(source),
         "main": main,
         "out": str(out),
-        "allow_network": allow_network,
+        "fetch_hosts": fetch_hosts,
+        "allow_drafts": allow_drafts,
         "niceness": _BACKGROUND_NICENESS if is_background else 0,
     }
     result, complaints = _run(request, timeout, progress)
@@ -186,7 +190,8 @@ def _compile(request: _Request, progress: Callable[[str], None]) -> _Event:
             Path(request["source"]),
             main,
             Path(request["out"]),
-            allow_network=request["allow_network"],
+            fetch_hosts=request["fetch_hosts"],
+            allow_drafts=request["allow_drafts"],
             progress=progress,
         )
     except ChoiceError as error:
@@ -204,7 +209,7 @@ def _compile(request: _Request, progress: Callable[[str], None]) -> _Event:
     return {"done": True}
 
 
-def _failed(message: str, kind: str = "document", problems: Sequence[dict[str, Any]] = ()) -> _Event:
+def _failed(message: str, kind: str = "document", problems: Sequence[dict[str, object]] = ()) -> _Event:
     return {"error": kind, "message": message, "problems": list(problems)}
 
 

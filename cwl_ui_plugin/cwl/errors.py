@@ -15,8 +15,8 @@ CwlError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Problem:
         where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         return ": ".join(part for part in (where, self.input, self.message) if part)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the fields that are set, for an API's answer."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
@@ -49,6 +49,11 @@ class CwlError(Exception):
         super().__init__(message)
         self.message = message
         self.problems = problems
+
+    @property
+    def in_full(self) -> str:
+        """The message with all problems below it, for where nothing else shows them."""
+        return "\n".join([self.message, *(f"- {problem}" for problem in self.problems)])
 
 
 class DocumentError(CwlError):
@@ -97,7 +102,8 @@ class StepError(CwlError):
     """A step ended badly.
 
     ``kind`` is cwltool's word (``permanentFail`` or ``temporaryFail``), ``stderr`` the end of the command's
-    standard error, ``exit_code`` and ``command`` the command's, where one ran.
+    standard error, ``exit_code`` and ``command`` the command's, where one ran. ``used`` is what it used and had asked
+    for: ``{"seconds", "cpu_seconds", "peak_memory_bytes", "asked_cores", "asked_ram"}``, or nothing.
     """
 
     def __init__(
@@ -114,3 +120,4 @@ class StepError(CwlError):
         self.stderr = stderr
         self.exit_code = exit_code
         self.command = command
+        self.used: Mapping[str, object] = {}

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+
+from cwl_ui_client.names import SCHEME as SCHEME
+from cwl_ui_client.names import local_path as local_path
 
 CLASSES = ("File", "Directory")
-SCHEME = "file://"
 
 
-def local_path(item: dict[str, Any]) -> Path | None:
-    """Return the path of a File or Directory whose location is on this machine, else None."""
-    location = item.get("location")
-    if not isinstance(location, str):
-        return None
-    if location.startswith(SCHEME):
-        return Path(unquote(urlsplit(location).path))
-    return Path(location) if location.startswith("/") else None
-
-
-def local_paths(node: Any) -> Iterator[Path]:
+def local_paths(node: object) -> Iterator[Path]:
     """Yield the path of every File and Directory in a JSON value, at any depth."""
     if isinstance(node, list):
         for item in node:
@@ -33,7 +23,7 @@ def local_paths(node: Any) -> Iterator[Path]:
             yield from local_paths(value)
 
 
-def file_objects(node: Any) -> Iterator[dict[str, Any]]:
+def file_objects(node: object) -> Iterator[dict[str, object]]:
     """Yield every File and Directory in a JSON value, at any depth."""
     waiting = [node]
     while waiting:
@@ -46,7 +36,34 @@ def file_objects(node: Any) -> Iterator[dict[str, Any]]:
                 yield item
 
 
-def total_size(node: Any) -> int:
+def outer_objects(node: object) -> Iterator[dict[str, object]]:
+    """Yield the Files and Directories of a JSON value in order, but not what is within these."""
+    waiting = [node]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += reversed(item)
+        elif isinstance(item, dict) and item.get("class") in CLASSES:
+            yield item
+        elif isinstance(item, dict):
+            waiting += reversed(item.values())
+
+
+def handed_on(node: object) -> Iterator[dict[str, object]]:
+    """Yield the Files and Directories of a JSON value in order, with secondary files, without what folders list."""
+    waiting = [node]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += reversed(item)
+        elif isinstance(item, dict) and item.get("class") in CLASSES:
+            yield item
+            waiting.append(item.get("secondaryFiles"))
+        elif isinstance(item, dict):
+            waiting += reversed(item.values())
+
+
+def total_size(node: object) -> int:
     """Return the size of all files of some values, in bytes; a file whose size is not known counts nothing."""
     if isinstance(node, list):
         return sum(total_size(item) for item in node)

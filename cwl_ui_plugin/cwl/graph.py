@@ -1,27 +1,99 @@
 """The graph of a workflow for people to look at: plain JSON made from its plan and its packed document.
 
-A graph is ``{"nodes": [...], "edges": [{"from": id, "to": id, "links": [text]}]}``. A node has ``id``, ``kind``
-(``input``, ``step`` or ``output``), ``name``, ``label``, ``doc``. The id of a step that is a task is its task id, so
-states of tasks are states of nodes; ``tasks`` names all tasks of the step. ``graph`` of a step is the graph of its
-subworkflow, or None. Ids are unique in the whole of it; those of steps that are no tasks (in a scattered subworkflow),
-of inputs and of outputs hold a ``/``.
+The id of a step that is a task is its task id, so states of tasks are states of nodes. Ids are unique in the whole of
+it; those of steps that are no tasks (in a scattered subworkflow), of inputs and of outputs hold a ``/``.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from cwl_ui_plugin.cwl.containers.policy import ANYTHING, ContainerPolicy, complaint_of
 from cwl_ui_plugin.cwl.plan import Plan, Step
 from cwl_ui_plugin.cwl.requirements import in_force
+from cwl_ui_plugin.cwl.task_names import approval_task
 
 MAX_TEXT = 2000
 _Json = dict[str, Any]
+Parameter = Literal["input", "output"]
+Edge = TypedDict("Edge", {"from": str, "to": str, "links": list[str]})
+"""``from`` and ``to`` are ids of nodes; ``links`` says which output is read as which input."""
+Requirement = TypedDict("Requirement", {"class": str, "hint": bool, "text": str | None})
+_Read = TypedDict("_Read", {"name": str, "type": str | None, "from": list[str]})
 
 
-def graph_of(plan: Plan, packed: _Json, policy: ContainerPolicy = ANYTHING) -> _Json:
+class StepInput(_Read, total=False):
+    """An input of a step, and what it reads: ``step/output``, or an input of the workflow."""
+
+    scattered: bool
+    value_from: str | None
+    link_merge: str | None
+    pick_value: str | None
+    default: str | None
+
+
+class StepOutput(TypedDict):
+    """An output of a step."""
+
+    name: str
+    type: str
+
+
+class Node(TypedDict):
+    """What all nodes have."""
+
+    id: str
+    name: str
+    label: str | None
+    doc: str | None
+
+
+class ParameterNode(Node):
+    """An input or output of the workflow."""
+
+    kind: Parameter
+    type: str
+
+
+class _Planned(Node):
+    kind: Literal["step"]
+    tool_name: str | None
+    """The file of its process; None for a step that is no task."""
+    scatter: list[str]
+    scatter_method: str | None
+    when: str | None
+    tasks: list[str]
+    """All tasks of the step."""
+
+
+class _Tool(TypedDict):
+    tool: str
+    container: str | None
+    needs_container: bool
+    refused: str | None
+    command: str | None
+    requirements: list[Requirement]
+    outputs: list[StepOutput]
+    graph: Graph | None
+    """That of a subworkflow."""
+
+
+class StepNode(_Planned, _Tool):
+    """A step of the workflow."""
+
+    inputs: list[StepInput]
+
+
+class Graph(TypedDict):
+    """The graph of a workflow."""
+
+    nodes: list[ParameterNode | StepNode]
+    edges: list[Edge]
+
+
+def graph_of(plan: Plan, packed: _Json, policy: ContainerPolicy = ANYTHING) -> Graph:
     """Return the graph of a compiled workflow; ``packed`` is its packed document, ``policy`` the site's."""
     if plan.is_tool:
         return _tool_graph(plan, packed, policy)
@@ -30,7 +102,7 @@ def graph_of(plan: Plan, packed: _Json, policy: ContainerPolicy = ANYTHING) -> _
 
 def _workflow_graph(
     document: _Json, steps: Iterable[Step], prefix: str, inherited: tuple[_Json, ...], policy: ContainerPolicy
-) -> _Json:
+) -> Graph:
     """Return the graph of a (sub)workflow; ``steps`` are those of its steps that are tasks."""
     inherited = in_force(document, inherited)
     planned = {step.full_id: step for step in steps}
@@ -38,33 +110,31 @@ def _workflow_graph(
     positions = {full_id: number for number, full_id in enumerate(planned)}
     raw = sorted(document["steps"], key=lambda item: positions.get(item["id"], len(positions)))
     given = {item["id"] for item in document["inputs"]}
-    nodes = [_parameter_node(item, "input", prefix) for item in document["inputs"]]
-    made_by = {item["id"]: node["id"] for item, node in zip(document["inputs"], nodes, strict=True)}
-    for item in raw:
-        node = _step_node(item, planned.get(item["id"]), prefix, inherited, given, policy)
-        nodes.append(node)
-        made_by.update({_id_of(output): node["id"] for output in item["out"]})
+    inputs = [_parameter_node(item, "input", prefix) for item in document["inputs"]]
+    nodes = [_step_node(item, planned.get(item["id"]), prefix, inherited, given, policy) for item in raw]
+    outputs = [_parameter_node(item, "output", prefix) for item in document["outputs"]]
+    made_by = {item["id"]: node["id"] for item, node in zip(document["inputs"], inputs, strict=True)}
+    for item, step in zip(raw, nodes, strict=True):
+        made_by.update({_id_of(output): step["id"] for output in item["out"]})
     edges = _Edges(made_by)
-    for item, node in zip(raw, nodes[len(document["inputs"]) :], strict=True):
+    for item, step in zip(raw, nodes, strict=True):
         for port in item["in"]:
-            edges.add(port.get("source"), node["id"], short_name(port["id"]))
-    for item in document["outputs"]:
-        node = _parameter_node(item, "output", prefix)
-        nodes.append(node)
-        edges.add(item.get("outputSource"), node["id"], node["name"])
-    return {"nodes": nodes, "edges": edges.as_json()}
+            edges.add(port.get("source"), step["id"], short_name(port["id"]))
+    for item, output in zip(document["outputs"], outputs, strict=True):
+        edges.add(item.get("outputSource"), output["id"], output["name"])
+    return {"nodes": [*inputs, *nodes, *outputs], "edges": edges.as_json()}
 
 
-def _tool_graph(plan: Plan, document: _Json, policy: ContainerPolicy) -> _Json:
+def _tool_graph(plan: Plan, document: _Json, policy: ContainerPolicy) -> Graph:
     step = plan.steps[0]
     inputs = [_parameter_node(item, "input", "") for item in document["inputs"]]
     outputs = [_parameter_node(item, "output", "") for item in document["outputs"]]
-    node = {
+    node: StepNode = {
         **_planned(step),
         **_tool(document, (), policy),
         "inputs": [{"name": item["name"], "type": item["type"], "from": [item["name"]]} for item in inputs],
     }
-    edges = [{"from": item["id"], "to": node["id"], "links": [item["name"]]} for item in inputs]
+    edges: list[Edge] = [{"from": item["id"], "to": node["id"], "links": [item["name"]]} for item in inputs]
     edges += [{"from": node["id"], "to": item["id"], "links": [item["name"]]} for item in outputs]
     return {"nodes": [*inputs, node, *outputs], "edges": edges}
 
@@ -76,17 +146,17 @@ class _Edges:
         self._made_by = made_by
         self._links: dict[tuple[str, str], list[str]] = {}
 
-    def add(self, sources: Any, target: str, port: str) -> None:
+    def add(self, sources: object, target: str, port: str) -> None:
         for source in _list(sources):
             if maker := self._made_by.get(source):
                 name = short_name(source)
                 self._links.setdefault((maker, target), []).append(name if name == port else f"{name} → {port}")
 
-    def as_json(self) -> list[_Json]:
+    def as_json(self) -> list[Edge]:
         return [{"from": maker, "to": target, "links": links} for (maker, target), links in self._links.items()]
 
 
-def _parameter_node(item: _Json, kind: str, prefix: str) -> _Json:
+def _parameter_node(item: _Json, kind: Parameter, prefix: str) -> ParameterNode:
     name = short_name(item["id"])
     return {
         "id": f"{prefix}{kind}s/{name}",
@@ -105,33 +175,24 @@ def _step_node(
     inherited: tuple[_Json, ...],
     given: set[str],
     policy: ContainerPolicy,
-) -> _Json:
+) -> StepNode:
     run = item["run"]
-    name = short_name(item["id"])
     scatter = {short_name(port) for port in _list(item.get("scatter"))}
     inherited = in_force(item, inherited)
-    node = {
-        "id": f"{prefix}steps/{name}",
-        "kind": "step",
-        "name": name,
-        "label": _text(item.get("label")),
-        "doc": _text(item.get("doc")),
-        "scatter": sorted(scatter),
-        "scatter_method": item.get("scatterMethod"),
-        "when": _text(item.get("when")),
-        "tasks": [],
+    node: StepNode = {
+        **(_planned(step) if step else _unplanned(item, scatter, prefix)),
         **_tool(run, inherited, policy),
         "inputs": _step_inputs(item, scatter, given),
     }
     if step is not None:
-        node |= _planned(step)
+        node["container"], node["needs_container"] = step.container, step.needs_container
     if run["class"] == "Workflow":
         inner = step.steps if step is not None else ()
         node["graph"] = _workflow_graph(run, inner, f"{node['id']}/", inherited, policy)
     return node
 
 
-def _planned(step: Step) -> _Json:
+def _planned(step: Step) -> _Planned:
     """Return what the plan knows of a step."""
     return {
         "id": step.task_id,
@@ -143,16 +204,31 @@ def _planned(step: Step) -> _Json:
         "scatter": list(step.scatter),
         "scatter_method": step.scatter_method,
         "when": _text(step.when),
-        "tasks": step.tasks,
-        "container": step.container,
-        "needs_container": step.needs_container,
+        "tasks": step.tasks if step.approval else [approval_task(step.task_id), *step.tasks],
     }
 
 
-def _tool(document: _Json, inherited: tuple[_Json, ...], policy: ContainerPolicy) -> _Json:
+def _unplanned(item: _Json, scatter: Iterable[str], prefix: str) -> _Planned:
+    """Return the same of a step that has no task, in a scattered subworkflow."""
+    name = short_name(item["id"])
+    return {
+        "id": f"{prefix}steps/{name}",
+        "kind": "step",
+        "name": name,
+        "label": _text(item.get("label")),
+        "doc": _text(item.get("doc")),
+        "tool_name": None,
+        "scatter": sorted(scatter),
+        "scatter_method": item.get("scatterMethod"),
+        "when": _text(item.get("when")),
+        "tasks": [],
+    }
+
+
+def _tool(document: _Json, inherited: tuple[_Json, ...], policy: ContainerPolicy) -> _Tool:
     """Return what the process of a step is."""
     requirements = in_force(document, inherited)
-    docker = next((item for item in requirements if item["class"] == "DockerRequirement"), {})
+    docker: _Json = next((item for item in requirements if item["class"] == "DockerRequirement"), {})
     return {
         "tool": document["class"],
         "container": docker.get("dockerPull") or docker.get("dockerImageId"),
@@ -165,28 +241,31 @@ def _tool(document: _Json, inherited: tuple[_Json, ...], policy: ContainerPolicy
     }
 
 
-def _step_inputs(item: _Json, scatter: set[str], given: set[str]) -> list[_Json]:
+def _step_inputs(item: _Json, scatter: set[str], given: set[str]) -> list[StepInput]:
     types = {short_name(port["id"]): _type(port.get("type")) for port in item["run"]["inputs"]}
     found = []
     for port in item["in"]:
         name = short_name(port["id"])
-        shown: _Json = {
+        shown: StepInput = {
             "name": name,
             "type": types.get(name),
             "from": [_source_name(source, given) for source in _list(port.get("source"))],
         }
         if name in scatter:
             shown["scattered"] = True
-        for key, label in (("valueFrom", "value_from"), ("linkMerge", "link_merge"), ("pickValue", "pick_value")):
-            if port.get(key):
-                shown[label] = _text(port[key])
+        if port.get("valueFrom"):
+            shown["value_from"] = _text(port["valueFrom"])
+        if port.get("linkMerge"):
+            shown["link_merge"] = _text(port["linkMerge"])
+        if port.get("pickValue"):
+            shown["pick_value"] = _text(port["pickValue"])
         if "default" in port:
             shown["default"] = _text(json.dumps(port["default"], ensure_ascii=False, default=str))
         found.append(shown)
     return found
 
 
-def _requirement(item: _Json) -> _Json:
+def _requirement(item: _Json) -> Requirement:
     fields = {key: value for key, value in item.items() if key not in ("class", "is_hint")}
     text = ", ".join(f"{key}: {_value(value)}" for key, value in fields.items())
     return {"class": _fragment(item["class"]), "hint": bool(item.get("is_hint")), "text": _text(text)}
@@ -215,11 +294,11 @@ def _fragment(name: str) -> str:
     return str(name).rsplit("#", 1)[-1]
 
 
-def _id_of(output: Any) -> str:
+def _id_of(output: object) -> str:
     return str(output["id"] if isinstance(output, dict) else output)
 
 
-def _type(declared: Any) -> str:
+def _type(declared: object) -> str:
     """Return a type as people write it."""
     if isinstance(declared, list):
         names = [_type(part) for part in declared if part != "null"]
@@ -236,15 +315,15 @@ def _type(declared: Any) -> str:
     return short_name(str(declared))
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     """Return a text of bounded length: a document may hold lines of megabytes."""
     if value is None:
         return None

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from cwl_ui_client.yaml_bounds import is_too_deep
 
 from cwl_ui_plugin.cwl.errors import Problem
-from cwl_ui_plugin.cwl.yaml_bounds import is_too_deep
 
-NOT_IN_UPLOAD = "is not in the upload; add the file, in the same folder as seen from the document that names it"
+NOT_IN_UPLOAD = "is not in the upload"
 DOCUMENT_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
 MAX_INT = 4000
 """Digits that Python reads (sys.int_info.default_max_str_digits)."""

@@ -21,7 +21,7 @@ class DecimalFloat(float):
         return text.removesuffix(".0") if abs(self) >= LARGE else text
 
 
-def with_decimal_floats(value: Any) -> Any:
+def with_decimal_floats(value: object) -> Any:
     """Return ``value`` (JSON) with every float in it as a :class:`DecimalFloat`."""
     if isinstance(value, float):
         return DecimalFloat(value)

@@ -13,7 +13,7 @@ _ID_KEYS = {"id", "source", "outputSource", "scatter", "out"}
 _LOADERS_OWN = {"cwlVersion", "id", "http://commonwl.org/cwltool#original_cwlVersion"}
 
 
-def portable(packed: dict[str, Any]) -> str:
+def portable(packed: dict[str, object]) -> str:
     """Return the text of one CWL document. Files of the upload that it names as defaults go beside it."""
     return json.dumps({"cwlVersion": PORTABLE_VERSION, **_process(packed)}, indent=2, ensure_ascii=False) + "\n"
 
@@ -51,7 +51,7 @@ def _prefix(process_id: str, step: str) -> str:
     return f"{process_id}/" if "#" in process_id else f"cwl:{process_id.removeprefix(SOURCE_TOKEN)}#"
 
 
-def _relative(key: str, value: Any, prefix: str) -> Any:
+def _relative(key: str, value: object, prefix: str) -> Any:
     if isinstance(value, dict):
         return {name: _relative(name, item, prefix) for name, item in value.items()}
     if isinstance(value, list):

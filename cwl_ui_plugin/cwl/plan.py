@@ -23,18 +23,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 
 from cwl_ui_plugin.cwl.errors import UnknownFormat
-from cwl_ui_plugin.cwl.task_names import gather_task, inputs_task, scatter_task
+from cwl_ui_plugin.cwl.task_names import approval_task, gather_task, inputs_task, scatter_task
 
-FORMAT = 2
-READABLE_FORMATS = (1, 2)
-"""Format 1 had its step documents in ``pieces/``, and named them ``piece`` in the plan."""
+FORMAT = 3
+READABLE_FORMATS = (1, 2, 3)
+"""Format 1 had its step documents in ``pieces/``, and named them ``piece`` in the plan.
+
+Format 2 did not know what steps ask of the site (``gpus``, ``network``, ``time_limit``, ``profile``), and had inputs
+that were written as a mapping in the order of their names.
+"""
 SOURCE_TOKEN = "cwl-upload:///"  # noqa: S105 - a placeholder in URIs, no secret
 PLAN_FILE = "plan.json"
 STEP_DOCUMENTS = "step_documents"
@@ -82,6 +86,20 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Approval:
+    """Somebody has to agree before a step runs (hint ``cwl-ui:Approval``).
+
+    ``assignees`` are the ids of the users who may, as Airflow has them; none: everybody with the right to. After
+    ``timeout`` seconds without an answer ``on_timeout`` is it: ``approve`` or ``reject``.
+    """
+
+    message: str = ""
+    assignees: tuple[str, ...] = ()
+    timeout: float | None = None
+    on_timeout: str = "reject"
+
+
+@dataclass(frozen=True)
 class Step:
     """A step of the workflow, and the task that runs it.
 
@@ -120,14 +138,25 @@ class Step:
     resource_inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Where inputs that such an expression may name come from: ``{name: {"input": of the job, "default": value}}``."""
 
+    gpus: float = 0
+    """Devices of its CUDARequirement; 1 where an expression says how many."""
+    network: bool = False
+    """Whether it asks for the network (NetworkAccess), or may."""
+    time_limit: float | None = None
+    """Seconds of its ToolTimeLimit, where that is a number."""
+    profile: str = ""
+    """What its hint cwl-ui:Execution asks the site's rules for."""
+    approval: Approval | None = None
+
     @property
     def tasks(self) -> list[str]:
         """The ids of its tasks in their order, without those of its subworkflow's steps."""
+        before = [approval_task(self.task_id)] if self.approval else []
         if self.steps:
-            return [inputs_task(self.task_id), self.task_id]
+            return [*before, inputs_task(self.task_id), self.task_id]
         if self.scatter:
-            return [scatter_task(self.task_id), self.task_id, gather_task(self.task_id)]
-        return [self.task_id]
+            return [*before, scatter_task(self.task_id), self.task_id, gather_task(self.task_id)]
+        return [*before, self.task_id]
 
     @property
     def start_document(self) -> str:
@@ -161,11 +190,17 @@ class Plan:
     namespaces: dict[str, str] = field(default_factory=dict)
     engine: str = ""
     """What compiled it; see :func:`installed_engine`."""
+    changes_in_place: bool | None = None
+    """Whether a tool may change its inputs in their place; None where an earlier version has not written that down."""
     format: int = FORMAT
 
     def all_steps(self) -> Iterator[tuple[int, Step]]:
         """Yield every step with its depth, a subworkflow before its steps."""
         return _deep(self.steps, 0)
+
+    def asking(self, task_ids: Collection[str]) -> Plan:
+        """Return the plan with somebody asked before these steps, too."""
+        return replace(self, steps=_asking(self.steps, task_ids)) if task_ids else self
 
     @property
     def is_tool(self) -> bool:
@@ -223,9 +258,28 @@ def read_packed(folder: Path) -> dict[str, Any]:
     return document
 
 
-def changes_in_place(folder: Path) -> bool:
-    """Whether a tool of a compiled workflow may change its inputs in their place."""
-    return _INPLACE in (folder / PACKED_FILE).read_text(encoding="utf-8")
+@dataclass(frozen=True)
+class Traits:
+    """What each step has to know of its workflow as a whole: its ``main`` file, and whether tools change inputs."""
+
+    main: str
+    changes_in_place: bool
+
+
+def traits_of(plan: Plan) -> Traits | None:
+    """Return the traits of a workflow, as far as its plan tells them."""
+    return None if plan.changes_in_place is None else Traits(plan.main, plan.changes_in_place)
+
+
+def read_traits(folder: Path) -> Traits:
+    """Read the traits of a compiled workflow; only where its plan is an earlier version's, the packed document."""
+    plan = read_plan(folder)
+    return traits_of(plan) or Traits(plan.main, may_change((folder / PACKED_FILE).read_text(encoding="utf-8")))
+
+
+def may_change(document: str) -> bool:
+    """Whether a tool of a packed document, as text, may change its inputs in their place."""
+    return _INPLACE in document
 
 
 class StepDocument(TypedDict, total=False):
@@ -266,7 +320,9 @@ def _step(data: dict[str, Any]) -> Step:
         data = {**data, "document": data["piece"]}
     tuples = {key: tuple(data.get(key, ())) for key in _TUPLES}
     steps = tuple(_step(item) for item in data.get("steps", ()))
-    return Step(**{**_known(Step, data), **tuples, "steps": steps})
+    asked = data.get("approval")
+    approval = Approval(**{**asked, "assignees": tuple(asked["assignees"])}) if asked else None
+    return Step(**{**_known(Step, data), **tuples, "steps": steps, "approval": approval})
 
 
 def _known(kind: type[Plan | Step], data: dict[str, Any]) -> dict[str, Any]:
@@ -277,6 +333,17 @@ def _known(kind: type[Plan | Step], data: dict[str, Any]) -> dict[str, Any]:
 def _layout(step: Step) -> list[Any]:
     own = [step.task_id, step.full_id, step.document, step.sources, step.outputs, step.scatter, step.output_sources]
     return [*own, [_layout(inner) for inner in step.steps]]
+
+
+def _asking(steps: tuple[Step, ...], task_ids: Collection[str]) -> tuple[Step, ...]:
+    return tuple(
+        replace(
+            step,
+            approval=step.approval or (Approval() if step.task_id in task_ids else None),
+            steps=_asking(step.steps, task_ids),
+        )
+        for step in steps
+    )
 
 
 def _deep(steps: tuple[Step, ...], depth: int) -> Iterator[tuple[int, Step]]:

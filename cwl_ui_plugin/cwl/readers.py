@@ -9,9 +9,8 @@ Two steps that run one subworkflow have the same ids in it. What is read of one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cwl_ui_plugin.cwl.plan import Plan, Step
 
@@ -75,7 +74,7 @@ def wanted(flow: Mapping[str, Flow], unended: Mapping[str, Iterable[int]], batch
     return found
 
 
-def values_of(handed_on: Any, ids: Iterable[str], read: Wanted) -> Iterator[Any]:
+def values_of(handed_on: object, ids: Iterable[str], read: Wanted) -> Iterator[object]:
     """Yield the values, or the elements of them, that may be read of what a task has handed on.
 
     ``ids`` are those that it makes. Raise :class:`ValueError` where it is nothing that a task hands on.
@@ -93,13 +92,28 @@ def values_of(handed_on: Any, ids: Iterable[str], read: Wanted) -> Iterator[Any]
             yield value if whole else [value[index] for index in sorted(elements or ()) if index < len(value)]
 
 
-def chosen_values(values: Mapping[str, list[Any]], by_element: Iterable[str], chosen: range) -> dict[str, Any]:
+def chosen_values(
+    values: Mapping[str, Sequence[object]], by_element: Iterable[str], chosen: range
+) -> dict[str, object]:
     """Return the values that an instance of a scattered step reads: of lists ``by_element`` its own elements."""
     lists = frozenset(by_element)
     return {
         name: value[chosen.start : chosen.stop] if name in lists and isinstance(value, list) else value
         for name, (value, *_status) in values.items()
     }
+
+
+def elements_of(batches: Batches, map_index: int) -> range:
+    """Return which elements of a scattered step an instance of its task runs; none where that is not known."""
+    if not 0 <= map_index < len(batches):
+        return range(0)
+    first, last = batches[map_index]
+    return range(first, last + 1)
+
+
+def batches_in(handed_on: object) -> Batches:
+    """Return how elements are divided, by what the task has handed on that divides them."""
+    return [(batch["first"], batch["last"]) for batch in handed_on] if isinstance(handed_on, list) else []
 
 
 def _elements(batches: Batches, indices: Iterable[int]) -> frozenset[int] | None:

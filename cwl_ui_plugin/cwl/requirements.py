@@ -26,25 +26,27 @@ class Resources:
     ram: float
 
 
-def in_force(document: Mapping[str, Any], inherited: tuple[dict[str, Any], ...] = ()) -> tuple[dict[str, Any], ...]:
+def in_force(
+    document: Mapping[str, Any], inherited: tuple[dict[str, object], ...] = ()
+) -> tuple[dict[str, object], ...]:
     """Return the requirements and hints in force: the nearest of each class, a requirement before a hint.
 
     ``inherited`` are those in force around the document. A hint has ``is_hint``.
     """
     own = [dict(item) for item in document.get("requirements") or ()]
     hints = [{**item, "is_hint": True} for item in document.get("hints") or () if isinstance(item, dict)]
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, object]] = {}
     for item in (*own, *(item for item in inherited if not item.get("is_hint")), *hints, *inherited):
         found.setdefault(str(item.get("class")), {"class": "", **item})
     return tuple(found.values())
 
 
-def needs_a_job(asked: Mapping[str, Any]) -> bool:
+def needs_a_job(asked: Mapping[str, object]) -> bool:
     """Whether a requirement depends on the inputs of a run."""
     return any(isinstance(value, str) for value in asked.values())
 
 
-def resolve(asked: Mapping[str, Any], inputs: Mapping[str, Any]) -> Resources:
+def resolve(asked: Mapping[str, object], inputs: Mapping[str, object]) -> Resources:
     """Return what a step needs. ``asked`` is :attr:`plan.Step.resources`, ``inputs`` the step's, as far as known.
 
     A value that is not known yet counts as CWL's default.
@@ -56,7 +58,7 @@ def resolve(asked: Mapping[str, Any], inputs: Mapping[str, Any]) -> Resources:
     )
 
 
-def step_inputs(sources: Mapping[str, Mapping[str, Any]], job: Mapping[str, Any]) -> dict[str, Any]:
+def step_inputs(sources: Mapping[str, Mapping[str, Any]], job: Mapping[str, Any]) -> dict[str, object]:
     """Return the inputs of a step that come straight from a job: see :attr:`plan.Step.resource_inputs`."""
     return {
         name: source.get("default") if job.get(source.get("input", "")) is None else job[source["input"]]
@@ -64,14 +66,14 @@ def step_inputs(sources: Mapping[str, Mapping[str, Any]], job: Mapping[str, Any]
     }
 
 
-def _number(value: Any, inputs: Mapping[str, Any]) -> float | None:
+def _number(value: object, inputs: Mapping[str, object]) -> float | None:
     if isinstance(value, str):
         match = _REFERENCE.fullmatch(value.strip())
         value = _look_up(match.group(1), inputs) if match else None
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _look_up(path: str, inputs: Any) -> Any:
+def _look_up(path: str, inputs: Any) -> object:
     for name, index, *quoted in _PART.findall(path):
         try:
             inputs = inputs[int(index)] if index else inputs[name or next(filter(None, quoted))]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 DISPATCHER = "CWLJobDispatcher"
 GATHERER = "CWLJobGatherer"
-_SCATTER, _GATHER, _INPUTS, _STEPS = "scatter", "gather", "inputs", "steps"
-SUFFIXES = (_SCATTER, _GATHER, _INPUTS, _STEPS)
+_SCATTER, _GATHER, _INPUTS, _STEPS, _APPROVAL = "scatter", "gather", "inputs", "steps", "approval"
+SUFFIXES = (_SCATTER, _GATHER, _INPUTS, _STEPS, _APPROVAL)
 """What the id of a task, or of a group of tasks, that helps a step ends with; the id of a step itself does not."""
+APPROVAL_SUFFIX = f".{_APPROVAL}"
 
 
 def scatter_task(task_id: str) -> str:
@@ -22,6 +23,27 @@ def gather_task(task_id: str) -> str:
 def inputs_task(task_id: str) -> str:
     """Return the id of the task that makes the inputs of a step's subworkflow."""
     return f"{task_id}.{_INPUTS}"
+
+
+def approval_task(task_id: str) -> str:
+    """Return the id of the task that waits until somebody agrees that a step runs."""
+    return f"{task_id}.{_APPROVAL}"
+
+
+def is_approval(task_id: str) -> bool:
+    """Whether a task of a workflow waits for somebody's word."""
+    return task_id.endswith(APPROVAL_SUFFIX)
+
+
+def helped_task(task_id: str) -> str | None:
+    """Return the id of the step's own task that a task helps; None for one that helps none."""
+    base, _, suffix = task_id.rpartition(".")
+    return base if base and suffix in SUFFIXES else None
+
+
+def is_end(task_id: str) -> bool:
+    """Whether a task is the first or last of a workflow, also where that is a part of a Dag."""
+    return task_id.rpartition(".")[2] in (DISPATCHER, GATHERER)
 
 
 def scatter_group(task_id: str) -> str:

@@ -99,7 +99,7 @@ def _entry(store: WorkflowStore, dag_id: str, stamps: dict[str, str]) -> Entry |
 
 def _plan_of(version: StoredVersion) -> dict[str, Any]:
     """Return a plan as it was first written: what a list shows of it is the same in all formats."""
-    plan: dict[str, Any] = json.loads((version.folder / PLAN_FILE).read_text(encoding="utf-8"))
+    plan: dict[str, object] = json.loads((version.folder / PLAN_FILE).read_text(encoding="utf-8"))
     return plan
 
 

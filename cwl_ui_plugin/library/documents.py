@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -20,13 +21,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cwl_ui_client.names import absolute
+
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import DocumentError
 from cwl_ui_plugin.cwl.plan import PLAN_FILE
 from cwl_ui_plugin.library.files import write_text
-from cwl_ui_plugin.library.paths import absolute, copy
+from cwl_ui_plugin.library.paths import copy
 from cwl_ui_plugin.library.recompile import usable
 from cwl_ui_plugin.library.store import SOURCE_FOLDER, StoredVersion, digest_of
+
+_DIGEST = re.compile(r"[0-9a-f]+")
 
 
 def local_document(document: Path, dag_id: str) -> StoredVersion:
@@ -47,6 +52,14 @@ def local_document(document: Path, dag_id: str) -> StoredVersion:
         entry = _compile(document, root)
         write_text(index, json.dumps(entry))
     return usable(_version(root, entry, dag_id, document.name))
+
+
+def kept_document(digest: str) -> StoredVersion:
+    """Return a document as a Dag file has named it once; raise :class:`DocumentError` if it is not kept any more."""
+    root = config.workflows_folder() / "dag-files"
+    if not _DIGEST.fullmatch(digest) or not (root / digest).is_dir():
+        raise DocumentError(f"The document {digest[:80]!r} of a Dag file is not kept any more.")
+    return usable(_version(root, {"digest": digest, "main": _chosen_main(root / digest)}))
 
 
 def stored_documents() -> Iterator[StoredVersion]:
@@ -85,7 +98,7 @@ def _state(path: str) -> list[int]:
 
 
 def _compile(document: Path, root: Path) -> dict[str, Any]:
-    from cwl_ui_plugin.library.closure import TooManyFiles, closure, common_folder
+    from cwl_ui_client.closure import TooManyFiles, closure, common_folder
 
     try:
         files = closure(document)
@@ -122,7 +135,8 @@ def _compile_staged(staging: Path, main: str, target: Path) -> None:
         staging / SOURCE_FOLDER,
         main,
         compiled,
-        allow_network=config.flag("allow_network"),
+        fetch_hosts=config.fetch_hosts(),
+        allow_drafts=config.flag("allow_draft_versions"),
         timeout=config.number("compile_timeout"),
         progress=lambda _message: None,
     )

@@ -2,6 +2,7 @@
 
 LibraryError
 ├── UnknownWorkflow    no such workflow, or no such version
+├── UnknownSchedule    no such schedule, or one that can't be read
 ├── NotCompiled        a version has to be compiled again before it can be used
 ├── BadDagId           a name that can't be a dag_id
 ├── BadUpload          the upload can't be unpacked or has no main file
@@ -17,6 +18,10 @@ class LibraryError(Exception):
 
 class UnknownWorkflow(LibraryError):
     """No such workflow, or no such version of it."""
+
+
+class UnknownSchedule(LibraryError):
+    """No such schedule, or one that this version of the plugin can't read."""
 
 
 class NotCompiled(LibraryError):

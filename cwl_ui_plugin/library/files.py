@@ -1,7 +1,8 @@
-"""Writing files that other processes read."""
+"""Writing files that other processes read, and reading what they name."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from cwl_ui_plugin import atomic
@@ -11,3 +12,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(path, text)
+
+
+def read_digest(path: Path, form: re.Pattern[str]) -> str | None:
+    """Return the digest in a file that names what is current; None where there is no file, or no such digest in it."""
+    try:
+        digest = path.read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    return digest if form.fullmatch(digest) else None

@@ -9,7 +9,8 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -25,8 +26,9 @@ _CWL_VERSION = re.compile(rb"""^\s*["']?cwlVersion["']?\s*:""", re.MULTILINE)
 _SCANNED_BYTES = 256 * 1024
 _ENTRY_BYTES = 1024
 """What a file may take in the list of files that a zip ends with: its name, and some 50 bytes."""
-_BAD_ZIP = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
-"""What zipfile raises for a zip that is broken, encrypted (RuntimeError) or packed in a way it does not know."""
+_BAD_ZIP = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeError, zlib.error, lzma.LZMAError)
+"""What zipfile raises for a zip that is broken, encrypted (RuntimeError), packed in a way it does not know, or that has
+names in UTF-8 which are not (UnicodeError)."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +137,23 @@ def _is_zip(upload: UploadedFile) -> bool:
 
 
 def _unpack_zip(upload: UploadedFile, folder: Path, limits: Limits) -> None:
-    packed = folder.with_name(f"{folder.name}.zip")
+    with open_zip(upload, folder.with_name(f"{folder.name}.zip"), limits) as archive:
+        _extract(archive, folder, limits)
+
+
+@contextmanager
+def open_zip(upload: UploadedFile, packed: Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
+    """Yield a zip, kept at ``packed`` meanwhile; use :func:`members` for what is in it.
+
+    Raises:
+        UploadTooLarge: more bytes or files than ``limits`` allow.
+        BadUpload: it is broken, also where that is found out while it is read.
+
+    """
     try:
         _save(upload.stream, packed, limits.upload_bytes, _too_large(limits))
         with _PackedFile(packed, limits) as file, zipfile.ZipFile(file) as archive:
-            _extract(archive, folder, limits)
+            yield archive
     except _BAD_ZIP as error:
         raise BadUpload(f"{upload.name!r} can't be unpacked: {error}") from error
     finally:
@@ -166,20 +180,27 @@ class _PackedFile(io.BufferedReader):
         return super().read(size)
 
 
-def _extract(archive: zipfile.ZipFile, folder: Path, limits: Limits) -> None:
-    members = [member for member in archive.infolist() if not member.is_dir()]
-    if not members:
+def members(archive: zipfile.ZipFile, limits: Limits) -> list[zipfile.ZipInfo]:
+    """Return the files in a zip, all plain and with names that stay inside; raise as :func:`open_zip` does."""
+    found = [member for member in archive.infolist() if not member.is_dir()]
+    if not found:
         raise BadUpload("The zip is empty.")
-    if len(members) > limits.unpacked_files:
+    if len(found) > limits.unpacked_files:
         raise UploadTooLarge(
-            f"The zip has {len(members)} files; at most {limits.unpacked_files} are allowed ([cwl] max_unpacked_files)."
+            f"The zip has {len(found)} files; at most {limits.unpacked_files} are allowed ([cwl] max_unpacked_files)."
         )
-    message = f"The zip unpacks to more than {bytes_text(limits.unpacked_bytes)} ([cwl] max_unpacked_size)."
-    left = limits.unpacked_bytes
-    for member in members:
+    for member in found:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             raise BadUpload(f"{member.filename!r} in the zip is a link or a special file; only files are allowed.")
+        safe_name(member.filename)
+    return found
+
+
+def _extract(archive: zipfile.ZipFile, folder: Path, limits: Limits) -> None:
+    message = f"The zip unpacks to more than {bytes_text(limits.unpacked_bytes)} ([cwl] max_unpacked_size)."
+    left = limits.unpacked_bytes
+    for member in members(archive, limits):
         with archive.open(member) as stream:
             left -= _save(stream, folder / safe_name(member.filename), left, message)  # type: ignore[arg-type]
         if member.external_attr >> 16 & stat.S_IXUSR:

@@ -8,12 +8,6 @@ import stat
 from pathlib import Path
 
 
-def absolute(path: Path) -> Path:
-    """Return a path without ``..`` in it, as cwltool takes it; through a link to a folder where that differs."""
-    plain = Path(os.path.abspath(path))  # noqa: PTH100 - links stay: a document is where its name says
-    return plain if plain.exists() or not path.exists() else path.resolve()
-
-
 def copy(source: Path, target: Path) -> None:
     """Copy a file; the copy may be executed if it could, and has only rights that this process's umask leaves."""
     with source.open("rb") as given:

@@ -4,10 +4,12 @@
 
     <root>/workflows/<dag_id>/current               digest of the current version
     <root>/workflows/<dag_id>/versions/<digest>/    version.json, source/, and its compilations (``compilations``)
+    <root>/workflows/<dag_id>/schedule, schedules/  when Airflow starts it by itself (``schedules``)
+    <root>/workflows/<dag_id>/approvals, approval-choices/  before which steps somebody is asked (``approvals``)
+    <root>/workflows/<dag_id>/numbers.json          how people call its versions: v1, v2 (``numbering``)
     <root>/manifests/<bundle version>.json          {dag_id: revision} for each state that runs may be pinned to
 
-A *revision* is the digest of a version, and, where it was compiled again to tasks with other names than at its upload,
-``@`` and the layout of these.
+A *revision* names a version, a compilation of it, and a schedule (``revisions``).
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -29,14 +31,18 @@ from cwl_ui_plugin import last_use
 from cwl_ui_plugin.cwl.errors import UnknownFormat
 from cwl_ui_plugin.cwl.plan import Plan, read_plan
 from cwl_ui_plugin.library import compilations
-from cwl_ui_plugin.library.compilations import FIRST_LAYOUT, Compilation
+from cwl_ui_plugin.library.approvals import ApprovalFolder
+from cwl_ui_plugin.library.compilations import Compilation
 from cwl_ui_plugin.library.errors import BadDagId, NotCompiled, UnknownWorkflow
 from cwl_ui_plugin.library.files import write_text
+from cwl_ui_plugin.library.numbering import NumberFile
+from cwl_ui_plugin.library.origins import Origin
+from cwl_ui_plugin.library.revisions import Revision
+from cwl_ui_plugin.library.schedules import Schedule, ScheduleFolder
 
 SOURCE_FOLDER = "source"
 VERSION_FILE = "version.json"
 DIGEST_LENGTH = 32
-_LAYOUT_SIGN = "@"
 _DAG_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_LENGTH}}}")
 
@@ -45,7 +51,9 @@ _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_LENGTH}}}")
 class StoredVersion:
     """One version of a workflow. ``uploaded_at`` is ISO 8601 in UTC; nothing in ``folder`` ever changes.
 
-    ``layout`` is that of the compilation that a run is pinned to; None stands for the newest.
+    ``layout`` is that of the compilation that a run is pinned to, None stands for the newest; ``schedule`` is the one
+    that a run is pinned to, ``approvals`` the digest of the choice, and ``asked`` the steps of that. ``origin``
+    is where it came from, if it was no user's file.
     """
 
     dag_id: str
@@ -56,6 +64,10 @@ class StoredVersion:
     uploaded_by: str
     uploaded_at: str
     layout: str | None = None
+    schedule: Schedule | None = None
+    approvals: str | None = None
+    asked: tuple[str, ...] = ()
+    origin: Origin | None = None
 
     @property
     def source(self) -> Path:
@@ -76,24 +88,15 @@ class StoredVersion:
     def plan(self) -> Plan:
         """The compiled workflow, read on first use. Raises :class:`NotCompiled`."""
         try:
-            return read_plan(self.compiled)
+            return read_plan(self.compiled).asking(self.asked)
         except UnknownFormat as error:
             raise NotCompiled(f"The workflow {self.dag_id!r} has to be compiled again. {error}") from error
 
     @property
     def revision(self) -> str:
         """What runs are pinned to: this version, with tasks as they are called in its compilation."""
-        return revision_of(self.digest, self.compilation)
-
-
-def revision_of(digest: str, compilation: Compilation) -> str:
-    """Return the revision of a version in one of its compilations."""
-    return digest if compilation.layout == FIRST_LAYOUT else f"{digest}{_LAYOUT_SIGN}{compilation.layout}"
-
-
-def digest_of_revision(revision: str | None) -> str | None:
-    """Return the digest of the version that a revision is of; None for None."""
-    return revision.partition(_LAYOUT_SIGN)[0] if revision else None
+        schedule = self.schedule.digest if self.schedule else None
+        return str(Revision(self.digest, self.compilation.layout, schedule, self.approvals))
 
 
 def check_dag_id(dag_id: str) -> str:
@@ -108,8 +111,13 @@ def check_dag_id(dag_id: str) -> str:
 
 def digest_of(source: Path, main: str) -> str:
     """Return the digest of an upload: SHA-256 over the names and contents of its files and the main file."""
+    return digest_of_files(source, (path for path in source.rglob("*") if path.is_file()), main)
+
+
+def digest_of_files(source: Path, files: Iterable[Path], main: str) -> str:
+    """Return what :func:`digest_of` does for an upload of these files of a folder."""
     total = hashlib.sha256(main.encode())
-    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+    for path in sorted(files):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         total.update(f"\0{path.relative_to(source).as_posix()}\0{content}".encode())
     return total.hexdigest()[:DIGEST_LENGTH]
@@ -130,11 +138,7 @@ class WorkflowStore:
 
     def dag_ids(self) -> list[str]:
         """Return the names of all workflows, sorted."""
-        try:
-            names = [folder.name for folder in self.workflows.iterdir()]
-        except FileNotFoundError:
-            return []
-        return sorted(name for name in names if (self.workflows / name / "current").is_file())
+        return sorted(name for name in self._all_dag_ids() if name in self)
 
     def __contains__(self, dag_id: object) -> bool:
         return isinstance(dag_id, str) and bool(_DAG_ID.fullmatch(dag_id)) and self._current_file(dag_id).is_file()
@@ -150,12 +154,40 @@ class WorkflowStore:
             data = json.loads((folder / VERSION_FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UnknownWorkflow(f"There is no version {digest!r} of the workflow {dag_id!r}.") from None
-        return StoredVersion(dag_id=dag_id, digest=digest, folder=folder, **data)
+        origin = Origin(**data.pop("origin")) if "origin" in data else None
+        return StoredVersion(dag_id=dag_id, digest=digest, folder=folder, origin=origin, **data)
 
     def pinned(self, dag_id: str, revision: str) -> StoredVersion:
         """Return the version that runs of a revision use; raise :class:`UnknownWorkflow`."""
-        digest, _, layout = revision.partition(_LAYOUT_SIGN)
-        return replace(self.version(dag_id, digest), layout=layout or FIRST_LAYOUT)
+        pinned = Revision.parse(revision)
+        schedule = self.schedules(dag_id).kept(pinned.schedule) if pinned.schedule else None
+        asked = self.approvals(dag_id).kept(pinned.approvals) if pinned.approvals else ()
+        version = self.version(dag_id, pinned.digest)
+        return replace(version, layout=pinned.layout, schedule=schedule, approvals=pinned.approvals, asked=asked)
+
+    def approvals(self, dag_id: str) -> ApprovalFolder:
+        """Return before which steps of a workflow somebody is asked; raise :class:`UnknownWorkflow`."""
+        if not _DAG_ID.fullmatch(dag_id):
+            raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.")
+        return ApprovalFolder(self.workflows / dag_id)
+
+    def set_approvals(self, dag_id: str, task_ids: Iterable[str]) -> None:
+        """Ask before these steps of a workflow from now on; raise :class:`UnknownWorkflow`."""
+        with self._lock():
+            self._current_digest(dag_id)
+            self.approvals(dag_id).set(task_ids)
+
+    def schedules(self, dag_id: str) -> ScheduleFolder:
+        """Return the schedules of a workflow, to read them; raise :class:`UnknownWorkflow`."""
+        if not _DAG_ID.fullmatch(dag_id):
+            raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.")
+        return ScheduleFolder(self.workflows / dag_id)
+
+    def set_schedule(self, dag_id: str, schedule: Schedule | None, *, instead_of: str | None) -> bool:
+        """Let a workflow have a schedule, or none; see ``ScheduleFolder.replace``. Raise :class:`UnknownWorkflow`."""
+        with self._lock():
+            self._current_digest(dag_id)
+            return self.schedules(dag_id).replace(schedule, instead_of)
 
     def versions(self, dag_id: str) -> list[StoredVersion]:
         """Return all versions of a workflow, a deleted one's too, newest first; raise :class:`UnknownWorkflow`."""
@@ -203,9 +235,13 @@ class WorkflowStore:
                     return False
             except FileNotFoundError:
                 return False
+            self._numbers_file(dag_id).keep(self._by_upload(dag_id))
             last_use.move_away(folder, self.root)
             with suppress(OSError):  # where there are others
                 folder.parent.rmdir()
+                self.schedules(dag_id).forget()
+                self.approvals(dag_id).forget()
+                self._numbers_file(dag_id).forget()
                 folder.parent.parent.rmdir()
         return True
 
@@ -228,24 +264,37 @@ class WorkflowStore:
         except UnknownWorkflow:
             return None
 
+    def version_numbers(self, dag_id: str) -> dict[str, int]:
+        """Return the number of each version of a workflow, those of removed ones included: 1 is the first."""
+        if not _DAG_ID.fullmatch(dag_id):
+            return {}
+        numbers = self._numbers_file(dag_id)
+        known = numbers.kept()
+        is_whole = all(folder.name in known for folder in self._version_folders(dag_id))
+        return known if is_whole else numbers.with_others(self._by_upload(dag_id))
+
     def version_count(self, dag_id: str) -> int:
         """Return how many versions a workflow has."""
         return len(self._version_folders(dag_id))
 
     def deleted(self) -> list[str]:
         """Return the names of workflows that were deleted and can be restored, sorted."""
-        try:
-            names = [folder.name for folder in self.workflows.iterdir()]
-        except FileNotFoundError:
-            return []
-        return sorted(name for name in names if self.is_deleted(name))
+        return sorted(name for name in self._all_dag_ids() if self.is_deleted(name))
 
     def is_deleted(self, dag_id: str) -> bool:
         """Whether a workflow was deleted, and can be restored."""
         return dag_id not in self and bool(self._version_folders(dag_id))
 
     def add(
-        self, dag_id: str, *, source: Path, compiled: Path, main: str, filename: str, uploaded_by: str
+        self,
+        dag_id: str,
+        *,
+        source: Path,
+        compiled: Path,
+        main: str,
+        filename: str,
+        uploaded_by: str,
+        origin: Origin | None = None,
     ) -> StoredVersion:
         """Move a compiled upload in and make it current; a version that is there only becomes current.
 
@@ -262,11 +311,13 @@ class WorkflowStore:
                         "filename": filename,
                         "uploaded_by": uploaded_by,
                         "uploaded_at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+                        **({"origin": asdict(origin)} if origin else {}),
                     },
                 )
                 source.rename(compiled / SOURCE_FOLDER)
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 compiled.rename(folder)
+                self._numbers_file(dag_id).keep(self._by_upload(dag_id))
             self._set_current(dag_id, digest)
         return self.version(dag_id, digest)
 
@@ -285,20 +336,32 @@ class WorkflowStore:
                 return
             self._set_current(dag_id, previous)
             self._remove(self._version_folder(dag_id, digest))
+            self._numbers_file(dag_id).take_back(digest)
 
     def delete(self, dag_id: str) -> None:
-        """Take a workflow out of the store; raise :class:`UnknownWorkflow`.
+        """Take a workflow out of the store, and its schedule; raise :class:`UnknownWorkflow`.
 
         Its versions stay on disk: runs that use one go on to their end.
         """
         digest = self._current_digest(dag_id)
         with self._lock():
             self._current_file(dag_id).unlink(missing_ok=True)
+            self.schedules(dag_id).clear()
             self._touch(dag_id, digest)
 
     def manifest(self) -> dict[str, str]:
         """Return ``{dag_id: revision}`` of the current versions."""
-        return {dag_id: self._current_revision(dag_id) for dag_id in self.dag_ids()}
+        return {dag_id: self.current_revision(dag_id) for dag_id in self.dag_ids()}
+
+    def current_revision(self, dag_id: str) -> str:
+        """Return what new runs of a workflow are pinned to; raise :class:`UnknownWorkflow`."""
+        digest, schedule = self._current_digest(dag_id), self.schedules(dag_id).current_digest()
+        approvals = self.approvals(dag_id).current_digest()
+        try:
+            layout = compilations.chosen(self._version_folder(dag_id, digest)).layout
+        except NotCompiled:
+            return str(Revision(digest, schedule=schedule, approvals=approvals))
+        return str(Revision(digest, layout, schedule, approvals))
 
     def keep_manifest(self, manifest: dict[str, str]) -> str:
         """Keep a manifest for runs pinned to it; return its name, made from its content."""
@@ -335,13 +398,6 @@ class WorkflowStore:
         except (FileNotFoundError, BadDagId):
             raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.") from None
 
-    def _current_revision(self, dag_id: str) -> str:
-        digest = self._current_digest(dag_id)
-        try:
-            return revision_of(digest, compilations.chosen(self._version_folder(dag_id, digest)))
-        except NotCompiled:
-            return digest
-
     def _version_folder(self, dag_id: str, digest: str) -> Path:
         if not _DAG_ID.fullmatch(dag_id) or not _DIGEST.fullmatch(digest):
             raise UnknownWorkflow(f"There is no version {digest!r} of a workflow {dag_id!r}.")
@@ -373,6 +429,13 @@ class WorkflowStore:
         except FileNotFoundError:
             return []
 
+    def _numbers_file(self, dag_id: str) -> NumberFile:
+        return NumberFile(self.workflows / dag_id)
+
+    def _by_upload(self, dag_id: str) -> list[str]:
+        """Return the digests of the versions that are there, in the order of their upload."""
+        return [version.digest for version in reversed(self._readable_versions(dag_id))]
+
     def _readable_versions(self, dag_id: str) -> list[StoredVersion]:
         try:
             return self.versions(dag_id)
@@ -390,5 +453,5 @@ class WorkflowStore:
             yield
 
 
-def _write_json(path: Path, data: dict[str, str]) -> None:
+def _write_json(path: Path, data: Mapping[str, object]) -> None:
     write_text(path, json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from decimal import Decimal
-from typing import Any
 
 from cwl_ui_plugin.signing.errors import BadSignature
 
 
-def canonical(value: Any) -> str:
+def canonical(value: object) -> str:
     """Return a text that is the same for the same values, and for these only.
 
     1 and 1.0 are the same, since databases write one as the other; 1 and true are not. Numbers are compared as they are
@@ -26,12 +25,12 @@ def canonical(value: Any) -> str:
         raise BadSignature("The conf is nested too deeply, or no JSON.") from None
 
 
-def digest(value: Any) -> str:
+def digest(value: object) -> str:
     """Return the SHA-256 of :func:`canonical`, in hex."""
     return hashlib.sha256(canonical(value).encode("ascii")).hexdigest()
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 

@@ -168,7 +168,7 @@ def _load_public(text: str) -> list[Any]:
         raise BadKey(f"A public key can't be read; {_HINT}") from None
 
 
-def _fitting(key: Any, algorithm: str, allow_weak: bool) -> Any:
+def _fitting(key: Any, algorithm: str, allow_weak: bool) -> object:
     if not _fits(key.public_key(), algorithm):
         raise BadAlgorithm(f"The key does not fit the algorithm {algorithm}.")
     if _is_weak(key.public_key()) and not allow_weak:

@@ -34,7 +34,7 @@ _NO_TOKEN = "The signature is no token."  # noqa: S105 - a message
 class Verified:
     """The claims of a token, and which key has signed them with which algorithm."""
 
-    claims: dict[str, Any]
+    claims: dict[str, object]
     algorithm: str
     fingerprint: str
     is_weak: bool

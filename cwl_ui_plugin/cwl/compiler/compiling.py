@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -26,10 +27,12 @@ from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException
 from schema_salad.utils import json_dumps
 
+from cwl_ui_plugin.cwl.compiler.approvals import refuse_lost_approvals
 from cwl_ui_plugin.cwl.compiler.fetching import local_fetcher
 from cwl_ui_plugin.cwl.compiler.main_process import main_process
 from cwl_ui_plugin.cwl.compiler.planning import make_plan
-from cwl_ui_plugin.cwl.engine.cwltool_internals import EXTENSIONS, OLD_DOCUMENT_TEXT
+from cwl_ui_plugin.cwl.compiler.written_order import WrittenOrder
+from cwl_ui_plugin.cwl.engine.cwltool_internals import DRAFT_DOCUMENT_TEXT, EXTENSIONS, OLD_DOCUMENT_TEXT
 from cwl_ui_plugin.cwl.engine.formats import format_edges
 from cwl_ui_plugin.cwl.engine.javascript import use_shipped_node
 from cwl_ui_plugin.cwl.engine.problems import explain, problem_at, problems_of
@@ -46,12 +49,23 @@ from cwl_ui_plugin.cwl.plan import (
     Step,
     StepDocument,
     installed_engine,
+    may_change,
 )
+from cwl_ui_plugin.fetching.hosts import HostRules
 
 SUPPORTED_VERSIONS = ("v1.0", "v1.1", "v1.2")
+DRAFT_VERSIONS = ("v1.3.0-dev1",)
+"""Taken where a site says so."""
 # A requirement of another vocabulary: right CWL, which nobody here knows how to satisfy.
 _FOREIGN_CLASS = re.compile(r"Field 'class' contains undefined reference to 'https?://(?!w3id\.org/cwl/)")
-_OLD_VERSION = re.compile(r"""^[\s{]*["']?cwlVersion["']?\s*:\s*["']?(?:cwl:)?(?P<version>draft-[\w.-]+)""")
+_VERSION = r"""^[\s{]*["']?cwlVersion["']?\s*:\s*["']?(?:cwl:)?(?P<version>%s)"""
+_OLD_VERSION = re.compile(_VERSION % r"draft-[\w.-]+")
+_DRAFT = re.compile(_VERSION % r"v[\d.]+-dev\d+")
+_ABOUT_DRAFTS = (
+    f"Supported are {', '.join(SUPPORTED_VERSIONS)}; {', '.join(DRAFT_VERSIONS)} is taken where the administrator has "
+    "set [cwl] allow_draft_versions = True."
+)
+MAX_PLACES = 20
 # cwltool meets some malformed documents with Python's own errors; an empty one with StopIteration.
 _MALFORMED = (YAMLError, ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration)
 _EXTENSIONS_NAMESPACE = "http://commonwl.org/cwltool"
@@ -63,12 +77,15 @@ def compile_document(
     main: str,
     out: Path,
     *,
-    allow_network: bool = False,
+    fetch_hosts: str = "",
+    allow_drafts: bool = False,
     progress: Callable[[str], None] = lambda _message: None,
 ) -> Plan:
     """Validate the document ``main`` of the upload in ``source`` and write its compiled folder ``out``.
 
     ``main`` may end with ``#fragment`` to choose a process of a packed document; the plan says which one was taken.
+    ``fetch_hosts`` are those that documents may be fetched from; ``allow_drafts`` takes documents in
+    :data:`DRAFT_VERSIONS`, too.
 
     Raises:
         ChoiceError: a packed document, and it is not clear which of its processes is meant.
@@ -80,11 +97,12 @@ def compile_document(
     use_shipped_node()
     progress("Reading the document")
     _know_extensions()
-    main, process = _load_or_explain(source, main, allow_network, progress)
+    context = _loading_context(source, fetch_hosts, allow_drafts)
+    main, process, order = _load_or_explain(source, main, context, progress)
     _refuse_operations(process, main)
     _refuse_twins(process, main, source)
     progress("Compiling the plan")
-    return _write(process, source, main, out)
+    return _write(process, source, main, out, order)
 
 
 @cache
@@ -94,10 +112,10 @@ def _know_extensions() -> None:
 
 
 def _load_or_explain(
-    source: Path, main: str, allow_network: bool, progress: Callable[[str], None]
-) -> tuple[str, Process]:
+    source: Path, main: str, context: LoadingContext, progress: Callable[[str], None]
+) -> tuple[str, Process, WrittenOrder]:
     try:
-        return _load(source, main, allow_network, progress)
+        return _load(source, main, context, progress)
     except DocumentError:
         raise
     except UnsupportedRequirement as error:
@@ -109,6 +127,8 @@ def _load_or_explain(
     except (SchemaSaladException, WorkflowException, *_MALFORMED) as error:
         if OLD_DOCUMENT_TEXT in str(error):
             raise _of_old_version(source) from error
+        if DRAFT_DOCUMENT_TEXT in str(error):
+            raise _of_draft(source) from error
         explained = explain(error, source, main)
         if all(_FOREIGN_CLASS.search(problem.message) for problem in explained.problems):
             raise UnsupportedError(f"{main} needs what is not supported.", explained.problems) from error
@@ -117,14 +137,27 @@ def _load_or_explain(
 
 def _of_old_version(source: Path) -> UnsupportedError:
     """Name the documents of an upload that are older than CWL v1.0: cwltool does not say which it has met."""
+    found = _places_of(_OLD_VERSION, source, "is not supported; convert the document, for instance with cwl-upgrader")
+    supported = ", ".join(SUPPORTED_VERSIONS)
+    return UnsupportedError(f"A document is older than CWL v1.0; supported are {supported}.", found)
+
+
+def _of_draft(source: Path) -> UnsupportedError:
+    """Name the documents of an upload that are in a draft of CWL."""
+    return UnsupportedError(
+        f"A document is in a draft of CWL. {_ABOUT_DRAFTS}", _places_of(_DRAFT, source, "is a draft")
+    )
+
+
+def _places_of(version: re.Pattern[str], source: Path, complaint: str) -> tuple[Problem, ...]:
+    """Return where the documents of an upload say that they are of some version."""
     found = []
     for path in sorted(path for path in source.rglob("*") if path.is_file() and path.suffix in DOCUMENT_SUFFIXES):
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-            if old := _OLD_VERSION.search(line):
-                text = f"CWL {old['version']} is not supported; convert the document, for instance with cwl-upgrader"
+            if match := version.search(line):
+                text = f"CWL {match['version']} {complaint}"
                 found.append(Problem(text, file=path.relative_to(source).as_posix(), line=number))
-    supported = ", ".join(SUPPORTED_VERSIONS)
-    return UnsupportedError(f"A document is older than CWL v1.0; supported are {supported}.", tuple(found[:20]))
+    return tuple(found[:MAX_PLACES])
 
 
 def _refuse_operations(process: Process, main: str) -> None:
@@ -162,37 +195,41 @@ def _refuse_twins(process: Process, main: str, source: Path) -> None:
         raise DocumentError(f"{main} is not valid CWL.", tuple(dict.fromkeys(problems)))
 
 
-def _load(source: Path, main: str, allow_network: bool, progress: Callable[[str], None]) -> tuple[str, Process]:
+def _load(
+    source: Path, main: str, context: LoadingContext, progress: Callable[[str], None]
+) -> tuple[str, Process, WrittenOrder]:
     """Return the process, and the name of the document with the ``#fragment`` that it was chosen by."""
     path, hash_sign, fragment = main.partition("#")
     uri = (source / path).as_uri() + hash_sign + fragment
     if not (source / path).read_bytes().strip():
         raise DocumentError(f"{path} is empty; there is no CWL document in it.")
-    context, document, uri = fetch_document(uri, _loading_context(source, allow_network))
-    _check_version(document, path)
+    context, document, uri = fetch_document(uri, context)
+    _check_version(document, path, context.enable_dev)
     if not fragment and (chosen := main_process(document, path)):
-        main, uri = f"{path}#{chosen}", f"{uri}#{chosen}"
+        main, uri, fragment = f"{path}#{chosen}", f"{uri}#{chosen}", chosen
+    order = WrittenOrder.of(document, fragment)
     progress("Validating")
     context, uri = resolve_and_validate_document(context, document, uri)
     progress("Building the workflow")
     process = make_tool(uri, context)
     if not isinstance(process, Process):
         raise DocumentError(f"{main} is no Workflow, CommandLineTool or ExpressionTool.")
-    return main, process
+    return main, process, order
 
 
-def _loading_context(source: Path, allow_network: bool) -> LoadingContext:
+def _loading_context(source: Path, fetch_hosts: str, allow_drafts: bool) -> LoadingContext:
     return LoadingContext(
         {
             "construct_tool_object": default_make_tool,
-            "fetcher_constructor": local_fetcher(source, allow_network),
+            "fetcher_constructor": local_fetcher(source, HostRules.of(fetch_hosts.split(","))),
             "disable_js_validation": True,
             "resolver": None,
+            "enable_dev": allow_drafts,
         }
     )
 
 
-def _check_version(document: Any, path: str) -> None:
+def _check_version(document: Any, path: str, allow_drafts: bool) -> None:
     if not isinstance(document, dict):
         raise DocumentError(f"{path} is no CWL document: it holds no mapping with cwlVersion and class.")
     version = document.get("cwlVersion")
@@ -201,18 +238,20 @@ def _check_version(document: Any, path: str) -> None:
             f"{path} is no CWL document: it has no cwlVersion. Begin it with `cwlVersion: v1.2`.",
             (Problem("cwlVersion is missing", file=path, line=1),),
         )
-    if version not in SUPPORTED_VERSIONS:
+    if version not in SUPPORTED_VERSIONS and not (allow_drafts and version in DRAFT_VERSIONS):
         supported = ", ".join(SUPPORTED_VERSIONS)
+        about = _ABOUT_DRAFTS if version in DRAFT_VERSIONS else f"Supported are {supported}."
         line = document.lc.value("cwlVersion")[0] + 1 if hasattr(document, "lc") else None
         raise UnsupportedError(
-            f"{path} is in CWL {version}; supported are {supported}.",
+            f"{path} is in CWL {version}. {about}",
             (Problem(f"cwlVersion {version} is not supported", file=path, line=line),),
         )
 
 
-def _write(process: Process, source: Path, main: str, out: Path) -> Plan:
+def _write(process: Process, source: Path, main: str, out: Path, order: WrittenOrder) -> Plan:
     """Write all files of the compiled folder; the folder of the upload stands in them as a token."""
-    plan = make_plan(process, main, installed_engine())
+    plan = make_plan(process, main, installed_engine(), order)
+    refuse_lost_approvals(process, plan, source)
     (out / STEP_DOCUMENTS).mkdir(parents=True, exist_ok=True)
     token = _Tokenizer(source)
     documents = (
@@ -224,8 +263,9 @@ def _write(process: Process, source: Path, main: str, out: Path) -> Plan:
     for name, document in documents.items():
         text = json_dumps({**document, "formats": edges}, default=str)
         (out / STEP_DOCUMENTS / f"{name}.json").write_text(token.put(text), encoding="utf-8")
-    (out / PACKED_FILE).write_text(token.put(json_dumps(_document(process), indent=1, default=str)), encoding="utf-8")
-    text = token.put(plan.to_json())
+    packed = token.put(json_dumps(_document(process), indent=1, default=str))
+    (out / PACKED_FILE).write_text(packed, encoding="utf-8")
+    text = token.put(replace(plan, changes_in_place=may_change(packed)).to_json())
     (out / PLAN_FILE).write_text(text, encoding="utf-8")
     return Plan.from_json(text)
 

@@ -1,4 +1,4 @@
-"""What cwltool may read while it validates an upload: the files of the upload, and nothing else."""
+"""What cwltool may read while it validates an upload: its files, and what the site lets be fetched."""
 
 from __future__ import annotations
 
@@ -9,26 +9,30 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from cwl_ui_client.yaml_bounds import what_is_wrong
 from schema_salad.exceptions import ValidationException
 from schema_salad.fetcher import DefaultFetcher
 
 from cwl_ui_plugin.cwl.malformed_documents import NOT_IN_UPLOAD
-from cwl_ui_plugin.cwl.yaml_bounds import what_is_wrong
+from cwl_ui_plugin.fetching.errors import FetchError
+from cwl_ui_plugin.fetching.fetch import SCHEMES, fetch
+from cwl_ui_plugin.fetching.hosts import HostRules
+from cwl_ui_plugin.fetching.limits import Limits
 
-NETWORK_SCHEMES = ("http", "https")
+_LIMITS = Limits(4 * 1024 * 1024, "the most that a document may have", 60, "the most that a document may take")
 _ESCAPED_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
 
 class LocalFetcher(DefaultFetcher):
-    """schema_salad's fetcher, limited to one folder, links resolved; the network only where it is allowed.
+    """schema_salad's fetcher, limited to one folder, links resolved; the network only where its hosts are allowed.
 
     Without that limit ``$include: /etc/passwd`` would be read, and each undefined name would be looked up by HTTP.
     """
 
-    def __init__(self, cache: Any, session: Any, root: Path, allow_network: bool) -> None:
+    def __init__(self, cache: Any, session: Any, root: Path, hosts: HostRules) -> None:
         super().__init__(cache, session)
         self.root = root.resolve()
-        self.allow_network = allow_network
+        self.hosts = hosts
 
     def fetch_text(self, url: str, content_types: list[str] | None = None) -> str:
         """Return the text of a document; raise ValidationException if it may not be read."""
@@ -38,14 +42,10 @@ class LocalFetcher(DefaultFetcher):
         scheme = urlsplit(url).scheme
         if scheme == "file" and not self._is_inside(url):
             raise ValidationException(f"{_path(url)} is not a file of the upload; only those can be referred to")
-        if scheme in NETWORK_SCHEMES and not self.allow_network:
-            raise ValidationException(
-                f"{url} is on the network, and nothing is fetched from there; put the file into the upload"
-            )
         if scheme == "file":
             self._check_file(url)
         try:
-            text = str(super().fetch_text(url, content_types))
+            text = self._fetched(url) if scheme in SCHEMES else str(super().fetch_text(url, content_types))
         except UnicodeDecodeError as error:
             raise ValidationException(
                 f"{self._name(url)} is no text in UTF-8 (byte {error.start}); save it as UTF-8"
@@ -59,11 +59,21 @@ class LocalFetcher(DefaultFetcher):
         if url in self.cache:
             return True
         scheme = urlsplit(url).scheme
-        if scheme in NETWORK_SCHEMES:
+        if scheme in SCHEMES:
             return False
         if scheme == "file" and not self._is_inside(url):
             return False
         return bool(super().check_exists(url))
+
+    def _fetched(self, url: str) -> str:
+        if not self.hosts.entries:
+            raise ValidationException(
+                f"{url} is on the network, and nothing is fetched from there; put the file into the upload"
+            )
+        try:
+            return fetch(url, self.hosts, _LIMITS).content.decode()
+        except FetchError as error:
+            raise ValidationException(str(error)) from error
 
     def _is_inside(self, url: str) -> bool:
         return _path(url).resolve().is_relative_to(self.root)
@@ -90,11 +100,11 @@ def joined_surrogates(text: str) -> str:
     return _ESCAPED_PAIR.sub(lambda found: found[1] + json.loads(f'"{found[2]}"'), text)
 
 
-def local_fetcher(root: Path, allow_network: bool) -> Callable[[Any, Any], LocalFetcher]:
+def local_fetcher(root: Path, hosts: HostRules) -> Callable[[object, object], LocalFetcher]:
     """Return what cwltool's LoadingContext takes as ``fetcher_constructor``."""
 
-    def construct(cache: Any, session: Any) -> LocalFetcher:
-        return LocalFetcher(cache, session, root, allow_network)
+    def construct(cache: object, session: object) -> LocalFetcher:
+        return LocalFetcher(cache, session, root, hosts)
 
     return construct
 

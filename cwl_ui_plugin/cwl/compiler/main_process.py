@@ -16,7 +16,7 @@ from cwl_ui_plugin.cwl.errors import ChoiceError, DocumentError
 MAX_CHOICES = 100
 
 
-def main_process(document: Mapping[str, Any], path: str) -> str | None:
+def main_process(document: Mapping[str, object], path: str) -> str | None:
     """Return the id of the process to run; None where cwltool knows it: one process, or one that is called main.
 
     Raises:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,6 +16,9 @@ from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import aslist
 from cwltool.workflow import Workflow
 
+from cwl_ui_plugin.cwl.compiler.approvals import approval_of
+from cwl_ui_plugin.cwl.compiler.step_needs import needs_of
+from cwl_ui_plugin.cwl.compiler.written_order import WrittenOrder, sorted_as
 from cwl_ui_plugin.cwl.engine.cwltool_internals import LOOP
 from cwl_ui_plugin.cwl.engine.secrets import secret_inputs
 from cwl_ui_plugin.cwl.errors import DocumentError
@@ -33,10 +38,11 @@ _FromJob = dict[str, dict[str, Any]]
 """By the full id of an input: the name of the job's input that it is, and its default."""
 
 
-def make_plan(process: Process, main: str, engine: str) -> Plan:
-    """Return the plan of a loaded process; ``engine`` is what has loaded it."""
+def make_plan(process: Process, main: str, engine: str, order: WrittenOrder | None = None) -> Plan:
+    """Return the plan of a loaded process; ``engine`` is what has loaded it, ``order`` how its author wrote it."""
     tool = process.tool
-    definitions = _definitions(process)
+    order = order or WrittenOrder()
+    types = _Types(_definitions(process), order.fields)
     secrets = secret_inputs(process)
     namespaces: Any = process.metadata.get("$namespaces") or {}
     return Plan(
@@ -45,8 +51,11 @@ def make_plan(process: Process, main: str, engine: str) -> Plan:
         main=main,
         label=_text(tool.get("label")),
         doc=_text(tool.get("doc")),
-        inputs=tuple(_parameter(item, definitions, shortname(item["id"]) in secrets) for item in tool["inputs"]),
-        outputs=tuple(_parameter(item, definitions) for item in tool["outputs"]),
+        inputs=tuple(
+            _parameter(item, types, shortname(item["id"]) in secrets)
+            for item in sorted_as(order.inputs, tool["inputs"], _id)
+        ),
+        outputs=tuple(_parameter(item, types) for item in sorted_as(order.outputs, tool["outputs"], _id)),
         steps=_steps(process, _inputs_of_job(process), _TaskIds())
         if isinstance(process, Workflow)
         else (_tool_step(process, main),),
@@ -62,11 +71,15 @@ def _definitions(process: Process) -> dict[str, Any]:
     return {declared["name"]: declared for declared in requirement.get("types", [])}
 
 
-def _parameter(data: dict[str, Any], definitions: dict[str, Any], is_secret: bool = False) -> Parameter:
+def _id(item: dict[str, Any]) -> str:
+    return shortname(item["id"])
+
+
+def _parameter(data: dict[str, Any], types: _Types, is_secret: bool = False) -> Parameter:
     has_default = "default" in data
     return Parameter(
         id=shortname(data["id"]),
-        type=_plain_type(data["type"], definitions),
+        type=types.plain(data["type"]),
         label=_text(data.get("label")),
         doc=_text(data.get("doc")),
         has_default=has_default,
@@ -85,33 +98,50 @@ def _secondary_files(data: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry if isinstance(entry, dict) else {"pattern": entry, "required": None} for entry in entries]
 
 
-def _plain_type(declared: Any, definitions: Any, depth: int = 0) -> Any:
-    """Return a type with short names and with the types of a SchemaDefRequirement put in their places."""
-    if depth > _DEEPEST_TYPE:
-        raise DocumentError("A type of the document contains itself.")
+@dataclass(frozen=True)
+class _Types:
+    """The types of a SchemaDefRequirement by their full names, and how the fields of records were written."""
 
-    def inner(part: Any) -> Any:
-        return _plain_type(part, definitions, depth + 1)
+    definitions: dict[str, Any]
+    fields: Mapping[frozenset[str], tuple[str, ...]]
 
-    if isinstance(declared, list):
-        return [inner(part) for part in declared]
-    if isinstance(declared, str):
-        return inner(definitions[declared]) if declared in definitions else _primitive(declared)
-    kind = _primitive(str(declared["type"])) if isinstance(declared["type"], str) else None
-    common = {key: _text(declared.get(key)) for key in ("label", "doc") if declared.get(key)}
-    if kind == "array":
-        return {"type": "array", "items": inner(declared["items"]), **common}
-    if kind == "enum":
-        return {"type": "enum", "symbols": [_last_name(symbol) for symbol in declared["symbols"]], **common}
-    if kind == "record":
-        fields = [_field(item, inner) for item in aslist(declared.get("fields") or [])]
-        return {"type": "record", "name": _last_name(str(declared.get("name", ""))), "fields": fields, **common}
-    return inner(declared["type"])
+    def plain(self, declared: Any, depth: int = 0) -> Any:
+        """Return a type with short names and with the types of a SchemaDefRequirement put in their places."""
+        if depth > _DEEPEST_TYPE:
+            raise DocumentError("A type of the document contains itself.")
+
+        def inner(part: Any) -> Any:
+            return self.plain(part, depth + 1)
+
+        if isinstance(declared, list):
+            return _flat([inner(part) for part in declared])
+        if isinstance(declared, str):
+            return inner(self.definitions[declared]) if declared in self.definitions else _primitive(declared)
+        kind = _primitive(str(declared["type"])) if isinstance(declared["type"], str) else None
+        common = {key: _text(declared.get(key)) for key in ("label", "doc") if declared.get(key)}
+        if kind == "array":
+            return {"type": "array", "items": inner(declared["items"]), **common}
+        if kind == "enum":
+            return {"type": "enum", "symbols": [_last_name(symbol) for symbol in declared["symbols"]], **common}
+        if kind == "record":
+            fields = self._in_order([_field(item, inner) for item in aslist(declared.get("fields") or [])])
+            return {"type": "record", "name": _last_name(str(declared.get("name", ""))), "fields": fields, **common}
+        return inner(declared["type"])
+
+    def _in_order(self, fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        written = self.fields.get(frozenset(item["name"] for item in fields), ())
+        return sorted_as(written, fields, lambda item: str(item["name"]))
 
 
 def _field(data: dict[str, Any], inner: Any) -> dict[str, Any]:
     common = {key: _text(data.get(key)) for key in ("label", "doc") if data.get(key)}
     return {"name": _last_name(data["name"]), "type": inner(data["type"]), **common}
+
+
+def _flat(union: list[Any]) -> list[Any]:
+    """Return a union without unions in it, each type once: ``[null, "string?"]`` is ``string?``."""
+    parts = [inner for part in union for inner in (part if isinstance(part, list) else [part])]
+    return [part for index, part in enumerate(parts) if part not in parts[:index]]
 
 
 def _primitive(name: str) -> str:
@@ -201,6 +231,8 @@ def _step(
         resources=resources,
         by_element=_by_element(step.tool),
         resource_inputs=inputs if needs_a_job(resources) else {},
+        **needs_of(tool),
+        approval=approval_of(step.tool),
     )
 
 
@@ -228,6 +260,7 @@ def _tool_step(process: Process, main: str) -> Step:
         needs_container=_needs_container(process),
         resources=(resources := _resources(process)),
         resource_inputs=_by_short_name(_inputs_of_job(process)) if needs_a_job(resources) else {},
+        **needs_of(process),
     )
 
 

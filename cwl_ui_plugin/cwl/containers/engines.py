@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
 from cwl_ui_plugin.cwl.errors import StepError
 
@@ -37,7 +37,7 @@ class Engine:
     programs: frozenset[str]
     other_name: str | None = None
     is_client: bool = False
-    context: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ def detect_engine(wanted: str, seconds: float = PATIENCE_SECONDS) -> str:
     return NONE
 
 
-def context_of(engine: str) -> dict[str, Any]:
+def context_of(engine: str) -> dict[str, object]:
     """Return what cwltool's RuntimeContext is told of an engine."""
     return {"use_container": engine != NONE, **(ENGINES[engine].context if engine != NONE else {})}
 

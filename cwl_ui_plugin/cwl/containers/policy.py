@@ -101,14 +101,16 @@ def complaints(document: _Json, policy: ContainerPolicy) -> list[Problem]:
     ]
 
 
-def complaint_of(requirements: tuple[dict[str, Any], ...], policy: ContainerPolicy) -> str | None:
+def complaint_of(requirements: tuple[Mapping[str, object], ...], policy: ContainerPolicy) -> str | None:
     """Return why a command with these requirements in force may not run; see :func:`requirements.in_force`."""
     found = {str(item["class"]).rpartition("#")[2]: item for item in requirements}
     network = found.get(NETWORK)
     return policy.complaint(found.get(DOCKER), network, is_hint=bool(network and network.get("is_hint")))
 
 
-def _tools(document: _Json, inherited: tuple[dict[str, Any], ...]) -> Iterator[tuple[str, tuple[dict[str, Any], ...]]]:
+def _tools(
+    document: _Json, inherited: tuple[dict[str, object], ...]
+) -> Iterator[tuple[str, tuple[dict[str, object], ...]]]:
     """Yield the command line tools of a document, by what they are called, with the requirements in force."""
     requirements = in_force(document, inherited)
     if document["class"] == "CommandLineTool":

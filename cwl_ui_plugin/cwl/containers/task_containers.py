@@ -25,21 +25,25 @@ def end_containers(folder: Path, tag: str) -> list[str]:
     """End the containers that a task has started, and return those that are still there.
 
     ``folder`` is the task's, with the files of their ids, ``tag`` is in their label. Nobody is asked where the task
-    has started none.
+    has started none. That an engine does not answer is no proof that there is none: a container that was killed early
+    is known by its label alone.
     """
     engine = _small_text(folder / ENGINE_FILE)
     if engine not in ENGINES:  # the file is where commands can write, too
         return []
     containers = {path: _small_text(path) for path in cid_files(folder)}
     containers = {path: name for path, name in containers.items() if not name.startswith("-")}
-    for container in {*containers.values(), *_labelled(engine, tag)} - {""}:
+    for container in {*containers.values(), *(_labelled(engine, tag) or ())} - {""}:
         remove(engine, container)
     there = _listed(engine, "ps", "--all", "--quiet", "--no-trunc")
     for path, container in containers.items():
         if there is not None and container not in there:
             path.unlink(missing_ok=True)
     left = {*containers.values()} - {""} if there is None else {*containers.values()} & there
-    return [f"container {container[:12]} ({engine})" for container in sorted(left | set(_labelled(engine, tag)))]
+    labelled = _labelled(engine, tag)
+    if labelled is None and not left:
+        return [f"containers that {engine} keeps, which does not answer"]
+    return [f"container {container[:12]} ({engine})" for container in sorted(left | (labelled or set()))]
 
 
 def remove(engine: str, container: str) -> None:
@@ -61,9 +65,9 @@ def _small_text(path: Path) -> str:
         return ""
 
 
-def _labelled(engine: str, tag: str) -> set[str]:
-    """Return the containers with a tag: also those that were killed before their id was written."""
-    return _listed(engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={tag}") or set()
+def _labelled(engine: str, tag: str) -> set[str] | None:
+    """Return the containers with a tag, those too that were killed before their id was written; None for no answer."""
+    return _listed(engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={tag}")
 
 
 def _listed(engine: str, *words: str) -> set[str] | None:

@@ -26,6 +26,10 @@ from cwl_ui_plugin.cwl.jobs.types import FileRules
 _OUTSIDE = "{} is outside of the folders that this run may read ([cwl] input_roots), or holds or leads to what is"
 _NOT_STAGED = "_:"
 _NETWORK = ("http://", "https://")
+_ON_NETWORK = (
+    "{} is on the network: a step fetches nothing. Give the file as an input of the run, which is fetched before the "
+    "first step ([cwl] fetch_hosts)"
+)
 
 
 class Outside(WorkflowException):
@@ -36,13 +40,13 @@ class Outside(WorkflowException):
 class Confines:
     """What a task may read: ``files`` says where inputs are, ``own`` are the folders of the run and its document.
 
-    ``kept`` is the folder of outputs that are used again. It is of all runs, so only what is in it may be read: names
-    there are digests that nobody knows who does not have the same inputs.
+    ``kept`` are folders of outputs that are used again, and of inputs from the network. They are of all runs, so only
+    what is in one may be read: names there are digests that nobody knows who does not have the same inputs.
     """
 
     files: FileRules
     own: tuple[Path, ...]
-    kept: Path | None = None
+    kept: tuple[Path, ...] = ()
 
     def allows(self, real: Path) -> bool:
         """Whether a path without links may be read; a folder with all that is in it, since it is taken whole."""
@@ -50,7 +54,7 @@ class Confines:
 
     def is_own(self, real: Path) -> bool:
         """Whether a path without links is in a folder that only tasks write to."""
-        if self.kept is not None and real != self.kept and real.is_relative_to(self.kept):
+        if any(real != folder and real.is_relative_to(folder) for folder in self.kept):
             return True
         return any(real.is_relative_to(folder) for folder in self.own)
 
@@ -148,10 +152,12 @@ class ConfinedPathMapper(PathMapper):
         location = obj["location"]
         if location in planned(self):
             return
+        if location.startswith(_NETWORK):
+            raise Outside(_ON_NETWORK.format(location[:200]))
         super().visit(obj, stagedir, basedir, copy=copy, staged=staged)
         entry = planned(self)[location]
         self._check_target(entry.target)
-        if entry.type is None or entry.type.startswith("Create") or location.startswith((_NOT_STAGED, *_NETWORK)):
+        if entry.type is None or entry.type.startswith("Create") or location.startswith(_NOT_STAGED):
             return
         real = self._confines.real(entry.resolved)
         if entry.type.endswith("Directory") and not any(Path(real).is_relative_to(folder) for folder in self._seen):

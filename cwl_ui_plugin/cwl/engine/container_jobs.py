@@ -79,7 +79,7 @@ def prepare_job(job: Any, context: Any, folder: Path, policy: ContainerPolicy, r
         words, cid_file = create(*arguments)
         return _with_label(words), cid_file
 
-    job.create_runtime = create_runtime  # type: ignore
+    job.create_runtime = create_runtime  # type: ignore[method-assign, assignment]
 
 
 def _check_policy(job: Any, requirement: Any, context: Any, policy: ContainerPolicy) -> None:

@@ -41,6 +41,7 @@ SECRETS = "http://commonwl.org/cwltool#Secrets"
 NO_CONTAINER_TEXT = "--no-container, but this CommandLineTool has DockerRequirement"
 """What it says of a tool that needs a container where none are used; there is no class for it."""
 OLD_DOCUMENT_TEXT = "no longer supports pre CWL v1.0"
+DRAFT_DOCUMENT_TEXT = "is a development or deprecated version"
 EXTENSIONS = {
     "v1.0": "extensions.yml",
     "v1.1": "extensions-v1.1.yml",
@@ -63,7 +64,7 @@ def forget_job_names() -> None:
     process._names.clear()
 
 
-def scatter_function(method: str) -> Callable[..., Any]:
+def scatter_function(method: str) -> Callable[..., object]:
     """Return cwltool's function for a ``scatterMethod`` of CWL."""
     found: Callable[..., Any] = getattr(workflow_job, f"{method}_scatter")
     return found
@@ -133,14 +134,14 @@ def copy_names(names: Names) -> Names:
     return copied
 
 
-def replace_schema_making(make: Callable[[Any, Any], Names]) -> None:
+def replace_schema_making(make: Callable[[object, object], Names]) -> None:
     """Have each process ask ``make`` for the schemas of File, Directory and Any, and make no Loader for that."""
     replaced: Any = process  # as a type checker does not know that the names are there, or may be others
     replaced.make_avro_schema = make
     replaced.Loader = lambda _context: None
 
 
-def replace_deepcopy(deepcopy: Callable[[Any], Any]) -> None:
+def replace_deepcopy(deepcopy: Callable[[object], object]) -> None:
     """Have cwltool's Builder make deep copies by another function."""
     replaced: Any = builder
     replaced.copy = SimpleNamespace(copy=copy.copy, deepcopy=deepcopy)
@@ -170,6 +171,7 @@ CONTRACT = (
     Use("cwltool.load_tool:resolve_and_validate_document", "uploads", ("loadingContext", "workflowobj", "uri")),
     Use("cwltool.load_tool:make_tool", "uploads", ("uri", "loadingContext")),
     Use("cwltool.load_tool", "documents before CWL v1.0", texts=(OLD_DOCUMENT_TEXT,)),
+    Use("cwltool.update", "documents in drafts of CWL", texts=(DRAFT_DOCUMENT_TEXT,)),
     Use("cwltool.process:use_custom_schema", "cwltool's extensions", ("version", "name", "text")),
     Use("cwltool", "cwltool's extensions", files=tuple(EXTENSIONS.values())),
     Use("cwltool.update:ORIGINAL_CWLVERSION", "step documents"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 from functools import cache
-from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
 
@@ -25,7 +24,7 @@ def apply_cwltool_patches() -> None:
     _names_of_files()
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: object) -> object:
     """Return a deep copy as cwltool's Builder makes of an input's binding, but without the value that is bound.
 
     It copies the binding of a list, and with it the whole list, for each of the list's items, and then puts the item in
@@ -46,7 +45,7 @@ def _tells_something(record: logging.LogRecord) -> bool:
     return record.module != "workflow_job" or "skipped" in str(record.msg)
 
 
-def _base_names(i: Any, loader: Any) -> Names:
+def _base_names(i: object, loader: object) -> Names:
     return cwltool_internals.copy_names(_names_of_files())
 
 

@@ -61,9 +61,9 @@ class InitialJob:
     """A process, its job as ``given`` and as cwltool has ``completed`` it, and the ``requirements`` that came along."""
 
     process: Process
-    given: dict[str, Any]
-    completed: dict[str, Any]
-    requirements: list[Any]
+    given: dict[str, object]
+    completed: dict[str, object]
+    requirements: list[object]
 
 
 def initial_job(
@@ -147,16 +147,16 @@ def run_step(
     document = read_step_document(compiled, step.document, source)
     values = with_decimal_floats(values)
     work = Work(step, source, folder, settings, given=[value for value, _status in values.values()])
-    kept = KeptOutputs(compiled, document, settings)
-    key = kept.key(values)
-    found = kept.find(key)
-    if found is not None:
-        return reused_result({name: [value, "success"] for name, value in found.items()})
+    kept = KeptOutputs(compiled, document, work).look_up(values)
+    if kept.found:
+        made = {name: [value, "success"] for name, value in kept.found.outputs.items()}
+        return reused_result(made, is_taken_over=kept.found.is_taken_over)
+    settings.check_inputs()
     with ending_badly(step, source):
         process, job_order = _process_and_job_order(document, values, settings)
     result = run_process(work, process, job_order, _executor(step, process), toplevel="wf" not in document)
     if result.status == "success":
-        kept.keep(key, {name: value for name, (value, _status) in result.values.items()})
+        kept.keep({name: value for name, (value, _status) in result.values.items()})
     return result
 
 

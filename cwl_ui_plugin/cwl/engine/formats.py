@@ -61,7 +61,7 @@ def format_graph(edges: list[list[str]]) -> Any:
 def _named_formats(process: Process) -> set[str]:
     named: set[str] = set()
 
-    def collect(node: Any) -> None:
+    def collect(node: object) -> None:
         if isinstance(node, dict):
             value = node.get("format")
             named.update(item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str))

@@ -32,8 +32,8 @@ class SandboxedEngine(NodeJSEngine):
         timeout: float = default_timeout,
         js_console: bool = False,
         context: str | None = None,
-        *_more: Any,
-        **_options: Any,
+        *_more: object,
+        **_options: object,
     ) -> tuple[int, str, str]:
         """Evaluate an expression; the threads of the elements of a scattered step take turns with Node.js.
 
@@ -51,7 +51,7 @@ class SandboxedEngine(NodeJSEngine):
                 self.end()
         return 0, answer.value, answer.failure
 
-    def new_js_proc(self, *_arguments: Any, **_options: Any) -> Any:
+    def new_js_proc(self, *_arguments: object, **_options: object) -> Any:
         """Refuse to start a Node.js that is not locked in."""
         raise JavascriptException("JavaScript expressions are evaluated by cwl_ui_plugin.cwl.engine.node only.")
 

@@ -24,6 +24,7 @@ from cwl_ui_plugin.cwl.engine.reach import Reach
 from cwl_ui_plugin.cwl.engine.time_limits import TimeLimit
 from cwl_ui_plugin.cwl.errors import CwlError
 from cwl_ui_plugin.cwl.files import local_paths
+from cwl_ui_plugin.cwl.observed import COLLECTED, RAN, STAGED, Observed, PhaseClock
 from cwl_ui_plugin.cwl.processes.peak_memory import PeakMemory
 from cwl_ui_plugin.cwl.temporary_errors import is_of_disk, may_pass
 
@@ -64,7 +65,11 @@ class Recorder(logging.Handler):
         self.exit_code: int | None = None
         self.complaints: list[str] = []
         self.peak_memory = PeakMemory(folder)
-        self.given: Any = None
+        self.observed = Observed()
+        self.asked_cores: float | None = None
+        self.asked_ram: float | None = None
+        """What the commands asked for, the most of them, in mebibytes: cwltool has evaluated their requirements."""
+        self.given: object = None
         """The values that the step reads."""
         self._folder_was: tuple[int, int] | None = None
         self._may_pass = False
@@ -81,7 +86,7 @@ class Recorder(logging.Handler):
     def listening(self, process: Process) -> Iterator[None]:
         """Record every job that ``process`` makes."""
         make_jobs = process.job
-        process.job = lambda *args, **kwargs: map(self._watched, make_jobs(*args, **kwargs))  # type: ignore
+        process.job = lambda *args, **kwargs: map(self._watched, make_jobs(*args, **kwargs))  # type: ignore[method-assign, assignment]
         logger.addHandler(self)
         try:
             yield
@@ -139,7 +144,7 @@ class Recorder(logging.Handler):
         found = found or self._stdout_end or _end_of(self.folder / "stdout.log")
         return f"{STDOUT_INSTEAD}\n{found}" if found and self._failed else ""
 
-    def _watched(self, job: Any) -> Any:
+    def _watched(self, job: Any) -> object:
         if isinstance(job, JobBase):
             _WatchedJob(self, job)
         return job
@@ -162,6 +167,13 @@ class Recorder(logging.Handler):
         self._limit = limit
         return WorkflowException(self.explain())
 
+    def _note_asked(self, job: Any) -> None:
+        """Note the resources of a job of a command; an expression asks for none."""
+        asked = getattr(getattr(job, "builder", None), "resources", None) or {}
+        if "cores" in asked and "ram" in asked:
+            self.asked_cores = max(float(asked["cores"]), self.asked_cores or 0.0)
+            self.asked_ram = max(float(asked["ram"]), self.asked_ram or 0.0)
+
     def note_error(self, error: Exception) -> None:
         """Note what kept a job from running to its end."""
         self._error = self._error or error
@@ -169,6 +181,7 @@ class Recorder(logging.Handler):
     def prepare(self, job: Any, context: RuntimeContext) -> None:
         """Get ready for a job; raise what keeps it from being run here."""
         self.before_command()
+        self._note_asked(job)
         check_disk(job, self.folder)
         self._folder_was = self._folder_was or identity(self.folder)
         prepare_job(job, context, self.folder, self.policy, self.reach)
@@ -185,6 +198,7 @@ class _WatchedJob:
         self._limit = TimeLimit(job) if job.timelimit else None
         element = getattr(job, "element", None)
         self._log = ElementLog(recorder.folder, element) if element else None
+        self._phases = PhaseClock(recorder.observed, element)
         job.process_monitor = recorder.peak_memory.watch
         job.docker_monitor = lambda *arguments: recorder.peak_memory.watch(arguments[-1])
         job.run = self.run
@@ -194,14 +208,18 @@ class _WatchedJob:
     def run(self, context: RuntimeContext, *arguments: Any) -> None:
         """Run the job; what keeps it from running is noted: cwltool's executor would wait for ever for the others."""
         try:
+            self._phases.next(STAGED)
             self._run_recorded(context, *arguments)
         except Exception as error:
             self._recorder.note_error(error)
             with context.workflow_eval_lock:  # type: ignore[union-attr]
                 self._job.output_callback({}, "permanentFail")
+        finally:
+            self._phases.end()
 
-    def collect_outputs(self, outdir: str, exit_code: int) -> Any:
+    def collect_outputs(self, outdir: str, exit_code: int) -> object:
         """Return the outputs; raise WorkflowException for those of a command that did not keep its time limit."""
+        self._phases.next(COLLECTED)
         self._recorder.note_end(self._job, exit_code, self._log)
         if self._limit and self._limit.is_exceeded():
             raise self._recorder.over_time(self._limit)
@@ -213,6 +231,7 @@ class _WatchedJob:
     def _checked(self, execute: Execute) -> Execute:
         def checked(*arguments: Any, **options: Any) -> None:
             self._recorder.before_command()  # staging its inputs may have taken long
+            self._phases.next(RAN)
             execute(*arguments, **options)
 
         return checked

@@ -33,7 +33,10 @@ _CLASH = re.compile(
 _ANOTHER_CLASH = re.compile(r"\n(?=\S+:\d+:\d+: *Source\s)")
 # What a type would have to be, were it a record, an enum or an array: cwltool says it of each kind that it is not.
 _NO_KIND_OF_TYPE = re.compile(r"is not a valid enum_[0-9a-f]{40}")
-_MISSING_RUN = re.compile(r"Field 'run' contains undefined reference to '(?P<name>[^'#]*)'")
+_MISSING_RUN = re.compile(r"Field 'run' contains undefined reference to '(?P<name>[^'#]+)(?:#[^']*)?'")
+_MISSING = re.compile(rf"(?:run: )?(?P<name>.+) {NOT_IN_UPLOAD}\Z", re.DOTALL)
+MAX_NAMED = 10
+"""Names of missing files in one sentence."""
 _NOT_READABLE = re.compile(r"(?P<name>.+?) (?:is not in the upload|is no text in UTF-8|is a folder|is nested deeper)")
 _NO_MAPPING = re.compile(r"workflowjobj must be a dict, got <class '\w+'>: (?P<shown>.{0,60})")
 _NO_TABS = (r"found character '\t' that", r"found a tab, where YAML takes spaces only: '\t'")
@@ -46,10 +49,24 @@ def explain(error: Exception, source: Path, main: str) -> DocumentError:
     is_explained = isinstance(error, (SchemaSaladException, WorkflowException))
     found = () if is_explained else malformed(source) or (empty(source) if isinstance(error, StopIteration) else ())
     found = found or tuple(_placed(problem, source) for problem in problems_of(error, source))
+    missing = list(dict.fromkeys(match["name"] for problem in found if (match := _MISSING.fullmatch(problem.message))))
+    if missing:
+        return DocumentError(_incomplete(main, missing), found[:MAX_PROBLEMS])
     return DocumentError(f"{main} is not valid CWL.", found[:MAX_PROBLEMS])
 
 
-def problem_at(message: str, node: Any, source: Path) -> Problem:
+def _incomplete(main: str, missing: list[str]) -> str:
+    """Return what to do about files that a document names and nobody has sent."""
+    more = len(missing) - MAX_NAMED
+    named = ", ".join(missing[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+    count = "a file that is" if len(missing) == 1 else f"{len(missing)} files that are"
+    return (
+        f"{main} needs {count} not in the upload: {named}. Choose the folder that has them all, or a zip of it; "
+        "folders in it must be as the documents name them."
+    )
+
+
+def problem_at(message: str, node: object, source: Path) -> Problem:
     """Return a problem with the place of a part of a loaded document, as far as the parser has kept it."""
     place = getattr(node, "lc", None)
     if place is None or place.line is None:
@@ -110,7 +127,7 @@ def _problem(message: str, file: str | None, line: int | None, column: int | Non
 def _network_is_off(found: re.Match[str]) -> str:
     return (
         f"run: {found['uri']} is on the network, and nothing is fetched from there. Put the file into the upload, or "
-        "let an administrator switch on [cwl] allow_network"
+        "let an administrator allow its host in [cwl] fetch_hosts"
     )
 
 
@@ -130,7 +147,7 @@ def _in_cwl_notation(text: str) -> str:
     return f"{text} ({merged})" if merged else text
 
 
-def _with_short_names(declared: Any) -> Any:
+def _with_short_names(declared: Any) -> object:
     """Return a type whose names are the last parts of the URIs that cwltool has for them."""
     if isinstance(declared, str):
         return declared.rpartition("#")[2].rpartition("/")[2]

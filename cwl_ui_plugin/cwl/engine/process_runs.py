@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 from cwltool.executors import JobExecutor
 from cwltool.process import Process
@@ -25,12 +26,15 @@ from cwl_ui_plugin.cwl.engine.cwltool_internals import (
 from cwl_ui_plugin.cwl.engine.job_recorder import Recorder
 from cwl_ui_plugin.cwl.engine.outputs.links import escaping_output, looping_link
 from cwl_ui_plugin.cwl.engine.reach import Reach
+from cwl_ui_plugin.cwl.engine.results import StepResults
 from cwl_ui_plugin.cwl.engine.run_settings import RunSettings, Values, reach_of, run_context
 from cwl_ui_plugin.cwl.engine.step_failures import ending_badly, failure_of
 from cwl_ui_plugin.cwl.errors import StepError
+from cwl_ui_plugin.cwl.fingerprints import StepIdentity
 from cwl_ui_plugin.cwl.plan import (
     Step,
     StepDocument,
+    read_traits,
 )
 from cwl_ui_plugin.cwl.processes.sampling import sampling
 from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
@@ -49,9 +53,14 @@ class StepResult:
     peak_memory_bytes: int
     reused: bool = False
     """Whether the outputs are those of an earlier run."""
+    taken_over: bool = False
+    """Whether that is the run that this one goes on from."""
+    asked_cores: float | None = None
+    asked_ram: float | None = None
+    """Mebibytes; the most that one of its commands asked for. None where no command ran."""
 
 
-def reused_result(values: Values) -> StepResult:
+def reused_result(values: Values, *, is_taken_over: bool = False) -> StepResult:
     """Return the result of a step that was not run."""
     return StepResult(
         values=values,
@@ -62,6 +71,7 @@ def reused_result(values: Values) -> StepResult:
         cpu_seconds=0.0,
         peak_memory_bytes=0,
         reused=True,
+        taken_over=is_taken_over,
     )
 
 
@@ -73,7 +83,7 @@ class Work:
     source: Path
     folder: Path
     settings: RunSettings
-    given: list[Any]
+    given: list[object]
 
     @cached_property
     def reach(self) -> Reach | None:
@@ -81,26 +91,90 @@ class Work:
         return reach_of((self.folder, self.source), self.given, self.settings)
 
 
-class KeptOutputs:
-    """The outputs of earlier runs of one step document, where reuse is switched on and the document allows it."""
+class Found(NamedTuple):
+    """Outputs that need not be made; ``is_taken_over`` where they are those of the run that this one goes on from."""
 
-    def __init__(self, compiled: Path, document: StepDocument, settings: RunSettings) -> None:
+    outputs: dict[str, Any]
+    is_taken_over: bool
+
+
+class KeptOutputs:
+    """The outputs of earlier runs of one step document.
+
+    They are kept by content, where reuse is switched on; or are those of the run that this one goes on from.
+    """
+
+    def __init__(self, compiled: Path, document: StepDocument, work: Work) -> None:
+        settings = work.settings
         self.document = document
         self.engine = settings.engine
-        self.folder = settings.reuse if settings.reuse and reuse.may_keep(compiled) else None
+        is_asked = settings.reuse is not None or settings.results is not None
+        traits = (settings.traits or read_traits(compiled)) if is_asked else None
+        is_kept = traits is not None and not traits.changes_in_place
+        self.folder = settings.reuse if is_kept else None
+        self._seen: dict[Path, object] = {}
+        self._observed = settings.observed
+        self._into = work.folder
+        self._results = None
+        if settings.results and traits and is_kept:
+            identity = StepIdentity(compiled, work.source, traits.main, work.step.document)
+            self._results = StepResults(identity, work.source, settings.results, settings.engine, settings.confines)
 
-    def key(self, values: Any) -> str | None:
+    def look_up(self, values: object) -> KeptOutput:
+        """Return what is known of the outputs of these values."""
+        return KeptOutput(self, values)
+
+    def by_content(self, values: object) -> str | None:
         """Return the key of these values, which reads their files; None where nothing is to be reused."""
-        return reuse.reuse_key(self.document, values, self.engine) if self.folder else None
+        return reuse.reuse_key(self.document, values, self.engine, self._seen) if self.folder else None
 
-    def find(self, key: str | None) -> dict[str, Any] | None:
+    def by_identity(self, values: object) -> str | None:
+        """Return the fingerprint of these values; None where nothing is kept in the run."""
+        return self._results.key(values) if self._results else None
+
+    def find(self, content: str | None) -> dict[str, Any] | None:
         """Return the outputs that the values of a key led to before."""
-        return reuse.kept(self.folder, key) if self.folder and key else None
+        if not self.folder or not content:
+            return None
+        found = reuse.kept(self.folder, content)
+        self._observed.note_reuse(is_found=found is not None)
+        return found
 
-    def keep(self, key: str | None, outputs: dict[str, Any]) -> None:
+    def take(self, identity: str | None) -> dict[str, Any] | None:
+        """Return the outputs that the run has made which this one goes on from."""
+        return self._results.take(identity, self._into) if self._results else None
+
+    def keep(self, content: str | None, identity: str | None, outputs: Mapping[str, object]) -> None:
         """Store outputs for the next time."""
-        if self.folder and key:
-            reuse.keep(self.folder, key, outputs)
+        if self.folder and content:
+            reuse.keep(self.folder, content, outputs)
+        if self._results:
+            self._results.keep(identity, outputs)
+
+
+class KeptOutput:
+    """The outputs of one set of values: found, or to be kept once they are made."""
+
+    def __init__(self, kept: KeptOutputs, values: object) -> None:
+        self._kept = kept
+        self._identity = kept.by_identity(values)
+        self._content: str | None = None
+        self.found = self._find(values)
+
+    def _find(self, values: object) -> Found | None:
+        outputs = self._kept.take(self._identity)
+        is_taken_over = outputs is not None
+        if outputs is None:
+            self._content = self._kept.by_content(values)
+            outputs = self._kept.find(self._content)
+        if outputs is None:
+            return None
+        self._kept.keep(None, self._identity, outputs)  # for who goes on from this run
+        return Found(outputs, is_taken_over)
+
+    def keep(self, outputs: Mapping[str, object]) -> None:
+        """Store what was made."""
+        self._kept.keep(self._content, self._identity, outputs)
 
 
 def run_process(
@@ -111,36 +185,70 @@ def run_process(
     prepare_engine(work.settings.engine, work.folder, work.settings.images)
     recorder = Recorder(work.folder, work.settings.before_command, work.settings.containers, work.reach)
     recorder.given = work.given
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    recorder.observed = work.settings.observed
+    clock = _Clock()
     try:
         with ending_badly(work.step, work.source, recorder), recorder.listening(process), sampling(work.folder):
             executor.run_jobs(process, job_order, logger, run_context(work.folder, work.settings, toplevel, work.reach))
             recorder.raise_error()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)  # before Node.js, which is ours, counts as a child
+        clock.stop()  # before Node.js, which is ours, counts as a child
+        with ending_badly(work.step, work.source, recorder):
+            outputs, status = _ending(executor)
+        if status not in ("success", "skipped"):
+            raise failure_of(work.step, recorder, getattr(process, "failure", None), status)
+        check_outputs(work, outputs)
+    except StepError as error:
+        error.used = clock.used(recorder) if recorder.command else {}
+        raise
     finally:
         javascript.end_node()
-    with ending_badly(work.step, work.source, recorder):
-        outputs, status = _ending(executor)
-    if status not in ("success", "skipped"):
-        raise failure_of(work.step, recorder, getattr(process, "failure", None), status)
-    check_outputs(work, outputs)
-    in_containers = recorder.peak_memory.seconds
     return StepResult(
         values={name: [value, status] for name, value in plain_outputs(outputs).items()},
         status=status,
         command=recorder.command,
         exit_code=recorder.exit_code,
-        seconds=round(time.monotonic() - began, 3),
-        cpu_seconds=round(_cpu_seconds(before, after) if in_containers is None else in_containers, 3),
-        peak_memory_bytes=recorder.peak_memory.bytes,
+        **clock.used(recorder),
     )
 
 
-def _cpu_seconds(before: resource.struct_rusage, after: resource.struct_rusage) -> float:
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+class Used(TypedDict):
+    """What commands used, and had asked for: seconds, bytes, cores, and mebibytes of memory."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+    asked_cores: float | None
+    asked_ram: float | None
 
 
-def check_outputs(work: Work, outputs: Any) -> None:
+class _Clock:
+    """How long a process took, and how much CPU time its commands had."""
+
+    def __init__(self) -> None:
+        self._began, self._before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        self._after: resource.struct_rusage | None = None
+
+    def stop(self) -> None:
+        """Count no command that ends from now on."""
+        self._after = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    def used(self, recorder: Recorder) -> Used:
+        """Return what the commands used that a recorder has seen."""
+        if self._after is None:
+            self.stop()
+        after, before = self._after or self._before, self._before
+        in_containers = recorder.peak_memory.seconds
+        own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return {
+            "seconds": round(time.monotonic() - self._began, 3),
+            "cpu_seconds": round(own if in_containers is None else in_containers, 3),
+            "peak_memory_bytes": recorder.peak_memory.bytes,
+            "asked_cores": recorder.asked_cores,
+            "asked_ram": recorder.asked_ram,
+        }
+
+
+def check_outputs(work: Work, outputs: object) -> None:
     """Raise :class:`StepError` if an output is, or is a link to, something that is not the step's to hand on."""
     name = looping_link(outputs)
     if name is not None:
@@ -157,7 +265,7 @@ def check_outputs(work: Work, outputs: Any) -> None:
         )
 
 
-def plain_outputs(outputs: dict[str, Any]) -> dict[str, Any]:
+def plain_outputs(outputs: dict[str, object]) -> dict[str, object]:
     """Return outputs without what cwltool notes about files for itself."""
     visit_class(outputs, ("File", "Directory"), lambda item: item.pop(GENERATION, None))
     return outputs

@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from cwl_ui_plugin import last_use
 from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import CLASSES, local_path, local_paths
-from cwl_ui_plugin.cwl.plan import StepDocument, changes_in_place
+from cwl_ui_plugin.cwl.plan import StepDocument
 
 RESULT_FILE = "result.json"
 _FILES = "files"
@@ -34,32 +34,33 @@ _CHUNK = 1 << 20
 _COMPARED = ("class", "basename", "contents", "format")
 
 
-def may_keep(compiled: Path) -> bool:
-    """Whether files of a workflow may be kept: not where a tool of it may change its inputs in place."""
-    return not changes_in_place(compiled)
+def reuse_key(step_document: StepDocument, values: object, engine: str, seen: dict[Path, object]) -> str | None:
+    """Return the key of a step on these values, or None where the document asks for no reuse.
 
-
-def reuse_key(step_document: StepDocument, values: Any, engine: str) -> str | None:
-    """Return the key of a step on these values, or None where the document asks for no reuse."""
+    What ``seen`` has is not read again: the elements of a scattered step share files.
+    """
     if any(found.get("enableReuse") is not True for found in _requirements(step_document, "WorkReuse")):
         return None
-    content = {"piece": _by_content(step_document), "values": _by_content(values), "engine": engine}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    try:
+        content = {"piece": _by_content(step_document, seen), "values": _by_content(values, seen), "engine": engine}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    except RecursionError:
+        return None
 
 
-def kept(folder: Path, key: str) -> dict[str, Any] | None:
+def kept(folder: Path, key: str) -> dict[str, object] | None:
     """Return the outputs that were stored under a key, if their files are still there."""
     try:
         if not last_use.use(folder / key):
             return None
         result: dict[str, Any] = json.loads((folder / key / RESULT_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     outputs: dict[str, Any] = result["outputs"]
     return outputs if all(path.exists() for path in local_paths(outputs)) else None
 
 
-def keep(folder: Path, key: str, outputs: dict[str, Any]) -> None:
+def keep(folder: Path, key: str, outputs: Mapping[str, object]) -> None:
     """Store outputs under a key; a disk that is full, or somebody who was faster, is no error."""
     entry, building = folder / key, folder / f".{key}.{uuid.uuid4().hex}"
     try:
@@ -72,7 +73,7 @@ def keep(folder: Path, key: str, outputs: dict[str, Any]) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _requirements(node: Any, name: str) -> Iterator[dict[str, Any]]:
+def _requirements(node: object, name: str) -> Iterator[dict[str, object]]:
     if isinstance(node, dict):
         if node.get("class") == name:
             yield node
@@ -83,25 +84,31 @@ def _requirements(node: Any, name: str) -> Iterator[dict[str, Any]]:
             yield from _requirements(item, name)
 
 
-def _by_content(node: Any) -> Any:
+def _by_content(node: object, seen: dict[Path, object]) -> object:
     """Return values with every File and Directory as what is in it."""
     if isinstance(node, list):
-        return [_by_content(item) for item in node]
+        return [_by_content(item, seen) for item in node]
     if not isinstance(node, dict):
         return node
     if node.get("class") not in CLASSES:
-        return {key: _by_content(value) for key, value in node.items()}
+        return {key: _by_content(value, seen) for key, value in node.items()}
     compared = {key: node[key] for key in _COMPARED if key in node}
     path = local_path(node)
     if path is not None:
-        compared["content"] = node.get("checksum") or _digest(path)
+        compared["content"] = node.get("checksum") or _seen_digest(path, seen)
     for key in ("secondaryFiles", "listing"):
         if node.get(key):
-            compared[key] = _by_content(node[key])
+            compared[key] = _by_content(node[key], seen)
     return compared
 
 
-def _digest(path: Path) -> Any:
+def _seen_digest(path: Path, seen: dict[Path, object]) -> object:
+    if path not in seen:
+        seen[path] = _digest(path)
+    return seen[path]
+
+
+def _digest(path: Path) -> object:
     """Return the checksum of a file as CWL writes it, or those of all files of a folder."""
     if path.is_dir():
         files = sorted(Path(parent, name) for parent, _folders, names in os.walk(path) for name in names)

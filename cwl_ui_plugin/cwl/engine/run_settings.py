@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from cwl_ui_plugin.cwl.engine.cwltool_internals import (
 )
 from cwl_ui_plugin.cwl.engine.cwltool_patches import apply_cwltool_patches
 from cwl_ui_plugin.cwl.engine.reach import Reach
+from cwl_ui_plugin.cwl.engine.results import Results
+from cwl_ui_plugin.cwl.observed import Observed
+from cwl_ui_plugin.cwl.plan import Traits
 from cwl_ui_plugin.cwl.processes.task_processes import SERVER_VARIABLE, TAG_VARIABLE
 
 Values = dict[str, list[Any]]
@@ -39,12 +42,13 @@ class RunSettings:
     ``job_requirements`` says whether a job may bring requirements of its own. ``before_command`` is called before each
     command, from its thread; what it raises keeps the command from being started.
     ``containers`` is what the site asks of tools. ``confines`` is what may be read; without it, cwltool reads whatever
-    it is told to.
+    it is told to. ``traits`` are those of the workflow; without them, they are read. ``observed`` is filled with what
+    is seen of the task. ``results`` is where the task leaves word of what it has made, and takes it over from an
+    earlier run; ``check_inputs`` is called before anything is run.
     """
 
     engine: str
     tag: str
-    allow_network: bool = False
     reuse: Path | None = None
     secrets: Path | None = None
     mpi_config: Path | None = None
@@ -53,6 +57,10 @@ class RunSettings:
     before_command: Callable[[], None] = lambda: None
     containers: ContainerPolicy = ANYTHING
     confines: Confines | None = None
+    traits: Traits | None = None
+    observed: Observed = field(default_factory=Observed)
+    results: Results | None = None
+    check_inputs: Callable[[], None] = lambda: None
 
 
 def preload() -> None:
@@ -63,7 +71,7 @@ def preload() -> None:
     apply_cwltool_patches()
 
 
-def reach_of(folders: tuple[Path, ...], given: Any, settings: RunSettings) -> Reach | None:
+def reach_of(folders: tuple[Path, ...], given: object, settings: RunSettings) -> Reach | None:
     """Return which files a document may use, or None where it may use all."""
     return Reach(folders, given) if settings.containers.required else None
 

@@ -72,27 +72,24 @@ def run_elements(
         workflow = load_workflow(document, values, ScatterJobsWorkflow)
         calls, _gathered = expand(workflow)
         titles = {index: f"element {index}, {_label(workflow, calls[index][0])}" for index in chosen}
-    kept = KeptOutputs(compiled, document, settings)
-    results: ElementResults = {}
-    workflow.chosen = {}
-    keys = {index: kept.key(calls[index][0]) for index in chosen}
-    for index in chosen:
-        found = kept.find(keys[index])
-        if found is None:
-            workflow.chosen[index] = calls[index][0]
-        else:
-            results[str(index)] = [found, "success"]
-    if not workflow.chosen:
-        return ElementsResult(results, reused_result({}))
-    workflow.titles = titles if len(workflow.chosen) > 1 else {}
     work = Work(step, source, folder, settings, given=[calls[index][0] for index in chosen])
+    kept_outputs = KeptOutputs(compiled, document, work)
+    kept = {index: kept_outputs.look_up(calls[index][0]) for index in chosen}
+    found = {index: one.found for index, one in kept.items() if one.found}
+    results: ElementResults = {str(index): [one.outputs, "success"] for index, one in found.items()}
+    workflow.chosen = {index: calls[index][0] for index in chosen if index not in found}
+    if not workflow.chosen:
+        is_taken_over = any(one.is_taken_over for one in found.values())
+        return ElementsResult(results, reused_result({}, is_taken_over=is_taken_over))
+    settings.check_inputs()
+    workflow.titles = titles if len(workflow.chosen) > 1 else {}
     executor = SingleJobExecutor() if len(workflow.chosen) == 1 else MultithreadedJobExecutor()
     summary = run_process(work, workflow, {}, executor)
     check_outputs(work, [outputs for outputs, _status in workflow.results.values()])
     for index, (outputs, status) in sorted(workflow.results.items()):
         results[str(index)] = [plain_outputs(outputs), status]
         if status == "success":
-            kept.keep(keys[index], outputs)
+            kept[index].keep(outputs)
     return ElementsResult(results, summary)
 
 

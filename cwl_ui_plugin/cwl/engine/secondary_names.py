@@ -13,11 +13,12 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin.cwl.errors import CwlError, JobError, Problem
+from cwl_ui_plugin.cwl.files import file_objects
 from cwl_ui_plugin.cwl.plan import START_DOCUMENT, step_document_text
 
 TIMEOUT_SECONDS = 60.0
@@ -32,7 +33,7 @@ def names_secondary_files(compiled: Path) -> bool:
     return '"secondaryFiles"' in step_document_text(compiled, START_DOCUMENT)
 
 
-def secondary_locations(compiled: Path, source: Path, job: dict[str, Any]) -> list[str]:
+def secondary_locations(compiled: Path, source: Path, job: Mapping[str, object]) -> list[str]:
     """Return the locations that secondary files of the job's files would have, whether required or not.
 
     Raises:
@@ -55,15 +56,8 @@ def _beside(found: list[str], primaries: set[str]) -> list[str]:
     return [location for location in found if location.startswith(folders) and location not in primaries]
 
 
-def _files_in(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _files_in(item)
-    elif isinstance(node, dict):
-        if node.get("class") == "File" and isinstance(node.get("location"), str):
-            yield node
-        for value in node.values():
-            yield from _files_in(value)
+def _files_in(node: object) -> Iterator[dict[str, object]]:
+    return (item for item in file_objects(node) if item["class"] == "File" and isinstance(item.get("location"), str))
 
 
 def _asked(request: str, folder: str) -> dict[str, Any]:
@@ -79,7 +73,7 @@ def _asked(request: str, folder: str) -> dict[str, Any]:
     )
     try:
         output, complaints = child.communicate(request, timeout=TIMEOUT_SECONDS)
-        answer: dict[str, Any] = json.loads(output)
+        answer: dict[str, object] = json.loads(output)
     except subprocess.TimeoutExpired:
         raise JobError(
             f"The secondary files that the workflow names could not be told within {TIMEOUT_SECONDS:.0f} seconds."
@@ -108,7 +102,7 @@ def _main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(TIMEOUT_SECONDS), int(TIMEOUT_SECONDS)))
     request = json.load(sys.stdin)
     try:
-        answer: dict[str, Any] = {
+        answer: dict[str, object] = {
             "locations": _looked_for(Path(request["compiled"]), Path(request["source"]), request["job"])
         }
     except CwlError as error:
@@ -119,7 +113,7 @@ def _main() -> None:
     answer_to.flush()
 
 
-def _looked_for(compiled: Path, source: Path, job: dict[str, Any]) -> list[str]:
+def _looked_for(compiled: Path, source: Path, job: dict[str, object]) -> list[str]:
     from cwltool.stdfsaccess import StdFsAccess
 
     from cwl_ui_plugin.cwl.engine import execution

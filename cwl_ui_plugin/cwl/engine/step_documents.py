@@ -151,7 +151,8 @@ def expand(workflow: SingleStepWorkflow) -> tuple[list[tuple[dict[str, Any], Any
     tool = workflow.steps[0].tool
     recorded = RecordingProcess(tool)
     gathered: list[tuple[dict[str, Any], str]] = []
-    inputs: Any = object_from_state(workflow.state, tool["inputs"], False, workflow.multi, "source")  # type: ignore
+    several_sources = workflow.multi  # type: ignore[attr-defined]
+    inputs: Any = object_from_state({**workflow.state}, tool["inputs"], False, several_sources, "source")
     _refuse_null(tool, inputs)
     scatter_function(tool.get("scatterMethod", "dotproduct"))(
         recorded,

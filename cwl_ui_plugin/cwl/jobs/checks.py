@@ -51,7 +51,7 @@ _NOT_ALLOWED = (
 )
 
 
-def read_job(text: str, longest: int | None = None) -> dict[str, Any]:
+def read_job(text: str, longest: int | None = None) -> dict[str, object]:
     """Read a job written as YAML or JSON, with at most ``longest`` characters if that is given.
 
     Raises:
@@ -99,9 +99,9 @@ def check_depth(job: Any) -> None:
         pass
 
 
-def _nodes(job: Any) -> Iterator[Any]:
+def _nodes(job: Any) -> Iterator[object]:
     """Yield the values of a job at any depth, and their names."""
-    waiting: list[tuple[Any, int]] = [(job, 0)]
+    waiting: list[tuple[object, int]] = [(job, 0)]
     while waiting:
         node, depth = waiting.pop()
         if depth > DEEPEST_JOB:
@@ -113,7 +113,7 @@ def _nodes(job: Any) -> Iterator[Any]:
             waiting += [(part, depth + 1) for part in node]
 
 
-def job_template(plan: Plan) -> dict[str, Any]:
+def job_template(plan: Plan) -> dict[str, object]:
     """Return a job to start from: required inputs with an example of their type, optional ones as they default."""
     required = {item.id: _example(item.type) for item in plan.inputs if not item.is_optional}
     optional = {item.id: item.default for item in plan.inputs if item.is_optional and shows_default(item)}
@@ -137,13 +137,14 @@ def job_text(plan: Plan, job: Mapping[str, Any] | None = None) -> str:
 
 
 def check_job(
-    plan: Plan, job: Mapping[str, Any], files: FileRules, *, allow_requirements: bool = False
-) -> dict[str, Any]:
+    plan: Plan, job: Mapping[str, Any], files: FileRules, *, allow_requirements: bool = False, is_whole: bool = True
+) -> dict[str, object]:
     """Return the job with absolute locations of its files.
 
     What the workflow has no input for is left out, as CWL runners do; unless it looks like a misspelt input, or would
     mean more to a runner than an input: ``cwl:requirements`` (taken with ``allow_requirements``), ``$import``. What is
-    taken are ``$namespaces``, so that a file may have the format ``edam:format_2330``.
+    taken are ``$namespaces``, so that a file may have the format ``edam:format_2330``. A job that is not whole gets the
+    inputs that it lacks from elsewhere.
 
     Raises:
         JobError: with one problem for each input that is missing, misspelt or of a wrong type.
@@ -152,7 +153,7 @@ def check_job(
     check_depth(job)
     inputs = {item.id: item for item in plan.inputs}
     checker = Checker(files)
-    checked: dict[str, Any] = {}
+    checked: dict[str, object] = {}
     problems: list[Problem] = []
     for name, value in job.items():
         if name in inputs:
@@ -164,7 +165,8 @@ def check_job(
             checked[name] = value
             problems += _runner_problems(name, value)
     problems += _strangers(job, inputs, allow_requirements)
-    problems += [_missing(item) for item in plan.inputs if not item.is_optional and item.id not in job]
+    if is_whole:
+        problems += [_missing(item) for item in plan.inputs if not item.is_optional and item.id not in job]
     if problems:
         raise JobError("The job does not fit the workflow's inputs.", _first(problems))
     return checked
@@ -206,7 +208,7 @@ def _first(problems: list[Problem]) -> tuple[Problem, ...]:
     return (*problems[:MAX_PROBLEMS], Problem(f"and {len(problems) - MAX_PROBLEMS} more problems"))
 
 
-def _accepted_type(item: Parameter) -> Any:
+def _accepted_type(item: Parameter) -> object:
     """An input with a default may be null: CWL then takes the default."""
     return ["null", item.type] if item.has_default else item.type
 
@@ -229,7 +231,7 @@ def shows_default(item: Parameter) -> bool:
     return item.has_default and item.default is not None and "class" not in str(item.default)
 
 
-def _example(declared: Any) -> Any:
+def _example(declared: Any) -> object:
     if isinstance(declared, list):
         return _example(next((part for part in declared if part != "null"), "null"))
     if isinstance(declared, dict):
@@ -238,7 +240,7 @@ def _example(declared: Any) -> Any:
         if declared["type"] == "record":
             return {field["name"]: _example(field["type"]) for field in declared["fields"]}
         return []
-    examples: dict[str, Any] = {
+    examples: dict[str, object] = {
         "boolean": False,
         "int": 0,
         "long": 0,
@@ -262,7 +264,7 @@ def _dump(value: Any) -> str:
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False, width=100)
 
 
-def _load(text: str) -> Any:
+def _load(text: str) -> object:
     """Read JSON as such: YAML is slower, and has other ideas of characters written as pairs."""
     if text.lstrip().startswith("{"):
         try:
@@ -281,8 +283,8 @@ class _Loader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed in a job", event.start_mark)
         return super().compose_node(parent, index)
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[object, object]:
+        seen: set[object] = set()
         for key_node, _value in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):

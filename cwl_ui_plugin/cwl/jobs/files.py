@@ -5,15 +5,16 @@ cwltool checks the same when the run starts; what only an expression can tell is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from cwl_ui_client.names import is_expression, secondary_name
+
+from cwl_ui_plugin.cwl.edam import format_name
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.plan import Parameter
-
-_EXPRESSIONS = ("$(", "${")
 
 
 def formats(item: Parameter) -> list[str]:
@@ -23,24 +24,22 @@ def formats(item: Parameter) -> list[str]:
     return plain if len(plain) == len(declared) else []
 
 
-def file_problems(item: Parameter, value: Any, where: str = "") -> Iterator[Problem]:
+def file_problems(item: Parameter, value: object, where: str = "") -> Iterator[Problem]:
     """Yield what is wrong with the files of a checked value; ``where`` is the place of the value in the input."""
     if isinstance(value, list):
         for index, element in enumerate(value):
             yield from file_problems(item, element, f"{where}[{index}]")
     elif isinstance(value, dict) and value.get("class") == "File":
         if formats(item) and "format" not in value:
-            yield Problem(f"the file has no format; this input takes {' or '.join(formats(item))}", input=where)
+            taken = " or ".join(_named(address) for address in formats(item))
+            yield Problem(f"the file has no format; this input takes {taken}", input=where)
         for name in _missing_beside(item, value):
             yield Problem(f"the secondary file {name} is not beside the file", input=where)
 
 
-def secondary_name(basename: str, pattern: str) -> str:
-    """Return the name of a secondary file: each ``^`` takes one extension away, the rest is appended."""
-    while pattern.startswith("^"):
-        stem, dot, _extension = basename.rpartition(".")
-        basename, pattern = (stem, pattern[1:]) if dot else (basename, pattern.lstrip("^"))
-    return basename + pattern
+def _named(address: str) -> str:
+    name = format_name(address)
+    return address if name == address else f"{name} ({address})"
 
 
 def _missing_beside(item: Parameter, value: dict[str, Any]) -> list[str]:
@@ -60,10 +59,5 @@ def _missing_beside(item: Parameter, value: dict[str, Any]) -> list[str]:
     return [name for name in wanted if name not in given and not (path.parent / name).exists()]
 
 
-def _basename(part: dict[str, Any]) -> str:
+def _basename(part: Mapping[str, object]) -> str:
     return str(part.get("basename") or unquote(str(part.get("location", "")).rstrip("/").rpartition("/")[2]))
-
-
-def is_expression(text: str) -> bool:
-    """Whether a field of a document has an expression in it."""
-    return any(mark in text for mark in _EXPRESSIONS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,13 @@ from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.jobs.file_objects import file_object, parts_problems
+from cwl_ui_plugin.fetching.hosts import HostRules
 from cwl_ui_plugin.strict_json import is_text
 
-NETWORK_SCHEMES = ("http", "https")
+REMOTE_SCHEMES = ("http", "https", "drs")
+_REMOTE = tuple(f"{scheme}://" for scheme in REMOTE_SCHEMES)
+_LONGEST = max(map(len, _REMOTE))
+NO_HOSTS = HostRules()
 NOT_ALLOWED = (
     "is not in a folder that inputs may come from: upload it, use an output of a workflow that you may see, or ask an "
     "administrator for its folder ([cwl] input_roots)"
@@ -36,10 +40,13 @@ class FileRules:
 
     base: Path
     roots: tuple[Path, ...]
-    allow_network: bool = False
+    hosts: HostRules = NO_HOSTS
+    """Those that files may be fetched from."""
     closed: tuple[Path, ...] = ()
     not_allowed: str = NOT_ALLOWED
     """What is said about a file that is elsewhere."""
+    awaited: frozenset[Path] = frozenset()
+    """Paths without links of files that need not be there yet."""
 
     def allows(self, real: Path, *, whole: bool = False) -> bool:
         """Whether a job may name a path without links; ``whole``: with everything below it, as a Directory does."""
@@ -60,7 +67,7 @@ class FileRules:
         return {**closed, **{root.resolve(): True for root in self.roots}}
 
 
-def type_text(declared: Any) -> str:
+def type_text(declared: object) -> str:
     """Return a type as people write it: ``File``, ``int?``, ``string[]``, ``one of a, b``."""
     if isinstance(declared, list):
         names = [type_text(part) for part in declared if part != "null"]
@@ -93,7 +100,7 @@ def fits(declared: Any, value: Any) -> bool:
     return _is_scalar(declared, value)
 
 
-def _array_fits(declared: dict[str, Any], value: Any) -> bool:
+def _array_fits(declared: Mapping[str, object], value: object) -> bool:
     return isinstance(value, list) and all(fits(declared["items"], item) for item in value)
 
 
@@ -101,7 +108,7 @@ def _enum_fits(declared: dict[str, Any], value: Any) -> bool:
     return isinstance(value, str) and value in declared["symbols"]
 
 
-def _record_fits(declared: dict[str, Any], value: Any) -> bool:
+def _record_fits(declared: dict[str, Any], value: object) -> bool:
     kinds = {field["name"]: field["type"] for field in declared["fields"]}
     return (
         isinstance(value, dict)
@@ -135,7 +142,7 @@ class Checker:
             _check_text(value, problems)
         return value
 
-    def _check_union(self, declared: list[Any], value: Any, problems: list[Problem]) -> Any:
+    def _check_union(self, declared: Sequence[object], value: object, problems: list[Problem]) -> Any:
         if value is None and "null" in declared:
             return None
         attempts: list[list[Problem]] = []
@@ -160,7 +167,7 @@ class Checker:
             problems.append(_wrong(declared, value))
         return value
 
-    def _check_record(self, declared: Any, value: Any, problems: list[Problem]) -> Any:
+    def _check_record(self, declared: Any, value: object, problems: list[Problem]) -> Any:
         if not isinstance(value, dict):
             problems.append(_wrong(declared, value))
             return value
@@ -174,15 +181,15 @@ class Checker:
             if name in value or not _is_optional(kind)
         }
 
-    def _check_at(self, where: str, declared: Any, value: Any, problems: list[Problem]) -> Any:
+    def _check_at(self, where: str, declared: object, value: object, problems: list[Problem]) -> Any:
         found: list[Problem] = []
         result = self.check(declared, value, found)
         problems += [replace(problem, input=where + (problem.input or "")) for problem in found]
         return result
 
-    _compound: dict[str, Callable[..., Any]] = {"array": _check_array, "enum": _check_enum, "record": _check_record}
+    _compound: dict[str, Callable[..., object]] = {"array": _check_array, "enum": _check_enum, "record": _check_record}
 
-    def _check_any(self, value: Any, problems: list[Problem]) -> Any:
+    def _check_any(self, value: object, problems: list[Problem]) -> Any:
         """Any value but null; files within it follow the rules of files."""
         if value is None:
             problems.append(Problem("expected a value of any type, but got null"))
@@ -198,7 +205,7 @@ class Checker:
             _check_text(value, problems)
         return value
 
-    def _check_file(self, declared: str, value: Any, problems: list[Problem]) -> Any:
+    def _check_file(self, declared: str, value: object, problems: list[Problem]) -> Any:
         if not isinstance(value, dict) or value.get("class") != declared:
             problems.append(_wrong(declared, value))
             return value
@@ -206,6 +213,8 @@ class Checker:
             if isinstance(text, str):
                 _check_text(text, problems)
         checked = file_object(value, problems)
+        if "checksum" in value and is_remote(checked.get("location")):
+            _keep_checksum(value["checksum"], checked, problems)
         if "location" in checked:
             checked["location"] = self._check_location(declared, checked["location"], problems)
         elif not isinstance(checked.get("contents" if declared == "File" else "listing"), (str, list)):
@@ -220,13 +229,13 @@ class Checker:
         problems += parts_problems(checked)
         return checked
 
-    def _check_part(self, where: str, item: Any, problems: list[Problem]) -> Any:
+    def _check_part(self, where: str, item: object, problems: list[Problem]) -> Any:
         if not isinstance(item, dict) or item.get("class") not in ("File", "Directory"):
             problems.append(Problem("secondaryFiles and listing hold objects of class File or Directory", input=where))
             return item
         return self._check_at(where, item["class"], item, problems)
 
-    def _check_location(self, declared: str, location: Any, problems: list[Problem]) -> Any:
+    def _check_location(self, declared: str, location: object, problems: list[Problem]) -> Any:
         if not isinstance(location, str) or not location.strip() or "\0" in location:
             problems.append(Problem(f"choose a {declared.lower()}: its location is empty"))
             return location
@@ -237,9 +246,9 @@ class Checker:
         except ValueError:
             problems.append(Problem(f"{location} is no address"))
             return location
-        if address.scheme in NETWORK_SCHEMES:
-            if not self.files.allow_network:
-                problems.append(Problem(f"{location} is on the network, and input files are not fetched from there"))
+        if address.scheme in REMOTE_SCHEMES:
+            location = address.scheme + location[len(address.scheme) :]  # in small letters
+            self._check_remote(declared, location, problems)
             return location
         if address.scheme != "file" or address.netloc not in ("", "localhost"):
             problems.append(Problem(f"{location}: files are named by a path or by file:///"))
@@ -248,6 +257,19 @@ class Checker:
             problems.append(Problem(f"{location}: in file:///, write ? as %3F and # as %23"))
             return location
         return self._check_path(declared, Path(unquote(address.path)), location, problems)
+
+    def _check_remote(self, declared: str, location: str, problems: list[Problem]) -> None:
+        from cwl_ui_plugin.fetching import drs, fetch
+        from cwl_ui_plugin.fetching.errors import FetchError
+
+        if declared == "Directory":
+            problems.append(Problem(f"{location}: only files are fetched from the network; name them in a listing"))
+            return
+        try:
+            is_drs = location.startswith(f"{drs.SCHEME}://")
+            fetch.check_address(drs.object_url(location) if is_drs else location, self.files.hosts)
+        except FetchError as error:
+            problems.append(Problem(str(error)))
 
     def _check_path(self, declared: str, path: Path, location: str, problems: list[Problem]) -> Any:
         try:
@@ -261,6 +283,8 @@ class Checker:
         is_folder = stat.S_ISDIR(mode)
         if not self.files.allows(real):
             problems.append(Problem(f"{location} {self.files.not_allowed}"))
+        elif not mode and real in self.files.awaited:
+            pass
         elif not mode:
             problems.append(Problem(f"there is no {declared.lower()} {location}"))
         elif not is_folder and not stat.S_ISREG(mode):
@@ -273,7 +297,24 @@ class Checker:
         return (real if ".." in absolute.parts else absolute).as_uri()  # the last part becomes a basename
 
 
-def _is_scalar(declared: str, value: Any) -> bool:
+def is_remote(location: object) -> bool:
+    """Whether a location is an address on the network."""
+    return isinstance(location, str) and location[:_LONGEST].lower().startswith(_REMOTE)
+
+
+def _keep_checksum(checksum: object, checked: dict[str, Any], problems: list[Problem]) -> None:
+    """Keep the checksum that a file must have when it is fetched; of files here the runner finds it out itself."""
+    from cwl_ui_plugin.fetching.checksums import of_file_object
+    from cwl_ui_plugin.fetching.errors import OtherContent
+
+    try:
+        of_file_object(checksum)
+    except OtherContent as error:
+        problems.append(Problem(str(error)))
+    checked["checksum"] = checksum
+
+
+def _is_scalar(declared: str, value: object) -> bool:
     if declared == "null":
         return value is None
     if declared == "boolean":
@@ -293,11 +334,11 @@ def _check_text(text: str, problems: list[Problem]) -> None:
         problems.append(Problem("the text has a null character or half of a surrogate pair in it"))
 
 
-def _is_optional(declared: Any) -> bool:
+def _is_optional(declared: object) -> bool:
     return declared == "null" or (isinstance(declared, list) and "null" in declared)
 
 
-def _same_shape(declared: Any, value: Any) -> bool:
+def _same_shape(declared: object, value: object) -> bool:
     """Whether ``value`` was meant to be of this type, so that what is wrong inside of it is worth telling."""
     if isinstance(declared, dict):
         return isinstance(value, list) if declared["type"] == "array" else isinstance(value, dict)
@@ -306,11 +347,11 @@ def _same_shape(declared: Any, value: Any) -> bool:
     return declared in ("File", "Directory") and isinstance(value, dict) and value.get("class") == declared
 
 
-def _wrong(declared: Any, value: Any) -> Problem:
+def _wrong(declared: object, value: object) -> Problem:
     return Problem(f"expected {type_text(declared)}, but got {_shown(value)}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     names: dict[type, str] = {dict: "a mapping", list: "a list", type(None): "null", bool: "the boolean"}
     if isinstance(value, (dict, list)) or value is None:
         return names[type(value)]

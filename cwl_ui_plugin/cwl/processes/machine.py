@@ -6,6 +6,7 @@ namespace of pids. Two containers of one host are two machines.
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from functools import cache
@@ -14,6 +15,7 @@ from pathlib import Path
 from cwl_ui_plugin.cwl.processes.proc import stat_of
 
 _CLOCK_SLACK_SECONDS = 2.0
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 def this_host() -> str:
@@ -25,6 +27,21 @@ def this_host() -> str:
 def this_machine() -> str:
     """Return what tells this machine, since its last boot, from all others: ``<boot>-<namespace of pids>``."""
     return f"{_boot_id()}-{_pid_namespace()}"
+
+
+def this_pod() -> str:
+    """Return the pod of the KubernetesExecutor that this process is in, ``<namespace>/<name>``; "" where it is in none.
+
+    The executor says so by a variable. A pod without the account that would tell its namespace is in the one that the
+    executor is configured for.
+    """
+    if os.environ.get("AIRFLOW_IS_K8S_EXECUTOR_POD") != "True":
+        return ""
+    try:
+        namespace = _NAMESPACE_FILE.read_text(encoding="ascii").strip()
+    except OSError:
+        namespace = os.environ.get("AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE", "")
+    return f"{namespace}/{this_host()}"
 
 
 def boot_of(machine: str) -> str:

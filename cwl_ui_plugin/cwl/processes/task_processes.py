@@ -80,18 +80,18 @@ def _is_living(pid: int) -> bool:
         return False
 
 
-def find(tag_prefix: str, variable: str = TAG_VARIABLE, *, below: Iterable[int] = ()) -> list[Process]:
-    """Return the living processes whose tag begins with ``tag_prefix``, this one and its ancestors left out.
+def find(tag: str, variable: str = TAG_VARIABLE, *, below: Iterable[int] = ()) -> list[Process]:
+    """Return the living processes with ``tag`` or one below it (``tag/...``), this one and its ancestors left out.
 
     Their descendants are among them, and those of the processes ``below``, also without a tag: a command can start
     others with an environment of their own.
     """
     own = set(_ancestors(os.getpid()))
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - see read
-    tagged = [process for pid in pids if (process := _process(pid, tag_prefix, variable)) is not None]
+    tagged = [process for pid in pids if (process := _process(pid, tag, variable)) is not None]
     known = {process.pid for process in tagged}
     under = _descendants(pids, known | set(below)) - known
-    untagged = [process for pid in under if (process := _described(pid, f"{tag_prefix}?")) is not None]
+    untagged = [process for pid in under if (process := _described(pid, f"{tag}/?")) is not None]
     return [process for process in (*tagged, *untagged) if process.pid not in own]
 
 
@@ -114,11 +114,11 @@ class ProcessTerminator:
                 self._told.add((process.pid, process.start))
 
 
-def end(tag_prefix: str, grace: float, variable: str = TAG_VARIABLE, *, below: Iterable[int] = ()) -> list[Process]:
+def end(tag: str, grace: float, variable: str = TAG_VARIABLE, *, below: Iterable[int] = ()) -> list[Process]:
     """End what :func:`find` finds; return those that outlive it. What appears meanwhile is found by the next scan."""
     terminator, deadline = ProcessTerminator(grace), time.monotonic() + grace + KILL_SECONDS
     below = tuple(below)
-    while left := find(tag_prefix, variable, below=below):
+    while left := find(tag, variable, below=below):
         terminator.signal(left)
         if time.monotonic() > deadline:
             return left
@@ -164,13 +164,13 @@ def _send(process: Process, number: signal.Signals) -> None:
         os.kill(process.pid, signal.SIGCONT)
 
 
-def _process(pid: int, tag_prefix: str, variable: str) -> Process | None:
-    """Return process ``pid`` if it lives and its tag begins so; None also for what is gone or not ours to see."""
+def _process(pid: int, wanted: str, variable: str) -> Process | None:
+    """Return process ``pid`` if it lives and has the tag; None also for what is gone or not ours to see."""
     try:
         tag = _tag(read(f"/proc/{pid}/environ"), variable)
     except OSError:
         return None
-    return _described(pid, tag) if tag is not None and tag.startswith(tag_prefix) else None
+    return _described(pid, tag) if tag is not None and f"{tag}/".startswith(f"{wanted}/") else None
 
 
 def _described(pid: int, tag: str) -> Process | None:

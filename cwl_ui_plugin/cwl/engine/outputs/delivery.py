@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -49,7 +49,7 @@ class Destination:
     lock: Path | None = None
 
 
-def deliver(outputs: Any, destination: Destination) -> dict[str, Any]:
+def deliver(outputs: object, destination: Destination) -> dict[str, object]:
     """Put the files of an output object into a folder; return the object with their new locations.
 
     Raises:
@@ -70,7 +70,7 @@ def _alone(lock: Path | None) -> Iterator[None]:
         yield
 
 
-def _delivered(outputs: Any, destination: Destination) -> dict[str, Any]:
+def _delivered(outputs: object, destination: Destination) -> dict[str, Any]:
     kept = _Record(destination, _digest(outputs))
     if (known := kept.outputs()) is not None:
         return known
@@ -142,21 +142,21 @@ class _Record:
         for name in set(self._names) - set(self._planned):
             remove(folder, name)
 
-    def complete(self, outputs: Any) -> None:
+    def complete(self, outputs: object) -> None:
         """Note that all is there."""
         names = {"names": self._planned}
         complete = {**names, "digest": self._digest, "outputs": outputs}
         is_small = len(json.dumps(complete)) < MAX_RECORD
         self._write(complete if is_small else names)  # without it, a second delivery makes all anew
 
-    def _write(self, content: dict[str, Any]) -> None:
+    def _write(self, content: Mapping[str, object]) -> None:
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_text(self._path, json.dumps(content))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, object]:
     with suppress(OSError, ValueError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, encoding="utf-8") as file:
@@ -165,7 +165,7 @@ def _read(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _digest(outputs: Any) -> str:
+def _digest(outputs: object) -> str:
     return hashlib.sha256(json.dumps(outputs, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -173,7 +173,7 @@ def _location(folder: Path, place: PurePosixPath) -> str:
     return str(file_uri(str(folder / place)))
 
 
-def _measure(item: dict[str, Any]) -> None:
+def _measure(item: dict[str, object]) -> None:
     if "checksum" not in item or "size" not in item:
         item.pop("checksum", None)
         measured: Any = item
@@ -187,7 +187,7 @@ def _undelivered(error: OSError | NotPlain, folder: Path) -> StepError:
     return StepError(f"The outputs of the workflow can't be delivered into {folder}: {reason}{named}.", kind=kind)
 
 
-def _complete(node: Any) -> Any:
+def _complete(node: object) -> object:
     """Return an output object with real locations, basenames that are names, and what is in its folders."""
     if isinstance(node, list):
         return [_complete(item) for item in node]
@@ -198,7 +198,7 @@ def _complete(node: Any) -> Any:
     return {key: _complete(value) for key, value in node.items()}
 
 
-def _completed(item: dict[str, Any], above: tuple[Path, ...]) -> dict[str, Any]:
+def _completed(item: dict[str, Any], above: tuple[Path, ...]) -> dict[str, object]:
     found = {key: value for key, value in item.items() if key not in ("path", "dirname", "nameroot", "nameext")}
     path = _real_path(item)
     found["location"] = file_uri(str(path)) if path else item.get("location") or f"_:{uuid.uuid4()}"
@@ -217,7 +217,7 @@ def _completed(item: dict[str, Any], above: tuple[Path, ...]) -> dict[str, Any]:
     return found
 
 
-def _with_rest(listing: list[dict[str, Any]] | None, path: Path | None) -> list[dict[str, Any]]:
+def _with_rest(listing: list[dict[str, Any]] | None, path: Path | None) -> list[dict[str, object]]:
     """Return what is in a folder: what its object lists, and what else is there."""
     entries = list(listing or ())
     if path is None:
@@ -227,7 +227,7 @@ def _with_rest(listing: list[dict[str, Any]] | None, path: Path | None) -> list[
     return entries + [entry for entry in _entries(path) if entry["basename"] not in known]
 
 
-def _entries(folder: Path) -> Iterator[dict[str, Any]]:
+def _entries(folder: Path) -> Iterator[dict[str, object]]:
     with os.scandir(folder) as found:
         for entry in sorted(found, key=lambda item: item.name):
             kind = "Directory" if entry.is_dir() else "File"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin.cwl.files import CLASSES, local_path, local_paths
 
@@ -17,7 +16,7 @@ _ELSEWHERE = ("_:", "http://", "https://")
 
 
 def escaping_output(
-    outputs: Any, folders: tuple[Path, ...], inputs: Any, may_read: Callable[[Path], bool] = lambda _path: True
+    outputs: object, folders: tuple[Path, ...], inputs: object, may_read: Callable[[Path], bool] = lambda _path: True
 ) -> str | None:
     """Return the name of an output that leads out of ``folders`` to anything but an input, or None.
 
@@ -34,7 +33,7 @@ def escaping_output(
     return outside[0][0].name if outside else next(_strange(outputs), None)
 
 
-def looping_link(outputs: Any) -> str | None:
+def looping_link(outputs: object) -> str | None:
     """Return the name of an output that is a link to itself or to a folder that it is in, or None: it has no end."""
     return next((path.name for path in _paths(outputs) if path.is_symlink() and _is_loop(path)), None)
 
@@ -49,7 +48,7 @@ def _is_loop(link: Path) -> bool:
     return target.is_dir() and link.parent.resolve().is_relative_to(target)
 
 
-def _paths(outputs: Any) -> Iterator[Path]:
+def _paths(outputs: object) -> Iterator[Path]:
     """Yield the path of every output, and of every link below one."""
     for path in local_paths(outputs):
         yield path
@@ -70,7 +69,7 @@ def _is_within(path: Path, roots: set[Path]) -> bool:
     return path in roots or any(parent in roots for parent in path.parents)
 
 
-def _strange(node: Any) -> Iterator[str]:
+def _strange(node: object) -> Iterator[str]:
     """Yield the locations of Files and Directories that are no locations."""
     if isinstance(node, list):
         for item in node:

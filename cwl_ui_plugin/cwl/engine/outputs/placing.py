@@ -111,8 +111,7 @@ class Placer:
             if self._is_own(path, found) and _link(source, folder, name):
                 os.fchmod(source, found.st_mode & _PERMISSIONS & ~_umask())
             else:
-                with _new_file(folder, name) as file:
-                    _copy(source, file, found)
+                _copy_to(source, folder, name)
         finally:
             os.close(source)
 
@@ -120,6 +119,12 @@ class Placer:
         """Whether nothing else is this file: another name of it could be somebody's input."""
         is_single = found.st_nlink == 1 and found.st_uid == os.geteuid()
         return is_single and any(path.is_relative_to(folder) for folder in self.own)
+
+
+def add_name(source: int, folder: int, name: str) -> None:
+    """Give an open file a name in a folder: a second one, or that of a copy where the disk knows no such names."""
+    if not _link(source, folder, name):
+        _copy_to(source, folder, name)
 
 
 def remove(folder: int, name: str) -> None:
@@ -238,8 +243,14 @@ def _write(file: int, content: bytes) -> None:
         opened_file.write(content)
 
 
+def _copy_to(source: int, folder: int, name: str) -> None:
+    """Copy an open file with its permissions and times."""
+    found = os.fstat(source)
+    with _new_file(folder, name) as file:
+        _copy(source, file, found)
+
+
 def _copy(source: int, file: int, found: os.stat_result) -> None:
-    """Copy a file with its permissions and times."""
     with os.fdopen(source, "rb", closefd=False) as content, os.fdopen(file, "wb", closefd=False) as copy:
         shutil.copyfileobj(content, copy, _CHUNK)
     os.fchmod(file, found.st_mode & _PERMISSIONS & ~_umask())

@@ -34,7 +34,7 @@ class Target:
 class _Group:
     """A File or Directory and its secondary files, which stay together; ``names`` is where each goes."""
 
-    members: dict[Key, dict[str, Any]]
+    members: dict[Key, dict[str, object]]
     names: dict[Key, str] = field(default_factory=dict)
 
 
@@ -94,7 +94,7 @@ class Targets:
         children = [self._target(entry, names[key_of(entry)], folder / name) for entry in _distinct(item)]
         return Target(name, item["location"], True, None, children)
 
-    def _rewritten(self, node: Any, as_location: Callable[[PurePosixPath], str]) -> Any:
+    def _rewritten(self, node: Any, as_location: Callable[[PurePosixPath], str]) -> object:
         if isinstance(node, list):
             return [self._rewritten(item, as_location) for item in node]
         if not isinstance(node, dict):
@@ -117,7 +117,7 @@ class Targets:
         item: dict[str, Any],
         place_of: Callable[[Key], PurePosixPath],
         as_location: Callable[[PurePosixPath], str],
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         place = place_of(key_of(item))
         placed = {**item, "basename": place.name, "location": as_location(place)}
         placed.pop("contents", None)
@@ -141,7 +141,7 @@ def is_literal(item: dict[str, Any]) -> bool:
     return str(item["location"]).startswith("_:")
 
 
-def _outermost(node: Any) -> Iterator[dict[str, Any]]:
+def _outermost(node: Any) -> Iterator[dict[str, object]]:
     """Yield the Files and Directories that are not part of another one."""
     if isinstance(node, list):
         for item in node:
@@ -154,20 +154,20 @@ def _outermost(node: Any) -> Iterator[dict[str, Any]]:
                 yield from _outermost(value)
 
 
-def _members(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _members(item: dict[str, Any]) -> Iterator[dict[str, object]]:
     """Yield a File or Directory, and all secondary files, which lie beside it."""
     yield item
     for secondary in item.get("secondaryFiles") or ():
         yield from _members(secondary)
 
 
-def _listing(folder: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _listing(folder: dict[str, Any]) -> Iterator[dict[str, object]]:
     """Yield what lies directly in a Directory."""
     for entry in folder["listing"]:
         yield from _members(entry)
 
 
-def _below(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _below(item: dict[str, Any]) -> Iterator[dict[str, object]]:
     """Yield all that lies in the Directories of a group."""
     for member in _members(item):
         if member["class"] == "Directory":
@@ -176,7 +176,7 @@ def _below(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield from _below(entry) if entry["class"] == "Directory" else ()
 
 
-def _distinct(folder: dict[str, Any]) -> list[dict[str, Any]]:
+def _distinct(folder: dict[str, Any]) -> list[dict[str, object]]:
     return list({key_of(entry): entry for entry in _listing(folder)}.values())
 
 

@@ -1,0 +1,43 @@
+"""What the site's configuration says about fetching."""
+
+from __future__ import annotations
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.config import ConfigError
+from cwl_ui_plugin.fetching.hosts import HostRules
+from cwl_ui_plugin.fetching.limits import Limits
+
+DOCUMENT_BYTES = 4 * config.MEBIBYTE
+"""What an answer of a registry may have."""
+_SECONDS = "[cwl] fetch_timeout"
+
+
+def host_rules() -> HostRules:
+    """Return which hosts may be fetched from: none by default, all public ones with ``[cwl] allow_network``.
+
+    Raises:
+        ConfigError: an entry of ``[cwl] fetch_hosts`` is none.
+
+    """
+    try:
+        return HostRules.of(config.fetch_hosts().split(","))
+    except ValueError as error:
+        raise ConfigError(f"[cwl] fetch_hosts: {error}.") from None
+
+
+def document_limits() -> Limits:
+    """Return the bounds of an answer of a registry."""
+    return Limits(DOCUMENT_BYTES, "the most that an answer may have", config.number("fetch_timeout"), _SECONDS)
+
+
+def upload_limits() -> Limits:
+    """Return the bounds of a workflow that is fetched."""
+    return Limits(
+        int(config.number("max_upload_size")), "[cwl] max_upload_size", config.number("fetch_timeout"), _SECONDS
+    )
+
+
+def input_limits() -> Limits:
+    """Return the bounds of a file that is fetched as an input."""
+    seconds = config.number("fetch_input_timeout")
+    return Limits(int(config.number("max_input_size")), "[cwl] max_input_size", seconds, "[cwl] fetch_input_timeout")
