@@ -7,12 +7,13 @@ the run and answers with an XCom of this task.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, STOP_RESULT_KEY, STOP_TASK, TAG
+from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, ERROR_KEY, STOP_RESULT_KEY, STOP_TASK, TAG
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,12 +26,19 @@ class StopRunOperator(BaseOperator):
     """Have the run that the conf names stopped, and succeed when that is proven."""
 
     def execute(self, context: Context) -> str:
-        """Return what was stopped.
+        """Return what was stopped; the report of this run says why it was not.
 
         Raises:
             AirflowFailException: a bad conf, processes that outlive the time they have, or no answer.
 
         """
+        try:
+            return self._stop(context)
+        except AirflowFailException as error:
+            context["ti"].xcom_push(key=ERROR_KEY, value={"message": str(error), "kind": "permanentFail"})
+            raise
+
+    def _stop(self, context: Context) -> str:
         from airflow.configuration import conf
 
         _check(context["dag_run"].conf or {})
@@ -61,7 +69,7 @@ def clean_dag_run_dag() -> DAG:
     return dag
 
 
-def _check(conf: dict[str, Any]) -> None:
+def _check(conf: Mapping[str, object]) -> None:
     missing = [key for key in ("remove_dag_id", "remove_run_id") if not isinstance(conf.get(key), str)]
     if missing:
         raise AirflowFailException(

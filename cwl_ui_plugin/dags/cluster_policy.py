@@ -1,19 +1,22 @@
 """A cluster policy of Airflow: a step whose needs depend on the inputs of a run gets them when the run is created.
 
 Airflow finds it by the entry point ``airflow.policy`` and calls it for every task instance, of all Dags. It is also the
-one module of the plugin that a Celery worker imports before it forks.
+one module of the plugin that every process of Airflow imports, and that a Celery worker imports before it forks.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
+import sys
 from typing import Any
 
-from airflow import policies
+from airflow import policies, settings
 
+from cwl_ui_plugin.dags import whole_runs
 from cwl_ui_plugin.dags.preload import preload_in_celery_worker
 from cwl_ui_plugin.dags.resources import EXECUTOR_KEY, ExecutorRules
+from cwl_ui_plugin.dags.run_job import given
 from cwl_ui_plugin.dags.stopping.janitor import start_in_celery_worker
 
 log = logging.getLogger(__name__)
@@ -22,13 +25,12 @@ log = logging.getLogger(__name__)
 def apply(task_instance: Any, dag_run: Any) -> None:
     """Give a task instance of a step what its run's job makes it need."""
     executor_config = task_instance.executor_config
-    if not isinstance(executor_config, dict) or EXECUTOR_KEY not in executor_config:
-        return
-    conf = getattr(dag_run, "conf", None)
-    job = conf.get("job") if isinstance(conf, dict) else None
+    if dag_run is None or not isinstance(executor_config, dict) or EXECUTOR_KEY not in executor_config:
+        return  # Airflow asks a first time before the task instance has its run
+    job = given(getattr(dag_run, "conf", None))
     try:
         rules = ExecutorRules.configured()
-        arguments = rules.arguments_for_job(executor_config, job if isinstance(job, dict) else {})
+        arguments = rules.arguments_for_job(executor_config, job)
     except Exception:
         log.exception("The resources of %s can't be told from the job; it gets the default.", task_instance.task_id)
         return
@@ -36,6 +38,22 @@ def apply(task_instance: Any, dag_run: Any) -> None:
         setattr(task_instance, name, value)
 
 
+def complete(task_instance: Any, dag_run: Any) -> None:
+    """Give a task instance of any Dag what Airflow leaves out of those that it makes for a policy to look at.
+
+    Without policies it writes rows that have the task's display name and the context of traces, too.
+    """
+    task = getattr(task_instance, "task", None)
+    if dag_run is None or task is None:
+        return
+    if not getattr(task_instance, "_task_display_property_value", ""):
+        task_instance._task_display_property_value = task.task_display_name
+    make_carrier = getattr(sys.modules[type(task_instance).__module__], "new_task_run_carrier", None)
+    if make_carrier and not getattr(task_instance, "context_carrier", None):
+        task_instance.context_carrier = make_carrier(dag_run.context_carrier)
+
+
+whole_runs.watch()
 start_in_celery_worker()
 preload_in_celery_worker()
 
@@ -43,6 +61,10 @@ preload_in_celery_worker()
 if "dag_run" in inspect.signature(policies.task_instance_mutation_hook).parameters:
 
     @policies.hookimpl
-    def task_instance_mutation_hook(task_instance: Any, dag_run: Any) -> None:
-        """See :func:`apply`."""
+    def task_instance_mutation_hook(task_instance: object, dag_run: object) -> None:
+        """See :func:`complete` and :func:`apply`."""
+        complete(task_instance, dag_run)
         apply(task_instance, dag_run)
+
+    # Airflow calls no policy for the task instances of a new run unless there is an airflow_local_settings.py, too.
+    settings.task_instance_mutation_hook.is_noop = False  # type: ignore[attr-defined]

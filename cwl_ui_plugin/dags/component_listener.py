@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow.listeners import hookimpl
 
 from cwl_ui_plugin.dags.preload import preload_in_component
@@ -11,7 +9,7 @@ from cwl_ui_plugin.dags.stopping.janitor import start_in_scheduler
 
 
 @hookimpl
-def on_starting(component: Any) -> None:
+def on_starting(component: object) -> None:
     """Get ready for tasks; a component does not know yet what kind of job it is when it says that it starts."""
     start_in_scheduler()
     preload_in_component()

@@ -2,6 +2,7 @@
 
 DagsError
 ├── RegistrationError   a stored workflow can't be made a Dag
+├── DagFileError        a Dag file asks for what can't be
 └── LeasedError         processes of a task could not be ended
 """
 
@@ -14,6 +15,10 @@ class DagsError(Exception):
 
 class RegistrationError(DagsError):
     """A stored workflow can't be made a Dag."""
+
+
+class DagFileError(DagsError):
+    """A Dag file asks for what can't be; Airflow shows the message as an import error."""
 
 
 class LeasedError(DagsError):

@@ -12,7 +12,8 @@ TAG = "cwl"
 DISPATCHER = task_names.DISPATCHER
 GATHERER = task_names.GATHERER
 CLEAN_DAG_RUN = "clean_dag_run"
-STOP_TASK = "stop_run"
+STOP_TASK = CLEAN_DAG_RUN
+"""The task of that Dag is called as the predecessors called theirs: reports name it."""
 STOP_RESULT_KEY = "stop_result"
 """XCom key under which the API server answers a task of ``clean_dag_run``."""
 ERROR_KEY = "cwl_error"
@@ -25,6 +26,8 @@ SKIPPED = "cwl:skipped"
 """Stands among the values of a subworkflow's inputs where its step is skipped: its steps are, too."""
 ELEMENTS_LABEL = "cwl_elements"
 """What Airflow names a mapped task instance by: the elements that it runs."""
+APPROVE = "Approve"
+"""What the answer to an approval is, if it is yes."""
 _NAMED_REVISION = re.compile(r"^CWL .*, version `(?P<revision>[^`\s]+)`\Z", re.MULTILINE)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import sys
 from importlib import import_module
-from typing import Any
 
 log = logging.getLogger(__name__)
 _DAG_FILES_MODULE = "cwl_ui_plugin.dags.stored"
@@ -53,7 +52,7 @@ def preload_in_celery_worker() -> None:
     worker_init.connect(_on_worker_init, weak=False)
 
 
-def _on_worker_init(**_kwargs: Any) -> None:
+def _on_worker_init(**_kwargs: object) -> None:
     _preload(*_AIRFLOWS_MODULES)
 
 

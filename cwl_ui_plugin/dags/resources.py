@@ -1,59 +1,90 @@
-"""What a step needs, in the words of Airflow's executors: pool slots, a queue, a pod override.
+"""What a step needs, in the words of Airflow's executors: pool slots, a queue, an executor, a pod override.
 
 Numbers are put into the Dag. What depends on the job of a run is put into its task instances by a cluster policy (see
-``policy``), from what the Dag keeps in the task's ``executor_config``.
+``policy``), from what the Dag keeps in the task's ``executor_config``. Which task goes where is for the site to say
+(``[cwl] task_rules``, see ``task_rules``); ``pool`` and ``queues`` count where these say nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.plan import Step
 from cwl_ui_plugin.cwl.requirements import Resources, needs_a_job, resolve, step_inputs
+from cwl_ui_plugin.dags.task_rule_values import OF_RUNS
+from cwl_ui_plugin.dags.task_rules import Facts, TaskRule, configured_rules, settings_for
 
 EXECUTOR_KEY = "cwl_resources"
-"""Key in a task's ``executor_config``: ``{"asked", "inputs"}`` of a step whose needs depend on the job."""
+"""Key in a task's ``executor_config``: ``{"asked", "inputs", "facts"}`` of a step whose needs depend on the job."""
 _POD_CONTAINER = "base"
 """The name of the container of Airflow's pods that runs the task."""
+_DEFAULT_POOL = "default_pool"
+_OF_OPERATORS = ("executor", "queue", "pool", "priority_weight", "weight_rule", "run_as_user", "retries")
+"""Settings of rules that are arguments of an operator as they are."""
 
 
 @dataclass(frozen=True)
 class ExecutorRules:
-    """How needs become arguments of an operator, as ``[cwl]`` says."""
+    """How needs become arguments of the operators of a Dag, as ``[cwl]`` says."""
 
     pool: str
     max_pool_slots: int
     queues: tuple[dict[str, Any], ...]
     kubernetes: bool
+    rules: tuple[TaskRule, ...] = ()
+    dag_id: str = ""
+    tags: tuple[str, ...] = ()
 
     @classmethod
-    def configured(cls) -> ExecutorRules:
+    def configured(cls, dag_id: str = "", tags: Collection[str] = ()) -> ExecutorRules:
         """Read the configuration; once for a Dag, as each look takes a while."""
         return cls(
             pool=config.text("pool"),
             max_pool_slots=int(config.number("max_pool_slots")),
             queues=tuple(config.queues()),
             kubernetes=config.flag("kubernetes_resources"),
+            rules=configured_rules(),
+            dag_id=dag_id,
+            tags=tuple(sorted(tags)),
         )
 
-    def task_arguments(self, step: Step) -> dict[str, Any]:
-        """Return arguments of a step's operator."""
-        made = self.executor_arguments(resolve(step.resources, step_inputs(step.resource_inputs, {})))
+    def dag_arguments(self) -> dict[str, Any]:
+        """Return arguments of the Dag itself."""
+        found = settings_for(self.rules, self._of_dag())
+        return {name: found[name] for name in OF_RUNS if name in found}
+
+    def helper_arguments(self) -> dict[str, Any]:
+        """Return arguments of the operators that run no step: what is said of the Dag as a whole holds for them."""
+        return _operator_arguments(settings_for(self.rules, self._of_dag()))
+
+    def task_arguments(self, step: Step, job: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return arguments of a step's operator.
+
+        ``job`` is what is known of it already in a part of a Dag that somebody wrote: no run brings more.
+        """
+        needs = resolve(step.resources, step_inputs(step.resource_inputs, job or {}))
+        facts = self._of_step(step)
+        found = settings_for(self.rules, _with_needs(facts, needs))
+        made = {**self.executor_arguments(needs), **_operator_arguments(found, step)}
         if self.pool:
-            made["pool"] = self.pool
-        if needs_a_job(step.resources):
-            kept = {"asked": step.resources, "inputs": step.resource_inputs}
+            made.setdefault("pool", self.pool)
+        if job is None and needs_a_job(step.resources):
+            kept = {"asked": step.resources, "inputs": step.resource_inputs, "facts": _kept(facts)}
             made["executor_config"] = {**made.get("executor_config", {}), EXECUTOR_KEY: kept}
         return made
 
     def arguments_for_job(self, executor_config: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
         """Return what replaces those arguments of a step whose needs depend on the job, in a run with this job."""
         kept = executor_config[EXECUTOR_KEY]
-        made = self.executor_arguments(resolve(kept["asked"], step_inputs(kept["inputs"], job)))
+        needs = resolve(kept["asked"], step_inputs(kept["inputs"], job))
+        made = self.executor_arguments(needs)
+        if self.rules:
+            made |= self._places(kept.get("facts") or {}, needs)
         return {**made, "executor_config": {**executor_config, **made.get("executor_config", {})}}
 
     def executor_arguments(self, resources: Resources) -> dict[str, Any]:
@@ -66,12 +97,65 @@ class ExecutorRules:
             made["executor_config"] = {"pod_override": _pod(resources)}
         return made
 
+    def _places(self, kept: Mapping[str, Any], needs: Resources) -> dict[str, Any]:
+        """Return executor, queue and pool of a task instance, all three: the Dag may have others from other numbers."""
+        facts = Facts(**{**kept, "tags": tuple(kept.get("tags", ())), "dag_id": str(kept.get("dag_id", ""))})
+        found = settings_for(self.rules, _with_needs(facts, needs))
+        return {
+            "executor": found.get("executor"),
+            "queue": found.get("queue") or self._queue(needs) or config.default_queue(),
+            "pool": found.get("pool") or self.pool or _DEFAULT_POOL,
+        }
+
+    def _of_dag(self) -> Facts:
+        return Facts(dag_id=self.dag_id, tags=self.tags)
+
+    def _of_step(self, step: Step) -> Facts:
+        return Facts(
+            dag_id=self.dag_id,
+            tags=self.tags,
+            step=step.task_id,
+            tool=step.tool_name,
+            container=step.container or "",
+            gpus=step.gpus,
+            network=step.network,
+            scatter=bool(step.scatter),
+            profile=step.profile,
+        )
+
     def _queue(self, resources: Resources) -> str | None:
         """Return the queue of the first rule whose every limit the step reaches."""
         for rule in self.queues:
             if resources.cores >= rule.get("cores", 0) and resources.ram >= rule.get("ram", 0):
                 return str(rule["queue"])
         return None
+
+
+def _with_needs(facts: Facts, needs: Resources) -> Facts:
+    return replace(facts, cores=needs.cores, ram=needs.ram)
+
+
+def _kept(facts: Facts) -> dict[str, Any]:
+    """Return what is known of a task as plain JSON, without what is nothing."""
+    return {name: list(value) if name == "tags" else value for name, value in asdict(facts).items() if value}
+
+
+def _operator_arguments(found: Mapping[str, Any], step: Step | None = None) -> dict[str, Any]:
+    made = {name: found[name] for name in _OF_OPERATORS if name in found}
+    seconds = _timeout(found, step)
+    if seconds is not None:
+        made["execution_timeout"] = timedelta(seconds=seconds)
+    return made
+
+
+def _timeout(found: Mapping[str, Any], step: Step | None) -> float | None:
+    """Return how long a task may take: what the rules say, or less where the document limits its one command."""
+    seconds: float | None = found.get("execution_timeout")
+    headroom = found.get("time_limit_headroom")
+    if headroom is None or step is None or step.time_limit is None or step.scatter:
+        return seconds
+    limited = step.time_limit + float(headroom)
+    return limited if seconds is None else min(seconds, limited)
 
 
 def _pod(resources: Resources) -> Any:

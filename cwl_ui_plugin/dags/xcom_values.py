@@ -8,7 +8,7 @@ INTEGER = "cwl:integer"
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1
 
 
-def packed(value: Any) -> Any:
+def packed(value: object) -> Any:
     """Return ``value`` (JSON) with integers that Airflow can't send as ``{"cwl:integer": digits}``."""
     if isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
         return {INTEGER: str(value)}
@@ -19,7 +19,7 @@ def packed(value: Any) -> Any:
     return value
 
 
-def unpacked(value: Any) -> Any:
+def unpacked(value: object) -> object:
     """Undo :func:`packed`."""
     if isinstance(value, dict):
         if value.keys() == {INTEGER}:

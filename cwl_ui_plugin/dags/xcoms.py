@@ -21,6 +21,8 @@ class TaskError(TypedDict, total=False):
     stderr: str
     """The end of what its command wrote there."""
     command: list[str] | None
+    used: dict[str, object]
+    """What its command used and had asked for, see :class:`cwl.errors.StepError`."""
 
 
 class TaskStatistics(TypedDict):
@@ -33,6 +35,10 @@ class TaskStatistics(TypedDict):
     peak_memory_bytes: int
     output_bytes: int
     reused: bool
+    taken_over: bool
+    asked_cores: float | None
+    asked_ram: float | None
+    """Mebibytes."""
 
 
 Xcoms = dict[tuple[str, int, str], Any]

@@ -14,7 +14,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,27 @@ import jwt
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin.dags.conf import GRANT
 from cwl_ui_plugin.signing import tokens
 from cwl_ui_plugin.signing.contents import digest
 from cwl_ui_plugin.signing.errors import SigningError
 
-GRANT = "cwl_grant"
 ALGORITHM = "EdDSA"
 _MAX_KEY = 4096
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
 _START_AGAIN = "Start the run again on its page, or with the command or the API of cwl-ui-plugin."
+
+
+@dataclass(frozen=True)
+class Continued:
+    """The run of the same workflow that a run goes on from: what is certainly the same is taken over from it.
+
+    Of the tasks ``gone`` the files were removed since nothing reads them any more; what these tasks have made may be
+    handed on nevertheless.
+    """
+
+    run_id: str
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,7 @@ class Grant:
     roots: tuple[Path, ...]
     at: float
     signed_by: str | None = None
+    continued: Continued | None = None
 
     def claims(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is signed to grant this to a run."""
@@ -52,6 +65,7 @@ class Grant:
             "roots": [str(root) for root in self.roots],
             "at": self.at,
             "signed_by": self.signed_by,
+            **({"continued": asdict(self.continued)} if self.continued else {}),
         }
 
 
@@ -81,7 +95,7 @@ def read_grant(conf: Mapping[str, Any], *, dag_id: str, run_id: str) -> Grant | 
     if token is None:
         return None
     try:
-        claims = tokens.verify(token, _public_key(token), [ALGORITHM])
+        claims = tokens.verify(token, public_key(token), [ALGORITHM])
         expected = {"dag_id": dag_id, "run_id": run_id, "conf": conf_digest(conf)}
     except SigningError as error:
         raise _refused(str(error)) from error
@@ -93,14 +107,32 @@ def read_grant(conf: Mapping[str, Any], *, dag_id: str, run_id: str) -> Grant | 
         roots=tuple(Path(root) for root in claims["roots"]),
         at=float(claims["at"]),
         signed_by=claims["signed_by"],
+        continued=_continued(claims),
     )
+
+
+def continued_in(conf: object) -> str | None:
+    """Return the run that a run says it goes on from, for display: the grant in its conf is not verified."""
+    token = conf.get(GRANT) if isinstance(conf, Mapping) else None
+    if not isinstance(token, str):
+        return None
+    try:
+        found = _continued(jwt.decode(token, options={"verify_signature": False}))
+    except (jwt.PyJWTError, LookupError, TypeError, ValueError, AttributeError):
+        return None
+    return found.run_id if found else None
+
+
+def _continued(claims: Mapping[str, Any]) -> Continued | None:
+    found = claims.get("continued")
+    return Continued(str(found["run_id"]), tuple(map(str, found["gone"]))) if found else None
 
 
 def _refused(reason: str) -> JobError:
     return JobError(f"The grant in this run's conf ({GRANT}) does not hold: {reason} {_START_AGAIN}")
 
 
-def _public_key(token: Any) -> str:
+def public_key(token: Any) -> str:
     """Return the public key that a token names; the folder is the only place where keys come from."""
     try:
         name = jwt.get_unverified_header(token).get("kid")

@@ -1,7 +1,8 @@
 """Whether a task may execute anything, and with which files: every task of a CWL Dag asks before it begins.
 
-A run that the plugin's services created carries a grant (``grants``). One that was created otherwise (Airflow's button
-or API, a schedule, a backfill, another Dag) gets what everybody may have: shared files, default folders, and where only
+A run that the plugin's services created carries a grant (``grants``). One of a schedule that was saved there may read
+what its author might, as long as nobody has added to its job (``schedule_grants``). One that was created otherwise
+(Airflow's button or API, another Dag) gets what everybody may have: shared files, default folders, and where only
 signed runs are allowed it must carry a caller's signature that holds at this moment.
 """
 
@@ -16,19 +17,27 @@ from typing import Any
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.jobs.checks import FOLDERS
-from cwl_ui_plugin.cwl.jobs.types import FileRules
+from cwl_ui_plugin.cwl.jobs.types import NOT_ALLOWED, FileRules
 from cwl_ui_plugin.dags.access.file_access import file_rules
-from cwl_ui_plugin.dags.access.grants import GRANT, Grant, read_grant
-from cwl_ui_plugin.dags.conf import SIGNATURE
+from cwl_ui_plugin.dags.access.grants import Continued, Grant, read_grant
+from cwl_ui_plugin.dags.access.schedule_grants import granted_roots
+from cwl_ui_plugin.dags.conf import GRANT, SIGNATURE
+from cwl_ui_plugin.dags.run_job import given
+from cwl_ui_plugin.library.schedules import Schedule
 from cwl_ui_plugin.signing import triggers
 from cwl_ui_plugin.signing.errors import SigningError
 from cwl_ui_plugin.signing.triggers import TriggerPolicy
+from cwl_ui_plugin.variables import TRIGGER_KEY
 
 log = logging.getLogger(__name__)
 UNGRANTED = (
     "is not in a folder that everybody's inputs may come from. To use uploads and outputs, start the run on the CWL "
     "page of its workflow, or with the API or command of cwl-ui-plugin; or ask an administrator for the folder ([cwl] "
     "input_roots)"
+)
+UNGRANTED_PART = (
+    "is not in a folder that everybody's inputs may come from, nor an output of this run. The author of the Dag can "
+    "allow its folder (input_roots=[...] in the Dag file), an administrator can do so for all ([cwl] input_roots)"
 )
 ONLY_SIGNED = "Only signed runs are allowed ([cwl] require_signed_conf)"
 
@@ -38,14 +47,22 @@ class Permit:
     """What a run may use; ``roots`` are folders that are not everybody's, and None where the run has no grant."""
 
     roots: tuple[Path, ...] | None = None
+    not_allowed: str = NOT_ALLOWED
+    """What is said about a file that is elsewhere."""
+    continued: Continued | None = None
+    """The run that this one goes on from."""
 
     def file_rules(self) -> FileRules:
         """Return where the files of the run's job may be."""
-        return file_rules(not_allowed=UNGRANTED) if self.roots is None else file_rules(self.roots)
+        if self.roots is None:
+            return file_rules(not_allowed=UNGRANTED)
+        return file_rules(self.roots, not_allowed=self.not_allowed)
 
 
-def permit(conf: Any, *, dag_id: str, run_id: str, first: bool = False) -> Permit:
+def permit(conf: Any, *, dag_id: str, run_id: str, first: bool = False, schedule: Schedule | None = None) -> Permit:
     """Return what a run may do. The ``first`` task also verifies the caller's signature anew, with the keys of today.
+
+    ``schedule`` is the one that Airflow created the run from (``dags.scheduling.schedule_of``).
 
     Raises:
         JobError: it may do nothing: a grant that does not hold, a signature that is missing or wrong, or folders that
@@ -57,9 +74,24 @@ def permit(conf: Any, *, dag_id: str, run_id: str, first: bool = False) -> Permi
     if config.flag("require_signed_conf"):
         _check_signed(conf, grant, dag_id, run_id, first)
     if grant is None:
-        _check_narrow(conf)
-        return Permit()
-    return Permit(grant.roots)
+        check_narrow(conf)
+        adds_nothing = all(value is None for value in conf.values())  # Airflow's forms send null for what is not given
+        return Permit(granted_roots(dag_id, schedule)) if schedule and adds_nothing else Permit()
+    return Permit(grant.roots, continued=grant.continued)
+
+
+def permit_part(conf: Any, *, dag_id: str, run_id: str, roots: tuple[Path, ...]) -> Permit:
+    """Return what a part of a Dag that somebody wrote may do, with the files in ``roots``, which that Dag's code names.
+
+    Whoever starts such a run has no say in it: neither its job nor a grant is read from the conf.
+
+    Raises:
+        JobError: only signed runs are allowed, and the conf of this one has no signature that holds now.
+
+    """
+    if config.flag("require_signed_conf"):
+        _verify(conf if isinstance(conf, Mapping) else {}, dag_id, run_id, None)
+    return Permit(roots, UNGRANTED_PART)
 
 
 def _check_signed(conf: Mapping[str, Any], grant: Grant | None, dag_id: str, run_id: str, first: bool) -> None:
@@ -71,9 +103,10 @@ def _check_signed(conf: Mapping[str, Any], grant: Grant | None, dag_id: str, run
         _verify(conf, dag_id, run_id, grant.at)
 
 
-def _check_narrow(conf: Mapping[str, Any]) -> None:
-    job = conf.get("job")
-    named = [name for name in FOLDERS if job.get(name)] if isinstance(job, Mapping) else []
+def check_narrow(conf: Mapping[str, Any]) -> None:
+    """Raise :class:`JobError` for a conf without a grant that names folders."""
+    job = given(conf)
+    named = [name for name in FOLDERS if job.get(name)]
     if named:
         raise JobError(
             f"The job names {' and '.join(named)}. Only a run that is started on the pages of CWL, or with their API "
@@ -88,7 +121,9 @@ def _verify(conf: Mapping[str, Any], dag_id: str, run_id: str, at: float | None)
         raise JobError(f"{ONLY_SIGNED}, and this conf has no signature.")
     signed = {key: value for key, value in conf.items() if key not in (SIGNATURE, GRANT)}
     try:
-        verified = triggers.verify_trigger(token, _policy(), run_id=run_id, conf=signed, dag_id=dag_id, at=at)
+        verified = triggers.verify_trigger(
+            token, _policy(), run_id=run_id, conf=signed, dag_id=dag_id, at=at, had_workflow=at is not None
+        )
     except SigningError as error:
         raise JobError(f"The signature of this run's conf does not hold: {error}") from error
     log.info("The conf is signed by %s (%s).", verified.fingerprint, verified.algorithm)
@@ -111,5 +146,5 @@ def _policy() -> TriggerPolicy:
         longest=config.max_call_size(),
     )
     if policy is None:
-        raise JobError(f"{ONLY_SIGNED}, but the Variable jwt_backend_public_key is not set.")
+        raise JobError(f"{ONLY_SIGNED}, but the Variable {TRIGGER_KEY} is not set.")
     return policy

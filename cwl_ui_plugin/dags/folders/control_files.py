@@ -8,6 +8,7 @@
     .control/watched/<key>                                                      see tombstones
     .control/orders/<key>.json, <key>.<machine>.reply, <machine>.janitor        see stop_orders
     .control/engines/<key>.json                                                 see known_engine
+    .control/loops/<name>.json                                                  see reports.pulse
 
 They are written beside their place and moved there, so that no reader sees half of one. Whatever else is in their place
 is not believed, and is no error: a file that is truncated, of another shape, huge, a FIFO, a link, a folder.

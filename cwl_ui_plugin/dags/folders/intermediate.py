@@ -13,6 +13,7 @@ import os
 import posixpath
 import shutil
 import stat
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,8 @@ from typing import Any
 
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import local_paths
+from cwl_ui_plugin.cwl.fingerprints import TAKEN
+from cwl_ui_plugin.cwl.temporary_errors import may_pass
 from cwl_ui_plugin.dags.folders import control_files, run_folder
 from cwl_ui_plugin.dags.folders.run_folder import REMOVING, TaskTry
 from cwl_ui_plugin.opened import FOLDER, Place
@@ -35,6 +38,7 @@ MAX_REMOVING_SECONDS = 10.0
 """How long somebody who has said that files are being removed may go on with it."""
 STALE_SECONDS = 30.0
 """The word of a removal that is older is of somebody who was killed."""
+SAY_AGAIN_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
 _BIN = ".removed-"
 _TRY_DEPTH = 3
@@ -127,9 +131,14 @@ def has_folders(place: Place) -> bool:
 
 @contextmanager
 def removing(dag_id: str, run_id: str) -> Iterator[Callable[[], bool]]:
-    """Say that files of a run are being removed; yield what says whether that still holds."""
+    """Say that files of a run are being removed; yield what says whether that still holds.
+
+    Raises:
+        OSError: that can't be said, so nothing may be removed.
+
+    """
     path, mine, began = _word(dag_id, run_id), uuid.uuid4().hex, time.monotonic()
-    control_files.write(path, {"by": mine})
+    is_bare = _leave_word(path, mine)
 
     def holds() -> bool:
         found = control_files.read(_Removal, path)
@@ -138,8 +147,52 @@ def removing(dag_id: str, run_id: str) -> Iterator[Callable[[], bool]]:
     try:
         yield holds
     finally:
-        if holds():
+        if holds() or (is_bare and _is_empty(path)):
             control_files.remove(path)
+
+
+def _leave_word(path: Path, mine: str) -> bool:
+    """Leave the word of a removal; return whether it is a bare one: that takes no room on a disk which is full."""
+    try:
+        control_files.write(path, {"by": mine})
+    except OSError as error:
+        if not may_pass(error):
+            raise
+        path.touch(exist_ok=False)
+        return True
+    return False
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.lstat().st_size == 0
+    except OSError:
+        return False
+
+
+@contextmanager
+def said_again(dag_id: str, run_id: str) -> Iterator[None]:
+    """Keep the word of a removal from growing old while it lasts: a million files take longer than it holds."""
+    done, path = threading.Event(), _word(dag_id, run_id)
+
+    def say() -> None:
+        while not done.wait(SAY_AGAIN_SECONDS):
+            with suppress(OSError):  # it is gone as soon as the files are
+                os.utime(path)
+
+    saying = threading.Thread(target=say, name="cwl-removal", daemon=True)
+    saying.start()
+    try:
+        yield
+    finally:
+        done.set()
+        saying.join()
+
+
+def is_removing(dag_id: str, run_id: str) -> bool:
+    """Whether somebody has said that files of a run are being removed, and is not known to have been killed."""
+    path = _word(dag_id, run_id)
+    return os.path.lexists(path) and control_files.age(path) < STALE_SECONDS
 
 
 def put_aside(place: Place, names: Iterable[str]) -> int:
@@ -168,7 +221,7 @@ def empty_bins(place: Place) -> None:
                 _remove(name, folder)
 
 
-def check_there(task: TaskTry, values: Any, reader: str) -> None:
+def check_there(task: TaskTry, values: object, reader: str) -> None:
     """Raise :class:`StepError` for files of earlier tasks that were removed, once nobody removes any.
 
     The task must have its lease; ``reader`` is what the message calls it.
@@ -180,8 +233,9 @@ def check_there(task: TaskTry, values: Any, reader: str) -> None:
         own = next((found for found in roots if path.is_relative_to(found)), None)
         if own is None or os.path.lexists(path):
             continue
-        made_by = path.relative_to(own).parts[:_TRY_DEPTH]
-        if (own.joinpath(*made_by) / REMOVED).exists():
+        parts = path.relative_to(own).parts
+        made_by = parts[:_TRY_DEPTH]
+        if parts[_TRY_DEPTH : _TRY_DEPTH + 1] == (TAKEN,) or (own.joinpath(*made_by) / REMOVED).exists():
             raise StepError(
                 f"{reader} needs {path.name}, which the task {made_by[0]} has made, and which is {GONE}. "
                 f"Clear {made_by[0]}, too, with all tasks after it, or start the run again. With "
@@ -190,8 +244,8 @@ def check_there(task: TaskTry, values: Any, reader: str) -> None:
 
 
 def _wait_for_removal(dag_id: str, run_id: str) -> None:
-    path, deadline = _word(dag_id, run_id), time.monotonic() + STALE_SECONDS
-    while os.path.lexists(path) and control_files.age(path) < STALE_SECONDS:
+    deadline = time.monotonic() + STALE_SECONDS
+    while is_removing(dag_id, run_id):
         if time.monotonic() > deadline:
             raise StepError("Its input files are just being removed, and that takes too long.", kind="temporaryFail")
         time.sleep(_LOOK_SECONDS)
@@ -212,7 +266,7 @@ def _folders(place: Place) -> list[str]:
         return []  # it has none, or is no folder
 
 
-def _below(values: Any, roots: Iterable[Path], task: Parts) -> Iterator[tuple[str, Parts]]:
+def _below(values: object, roots: Iterable[Path], task: Parts) -> Iterator[tuple[str, Parts]]:
     """Yield where the files of values are that are in folders of a try: the folder's name, and the parts below it."""
     for path in local_paths(values):
         for root in roots:
@@ -268,4 +322,5 @@ def _remove(name: str, folder: int) -> None:
     except FileNotFoundError:
         pass
     except (IsADirectoryError, PermissionError):
-        shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+        # Of the folder that is open: Python 3.10's rmtree takes no descriptor.
+        shutil.rmtree(f"/proc/self/fd/{folder}/{name}", ignore_errors=True)

@@ -3,6 +3,7 @@
 ::
 
     <outputs_folder>/<dag_id>/<run_id>                     outputs, where the job names no folder
+    <outputs_folder>/<dag_id>/<run_id>/<part>              of a part of a Dag that somebody wrote
     <outputs_folder>/<dag_id>/<output_folder>              a relative output_folder
     <tmp_folder>/<dag_id>/.placed/tmp/<tmp_folder>/<run_id>    a relative tmp_folder
     <output_folder>, <tmp_folder>/<dag_id>/<run_id>        absolute ones, in one of [cwl] output_roots
@@ -19,7 +20,7 @@ from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
-from cwl_ui_plugin.dags.folders import claims
+from cwl_ui_plugin.dags.folders import claims, control_files
 from cwl_ui_plugin.dags.folders.claims import Claim
 from cwl_ui_plugin.opened import Place
 
@@ -98,6 +99,27 @@ def hold(dag_id: str, run_id: str, created: datetime, job: Mapping[str, Any]) ->
         if is_new:
             held = Held(folders, (*held.new, claim))
     return held
+
+
+def hold_part(dag_id: str, run_id: str, created: datetime, part: str) -> Held:
+    """Claim the folder that a part of a Dag that somebody wrote delivers to; see :func:`hold`."""
+    _check_name(dag_id)
+    _check_name(run_id)
+    place = _place(config.outputs_folder() / dag_id / run_id / control_files.folder_name(part), config.outputs_folder())
+    claim = Claim(dag_id, run_id, str(place.path), created.timestamp())
+    new = (claim,) if claims.take(claim, place.root) else ()
+    return Held(RunFolders(place, None), new)
+
+
+def delivered_by(dag_id: str, run_id: str, created: datetime) -> tuple[Path, ...]:
+    """Return the folders that parts of a run have claimed; not those of an earlier run of its name."""
+    folder = config.outputs_folder() / dag_id / run_id
+    asked = Claim(dag_id, run_id, "", created.timestamp())
+    try:
+        found = [Path(entry.path) for entry in os.scandir(folder)]
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    return tuple(path for path in sorted(found) if (claim := claims.of(path)) and claim.is_of(asked))
 
 
 def check_writable(place: Place) -> None:

@@ -26,7 +26,8 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.containers import task_containers
 from cwl_ui_plugin.cwl.engine.outputs.placing import opened
 from cwl_ui_plugin.cwl.processes import task_processes
-from cwl_ui_plugin.cwl.processes.machine import is_alive, this_host, this_machine
+from cwl_ui_plugin.cwl.processes.machine import is_alive, this_host, this_machine, this_pod
+from cwl_ui_plugin.cwl.processes.task_processes import Process
 from cwl_ui_plugin.dags.errors import LeasedError
 from cwl_ui_plugin.dags.folders import claims, control_files
 from cwl_ui_plugin.opened import Place
@@ -41,7 +42,9 @@ LOGS = ("stdout.log", "stderr.log", "usage.txt")
 """What is kept of a try: what its commands printed, and what they used."""
 _LOG_ENDINGS = tuple(f"/{name}" for name in LOGS)
 _KEPT_LOGS = ".logs"
+_SECRETS = "secrets.json"
 _MAX_NAME = 255
+_INSTALLATION_LENGTH = 12
 MAX_KEPT_LOG = 64 * config.MEBIBYTE
 
 
@@ -57,8 +60,12 @@ class TaskTry:
 
     @property
     def tag(self) -> str:
-        """What every process of this try carries in its environment."""
-        return f"{run_tag(self.dag_id, self.run_id)}{self.task_id}/{self.map_index}/{self.try_number}"
+        """What every process of this try carries in its environment, and each of its containers in a label."""
+        return f"{run_tag(self.dag_id, self.run_id)}/{self._name_in_run}"
+
+    @property
+    def _name_in_run(self) -> str:
+        return f"{self.task_id}/{self.map_index}/{self.try_number}"
 
     @property
     def folder(self) -> Path:
@@ -78,13 +85,24 @@ class TaskTry:
 class TaskLease(TaskTry):
     """A try that may still have processes on ``host``; ``pid`` is its task process there.
 
-    ``machine`` is what ``this_machine`` was there; a host that was booted since has another.
+    ``machine`` is what ``this_machine`` was there; a host that was booted since has another. ``pod`` is the pod of the
+    KubernetesExecutor that it is in, ``<namespace>/<name>``. ``installation`` is empty in a lease of version 0.1: its
+    processes carry a tag that does not name one.
     """
 
     host: str
     pid: int
     path: Path
     machine: str = ""
+    pod: str = ""
+    installation: str = ""
+
+    @property
+    def tag(self) -> str:
+        """What every process of this try carries."""
+        if self.installation:
+            return super().tag
+        return f"{unnamed_run_tag(self.dag_id, self.run_id)}/{self._name_in_run}"
 
     @property
     def is_here(self) -> bool:
@@ -104,9 +122,30 @@ class TaskLease(TaskTry):
             return False
 
 
+def this_installation() -> str:
+    """Return what tells the Airflow whose control files these are from others that the same user runs on a machine.
+
+    Made of where they lie: each process of an installation knows that, before it reads anything, and no two share it.
+    """
+    return hashlib.sha256(os.fsencode(config.tmp_folder())).hexdigest()[:_INSTALLATION_LENGTH]
+
+
 def run_tag(dag_id: str, run_id: str) -> str:
-    """Return what the tags of all tasks of a run begin with."""
-    return f"{dag_id}/{run_id}/"
+    """Return what the tags of all tasks of a run begin with; a slash follows."""
+    return f"{this_installation()}/{unnamed_run_tag(dag_id, run_id)}"
+
+
+def unnamed_run_tag(dag_id: str, run_id: str) -> str:
+    """Return the same without the installation, as tasks have it that an older version of the plugin has begun."""
+    return f"{dag_id}/{run_id}"
+
+
+def commands_of(dag_id: str, run_id: str, held: Iterable[TaskLease], below: Iterable[int]) -> list[Process]:
+    """Return what is alive here of a run with these leases; see ``task_processes.find``."""
+    commands = task_processes.find(run_tag(dag_id, run_id), below=below)
+    if all(lease.installation for lease in held):
+        return commands
+    return commands + task_processes.find(unnamed_run_tag(dag_id, run_id))
 
 
 def run_tmp(dag_id: str, run_id: str) -> Path:
@@ -114,14 +153,15 @@ def run_tmp(dag_id: str, run_id: str) -> Path:
     return config.tmp_folder() / control_files.folder_name(dag_id) / control_files.folder_name(run_id)
 
 
-def secrets_file(dag_id: str, run_id: str) -> Path:
-    """Return the file with the secrets of a run (cwltool:Secrets); most runs have none."""
-    return run_tmp(dag_id, run_id) / "secrets.json"
+def secrets_file(dag_id: str, run_id: str, part: str = "") -> Path:
+    """Return the file with the secrets of a run (cwltool:Secrets), or of a part of it; most runs have none."""
+    name = f"{control_files.folder_name(part)}.{_SECRETS}" if part else _SECRETS
+    return run_tmp(dag_id, run_id) / name
 
 
-def described(processes_left: Iterable[task_processes.Process], dag_id: str, run_id: str) -> list[str]:
+def described(processes_left: Iterable[Process], dag_id: str, run_id: str) -> list[str]:
     """Return processes of a run as people may read them: without arguments, where the run has secrets."""
-    has_secrets = secrets_file(dag_id, run_id).exists()
+    has_secrets = any(run_tmp(dag_id, run_id).glob(f"*{_SECRETS}"))
     return [process.program if has_secrets else str(process) for process in processes_left]
 
 
@@ -310,20 +350,22 @@ def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) 
 
     A try that ended well has no containers: its engine's clients have waited for them.
     """
-    if may_have_containers:
-        task_containers.end_containers(task.folder, task.tag)  # their clients end with them
     held = _lease_at(task.lease_file, task.dag_id, task.run_id)
+    tag = held.tag if held else task.tag
+    if may_have_containers:
+        task_containers.end_containers(task.folder, tag)  # their clients end with them
     is_ours = held is not None and (held.pid, held.machine) == (os.getpid(), this_machine())
-    commands = task_processes.end(task.tag, grace, below=[os.getpid()] if is_ours else [])
+    commands = task_processes.end(tag, grace, below=[os.getpid()] if is_ours else [])
     left = described(commands, task.dag_id, task.run_id)
     if may_have_containers:
-        left += task_containers.end_containers(task.folder, task.tag)
+        left += task_containers.end_containers(task.folder, tag)
     if left:
         raise LeasedError(f"Processes of {task.task_id} are still there: {', '.join(left)}")
     control_files.remove(task.lease_file)
 
 
 def _write_lease(task: TaskTry) -> None:
-    data = {"host": this_host(), "machine": this_machine(), "pid": os.getpid(), **asdict(task)}
+    place = {"host": this_host(), "machine": this_machine(), "pod": this_pod()}
+    data = {**place, "pid": os.getpid(), "installation": this_installation(), **asdict(task)}
     control_files.write(task.lease_file, data)  # if its machine loses it with its power, its processes are gone, too
     control_files.reread(task.lease_file.parent)

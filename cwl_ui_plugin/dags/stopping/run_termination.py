@@ -67,7 +67,7 @@ class RunEnding:
             self._frozen |= dict.fromkeys(holders, time.time())
             _send(holders, signal.SIGSTOP)
         self._kill_frozen_without_lease(holders)
-        commands = task_processes.find(run_folder.run_tag(self.dag_id, self.run_id), below=holders)
+        commands = run_folder.commands_of(self.dag_id, self.run_id, leases, holders)
         self._ender.signal(commands)
         if not commands:
             self._kill_idle(holders)

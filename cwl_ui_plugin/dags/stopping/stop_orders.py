@@ -184,6 +184,25 @@ def has_janitor(*, machine: str = "", host: str = "") -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class SeenJanitor:
+    """A janitor: the names of its machine, and how many seconds ago it last said that it is there."""
+
+    hosts: tuple[str, ...]
+    seconds: float
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it counts as being there."""
+        return self.seconds < FRESH_SECONDS
+
+
+def janitors() -> list[SeenJanitor]:
+    """Return the janitors of all machines, also those that have not been heard of for a while."""
+    found = ((_read(_Janitor, path), age(path)) for path in _janitor_files())
+    return [SeenJanitor(known.hosts, seconds) for known, seconds in found if known is not None]
+
+
 def forget_old_janitors() -> None:
     """Remove what janitors of earlier boots have left."""
     for path in _janitor_files():

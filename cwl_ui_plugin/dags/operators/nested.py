@@ -1,0 +1,49 @@
+"""The tasks around the steps of a subworkflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cwl_ui_plugin.dags import names
+from cwl_ui_plugin.dags.operators.steps import StepOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from cwl_ui_plugin.cwl.engine.run_settings import Values
+
+
+class CwlEnterOperator(StepOperator):
+    """Before the steps of a subworkflow: the values of its inputs."""
+
+    ui_color = "#e8f0fa"
+
+    def execute(self, context: Context) -> Values:
+        """Return the values of the subworkflow's inputs; skip the task where the step's ``when`` is false."""
+        from cwl_ui_plugin.cwl.engine import nesting
+
+        with self.running(context) as (task, settings):
+            source_values = self.source_values(context)
+            self.check_there(source_values)
+            values = nesting.enter(
+                self.document.compiled, self.document.source, self.step, source_values, task.folder, settings
+            )
+        is_skipped = values is None
+        return dict(self.end(context, {names.SKIPPED: [True, "skipped"]} if is_skipped else values, is_skipped))
+
+
+class CwlLeaveOperator(StepOperator):
+    """After the steps of a subworkflow: the outputs of its step."""
+
+    ui_color = "#e8f0fa"
+
+    def execute(self, context: Context) -> Values:
+        """Return the values of the step's outputs; skip the task where the step was skipped."""
+        from cwl_ui_plugin.cwl.engine import nesting
+
+        with self.reported(context), self.leased(context):
+            values = self.pulled(context)
+            if names.SKIPPED in values:
+                self.skip(context, nesting.skipped(self.step))
+            self.check_handed_on([values.get(name) for name in self.step.output_sources])
+            return self.handing_on(nesting.leave(self.document.compiled, self.document.source, self.step, values))

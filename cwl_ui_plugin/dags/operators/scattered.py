@@ -1,0 +1,117 @@
+"""The tasks of a scattered step: which elements there are, running some of them, and putting their outputs together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.readers import chosen_values
+from cwl_ui_plugin.dags import names
+from cwl_ui_plugin.dags.operators.base import handed_on
+from cwl_ui_plugin.dags.operators.steps import StepOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from cwl_ui_plugin.cwl.engine.run_settings import Values
+
+MAX_BATCH = 250
+"""Elements; cwltool's executor takes longer for each the more it has, and a retry begins a batch anew."""
+
+
+class CwlScatterOperator(StepOperator):
+    """Before a scattered step: which elements there are, and which task instance runs which of them."""
+
+    ui_color = "#e8f0fa"
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Return a batch for each task instance: ``{"first", "last", "label"}``, the indices of its elements."""
+        from cwl_ui_plugin.cwl.engine import scattering
+
+        with self.reported(context), self.leased(context):
+            if names.SKIPPED in self.pulled(context):
+                return []  # a task that is skipped has no list that another could be mapped over
+            labels = scattering.element_labels(
+                self.document.compiled, self.document.source, self.step, self.source_values(context)
+            )
+        return batches(labels, most_batches(len(labels)))
+
+
+class CwlElementsOperator(StepOperator):
+    """Some elements of a scattered step; one mapped task instance for each batch of them."""
+
+    ui_color = "#f4f0fa"
+
+    def __init__(self, *, batch: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch = batch
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Return outputs and status of each element."""
+        from cwl_ui_plugin.cwl.engine import scattering
+
+        context[names.ELEMENTS_LABEL] = self.batch["label"]  # type: ignore[literal-required]
+        chosen = range(self.batch["first"], self.batch["last"] + 1)
+        with self.running(context) as (task, settings):
+            values = self.source_values(context)
+            self.noted.inputs = chosen_values(values, self.step.by_element, chosen)
+            settings = self.checking_inputs(settings, self.noted.inputs)
+            result = scattering.run_elements(
+                self.document.compiled, self.document.source, self.step, values, chosen, task.folder, settings
+            )
+        is_skipped = all(status == "skipped" for _outputs, status in result.results.values())
+        return dict(self.end(context, self.with_statistics(result.results, result.summary), is_skipped))
+
+
+class CwlCollectOperator(StepOperator):
+    """After a scattered step: the outputs of all its elements, put together as CWL says."""
+
+    ui_color = "#e8f0fa"
+
+    def __init__(self, *, elements_task: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.elements_task = elements_task
+
+    def execute(self, context: Context) -> Values:
+        """Return the values of the step's outputs."""
+        from cwl_ui_plugin.cwl.engine import scattering
+
+        with self.reported(context), self.leased(context):
+            pulled = context["ti"].xcom_pull(task_ids=self.elements_task) or []
+            results: dict[str, Any] = {}
+            for batch in pulled if isinstance(pulled, list) else [pulled]:
+                results.update(handed_on(batch))
+            self.check_handed_on(results)
+            values, _status = scattering.gather(
+                self.document.compiled, self.document.source, self.step, self.source_values(context), results
+            )
+        is_skipped = bool(results) and all(status == "skipped" for _outputs, status in results.values())
+        return dict(self.end(context, values, is_skipped))
+
+
+def most_batches(count: int) -> int:
+    """Return how many task instances a number of elements gets: one for each, or enough to keep all workers busy.
+
+    More batches than can run at the same time would only add the cost of their tasks; twice as many even out batches
+    that take longer than others.
+    """
+    most = config.scatter_max_tasks()
+    wanted = max(2 * config.parallelism(), math.ceil(count / MAX_BATCH))
+    return most if count <= most else min(most, wanted)
+
+
+def batches(labels: Sequence[str], most: int) -> list[dict[str, Any]]:
+    """Divide elements into at most ``most`` batches of neighbours, as even as can be."""
+    count = min(len(labels), most)
+    bounds = [len(labels) * number // count for number in range(count + 1)] if count else [0]
+    return [
+        {
+            "first": first,
+            "last": after - 1,
+            "label": labels[first] if after - first == 1 else f"{labels[first]} … {labels[after - 1]}",
+        }
+        for first, after in pairwise(bounds)
+    ]

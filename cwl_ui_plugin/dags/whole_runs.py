@@ -1,0 +1,98 @@
+"""No run of two versions: the version of the bundle that a run is pinned to has the workflow that its tasks are of.
+
+Airflow's Dag processor asks the bundle for its version, reads the Dag files later, and writes what it found with
+whichever version it asked for last. An upload between the two gives a Dag of one revision the version of another, which
+may not even have the workflow. Nothing in Airflow can be told which version a Dag file is of, but its Dag names its
+revision. So each process that writes runs (API server, scheduler, command line) looks at a run before it is written,
+whoever creates it or clears it, and pins it to the bundle version that has nothing but that revision.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from sqlalchemy import event, inspect
+from sqlalchemy.orm import Mapper, object_session
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.dags.names import BUNDLE, revision_named_in
+from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.library.store import WorkflowStore
+
+if TYPE_CHECKING:
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import InstanceState
+
+log = logging.getLogger(__name__)
+
+
+def watch() -> None:
+    """Look at each run before it is written, from when Airflow's tables are known: nothing is imported for it."""
+    event.listen(Mapper, "after_configured", _watch_runs)
+
+
+def _watch_runs() -> None:
+    models = sys.modules.get("airflow.models.dagrun")
+    if models is None or event.contains(models.DagRun, "before_insert", _before_insert):
+        return
+    event.listen(models.DagRun, "before_insert", _before_insert)
+    event.listen(models.DagRun, "before_update", _before_update)
+
+
+def _before_insert(_mapper: object, _connection: object, run: DagRun) -> None:
+    make_whole(run)
+
+
+def _before_update(_mapper: object, _connection: object, run: DagRun) -> None:
+    state: InstanceState[DagRun] = inspect(run)
+    if any(state.attrs[name].history.has_changes() for name in ("bundle_version", "created_dag_version_id")):
+        make_whole(run)
+
+
+def make_whole(run: DagRun) -> None:
+    """Pin a run that is being written to a bundle version with the workflow of its Dag; leave all others as they are.
+
+    What goes wrong here keeps no run from being written.
+    """
+    if run.bundle_version is None:
+        return
+    try:
+        version = _dag_version(run)
+        if version is not None and version.bundle_name == BUNDLE:
+            _pin(run, revision_of(version))
+    except Exception:
+        log.exception("Whether the run %s of %s is of one version can't be told.", run.run_id, run.dag_id)
+
+
+def revision_of(version: DagVersion) -> str | None:
+    """Return the revision of the workflow that a Dag in Airflow's database was made from; None for other Dags."""
+    stored = version.serialized_dag
+    data = stored.data if stored else None
+    return revision_named_in(data["dag"].get("doc_md")) if data else None
+
+
+def _dag_version(run: DagRun) -> DagVersion | None:
+    from airflow.models.dag_version import DagVersion
+
+    session = object_session(run)
+    return session.get(DagVersion, run.created_dag_version_id) if session and run.created_dag_version_id else None
+
+
+def _pin(run: DagRun, revision: str | None) -> None:
+    store = WorkflowStore(config.workflows_folder())
+    if revision is None or not store.workflows.is_dir():  # a process that does not have the store leaves it to others
+        return
+    if _has(store, run, revision):
+        return
+    log.info("Airflow has the Dag %s of another version of its bundle; the run %s gets it", run.dag_id, run.run_id)
+    run.bundle_version = store.keep_manifest({run.dag_id: revision})
+
+
+def _has(store: WorkflowStore, run: DagRun, revision: str) -> bool:
+    try:
+        return store.kept_manifest(str(run.bundle_version)).get(run.dag_id) == revision
+    except UnknownWorkflow:
+        return False
