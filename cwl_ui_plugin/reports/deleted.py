@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
-from sqlalchemy import exists, select, text, tuple_
+from sqlalchemy import exists, select, tuple_
 
+from cwl_ui_plugin.reports.formats import OURS
+from cwl_ui_plugin.reports.one_writer import keep_out_writers
 from cwl_ui_plugin.reports.records import forget
 from cwl_ui_plugin.reports.tables import GONE, ReportState, RunKey
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
-    from sqlalchemy.orm import Session
 
 AT_ONCE = 500
 ROUND_SECONDS = 1.0
@@ -28,12 +29,15 @@ class Deletions:
         self._after: RunKey | None = None
         """The run that the look at all has come to; None between two of them."""
 
-    def round(self, *, late: bool) -> int:
-        """Tell of runs that are gone, and forget them; return how many reports there are. ``late`` begins with all."""
+    def round(self, *, late: bool, form: str | None = OURS) -> int:
+        """Tell of runs that are gone, and forget them; return how many reports there are. ``late`` begins with all.
+
+        ``form`` is the format of the reports.
+        """
         until = time.monotonic() + ROUND_SECONDS
         count, forgotten = 0, AT_ONCE
         while forgotten == AT_ONCE and time.monotonic() < until:
-            forgotten, told = self._forget_open()
+            forgotten, told = self._forget_open(form)
             count += told
         if late and self._after is None:
             self._after = ("", "")
@@ -41,31 +45,31 @@ class Deletions:
             self._after = self._forget_ended(self._after)
         return count
 
-    def _forget_open(self) -> tuple[int, int]:
+    def _forget_open(self, form: str | None) -> tuple[int, int]:
         """Forget some runs that had not ended; return how many, and how many of them were told of."""
         with create_session(scoped=False) as session:
-            _keep_out_writers(session)
+            keep_out_writers(session)
             states = list(session.scalars(_gone().where(ReportState.settled_end.is_(None)).limit(AT_ONCE)))
-            return len(states), sum(forget(session, state) for state in states)
+            return len(states), sum(forget(session, state, form) for state in states)
 
     def _forget_ended(self, after: RunKey) -> RunKey | None:
         """Forget the next runs that had ended; return the last of them, or None at the end of all."""
         key = tuple_(ReportState.dag_id, ReportState.run_id)
         query = _gone().where(ReportState.settled_end.is_not(None), key > after)
         with create_session(scoped=False) as session:
-            _keep_out_writers(session)
+            keep_out_writers(session)
             states = list(session.scalars(query.order_by(ReportState.dag_id, ReportState.run_id).limit(AT_ONCE)))
             for state in states:
                 forget(session, state)
             return (states[-1].dag_id, states[-1].run_id) if len(states) == AT_ONCE else None
 
 
-def forget_run(dag_id: str, run_id: str) -> None:
+def forget_run(dag_id: str, run_id: str, form: str | None = OURS) -> None:
     """Forget a run that was removed, but for its reports that wait."""
     with create_session(scoped=False) as session:
         state = session.get(ReportState, (dag_id, run_id), with_for_update=True)
         if state is not None:
-            forget(session, state)
+            forget(session, state, form)
 
 
 def _gone() -> Select[ReportState]:
@@ -74,9 +78,3 @@ def _gone() -> Select[ReportState]:
         DagRun.dag_id == ReportState.dag_id, DagRun.run_id == ReportState.run_id, DagRun.id == ReportState.run_key
     )
     return select(ReportState).where(ReportState.run_key != GONE, ~is_there).with_for_update(of=ReportState)
-
-
-def _keep_out_writers(session: Session) -> None:
-    """Let nobody else change the rows that are read where they can't be locked (SQLite)."""
-    if session.get_bind().dialect.name == "sqlite":
-        session.execute(text("BEGIN IMMEDIATE"))

@@ -6,6 +6,7 @@ import json
 import logging
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -13,12 +14,15 @@ from typing import Any
 
 import httpx
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin.reports import formats
+from cwl_ui_plugin.reports.due import Report
 from cwl_ui_plugin.reports.errors import NotDelivered, NotSigned, ReportError, Unreachable
+from cwl_ui_plugin.reports.payloads import Status
 from cwl_ui_plugin.reports.target import ReportTarget, read_target
 from cwl_ui_plugin.signing import tokens
 from cwl_ui_plugin.signing.algorithms import parse_algorithms
 from cwl_ui_plugin.signing.errors import SigningError
+from cwl_ui_plugin.variables import REPORT_CONNECTION
 
 log = logging.getLogger(__name__)
 SHOWN_CHARACTERS = 300
@@ -57,7 +61,7 @@ class Sender:
         )
 
     def send_text(self, route: str, payload: str) -> int:
-        """Deliver one report, given as JSON; return the HTTP status.
+        """Deliver one recorded report, given as JSON; return the HTTP status.
 
         Raises:
             NotSigned: the key can't sign.
@@ -65,9 +69,10 @@ class Sender:
             NotDelivered: the receiver does not take it.
 
         """
+        route, payload = formats.settled(route, payload, self.target.form)
         return self._post(self.target.url(route), self._body(payload))[0]
 
-    def send(self, route: str, payload: dict[str, Any]) -> tuple[int, str]:
+    def send(self, route: str, payload: Mapping[str, object]) -> tuple[int, str]:
         """Deliver one report; return the HTTP status and the begin of the answer. Raises as :meth:`send_text`."""
         return self._post(self.target.url(route), self._body(json.dumps(payload)))
 
@@ -80,8 +85,8 @@ class Sender:
             return b'{"payload": %s}' % payload.encode()
         try:
             algorithm = parse_algorithms(self.target.algorithm)[0]
-            allow_weak = config.flag("allow_weak_keys")
-            token = tokens.sign(json.loads(payload), self.target.private_key, algorithm, allow_weak=allow_weak)
+            allow_weak, key = self.target.allow_weak, self.target.private_key
+            token = tokens.sign(json.loads(payload), key, algorithm, allow_weak=allow_weak)
         except SigningError as error:
             raise NotSigned(f"Reports can't be signed: {error}") from error
         return json.dumps({"payload": token}).encode()
@@ -116,11 +121,11 @@ def send_test_report() -> TestResult:
     try:
         target = read_target()
         if target is None:
-            return TestResult(False, None, 0.0, "There is no Connection process_report: save one first.")
+            return TestResult(False, None, 0.0, f"There is no Connection {REPORT_CONNECTION}: save one first.")
         sender = Sender(target)
         try:
             began = time.monotonic()
-            status, answer = sender.send("status", _test_payload())
+            status, answer = sender.send(*_test_report(target.form))
         finally:
             sender.close()
     except ReportError as error:
@@ -134,10 +139,20 @@ def send_test_report() -> TestResult:
     return TestResult(True, status, round(time.monotonic() - began, 3), f"The receiver answered {status}.", answer)
 
 
-def _test_payload() -> dict[str, Any]:
+def _test_report(form: str) -> tuple[str, dict[str, Any]]:
+    """Return the route and the payload of a report that is about no run."""
     now = datetime.now(timezone.utc).isoformat()
-    names = {"dag_id": "cwl_ui_plugin", "run_id": "test", "task_id": "test"}
-    return {"state": "test", **names, "report_id": f"test-{now}", "sequence": 0, "timestamp": now}
+    payload: Status = {
+        "state": "test",
+        "dag_id": "cwl_ui_plugin",
+        "run_id": "test",
+        "task_id": "test",
+        "map_index": -1,
+        "try_number": 1,
+        "timestamp": now,
+    }
+    built = formats.build(Report("status", payload), form, report_id=f"test-{now}", sequence=0)
+    return built or ("status", {})
 
 
 def _context(verify: bool | str) -> bool | ssl.SSLContext:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 from cwl_ui_plugin.dags.xcoms import TaskError, TaskStatistics
+from cwl_ui_plugin.reports import predecessors
 from cwl_ui_plugin.reports.final_report import moment_text, run_end
 from cwl_ui_plugin.reports.payloads import Ended, Payload, Progress, Results, Status
-from cwl_ui_plugin.reports.stops import STOPPED, Stopped
+from cwl_ui_plugin.reports.stopped import STOPPED, Stopped
+from cwl_ui_plugin.reports.whole_steps import WholeSteps
 
 SUCCESSFUL = ("success", "skipped")
 TASK_ENDS = ("success", "failed", "up_for_retry", "skipped", "upstream_failed")
@@ -24,7 +26,7 @@ DELETED = "The run was deleted before its end."
 class TaskFact:
     """One try of a task instance; ``is_last`` tells that no other try has followed.
 
-    ``error`` is the XCom ``cwl_error`` of the last try, ``statistics`` its numbers.
+    ``error`` is the XCom ``cwl_error`` of the last try, ``statistics`` its numbers, ``log`` the file with its log.
     """
 
     task_id: str
@@ -36,6 +38,7 @@ class TaskFact:
     is_last: bool = True
     error: TaskError | None = None
     statistics: TaskStatistics | None = None
+    log: str = ""
 
     @property
     def instance(self) -> tuple[str, int]:
@@ -52,7 +55,7 @@ class TaskFact:
 class RunFacts:
     """A run; ``tasks`` are all tries, ``total`` counts task instances, ``results`` is the CWL output object.
 
-    ``stop`` tells who stopped it, if that is why it failed.
+    ``stop`` tells who stopped it, if that is why it failed; ``upstream`` the tasks that failed ones come after.
     """
 
     dag_id: str
@@ -64,9 +67,10 @@ class RunFacts:
     clear_number: int
     total: int
     tasks: tuple[TaskFact, ...]
-    results: dict[str, Any] | None = None
+    results: dict[str, object] | None = None
     created: str = ""
     stop: Stopped | None = None
+    upstream: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def was_stopped(self, task: TaskFact) -> bool:
         """Whether it was the stop of the run that ended a try, or kept it from beginning."""
@@ -110,10 +114,14 @@ class Known:
 
 @dataclass(frozen=True)
 class Report:
-    """A report: ``payload`` is without its id and its sequence, which it gets when it is recorded."""
+    """A report: ``payload`` is without its id and its sequence, which it gets when it is recorded.
+
+    ``predecessors`` are the fields that say something else to receivers of the predecessors; None: nothing for them.
+    """
 
     route: str
     payload: Payload
+    predecessors: Mapping[str, object] | None = field(default_factory=dict)
 
 
 def due_reports(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
@@ -130,11 +138,14 @@ def due_reports(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
     is_over = known.end.endswith(f"|{run.clear_number}")
     tries = dict(known.tries)
     done = {task.instance for task in run.tasks if _is_done(task) and tries.get(task.key) == task.state}
+    steps = WholeSteps(run.tasks, known.tries)
     progress = known.progress
     reports: list[Report] = []
     for moment, task, state in events:
         tries[task.key] = state
-        reports.append(Report("status", _status(run, task, state, moment)))
+        whole = steps.after(task, state)
+        told = {"state": whole} if whole else None
+        reports.append(Report("status", _status(run, task, state, moment), told))
         if state not in SUCCESSFUL:
             continue
         if task.is_last:
@@ -142,7 +153,8 @@ def due_reports(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
         # 100 is left for the end of the run.
         progress = max(progress, min(99, int(100 * len(done) / max(run.total, 1))))
         if not is_over:  # a task that ends after its run is no progress of it
-            reports.append(Report("progress", _progress(run, RUNNING, progress, moment)))
+            full = {"progress": 100} if len(done) >= run.total else {}
+            reports.append(Report("progress", _progress(run, RUNNING, progress, moment), full))
     known = replace(known, tries=tries, progress=progress)
     ending, known = _ending(run, known)
     return [*reports, *ending], known
@@ -160,7 +172,7 @@ def deletion(dag_id: str, run_id: str, known: Known, moment: datetime) -> Report
         "logs": {},
         "timestamp": moment_text(moment),
     }
-    return Report("progress", payload)
+    return Report("progress", payload, {"statistics": "", "logs": ""})
 
 
 def _is_done(task: TaskFact) -> bool:
@@ -214,7 +226,7 @@ def _ending(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
         **run_end(run),
         **_stopped(run.stop if run.state == "failed" else None),
     }
-    reports = [Report("progress", progress)]
+    reports = [Report("progress", progress, predecessors.end_of(run))]
     if run.state == "success":
         results: Results = {
             "dag_id": run.dag_id,
@@ -222,7 +234,8 @@ def _ending(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
             "results": run.results or {},
             "timestamp": moment,
         }
-        reports.append(Report("results", results))
+        named = {"results": predecessors.with_name_parts(results["results"])}
+        reports.append(Report("results", results, named))
     return reports, known
 
 

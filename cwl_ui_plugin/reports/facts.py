@@ -13,12 +13,14 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancehistory import TaskInstanceHistory
 from sqlalchemy import Row, and_, exists, func, or_, select, true, tuple_, union
 
-from cwl_ui_plugin.dags.names import DISPATCHER, ERROR_KEY, STATISTICS_KEY
+from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, DISPATCHER, ERROR_KEY, STATISTICS_KEY
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.reports.due import RUN_ENDS, RUNNING, TASK_ENDS, RunFacts, TaskFact
 from cwl_ui_plugin.reports.final_report import moment_text
-from cwl_ui_plugin.reports.stops import Stopped, stops_of
+from cwl_ui_plugin.reports.stopped import Stopped
+from cwl_ui_plugin.reports.stops import stops_of
 from cwl_ui_plugin.reports.tables import ReportState
+from cwl_ui_plugin.reports.task_logs import with_logs
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, CompoundSelect
@@ -50,7 +52,7 @@ RunRow = Row[Any]
 
 
 def runs_to_look_at(session: Session, *, late: bool = False) -> list[RunRow]:
-    """Return the runs of CWL Dags of which there may be something to tell, oldest first.
+    """Return the runs of CWL Dags, and of the one that stops runs, that may have something to tell, oldest first.
 
     Many times a minute it looks at those that an index finds: how many runs have ended makes no difference. ``late``
     looks at all, and adds runs that ended within a day and whose tasks somebody has set to another state since.
@@ -66,11 +68,12 @@ def runs_to_look_at(session: Session, *, late: bool = False) -> list[RunRow]:
         TaskInstance.run_id == DagRun.run_id,
         TaskInstance.task_id == DISPATCHER,
     )
-    query = select(*_RUN).outerjoin(ReportState, _STATE).where(where, or_(*wanted), is_cwl).order_by(DagRun.id)
+    is_ours = or_(is_cwl, DagRun.dag_id == CLEAN_DAG_RUN)
+    query = select(*_RUN).outerjoin(ReportState, _STATE).where(where, or_(*wanted), is_ours).order_by(DagRun.id)
     return list(session.execute(query))
 
 
-def _likely_runs() -> CompoundSelect[Any]:
+def _likely_runs() -> CompoundSelect[object]:
     """The ids of runs that go on, or whose end is not recorded, or that are among the newest.
 
     Others have something to tell only if they went on and ended while nobody looked.
@@ -128,10 +131,10 @@ def facts_of(rows: Sequence[RunRow], session: Session) -> list[RunFacts]:
     ]
 
 
-def with_outcome(run: RunFacts, session: Session) -> RunFacts | None:
+def with_outcome(run: RunFacts, session: Session, *, with_files: bool = False) -> RunFacts | None:
     """Add what the tasks of a run left: errors, statistics, results; None if the run has changed meanwhile.
 
-    Only the report of an end has them, and they may be large.
+    Only the report of an end has them, and they may be large. ``with_files`` also names the logs of what failed.
     """
     row = run_row(session, run.dag_id, run.run_id)
     xcoms = read_xcoms(session, run.dag_id, run.run_id)
@@ -143,7 +146,8 @@ def with_outcome(run: RunFacts, session: Session) -> RunFacts | None:
     if row is None or not is_same or not _unchanged([row], session):
         return None
     tasks = tuple(_with_outcome(task, xcoms) if task.is_last else task for task in run.tasks)
-    return replace(run, tasks=tasks, results=output_object(xcoms) if run.state == "success" else None)
+    whole = replace(run, tasks=tasks, results=output_object(xcoms) if run.state == "success" else None)
+    return with_logs(whole, session) if with_files and run.state == "failed" else whole
 
 
 def _with_outcome(task: TaskFact, xcoms: Xcoms) -> TaskFact:
@@ -195,7 +199,7 @@ def _that_have_run(items: Iterable[Any]) -> set[tuple[str, int, int]]:
     A state that is set without one has the same moment as its start and its end. A try that was queued, but never ran,
     still has the start of the one before.
     """
-    first: dict[Any, Any] = {}
+    first: dict[object, object] = {}
     for item in sorted(items, key=lambda item: item.try_number):
         if item.start_date is not None and item.start_date != item.end_date:
             first.setdefault((item.task_id, item.map_index, item.start_date), item)
@@ -231,13 +235,13 @@ def _earlier_try(item: Any, run: RunRow, have_run: set[tuple[str, int, int]]) ->
     )
 
 
-def _tries(table: Any, keys: list[tuple[str, str]], session: Session) -> Iterable[Row[Any]]:
+def _tries(table: Any, keys: list[tuple[str, str]], session: Session) -> Iterable[Row[object]]:
     columns = [getattr(table, name) for name in _TRY]
     return session.execute(select(*columns).where(tuple_(table.dag_id, table.run_id).in_(keys)))
 
 
-def _by_run(rows: Iterable[Row[Any]]) -> dict[tuple[str, str], list[Any]]:
-    found: dict[tuple[str, str], list[Any]] = defaultdict(list)
+def _by_run(rows: Iterable[Row[Any]]) -> dict[tuple[str, str], list[object]]:
+    found: dict[tuple[str, str], list[object]] = defaultdict(list)
     for row in rows:
         found[row.dag_id, row.run_id].append(row)
     return found

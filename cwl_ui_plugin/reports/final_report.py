@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.reports.payloads import RunEnd, Statistics, Times
 
@@ -19,7 +19,7 @@ MAX_FAILED = 20
 
 def run_end(run: RunFacts) -> RunEnd:
     """Return ``error``, ``statistics`` and ``logs`` of a run that has ended."""
-    last = _last_tries(run.tasks)
+    last = last_tries(run.tasks)
     failed = [task for task in last if task.state == "failed"] if run.state == "failed" else []
     return {"error": _error(run, failed), "statistics": _statistics(run, last), "logs": _logs(last)}
 
@@ -45,21 +45,25 @@ def _task_error(task: TaskFact) -> str:
     return f"{_name(task)}: " + "\n".join(part for part in parts if part)
 
 
+_NOT_TOLD = ("command", "taken_over", "asked_cores", "asked_ram")
+"""Statistics of tasks that are for the pages alone: receivers know the others."""
+
+
 def _statistics(run: RunFacts, last: Iterable[TaskFact]) -> Statistics:
-    steps: dict[str, dict[str, Any]] = {
+    steps: dict[str, dict[str, object]] = {
         _name(task): {
             "start_date": moment_text(task.started),
             "end_date": moment_text(task.ended),
-            "duration": _seconds(task.started, task.ended),
+            "duration": seconds_between(task.started, task.ended),
             "state": task.state,
-            **{key: value for key, value in (task.statistics or {}).items() if key != "command"},
+            **{key: value for key, value in (task.statistics or {}).items() if key not in _NOT_TOLD},
         }
         for task in last
     }
     total: Times = {
         "start_date": moment_text(run.started),
         "end_date": moment_text(run.ended),
-        "duration": _seconds(run.started, run.ended),
+        "duration": seconds_between(run.started, run.ended),
     }
     return {"version": STATISTICS_VERSION, "total": total, "steps": steps}
 
@@ -74,9 +78,11 @@ def _name(task: TaskFact) -> str:
     return task.task_id if task.map_index < 0 else f"{task.task_id}[{task.map_index}]"
 
 
-def _last_tries(tasks: Iterable[TaskFact]) -> list[TaskFact]:
+def last_tries(tasks: Iterable[TaskFact]) -> list[TaskFact]:
+    """Return the last try of each task instance."""
     return [task for task in tasks if task.is_last]
 
 
-def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    """Return the seconds from one moment to another, None where one of them is missing."""
     return round((end - start).total_seconds(), 3) if start and end else None

@@ -16,37 +16,37 @@ MARKED = "manually set to"
 
 
 @hookimpl
-def on_task_instance_running(previous_state: Any, task_instance: Any) -> None:
+def on_task_instance_running(previous_state: object, task_instance: object) -> None:
     """A task has started."""
     wake()
 
 
 @hookimpl
-def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:
+def on_task_instance_success(previous_state: object, task_instance: object) -> None:
     """A task has succeeded."""
     wake()
 
 
 @hookimpl
-def on_task_instance_failed(previous_state: Any, task_instance: Any, error: Any) -> None:
+def on_task_instance_failed(previous_state: object, task_instance: object, error: object) -> None:
     """A task has failed, or is to be tried again."""
     wake()
 
 
 @hookimpl
-def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
+def on_task_instance_skipped(previous_state: object, task_instance: object) -> None:
     """A task was skipped."""
     wake()
 
 
 @hookimpl
-def on_dag_run_running(dag_run: Any, msg: str) -> None:
+def on_dag_run_running(dag_run: object, msg: str) -> None:
     """A run has started."""
     wake()
 
 
 @hookimpl
-def on_dag_run_success(dag_run: Any, msg: str) -> None:
+def on_dag_run_success(dag_run: object, msg: str) -> None:
     """A run has succeeded."""
     wake()
 

@@ -55,7 +55,7 @@ def _find(what: str, variable: str, ask: Callable[[Any], T | None], beside_datab
     return None, ""
 
 
-def _places(variable: str) -> Iterator[tuple[Any, str]]:
+def _places(variable: str) -> Iterator[tuple[object, str]]:
     from airflow.configuration import ensure_secrets_loaded
     from airflow.secrets.environment_variables import EnvironmentVariablesBackend
     from airflow.secrets.metastore import MetastoreBackend

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.reports.lease import LeaderLease
+from cwl_ui_plugin.reports.pulse import Pulse
 
 log = logging.getLogger(__name__)
 RENEW_SECONDS = 5.0
@@ -49,6 +50,7 @@ class Loop:
         self._woken = threading.Event()
         self._threads: list[threading.Thread] = []
         self._complaints: dict[int, str] = {}
+        self._pulse = Pulse(lease.name, interval)
 
     def start(self) -> None:
         """Start the threads, if they are not running."""
@@ -90,8 +92,12 @@ class Loop:
             before = _wake_time()
             self._woken.clear()
             if self.lease.is_held():
+                lag = self._pulse.begin()
                 for number, one_round in enumerate(self.rounds):
                     self._guarded(number, one_round)
+                self._pulse.end(lag)
+            else:
+                self._pulse.lose()
             self._wait(before)
 
     def _guarded(self, number: int, action: Callable[[], object]) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.utils.session import create_session
 from sqlalchemy import and_, delete, exists, func, or_, select, tuple_, update
@@ -12,7 +12,7 @@ from sqlalchemy import and_, delete, exists, func, or_, select, tuple_, update
 from cwl_ui_plugin.reports.errors import ReportError
 from cwl_ui_plugin.reports.lookups import find_connection
 from cwl_ui_plugin.reports.tables import GONE, RecordedReport, ReportState, RunKey, Stop
-from cwl_ui_plugin.reports.target import CONNECTION
+from cwl_ui_plugin.variables import REPORT_CONNECTION
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -141,7 +141,7 @@ def acknowledge(key: RunKey, answers: dict[int, int | None]) -> None:
     if not answers:
         return
     now, last = datetime.now(timezone.utc), max(answers)
-    progress: dict[str, Any] = {"delivered": last, "failures": 0, "next_try_at": None, "last_error": None}
+    progress: dict[str, object] = {"delivered": last, "failures": 0, "next_try_at": None, "last_error": None}
     with create_session(scoped=False) as session:
         for status in set(answers.values()):
             sequences = [number for number, answer in answers.items() if answer == status]
@@ -156,7 +156,7 @@ def acknowledge(key: RunKey, answers: dict[int, int | None]) -> None:
 
 def note_failure(key: RunKey, sequence: int, error: str, status: int | None, pause: float) -> None:
     """Note that a report was not taken, and when it is tried again."""
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "failures": ReportState.failures + 1,
         "next_try_at": datetime.now(timezone.utc) + timedelta(seconds=pause),
         "last_error": error[:SHOWN_ERROR],
@@ -197,7 +197,7 @@ def delivery_of(key: RunKey) -> RunDelivery:
 
     given_up = and_(_of(key), RecordedReport.ended_at.is_not(None), RecordedReport.answer.is_(None))
     query = select(
-        exists().where(Connection.conn_id == CONNECTION),
+        exists().where(Connection.conn_id == REPORT_CONNECTION),
         select(ReportState.sequence).where(_is(key)).scalar_subquery(),
         select(ReportState.delivered).where(_is(key)).scalar_subquery(),
         select(func.count()).select_from(RecordedReport).where(given_up).scalar_subquery(),
@@ -211,7 +211,7 @@ def delivery_of(key: RunKey) -> RunDelivery:
 def _is_wanted_elsewhere() -> bool:
     """Whether the Connection comes from the environment or a secrets backend, or may do so."""
     try:
-        return find_connection(CONNECTION, beside_database=True)[0] is not None
+        return find_connection(REPORT_CONNECTION, beside_database=True)[0] is not None
     except ReportError:
         return True
 
@@ -240,7 +240,7 @@ def remove_old(days: float) -> int:
 
 
 def _delete_some(
-    session: Session, table: type[Base], key: tuple[InstrumentedAttribute[Any], ...], condition: ColumnElement[bool]
+    session: Session, table: type[Base], key: tuple[InstrumentedAttribute[object], ...], condition: ColumnElement[bool]
 ) -> int:
     some = select(*key).where(condition).limit(REMOVED_AT_ONCE)
     found = [tuple(row) for row in session.execute(some)]

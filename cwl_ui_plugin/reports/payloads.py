@@ -5,7 +5,7 @@ A report that is sent has its ``report_id`` and its ``sequence`` besides.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from typing_extensions import NotRequired
 
@@ -44,7 +44,7 @@ class Statistics(TypedDict):
 
     version: str
     total: Times
-    steps: dict[str, dict[str, Any]]
+    steps: dict[str, dict[str, object]]
 
 
 class Progress(TypedDict):
@@ -57,7 +57,7 @@ class Progress(TypedDict):
     error: str
     timestamp: str
     reason: NotRequired[str]
-    statistics: NotRequired[Statistics | dict[str, Any]]
+    statistics: NotRequired[Statistics | dict[str, object]]
     logs: NotRequired[dict[str, str]]
 
 
@@ -74,7 +74,7 @@ class Results(TypedDict):
 
     dag_id: str
     run_id: str
-    results: dict[str, Any]
+    results: dict[str, object]
     timestamp: str
 
 

@@ -12,12 +12,13 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.utils.session import create_session
 from sqlalchemy import select, tuple_
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from cwl_ui_plugin.reports import formats
 from cwl_ui_plugin.reports.due import RUN_ENDS, Known, Report, RunFacts, deletion, due_reports, tells_of_an_end
 from cwl_ui_plugin.reports.facts import (
     JUST_ENDED,
@@ -33,6 +34,8 @@ from cwl_ui_plugin.reports.facts import (
     with_outcome,
 )
 from cwl_ui_plugin.reports.final_report import moment_text
+from cwl_ui_plugin.reports.formats import OURS
+from cwl_ui_plugin.reports.put_aside import PutAside
 from cwl_ui_plugin.reports.tables import GONE, RecordedReport, ReportState, RunKey
 
 if TYPE_CHECKING:
@@ -51,16 +54,51 @@ class RunState:
 
 
 class Recorder:
-    """Records what is due. Runs that have ended are compared again: see :meth:`_rows`."""
+    """Records what is due. Runs that have ended are compared again: see :meth:`_rows`.
+
+    A run whose reports can't be made, in a way nobody foresaw, keeps no other from its reports; it is tried again, and
+    again, as what is due of it stays due.
+    """
 
     def __init__(self) -> None:
+        self.put_aside = PutAside(seconds=60)
         self._compared = 0
 
-    def record_due(self, *, late: bool = False) -> int:
-        """Record the reports that are due of all runs; return how many. ``late``: see ``facts.runs_to_look_at``."""
+    def record_due(self, *, late: bool = False, form: str | None = OURS) -> int:
+        """Record the reports that are due of all runs; return how many. ``late``: see ``facts.runs_to_look_at``.
+
+        ``form`` is their format, see ``formats.build``.
+        """
         with create_session(scoped=False) as session:
             rows = self._rows(session, late)
-        return sum(_record_patiently(run) for part in in_parts(rows) for run in _with_news(part))
+        aside = self.put_aside.keys()
+        parts = in_parts([row for row in rows if row.id not in aside])
+        return sum(self._record(run, form) for part in parts for run in self._news(part))
+
+    def _news(self, rows: Sequence[RunRow]) -> list[RunFacts]:
+        try:
+            return _with_news(rows)
+        except OperationalError:
+            raise  # of the database, not of a run
+        except Exception:
+            if len(rows) > 1:
+                return [run for row in rows for run in self._news([row])]
+            self._leave(rows[0].id, rows[0].dag_id, rows[0].run_id)
+            return []
+
+    def _record(self, run: RunFacts, form: str | None) -> int:
+        """Record what is due of a run; if another process does the same, or SQLite is busy, the next look does it."""
+        try:
+            return _record(run, form)
+        except (IntegrityError, OperationalError) as error:
+            log.info("The reports of %s %s are recorded at the next look: %s", run.dag_id, run.run_id, error.orig)
+        except Exception:
+            self._leave(run.run_key, run.dag_id, run.run_id)
+        return 0
+
+    def _leave(self, key: int, dag_id: str, run_id: str) -> None:
+        log.exception("The reports of %s %s can't be made; they are tried again later", dag_id, run_id)
+        self.put_aside.put(key)
 
     def _rows(self, session: Session, late: bool) -> list[RunRow]:
         """Return the runs to look at.
@@ -77,13 +115,13 @@ class Recorder:
         return list({row.id: row for row in rows}.values())
 
 
-def record_run(dag_id: str, run_id: str) -> None:
+def record_run(dag_id: str, run_id: str, form: str | None = OURS) -> None:
     """Record what is due of one run now: it is about to be removed."""
     with create_session(scoped=False) as session:
         row = run_row(session, dag_id, run_id)
         facts = facts_of([row], session) if row is not None else []
     for run in facts:
-        _record(run)
+        _record(run, form)
 
 
 def _with_news(rows: Sequence[RunRow]) -> list[RunFacts]:
@@ -124,35 +162,26 @@ def discard_runs_without_receiver() -> None:
                 state.settled_end, state.settled_state = row.end_date, str(row.state)
 
 
-def _record_patiently(run: RunFacts) -> int:
-    """Record what is due of a run; where another process does the same, or SQLite is busy, the next look does it."""
-    try:
-        return _record(run)
-    except (IntegrityError, OperationalError) as error:
-        log.info("The reports of %s %s are recorded at the next look: %s", run.dag_id, run.run_id, error.orig)
-        return 0
-
-
-def _record(run: RunFacts) -> int:
+def _record(run: RunFacts, form: str | None) -> int:
     """Record what is due of a run; return how many reports."""
     with create_session(scoped=False) as session:
         row = _states([run], session).get((run.dag_id, run.run_id))
         known = row.known if row else Known()
         reports, after = due_reports(run, known)
         if tells_of_an_end(reports):
-            whole = with_outcome(run, session)
+            whole = with_outcome(run, session, with_files=form != OURS)
             if whole is None:
                 return 0  # it goes on, or is gone: the next look tells
             reports, after = due_reports(whole, known)
         has_ended = run.state in RUN_ENDS
-        state = _state(session, (run.dag_id, run.run_id), run.run_key, run.created)
+        state = _state(session, (run.dag_id, run.run_id), run.run_key, run.created, form)
         if Known.from_json(state.recorded) != known:
             return 0  # another process was faster; its reports are the ones
-        _add(session, state, reports)
+        added = _add(session, state, reports, form)
         state.recorded = after.to_json()
         state.settled_end = (run.ended or datetime.now(timezone.utc)) if has_ended else None
         state.settled_state = run.state if has_ended else None
-    return len(reports)
+    return added
 
 
 def _states(runs: Sequence[RunFacts], session: Session) -> dict[RunKey, RunState]:
@@ -169,7 +198,7 @@ def _states(runs: Sequence[RunFacts], session: Session) -> dict[RunKey, RunState
     return found
 
 
-def _state(session: Session, key: RunKey, run_key: int, created: str) -> ReportState:
+def _state(session: Session, key: RunKey, run_key: int, created: str, form: str | None = OURS) -> ReportState:
     """Return the row of a run, locked; a run that was deleted and made anew begins anew, but goes on counting."""
     state = session.get(ReportState, key, with_for_update=True)
     if state is None:
@@ -177,42 +206,46 @@ def _state(session: Session, key: RunKey, run_key: int, created: str) -> ReportS
         state.sequence = state.delivered = state.failures = 0
         session.add(state)
     elif state.run_key != run_key or not Known.from_json(state.recorded).is_of(created):
-        forget(session, state)
+        forget(session, state, form)
         state.run_key, state.settled_end = run_key, None
     state.updated_at = datetime.now(timezone.utc)
     return state
 
 
-def forget(session: Session, state: ReportState) -> int:
+def forget(session: Session, state: ReportState, form: str | None = OURS) -> int:
     """Forget a run that is gone; return 1 if that is to be told. What waits of it is sent all the same."""
     known, now = Known.from_json(state.recorded), datetime.now(timezone.utc)
     is_news = state.run_key != GONE and state.settled_end is None and bool(known.tries)
     if is_news:
-        _add(session, state, [deletion(state.dag_id, state.run_id, known, now)])
+        _add(session, state, [deletion(state.dag_id, state.run_id, known, now)], form)
     state.run_key, state.recorded, state.settled_end, state.settled_state = GONE, "{}", now, None
     state.updated_at = now
     return int(is_news)
 
 
-def _add(session: Session, state: ReportState, reports: Iterable[Report]) -> None:
-    """Give reports their numbers and their ids."""
-    now = datetime.now(timezone.utc)
+def _add(session: Session, state: ReportState, reports: Iterable[Report], form: str | None) -> int:
+    """Give reports their numbers, their ids and their format, which may have nothing to tell; return how many."""
+    now, before = datetime.now(timezone.utc), state.sequence
     for report in reports:
+        built = formats.build(report, form, report_id=_report_id(state), sequence=state.sequence + 1)
+        if built is None:
+            continue
         state.sequence += 1
-        payload = {**report.payload, "report_id": _report_id(state), "sequence": state.sequence}
         session.add(
             RecordedReport(
                 dag_id=state.dag_id,
                 run_id=state.run_id,
                 sequence=state.sequence,
-                route=report.route,
-                payload=json.dumps(payload),
+                route=built[0],
+                payload=json.dumps(built[1]),
                 recorded_at=now,
                 attempts=0,
             )
         )
+    return state.sequence - before
 
 
 def _report_id(state: ReportState) -> str:
-    fact: list[Any] = [state.dag_id, state.run_id, state.run_key, state.sequence]
+    """Return the id of the next report of a run."""
+    fact: list[object] = [state.dag_id, state.run_id, state.run_key, state.sequence + 1]
     return str(uuid.uuid5(_NAMESPACE, json.dumps(fact)))

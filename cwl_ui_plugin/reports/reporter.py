@@ -9,10 +9,10 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.reports import deleted, outbox, records
 from cwl_ui_plugin.reports.deleted import Deletions
 from cwl_ui_plugin.reports.dispatch import Dispatcher
-from cwl_ui_plugin.reports.errors import ReportError
+from cwl_ui_plugin.reports.formats import OURS
 from cwl_ui_plugin.reports.loop import wake
 from cwl_ui_plugin.reports.tables import RunKey
-from cwl_ui_plugin.reports.target import ReportTarget, read_target
+from cwl_ui_plugin.reports.target import read_receiver
 
 LATE_SECONDS = 10.0
 """How often what is rare is looked for: tasks of ended runs that were changed by hand, runs to forget."""
@@ -34,14 +34,15 @@ class Reporter:
         is_late = time.monotonic() >= self._late_at
         if is_late:
             self._late_at = time.monotonic() + LATE_SECONDS
-        target, is_set = self._target()
-        if not is_set:
+        receiver = read_receiver()
+        if receiver is None:
             if is_late:
                 records.discard_runs_without_receiver()
             return 0
-        count = self._deletions.round(late=is_late) + self._recorder.record_due(late=is_late)
-        if target is not None:
-            self._dispatcher.dispatch(target)
+        count = self._deletions.round(late=is_late, form=receiver.form)
+        count += self._recorder.record_due(late=is_late, form=receiver.form)
+        if receiver.target is not None:
+            self._dispatcher.dispatch(receiver.target)
         self._clean()
         return count
 
@@ -52,14 +53,6 @@ class Reporter:
     def stop(self) -> None:
         """Send no more."""
         self._dispatcher.stop()
-
-    def _target(self) -> tuple[ReportTarget | None, bool]:
-        """Return the receiver, if it can be used, and whether there is one: reports are recorded in any case."""
-        try:
-            target = read_target()
-        except ReportError:
-            return None, True  # the page says why
-        return target, target is not None
 
     def _clean(self) -> None:
         """Remove what is old; where there is much of it, a part in each round."""
@@ -75,15 +68,13 @@ def retry_now(key: RunKey | None = None) -> None:
 
 def keep_run(dag_id: str, run_id: str) -> None:
     """Record what is to be told of a run that is about to be removed: it is sent whatever becomes of the run."""
-    try:
-        has_receiver = read_target() is not None
-    except ReportError:
-        has_receiver = True
-    if has_receiver:
-        records.record_run(dag_id, run_id)
+    receiver = read_receiver()
+    if receiver is not None:
+        records.record_run(dag_id, run_id, receiver.form)
         wake()
 
 
 def forget_run(dag_id: str, run_id: str) -> None:
     """Forget a run that was removed, but for its reports that wait."""
-    deleted.forget_run(dag_id, run_id)
+    receiver = read_receiver()
+    deleted.forget_run(dag_id, run_id, receiver.form if receiver else OURS)

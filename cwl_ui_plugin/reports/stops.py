@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from cwl_ui_plugin.reports.stopped import Stopped
 from cwl_ui_plugin.reports.tables import RunKey, Stop
 
 if TYPE_CHECKING:
@@ -14,23 +14,10 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-STOPPED = "stopped"
-"""The ``reason`` of a run that was stopped."""
+NOTE = "Stopped by"
+"""How the note of a stopped run begins; people may have written more, on the lines below."""
 _MARKING = "patch_dag_run"
 _MARKED_WITHIN = timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """By whom a run was stopped, and when."""
-
-    user: str
-    moment: datetime
-
-    @property
-    def text(self) -> str:
-        """The same for users."""
-        return f"Stopped by {self.user}."
 
 
 def keep_stop(session: Session, run: DagRun, user: str, moment: datetime | None = None) -> None:
@@ -83,6 +70,17 @@ def stops_run() -> ColumnElement[bool]:
         Stop.clear_number == DagRun.clear_number,
         or_(DagRun.created_at.is_(None), Stop.stopped_at >= DagRun.created_at),
     )
+
+
+def stop_line(note: str | None) -> str:
+    """Return the line of a run's note that says who stopped it, without its end; empty where nobody has."""
+    first = (note or "").partition("\n")[0]
+    return first if first.startswith(NOTE) else ""
+
+
+def without_stop(note: str | None) -> str:
+    """Return a run's note without the line that says who stopped it."""
+    return (note or "").removeprefix(stop_line(note)).removeprefix("\n") if stop_line(note) else note or ""
 
 
 def _is_of(row: Stop, run: DagRun) -> bool:

@@ -1,7 +1,7 @@
 """The plugin's tables, beside Airflow's in its database; ``airflow db migrate`` makes them.
 
 What is true of a run stands in Airflow's own tables. Ours keep the reports about it until the receiver has them and for
-some days after, which signed triggers were taken, and whose the uploaded inputs are.
+some days after, which signed triggers were taken, whose the uploaded inputs are, and what people call runs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airflow.utils.db_manager import BaseDBManager
 from airflow.utils.sqlalchemy import UtcDateTime
-from sqlalchemy import Index, Integer, MetaData, String, Text
+from sqlalchemy import BigInteger, Boolean, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 ID_LENGTH = 250
@@ -126,6 +126,67 @@ class Stop(Base):
     stopped_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
 
 
+class RunLabel(Base):
+    """What people call a run besides its id: ``tags`` is a JSON list of texts. Of the run with that id since then."""
+
+    __tablename__ = "cwl_run_label"
+
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    run_key: Mapped[int] = mapped_column(Integer, nullable=False)
+    title: Mapped[str | None] = mapped_column(String(ID_LENGTH), nullable=True)
+    tags: Mapped[str] = mapped_column(Text, nullable=False, default="[]")
+    labelled_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+
+class NotificationChoice(Base):
+    """What a user wants to be told, see ``services.notifying.choices``. ``dag_id`` is empty for all runs."""
+
+    __tablename__ = "cwl_notification_choice"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    channel: Mapped[str] = mapped_column(String(40), nullable=False)
+    address: Mapped[str] = mapped_column(String(ID_LENGTH + 10), nullable=False)
+    events: Mapped[str] = mapped_column(String(50), nullable=False)
+    only_mine: Mapped[bool] = mapped_column(Boolean, nullable=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+    __table_args__ = (Index("idx_cwl_notification_choice_user", "user"),)
+
+
+class Notification(Base):
+    """A message to a user, see ``services.notifying.outbox``. ``id`` is a digest of what happened and who is told how.
+
+    ``run_id`` is empty for a message about several runs, whose ``text`` is kept; of one run it is made when it is sent.
+    """
+
+    __tablename__ = "cwl_notification"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    channel: Mapped[str] = mapped_column(String(40), nullable=False)
+    address: Mapped[str] = mapped_column(String(ID_LENGTH + 10), nullable=False)
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    run_id: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    mark: Mapped[str] = mapped_column(String(60), nullable=False)
+    shown_state: Mapped[str] = mapped_column(String(20), nullable=False)
+    subject: Mapped[str] = mapped_column(Text, nullable=False)
+    text: Mapped[str | None] = mapped_column(Text, nullable=True)
+    state: Mapped[str] = mapped_column(String(20), nullable=False)
+    attempts: Mapped[int] = mapped_column(Integer, nullable=False, default=0)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+    next_try_at: Mapped[datetime | None] = mapped_column(UtcDateTime, nullable=True)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime, nullable=True)
+    last_error: Mapped[str | None] = mapped_column(Text, nullable=True)
+
+    __table_args__ = (
+        Index("idx_cwl_notification_state", "state", "next_try_at"),
+        Index("idx_cwl_notification_user", "user", "recorded_at"),
+    )
+
+
 class Removal(Base):
     """Something of a run in Airflow's list that an option of ``[cwl]`` had removed: what, which option, and when."""
 
@@ -137,6 +198,181 @@ class Removal(Base):
     run_key: Mapped[int] = mapped_column(Integer, nullable=False)
     option: Mapped[str] = mapped_column(String(50), nullable=False)
     removed_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+
+class FolderSet(Base):
+    """A set of files of a watched folder that has started its run; it stays when the run is deleted."""
+
+    __tablename__ = "cwl_folder_set"
+
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    set_key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    name: Mapped[str] = mapped_column(Text, nullable=False)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+
+class FolderWatch(Base):
+    """How a watched folder stood when it was looked at last: ``state`` is JSON, see ``services.watching.states``."""
+
+    __tablename__ = "cwl_folder_watch"
+
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    state: Mapped[str] = mapped_column(Text, nullable=False)
+    looked_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+
+class PresetRow(Base):
+    """Inputs of a workflow under a name, see ``services.presets``: of their ``owner`` alone, or shared.
+
+    ``name_key`` is what only one preset has (``services.presets.names``), ``job`` JSON, ``version`` the digest of the
+    version of the workflow that it was written for.
+    """
+
+    __tablename__ = "cwl_preset"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    name_key: Mapped[str] = mapped_column(String(64), nullable=False)
+    name: Mapped[str] = mapped_column(String(200), nullable=False)
+    is_shared: Mapped[bool] = mapped_column(Boolean, nullable=False)
+    owner: Mapped[str] = mapped_column(String(512), nullable=False)
+    version: Mapped[str] = mapped_column(String(64), nullable=False)
+    job: Mapped[str] = mapped_column(Text, nullable=False)
+    revision: Mapped[int] = mapped_column(Integer, nullable=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+    updated_by: Mapped[str] = mapped_column(String(512), nullable=False)
+
+    __table_args__ = (
+        Index("idx_cwl_preset_name_key", "name_key", unique=True),
+        Index("idx_cwl_preset_dag_id", "dag_id"),
+    )
+    __mapper_args__ = {"version_id_col": revision}
+
+
+class BatchRecord(Base):
+    """A batch: runs of one version of a workflow, a row of ``cwl_batch_row`` for each.
+
+    ``is_open`` while there may be something to begin or to stop. ``stop_asked`` counts the stops that were asked for,
+    ``stop_done`` those of them that are proven. ``request_key`` is what a client calls its request, so that sending it
+    again makes no second batch, ``request_digest`` what it asked for.
+    """
+
+    __tablename__ = "cwl_batch"
+
+    batch_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    version: Mapped[str] = mapped_column(String(64), nullable=False)
+    name: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    user: Mapped[str] = mapped_column(String(512), nullable=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+    max_active: Mapped[int] = mapped_column(Integer, nullable=False)
+    total: Mapped[int] = mapped_column(Integer, nullable=False)
+    mapping: Mapped[str] = mapped_column(Text, nullable=False)
+    is_open: Mapped[bool] = mapped_column(Boolean, nullable=False)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, nullable=True)
+    stop_asked: Mapped[int] = mapped_column(Integer, nullable=False, default=0)
+    stop_done: Mapped[int] = mapped_column(Integer, nullable=False, default=0)
+    stopped_by: Mapped[str | None] = mapped_column(String(512), nullable=True)
+    stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime, nullable=True)
+    problem: Mapped[str | None] = mapped_column(Text, nullable=True)
+    request_key: Mapped[str | None] = mapped_column(String(64), nullable=True)
+    request_digest: Mapped[str | None] = mapped_column(String(64), nullable=True)
+
+    __table_args__ = (
+        Index("idx_cwl_batch_dag", "dag_id", "created_at"),
+        Index("idx_cwl_batch_open", "is_open"),
+        Index("idx_cwl_batch_request", "request_key", unique=True),
+    )
+
+
+class BatchRowRecord(Base):
+    """A row of a batch. ``state`` is pending, started, invalid, refused or stopped; the rest its run says.
+
+    ``run_key`` is the id of its run's row. ``job`` and ``problems`` are JSON; ``roots`` too: the folders, not
+    everybody's, that its run may read, since the batch's user might when it was made.
+    """
+
+    __tablename__ = "cwl_batch_row"
+
+    batch_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, nullable=False)
+    state: Mapped[str] = mapped_column(String(20), nullable=False)
+    attempt: Mapped[int] = mapped_column(Integer, nullable=False, default=1)
+    run_id: Mapped[str | None] = mapped_column(String(ID_LENGTH), nullable=True)
+    run_key: Mapped[int | None] = mapped_column(Integer, nullable=True)
+    job: Mapped[str] = mapped_column(Text, nullable=False)
+    roots: Mapped[str] = mapped_column(Text, nullable=False)
+    problems: Mapped[str | None] = mapped_column(Text, nullable=True)
+
+    __table_args__ = (
+        Index("idx_cwl_batch_row_state", "batch_id", "state"),
+        Index("idx_cwl_batch_row_run", "run_key"),
+    )
+
+
+class BatchDraftRow(Base):
+    """A sheet on its way to a batch, of who sent it; ``content`` is encrypted, see ``services.batches.drafts``."""
+
+    __tablename__ = "cwl_batch_draft"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    owner: Mapped[str] = mapped_column(String(512), nullable=False)
+    title: Mapped[str] = mapped_column(String(250), nullable=False)
+    content: Mapped[str] = mapped_column(Text, nullable=False)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+
+    __table_args__ = (
+        Index("idx_cwl_batch_draft_dag_id", "dag_id"),
+        Index("idx_cwl_batch_draft_updated_at", "updated_at"),
+    )
+
+
+class NotedRun(Base):
+    """A run whose files are in ``cwl_run_file``, as they were when it ended at ``noted_end``.
+
+    ``is_whole`` is False where it had more files than are noted, or what it was given could not be read.
+    """
+
+    __tablename__ = "cwl_noted_run"
+
+    run_key: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    dag_id: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    run_id: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    noted_end: Mapped[datetime] = mapped_column(UtcDateTime, nullable=False)
+    is_whole: Mapped[bool] = mapped_column(Boolean, nullable=False)
+
+
+class RunFile(Base):
+    """A file that a run was given (``direction`` in) or has made (out); ``port`` is the id of its input or output.
+
+    ``location_key`` stands for ``location``, ``state_key`` for a file there of one size and time: both are SHA-256.
+    ``waits`` tells that the file is to be read for its ``checksum``, which is written as CWL does (``sha1$...``).
+    """
+
+    __tablename__ = "cwl_run_file"
+
+    run_key: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    direction: Mapped[str] = mapped_column(String(3), nullable=False)
+    port: Mapped[str] = mapped_column(String(ID_LENGTH), nullable=False)
+    name: Mapped[str] = mapped_column(Text, nullable=False)
+    location: Mapped[str] = mapped_column(Text, nullable=False)
+    location_key: Mapped[str] = mapped_column(String(64), nullable=False)
+    state_key: Mapped[str | None] = mapped_column(String(64), nullable=True)
+    checksum: Mapped[str | None] = mapped_column(String(80), nullable=True)
+    size: Mapped[int | None] = mapped_column(BigInteger, nullable=True)
+    waits: Mapped[bool] = mapped_column(Boolean, nullable=False)
+
+    __table_args__ = (
+        Index("idx_cwl_run_file_location_key", "location_key"),
+        Index("idx_cwl_run_file_state_key", "state_key"),
+        Index("idx_cwl_run_file_checksum", "checksum"),
+        Index("idx_cwl_run_file_waits", "waits"),
+    )
 
 
 class GrantKey(Base):

@@ -8,7 +8,7 @@ import logging
 import math
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,18 +17,23 @@ from urllib.parse import quote
 
 from cryptography.fernet import InvalidToken
 
+from cwl_ui_plugin import config
+from cwl_ui_plugin.reports import formats
 from cwl_ui_plugin.reports.errors import BadTarget
 from cwl_ui_plugin.reports.lookups import find_connection, find_variable
+from cwl_ui_plugin.variables import REPORT_ALGORITHM, REPORT_CONNECTION, REPORT_KEY, look_up
 
 log = logging.getLogger(__name__)
-CONNECTION = "process_report"
-PRIVATE_KEY = "process_report_private_key"
-ALGORITHMS = ("process_report_crypt_algorithm", "process_report_algorithm")
 SCHEMES = ("http", "https")
 ROUTES = ("progress", "status", "results")
 DEFAULT_TIMEOUT = 10.0
 MAX_TIMEOUT = 300.0
 MAX_PORT = 65535
+_FIELDS = (
+    *("endpoint", "format", "headers", "retry_for", "routes", "timeout", "verify"),
+    *("allow_redirects", "cert", "check_response", "max_redirects", "proxies", "proxy", "stream", "trust_env"),
+)
+"""What has a meaning in the extra: the first for us, the others for Airflow's HTTP hook."""
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_TEXT = re.compile(r"[\x20-\x7e\t]*")
@@ -48,10 +53,44 @@ class ReportTarget:
     retry_for: float | None = None
     private_key: str | None = None
     algorithm: str | None = None
+    allow_weak: bool = False
+    """Whether a short key may sign."""
+    form: str = formats.OURS
+    """The format of reports."""
 
     def url(self, route: str) -> str:
         """Return where reports of a route are posted to."""
-        return f"{self.base_url}/{self.routes.get(route, route)}"
+        return f"{self.base_url}/{self.routes.get(formats.kind_of(route), route)}"
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """A receiver that is set: ``target`` None where it can't be used, ``form`` None where its format is not known."""
+
+    target: ReportTarget | None
+    form: str | None
+
+
+def read_receiver() -> Receiver | None:
+    """Return the receiver, or None where no Connection is set. What keeps it from being used says the page."""
+    try:
+        connection, _source = find_connection(REPORT_CONNECTION)
+    except BadTarget:
+        return Receiver(None, None)
+    if connection is None:
+        return None
+    try:
+        target = target_of(connection, lambda name: find_variable(name)[0])
+    except BadTarget:
+        return Receiver(None, _known_format(connection))
+    return Receiver(target, target.form)
+
+
+def _known_format(connection: Any) -> str | None:
+    try:
+        return formats.format_named(_extra(connection).get("format"))
+    except BadTarget:
+        return None
 
 
 def read_target() -> ReportTarget | None:
@@ -61,13 +100,13 @@ def read_target() -> ReportTarget | None:
         BadTarget: the Connection can't be used; says which field is wrong.
 
     """
-    connection, _source = find_connection(CONNECTION)
+    connection, _source = find_connection(REPORT_CONNECTION)
     if connection is None:
         return None
-    return target_of(connection, {key: find_variable(key)[0] for key in (PRIVATE_KEY, *ALGORITHMS)})
+    return target_of(connection, lambda name: find_variable(name)[0])
 
 
-def target_of(connection: Any, variables: Mapping[str, str | None]) -> ReportTarget:
+def target_of(connection: Any, variable: Callable[[str], str | None]) -> ReportTarget:
     """Return the receiver that a Connection and the Variables describe; raise :class:`BadTarget`."""
     extra = _extra(connection)
     scheme = (connection.schema or "http").strip().lower()
@@ -75,7 +114,9 @@ def target_of(connection: Any, variables: Mapping[str, str | None]) -> ReportTar
     if "://" in host:
         scheme, _, host = host.partition("://")
     if scheme not in SCHEMES:
-        raise BadTarget(f"The schema of the Connection {CONNECTION} must be http or https, not {scheme!r}.", "schema")
+        raise BadTarget(
+            f"The schema of the Connection {REPORT_CONNECTION} must be http or https, not {scheme!r}.", "schema"
+        )
     path = _path("endpoint", extra.get("endpoint") or "")
     return ReportTarget(
         base_url=f"{scheme}://{_host(host)}{_port(connection.port)}" + (f"/{path}" if path else ""),
@@ -83,26 +124,30 @@ def target_of(connection: Any, variables: Mapping[str, str | None]) -> ReportTar
         password=connection.password or None,
         verify=_verify(extra.get("verify", True)),
         timeout=_seconds("timeout", extra.get("timeout", DEFAULT_TIMEOUT), MAX_TIMEOUT),
-        headers=_headers(extra.get("headers") or {}),
+        headers={**_loose_headers(extra), **_headers(extra.get("headers") or {})},
         routes=_routes(extra.get("routes") or {}),
         retry_for=_seconds("retry_for", extra["retry_for"]) if extra.get("retry_for") is not None else None,
-        private_key=variables.get(PRIVATE_KEY) or None,
-        algorithm=next((variables[name] for name in ALGORITHMS if variables.get(name)), None),
+        private_key=look_up(REPORT_KEY, variable),
+        algorithm=look_up(REPORT_ALGORITHM, variable),
+        allow_weak=config.flag("allow_weak_keys"),
+        form=formats.format_named(extra.get("format")),
     )
 
 
-def _extra(connection: Any) -> dict[str, Any]:
+def _extra(connection: Any) -> dict[str, object]:
     try:
         extra = json.loads(connection.extra or "{}")
     except InvalidToken:
         raise BadTarget(
-            f"The Connection {CONNECTION} can't be decrypted: it was saved with another Fernet key. Save it anew."
+            f"The Connection {REPORT_CONNECTION} can't be decrypted: it was saved with another Fernet key. "
+            "Save it anew."
         ) from None
     except ValueError:  # raised by Airflow, too
         extra = None
     if not isinstance(extra, dict):
         raise BadTarget(
-            f'The extra of the Connection {CONNECTION} must be a JSON object, as {{"endpoint": "satellite/v1/"}}.'
+            f"The extra of the Connection {REPORT_CONNECTION} must be a JSON object, as "
+            '{"endpoint": "satellite/v1/"}.'
         )
     return extra
 
@@ -114,7 +159,7 @@ def _host(host: str) -> str:
         if host and not any(character in "/@?#:[]\\\"'<>" or character.isspace() for character in host):
             return host
         raise BadTarget(
-            f"The host of the Connection {CONNECTION} must be a name or an address only, without port or path, "
+            f"The host of the Connection {REPORT_CONNECTION} must be a name or an address only, without port or path, "
             f"not {host[:100]!r}.",
             "host",
         ) from None
@@ -125,7 +170,7 @@ def _port(port: Any) -> str:
     if port in (None, ""):
         return ""
     if not 0 < int(port) <= MAX_PORT:
-        raise BadTarget(f"The port of the Connection {CONNECTION} must be between 1 and {MAX_PORT}.", "port")
+        raise BadTarget(f"The port of the Connection {REPORT_CONNECTION} must be between 1 and {MAX_PORT}.", "port")
     return f":{int(port)}"
 
 
@@ -177,6 +222,12 @@ def _headers(value: Any) -> dict[str, str]:
         if not _HEADER.fullmatch(name) or not _HEADER_TEXT.fullmatch(text):
             raise BadTarget(f'"headers" in the extra: {name[:50]!r} is no HTTP header with a text of ASCII characters.')
     return headers
+
+
+def _loose_headers(extra: dict[str, object]) -> dict[str, str]:
+    """Return what is in the extra under other names: the predecessors sent that as headers, as Airflow's hook does."""
+    found = {name: text for name, text in extra.items() if name not in _FIELDS and isinstance(text, str)}
+    return {name: text for name, text in found.items() if _HEADER.fullmatch(name) and _HEADER_TEXT.fullmatch(text)}
 
 
 def _routes(value: Any) -> dict[str, str]:
