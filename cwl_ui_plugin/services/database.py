@@ -1,14 +1,21 @@
-"""Writing Airflow's database while the scheduler writes it, too."""
+"""Writing Airflow's database while the scheduler writes it, too.
+
+Airflow's own ``run_with_db_retries`` can't be told what to try again: it also repeats what never passes, such as a row
+that is there already or a table that is missing, and it ends with the driver's error, which is not for users.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cwl_ui_plugin.services import health
 from cwl_ui_plugin.services.errors import Unavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -27,17 +34,30 @@ def retry_on_database_lock(write: Callable[[], T], what: str) -> T:
 
     for attempt in range(1, TRIES):
         try:
-            return _written(write)
+            return _explained(write)
         except OperationalError as error:
             log.warning("The database was busy, %s is tried again: %s", what, error.orig)
             time.sleep(_PAUSE_SECONDS * attempt)
     try:
-        return _written(write)
+        return _explained(write)
     except OperationalError as error:
         raise Unavailable(f"The database is busy, so {what} has to wait. Try again in a moment.") from error
 
 
-def _written(write: Callable[[], T]) -> T:
+def in_session(act: Callable[[Session], T]) -> T:
+    """Return what ``act`` returns, in a transaction of its own."""
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        return act(session)
+
+
+def written(write: Callable[[Session], T], what: str) -> T:
+    """Return what ``write`` returns, in a transaction of its own; begun again as by :func:`retry_on_database_lock`."""
+    return retry_on_database_lock(lambda: in_session(write), what)
+
+
+def _explained(write: Callable[[], T]) -> T:
     """Return what ``write`` returns; what a missing table or column is called differs from database to database."""
     from sqlalchemy.exc import DBAPIError
 

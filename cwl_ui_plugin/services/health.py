@@ -9,6 +9,7 @@ from functools import cache
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.names import BUNDLE
+from cwl_ui_plugin.services import task_rules
 
 SERIALIZED_INTERVAL = ("core", "min_serialized_dag_update_interval")
 NOT_MIGRATED = (
@@ -50,7 +51,12 @@ class MissingSetting:
 def problems() -> list[str]:
     """Return what is wrong with the set-up, for whoever runs Airflow."""
     overlaps = dict.fromkeys(config.root_problems().values())
-    return [*([] if is_migrated() else [NOT_MIGRATED]), *map(str, missing_settings()), *overlaps]
+    return [
+        *([] if is_migrated() else [NOT_MIGRATED]),
+        *map(str, missing_settings()),
+        *overlaps,
+        *task_rules.problems(),
+    ]
 
 
 class _NotMigratedError(Exception):

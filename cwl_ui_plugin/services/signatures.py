@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, NotVerified
-from cwl_ui_plugin.services.models import RunSignature, iso
+from cwl_ui_plugin.services.models import iso
+from cwl_ui_plugin.services.run_models import RunSignature
 from cwl_ui_plugin.signing import keys, triggers
 from cwl_ui_plugin.signing.algorithms import parse_algorithms
 from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey, SigningError
+from cwl_ui_plugin.signing.tokens import Verified
 from cwl_ui_plugin.signing.triggers import TriggerPolicy
+from cwl_ui_plugin.variables import SIGNING_KEY, TRIGGER_ALGORITHM, look_up
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
     from cwl_ui_plugin.reports.tables import SignedTrigger
 
 log = logging.getLogger(__name__)
-SIGNING_KEY = "process_sign_private_key"
 EVENT = "cwl_signed_trigger"
 REFUSED = "Failed to verify data"
 LIFETIME_SECONDS = 3600
@@ -73,10 +76,19 @@ def trigger_policy() -> TriggerPolicy | None:
     )
 
 
-def verify(token: Any, policy: TriggerPolicy, *, dag_id: str | None, run_id: str, conf: Any) -> VerifiedToken:
+def verify(token: object, policy: TriggerPolicy, *, dag_id: str | None, run_id: str, conf: object) -> VerifiedToken:
     """Return a token that is of exactly this run_id and conf, and for this Dag; raise :class:`SigningError`."""
     now = time.time()
-    verified = triggers.verify_trigger(token, policy, run_id=run_id, conf=conf, dag_id=dag_id)
+    return _held(triggers.verify_trigger(token, policy, run_id=run_id, conf=conf, dag_id=dag_id), now, run_id)
+
+
+def verify_call(token: object, policy: TriggerPolicy, fields: Mapping[str, object]) -> VerifiedToken:
+    """Return a token that is of exactly these fields and expires; raise :class:`SigningError`."""
+    now = time.time()
+    return _held(triggers.verify_call(token, policy, fields), now, str(fields.get("run_id")))
+
+
+def _held(verified: Verified, now: float, run_id: str) -> VerifiedToken:
     if verified.is_weak:
         log.warning(
             "The run %s was signed with a weak RSA key (%s), which [cwl] allow_weak_keys accepts: it can be broken. "
@@ -93,7 +105,7 @@ def verify(token: Any, policy: TriggerPolicy, *, dag_id: str | None, run_id: str
     )
 
 
-def verified(dag_id: str, run_id: str, conf: dict[str, Any]) -> VerifiedToken | None:
+def verified(dag_id: str, run_id: str, conf: Mapping[str, object]) -> VerifiedToken | None:
     """Return who signed a conf; None where it is not signed, or there is no key to verify it with.
 
     Raises:
@@ -119,7 +131,7 @@ def reason(error: SigningError) -> str:
     return f"{REFUSED}: {error}"
 
 
-def sign_conf(dag_id: str, run_id: str, conf: dict[str, Any]) -> str:
+def sign_conf(dag_id: str, run_id: str, conf: Mapping[str, object]) -> str:
     """Return the signature of the server's own key over a run of a Dag and its conf; raise :class:`BadRequest`."""
     private = variable(SIGNING_KEY)
     if not private:
@@ -142,7 +154,7 @@ def algorithm_of(private: str) -> str:
         SigningError: it fits none of them, or can't be used.
 
     """
-    algorithms = parse_algorithms(variable(triggers.ALGORITHM) or variable(triggers.OLD_ALGORITHM))
+    algorithms = parse_algorithms(look_up(TRIGGER_ALGORITHM, variable))
     return keys.fitting_algorithm(private, algorithms, allow_weak=config.flag("allow_weak_keys"))
 
 

@@ -15,14 +15,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import claims, control_files, run_folder
 from cwl_ui_plugin.dags.folders.claims import Claim
+from cwl_ui_plugin.dags.stopping import pods
 from cwl_ui_plugin.dags.stopping.janitor import end_abandoned
 from cwl_ui_plugin.reports import removals
 from cwl_ui_plugin.services.cleaning.unread_files import remove_unread
+from cwl_ui_plugin.services.stopping.database_state import remove_files
 from cwl_ui_plugin.services.stopping.tombstone_watch import remove_tombstones
 
 log = logging.getLogger(__name__)
@@ -67,6 +70,7 @@ def _try_all(tasks: list[Callable[[], object]]) -> None:
 
 def _clean() -> None:
     end_abandoned()
+    pods.settle_some(run_folder.all_leases())
     remove_expired(config.number("keep_failed_days"))
 
 
@@ -123,10 +127,14 @@ def remove_expired(days: float) -> int:
     limit = datetime.now(timezone.utc) - timedelta(days=days)
     removed = 0
     for dag_id, run_id in _ended_before(limit, list(runs_with_folders())):
-        if not run_folder.leases(dag_id, run_id):
-            removals.note([(dag_id, run_id)], removals.INTERMEDIATE, "keep_failed_days")
-            run_folder.remove_run_tmp(dag_id, run_id)
-            removed += 1
+        note = partial(removals.note, [(dag_id, run_id)], removals.INTERMEDIATE, "keep_failed_days")
+        try:
+            if not run_folder.leases(dag_id, run_id) and remove_files(dag_id, run_id, note):
+                removed += 1
+        except OSError as error:  # the next round tries again
+            if (dag_id, run_id) not in _complained:
+                _complained.add((dag_id, run_id))
+                log.warning("The intermediate files of %s %s can't be removed yet: %s", dag_id, run_id, error)
     return removed
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl import task_names
 from cwl_ui_plugin.cwl.files import local_paths
-from cwl_ui_plugin.cwl.plan import changes_in_place, read_plan
-from cwl_ui_plugin.cwl.readers import Batches, Flow, TaskNames, flows, values_of, wanted
+from cwl_ui_plugin.cwl.plan import read_plan, read_traits
+from cwl_ui_plugin.cwl.readers import Batches, Flow, TaskNames, batches_in, flows, values_of, wanted
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.folders import intermediate, run_folder
 from cwl_ui_plugin.dags.folders.intermediate import Live
@@ -103,7 +103,7 @@ class _Removal:
     def __init__(self, run: Run, emptied: set[Instance]) -> None:
         self._run = run
         self._emptied = emptied
-        self._standing = _standing(run)
+        self._standing = standing_of(run)
         self._flow = _flow(run[0], self._standing.version)
 
     def remove(self) -> int | None:
@@ -142,7 +142,7 @@ class _Removal:
 
     def _still_holds(self) -> bool:
         """Whether all that had ended well has, and no process of it is left; what has ended since reads nothing."""
-        now = _standing(self._run)
+        now = standing_of(self._run)
         ended = {(one.task_id, one.map_index) for one in self._standing.ended}
         leases = run_folder.leases(*self._run)
         is_left = any(
@@ -152,45 +152,46 @@ class _Removal:
 
     def _live(self) -> Live:
         """Return the files that may be read yet. Raise :class:`ValueError` where that can't be told."""
-        unended = {task: self._standing.unended.get(task) for task in self._flow}
-        known = {one.task_id for one in self._standing.ended}
-        waiting = {
-            task: indices or [-1] for task, indices in unended.items() if indices is not None or task not in known
-        }
-        read = wanted(self._flow, waiting, self._batches)
-        makers = {task for task, flow in self._flow.items() if not flow.makes.isdisjoint(read)}
-        handed_on = self._handed_on(makers)
-        for one in self._standing.ended:
-            if one.task_id in makers and one.state == _SUCCESS and one[:2] not in handed_on:
-                raise ValueError(f"what {one.task_id} has handed on is not known")
-        paths = (
-            path
-            for (task, _index), value in handed_on.items()
-            for found in values_of(value, self._flow[task].makes, read)
-            for path in local_paths(found)
-        )
+        paths = (path for _maker, path in read_yet(self._run, self._standing, self._flow))
         named = run_folder.run_tmp(*self._run)
         return Live(run_folder.real_run_tmp(*self._run) or named, paths, named)
 
-    def _batches(self, scatter: str) -> Batches:
-        found = self._handed_on([scatter]).get((scatter, -1))
-        return [(batch["first"], batch["last"]) for batch in found] if isinstance(found, list) else []
-
-    def _handed_on_by(self, one: Instance) -> Any:
-        return self._handed_on([one.task_id]).get(one[:2])
-
-    def _handed_on(self, tasks: Collection[str]) -> HandedOn:
-        return dict(_handed_on(self._run, sorted(tasks)))
+    def _handed_on_by(self, one: Instance) -> object:
+        return dict(_handed_on(self._run, [one.task_id])).get(one[:2])
 
     def _try(self, one: Instance) -> TaskTry:
         return TaskTry(*self._run, one.task_id, one.map_index, one.try_number)
+
+
+def read_yet(run: Run, standing: Standing, flow: Mapping[str, Flow]) -> Iterator[tuple[tuple[str, int], Path]]:
+    """Yield the files that tasks which have not ended well may read, each with the instance that has handed it on.
+
+    Raise :class:`ValueError` where that can't be told.
+    """
+    unended = {task: standing.unended.get(task) for task in flow}
+    known = {one.task_id for one in standing.ended}
+    waiting = {task: indices or [-1] for task, indices in unended.items() if indices is not None or task not in known}
+    read = wanted(flow, waiting, partial(batches_of, run))
+    makers = {task for task, found in flow.items() if not found.makes.isdisjoint(read)}
+    handed_on: HandedOn = dict(_handed_on(run, sorted(makers)))
+    for ended in standing.ended:
+        if ended.task_id in makers and ended.state == _SUCCESS and ended[:2] not in handed_on:
+            raise ValueError(f"what {ended.task_id} has handed on is not known")
+    for one, value in handed_on.items():
+        for found in values_of(value, flow[one[0]].makes, read):
+            yield from ((one, path) for path in local_paths(found))
+
+
+def batches_of(run: Run, scatter: str) -> Batches:
+    """Return how the task ``scatter`` has divided the elements of its step; nothing where that is not known."""
+    return batches_in(dict(_handed_on(run, [scatter])).get((scatter, -1)))
 
 
 @lru_cache(maxsize=64)
 def _flow_of(compiled: Path) -> dict[str, Flow]:
     """Return who reads what in a compiled workflow; nothing where its files may not be removed before the end."""
     plan = read_plan(compiled)
-    return {} if plan.is_tool or changes_in_place(compiled) else flows(plan, TASK_NAMES)
+    return {} if plan.is_tool or read_traits(compiled).changes_in_place else flows(plan, TASK_NAMES)
 
 
 def _flow(dag_id: str, bundle_version: str | None) -> dict[str, Flow]:
@@ -226,7 +227,8 @@ def _running() -> Iterator[tuple[Run, int]]:
         yield from (((dag_id, run_id), ended) for dag_id, run_id, ended in rows)
 
 
-def _standing(run: Run) -> Standing:
+def standing_of(run: Run) -> Standing:
+    """Return how the tasks of a run stand, as Airflow's database has it."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance as Task
     from airflow.utils.session import create_session
@@ -245,7 +247,7 @@ def _standing(run: Run) -> Standing:
     return Standing(version, frozenset(one for one in instances if one.state in _ENDED_WELL), unended)
 
 
-def _handed_on(run: Run, tasks: list[str]) -> Iterator[tuple[tuple[str, int], Any]]:
+def _handed_on(run: Run, tasks: list[str]) -> Iterator[tuple[tuple[str, int], object]]:
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
     from sqlalchemy import select

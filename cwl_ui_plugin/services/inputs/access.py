@@ -8,10 +8,9 @@ else in the plugin's own folders is for nobody.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.files import local_path
@@ -37,19 +36,23 @@ class InputAccess:
         self.may_read = may_read
         self._asked: dict[Path, bool] = {}
 
-    def rules(self, job: dict[str, Any]) -> FileRules:
+    def rules(self, job: Mapping[str, object]) -> FileRules:
         """Return the rules that a job is checked with: shared folders, and :meth:`granted` ones."""
         return file_rules(self.granted(job))
 
-    def granted(self, job: dict[str, Any]) -> tuple[Path, ...]:
+    def granted(self, job: Mapping[str, object]) -> tuple[Path, ...]:
         """Return the folders, not everybody's, that a job's files are in and that this user may use; links resolved."""
-        found = {self._own_folder(real) for path in named_paths(job) if (real := real_path(path)) is not None}
+        found = {self._own_folder(real) for path in named_paths(job) if (real := self.real_path(path)) is not None}
         return tuple(sorted(folder for folder in found if folder is not None))
 
     def allows(self, path: Path, *, whole: bool = False) -> bool:
         """Whether the user may name a path, or with ``whole`` everything below it as well. It need not exist."""
-        real = real_path(path)
+        real = self.real_path(path)
         return real is not None and self._rules_for(real).allows(real, whole=whole)
+
+    def real_path(self, path: Path) -> Path | None:
+        """Return where a path of a job leads to; see :func:`real_path`."""
+        return real_path(path, self._base)
 
     def root_of(self, real: Path) -> Path | None:
         """Return the folder that opens a path without links to this user, or None for a path they may not use."""
@@ -63,16 +66,26 @@ class InputAccess:
     def _shared(self) -> FileRules:
         return file_rules()
 
+    @cached_property
+    def _homes(self) -> tuple[tuple[Path, MayRead], ...]:
+        """What uploads and outputs are in, and who may use a folder of theirs."""
+        return (config.uploads_folder().resolve(), self._owns), (config.outputs_folder().resolve(), self.may_read)
+
+    @cached_property
+    def _named_roots(self) -> tuple[Path, ...]:
+        return config.named_roots()
+
+    @cached_property
+    def _base(self) -> Path:
+        return config.inputs_folder()
+
     def _own_folder(self, real: Path) -> Path | None:
         """Return the upload, the workflow's outputs or the run's that a path lies in, if this user may use it."""
-        for parent, may_use in (
-            (config.uploads_folder().resolve(), self._owns),
-            (config.outputs_folder().resolve(), self.may_read),
-        ):
+        for parent, may_use in self._homes:
             if real.is_relative_to(parent) and real != parent:
                 folder = parent / real.relative_to(parent).parts[0]
                 return folder if self._may_use(folder, folder.name, may_use) else None
-        claim = _claim_on(real)
+        claim = _claim_on(real, self._named_roots)
         return claim.path if claim and self._may_use(claim.path, claim.dag_id, self.may_read) else None
 
     def _may_use(self, folder: Path, name: str, ask: MayRead) -> bool:
@@ -84,14 +97,25 @@ class InputAccess:
         return self.owner is not None and owners.owner_of(upload) == self.owner
 
 
+class GrantedAccess(InputAccess):
+    """What somebody might use when they saved a schedule or made a batch: these folders, and what everybody may."""
+
+    def __init__(self, roots: tuple[Path, ...]) -> None:
+        super().__init__(None, lambda _dag_id: False)
+        self._roots = roots
+
+    def _own_folder(self, real: Path) -> Path | None:
+        return next((root for root in self._roots if real.is_relative_to(root)), None)
+
+
 def shared_only() -> InputAccess:
     """Return what everybody may use, and nothing else."""
     return InputAccess(None, lambda _dag_id: False)
 
 
-def _claim_on(real: Path) -> Claim | None:
+def _claim_on(real: Path, roots: Iterable[Path]) -> Claim | None:
     """Return which run has the output folder that a path is in, where its job chose one in ``[cwl] output_roots``."""
-    for root in config.named_roots():
+    for root in roots:
         if real.is_relative_to(root):
             try:
                 return claims.holder(real, root)
@@ -100,15 +124,15 @@ def _claim_on(real: Path) -> Claim | None:
     return None
 
 
-def real_path(path: Path) -> Path | None:
+def real_path(path: Path, base: Path | None = None) -> Path | None:
     """Return where a path of a job leads to, its links resolved; None where that can't be told. It need not exist."""
     try:
-        return (config.inputs_folder() / path).resolve()
+        return ((base or config.inputs_folder()) / path).resolve()
     except (OSError, RuntimeError, ValueError):
         return None
 
 
-def named_paths(job: Any) -> Iterator[Path]:
+def named_paths(job: object) -> Iterator[Path]:
     """Yield where the Files and Directories of a job are, at any depth, whatever its inputs are declared as."""
     waiting = [job]
     while waiting:
@@ -122,7 +146,7 @@ def named_paths(job: Any) -> Iterator[Path]:
                     yield path
 
 
-def _path(location: Any) -> Path | None:
+def _path(location: object) -> Path | None:
     if not isinstance(location, str) or not location:
         return None
     return local_path({"location": location}) or (None if "://" in location else Path(location))

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from fnmatch import translate
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.config import bytes_text
-from cwl_ui_plugin.services.errors import NotFound, Unavailable
+from cwl_ui_plugin.services.errors import BadRequest, NotFound, Unavailable
 from cwl_ui_plugin.services.inputs.access import InputAccess
 
 MAX_ENTRIES = 1000
 MAX_SCANNED = 20_000
 """How many entries of a folder are looked at: a folder may have millions."""
+MAX_MATCH = 500
+MAX_PATTERNS = 40
+MAX_STARS = 8
+"""In one pattern: each one more multiplies the time that a long name can take."""
 FOLDER = "folder"
 FILE = "file"
+_NUMBER = re.compile(r"([0-9]{1,18})")
+_WILD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -40,31 +47,60 @@ class Folder:
     trail: tuple[Entry, ...]
     entries: tuple[Entry, ...]
     truncated: bool = False
+    hidden: int = 0
+    """How many files of the folder do not match what was asked for."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return it for an API's answer."""
         return asdict(self)
 
 
-def browse(access: InputAccess, path: str = "") -> Folder:
+def browse(access: InputAccess, path: str = "", match: str = "") -> Folder:
     """Return a folder, or the folders that everybody's inputs may come from.
 
     Only what ``access`` allows is shown, with links resolved: nothing that other people sent, no outputs of others.
+    ``match`` has patterns of names, separated by spaces (``*_R1.fastq.gz *.fq``); a word without ``*``, ``?`` or ``[``
+    may stand anywhere in a name. Upper and lower case are the same. Folders are shown whatever they are called.
 
     Raises:
+        BadRequest: too many or too long patterns.
         NotFound: no such folder, or one where inputs may not come from.
         Unavailable: it can't be read.
 
     """
+    matches = _matcher(match)
     if not path:
         return Folder("", (), tuple(_root_entry(root) for root in config.input_roots()))
     folder, root = _folder(path, access)
     try:
         names, cut = _names(folder)
-        found = sorted(_entries(folder, names, access), key=lambda entry: (entry.kind != FOLDER, entry.name))
+        entries = sorted(
+            _entries(folder, names, access), key=lambda entry: (entry.kind != FOLDER, _natural(entry.name))
+        )
     except OSError as error:
         raise Unavailable(f"The folder {path!r} can't be read: {error.strerror or error}.") from error
-    return Folder(_job_path(folder), _trail(folder, root), tuple(found[:MAX_ENTRIES]), cut or len(found) > MAX_ENTRIES)
+    found = [entry for entry in entries if entry.kind == FOLDER or matches(entry.name)]
+    return Folder(
+        _job_path(folder),
+        _trail(folder, root),
+        tuple(found[:MAX_ENTRIES]),
+        truncated=cut or len(found) > MAX_ENTRIES,
+        hidden=len(entries) - len(found),
+    )
+
+
+def _matcher(match: str) -> Callable[[str], bool]:
+    patterns = match.lower().split()
+    if len(match) > MAX_MATCH or len(patterns) > MAX_PATTERNS or any(text.count("*") > MAX_STARS for text in patterns):
+        raise BadRequest(f"Give at most {MAX_PATTERNS} patterns of names, with {MAX_STARS} stars each.")
+    known = [re.compile(translate(text if _WILD.search(text) else f"*{text}*")).match for text in patterns]
+    return lambda name: not known or any(fits(name.lower()) for fits in known)
+
+
+def _natural(name: str) -> tuple[list[str | int], str]:
+    """Return what names are sorted by: `s2` before `s10`; texts and numbers take turns, beginning with a text."""
+    parts = _NUMBER.split(name.lower())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
 def _folder(path: str, access: InputAccess) -> tuple[Path, Path]:

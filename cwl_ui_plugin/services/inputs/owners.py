@@ -93,7 +93,7 @@ def _claimed(folder: str, user: str) -> bool:
     owner = owner_of(folder)
     if owner is None:
         if (config.uploads_folder() / folder).exists():
-            return False
+            return owner_of(folder) == user  # another file of theirs may have been faster: the claim comes before
         owner = user if _insert(folder, user) else owner_of(folder)
     return owner == user
 

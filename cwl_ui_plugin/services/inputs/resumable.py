@@ -116,6 +116,22 @@ def add(upload_id: str, offset: int, content: bytes, *, user: str) -> PartialUpl
         raise Unavailable(f"{state.name!r} can't be stored: {error.strerror or error}.") from error
 
 
+def cancel(upload_id: str, *, user: str) -> None:
+    """Forget an upload, and what has arrived of it.
+
+    Raises:
+        NotFound: no such upload of this user.
+        Conflict: a part of it is arriving just now.
+
+    """
+    place, _state = _find(upload_id, user)
+    try:
+        with _locked(place / _DATA):
+            shutil.rmtree(place, ignore_errors=True)
+    except FileNotFoundError:
+        raise _unknown(upload_id) from None
+
+
 def _append(data: IO[bytes], offset: int, content: bytes, state: _State) -> int:
     arrived = data.seek(0, os.SEEK_END)
     if offset != arrived:

@@ -17,6 +17,7 @@ from cwl_ui_plugin.library.intake import safe_name
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, TooLarge, Unavailable
 from cwl_ui_plugin.services.inputs import owners
 from cwl_ui_plugin.services.inputs.access import InputAccess
+from cwl_ui_plugin.strict_json import is_text
 
 log = logging.getLogger(__name__)
 CHUNK = 1024 * 1024
@@ -55,6 +56,8 @@ def visible_inputs(paths: Iterable[str], access: InputAccess) -> dict[str, bool]
     wanted = list(paths)
     if len(wanted) > MAX_PATHS:
         raise BadRequest(f"At most {MAX_PATHS} paths can be asked for at once.")
+    if not all(map(is_text, wanted)):
+        raise BadRequest("A path has a null character or half of a surrogate pair in it.")
     return {path: _is_visible(path, access) for path in wanted}
 
 
@@ -96,10 +99,10 @@ def _copy(stream: BinaryIO, file: BinaryIO) -> None:
 
 
 def _is_visible(path: str, access: InputAccess) -> bool:
-    parts = urlsplit(path)
-    if parts.scheme not in ("", "file"):
-        return False
     try:
+        parts = urlsplit(path)
+        if parts.scheme not in ("", "file"):
+            return False
         local = Path(unquote(parts.path) if parts.scheme else path)
         target = (config.inputs_folder() / local).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):

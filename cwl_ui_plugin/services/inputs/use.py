@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin import config, last_use
 from cwl_ui_plugin.dags.folders import claims
 from cwl_ui_plugin.services.errors import Conflict, Unavailable
-from cwl_ui_plugin.services.inputs.access import InputAccess, named_paths, real_path
+from cwl_ui_plugin.services.inputs.access import InputAccess, named_paths
 
 
-def note_use(job: dict[str, Any], access: InputAccess) -> None:
+def note_use(job: Mapping[str, object], access: InputAccess) -> None:
     """Note that the uploads and outputs that a job names are used now, before it is checked that they are there.
 
     What this user may not use is left alone: nothing is kept for them, nor told of it.
@@ -30,13 +29,13 @@ def note_use(job: dict[str, Any], access: InputAccess) -> None:
         raise Unavailable(f"It can't be noted that the input files are used: {error}.") from error
 
 
-def _entries(job: dict[str, Any], access: InputAccess) -> Iterator[tuple[Path | None, Path]]:
+def _entries(job: Mapping[str, object], access: InputAccess) -> Iterator[tuple[Path | None, Path]]:
     """Yield what to touch for the files of a job: folders of uploads, and claims with the folders of their outputs."""
     uploads = config.uploads_folder().resolve()
     roots = [root.resolve() for root in (config.outputs_folder(), *config.named_roots())]
     seen: set[Path] = set()
     for path in named_paths(job):
-        real = real_path(path)
+        real = access.real_path(path)
         if real is None or not access.allows(real):
             continue
         if real.is_relative_to(uploads) and real != uploads:

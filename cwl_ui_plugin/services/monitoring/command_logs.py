@@ -17,6 +17,7 @@ from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.folders.placement import folders_of
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.dags.run_job import given
 from cwl_ui_plugin.opened import FOLDER, Entry, Place, place_of
 from cwl_ui_plugin.services.errors import BadRequest, NotFound
 from cwl_ui_plugin.services.monitoring.queries import find_run
@@ -74,11 +75,17 @@ def read_log(task: TaskTry, stream: str, offset: int | None = None) -> LogPart |
     return LogPart(content.decode("utf-8", "replace"), start, start + len(content), size)
 
 
-def stream_log(task: TaskTry, stream: str) -> tuple[int, Iterator[bytes]]:
-    """Return the size and the content of a whole log as it is now; raise :class:`NotFound`."""
+def open_log(task: TaskTry, stream: str) -> BinaryIO:
+    """Open a whole log as it is now; raise :class:`NotFound`."""
     file = _open_stream(task, stream)
     if file is None:
         raise NotFound(f"Nothing is kept of what {task.task_id!r} printed.")
+    return file
+
+
+def stream_log(task: TaskTry, stream: str) -> tuple[int, Iterator[bytes]]:
+    """Return the size and the content of a whole log as it is now; raise :class:`NotFound`."""
+    file = open_log(task, stream)
     size = os.fstat(file.fileno()).st_size
     return size, _chunks(file, size)
 
@@ -156,9 +163,8 @@ def _chosen(dag_id: str, run_id: str) -> Place | None:
 
     with create_session(scoped=False) as session:
         conf = find_run(session, dag_id, run_id).conf
-    job = conf.get("job") if isinstance(conf, dict) else None
     try:
-        return folders_of(dag_id, run_id, job if isinstance(job, dict) else {}).tmp
+        return folders_of(dag_id, run_id, given(conf)).tmp
     except JobError:
         return None
 

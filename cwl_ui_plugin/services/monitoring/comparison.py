@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from cwl_ui_plugin.services.models import RunDetail
 from cwl_ui_plugin.services.monitoring import queries, step_groups
+from cwl_ui_plugin.services.monitoring.step_groups import StepLine
+from cwl_ui_plugin.services.run_models import RunDetail
 
 MAX_VALUE = 2000
 _SAME_FILE = ("checksum", "size", "contents", "listing")
@@ -57,7 +57,7 @@ def compare(one: tuple[str, ...], other: tuple[str, ...]) -> Comparison:
     )
 
 
-def _pairs(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Pair, ...]:
+def _pairs(one: Mapping[str, object], other: Mapping[str, object]) -> tuple[Pair, ...]:
     names = [*one, *(name for name in other if name not in one)]
     return tuple(
         Pair(
@@ -70,12 +70,12 @@ def _pairs(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Pair, ...]
     )
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(_shown(value), indent=1, ensure_ascii=False)
     return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: object) -> object:
     """Return a value with of each file only what tells people which it is."""
     if isinstance(value, list):
         return [_shown(item) for item in value]
@@ -88,7 +88,7 @@ def _shown(value: Any) -> Any:
     return {key: _shown(item) for key, item in value.items()}
 
 
-def _content(value: Any) -> Any:
+def _content(value: object) -> object:
     """Return a value with of each file only what is in it: two files of the same content are the same."""
     if isinstance(value, list):
         return [_content(item) for item in value]
@@ -100,12 +100,16 @@ def _content(value: Any) -> Any:
 
 
 def _durations(one: RunDetail, other: RunDetail) -> tuple[Durations, ...]:
-    first = {group.task_id: group for group in step_groups.group_steps(one.steps)}
-    second = {group.task_id: group for group in step_groups.group_steps(other.steps)}
+    first, second = _lines(one), _lines(other)
     found = []
     for task_id in [*first, *(task_id for task_id in second if task_id not in first)]:
         left, right = first.get(task_id), second.get(task_id)
-        label = next(group.label for group in (left, right) if group)
+        label = next(line.label for line in (left, right) if line)
         states = (left.state if left else None, right.state if right else None)
         found.append(Durations(label, left.seconds if left else None, right.seconds if right else None, states))
     return tuple(found)
+
+
+def _lines(run: RunDetail) -> dict[str, StepLine]:
+    """Return the steps of a run by their tasks."""
+    return {line.group.task_id: line for line in step_groups.fold(step_groups.group_steps(run.steps))}

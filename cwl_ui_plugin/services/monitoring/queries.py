@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.dags.names import (
-    DISPATCHER,
-    ERROR_KEY,
-    GATHERER,
-    STATISTICS_KEY,
-)
-from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
-from cwl_ui_plugin.library.errors import UnknownWorkflow
-from cwl_ui_plugin.library.store import digest_of_revision
+from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin.cwl.plan import Parameter
+from cwl_ui_plugin.dags.access.grants import continued_in
+from cwl_ui_plugin.dags.conf import SIGNATURE, WES
+from cwl_ui_plugin.dags.run_job import job_of
+from cwl_ui_plugin.dags.scheduling import STARTED_BY_AIRFLOW, scheduled_job
+from cwl_ui_plugin.dags.xcoms import output_object, read_xcoms
+from cwl_ui_plugin.library.errors import UnknownSchedule, UnknownWorkflow
+from cwl_ui_plugin.library.revisions import digest_of_revision
+from cwl_ui_plugin.reports.folder_sets import started_by_folders
 from cwl_ui_plugin.reports.removals import removals_of
-from cwl_ui_plugin.reports.stops import STOPPED, Stopped, stops_of, stops_run
-from cwl_ui_plugin.services.errors import BadRequest, NotFound
-from cwl_ui_plugin.services.models import Page, RunDetail, RunFilter, RunSource, RunStamp, RunSummary, StepState, iso
+from cwl_ui_plugin.reports.stopped import STOPPED, Stopped
+from cwl_ui_plugin.reports.stops import stops_of
+from cwl_ui_plugin.reports.tables import RunKey, RunLabel
+from cwl_ui_plugin.services.errors import NotFound
+from cwl_ui_plugin.services.labelling import Label, exists_label, labels_of, labels_run
+from cwl_ui_plugin.services.models import Page, iso
+from cwl_ui_plugin.services.monitoring import approvals, run_states
+from cwl_ui_plugin.services.monitoring.run_steps import Names, StepMaker
+from cwl_ui_plugin.services.run_models import RunDetail, RunFilter, RunSource, RunStamp, RunSummary, StepState
 from cwl_ui_plugin.services.signatures import signature_of
-from cwl_ui_plugin.services.workflows.details import cwl_dag_ids, open_store, stored_version
+from cwl_ui_plugin.services.stored_workflows import open_store
+from cwl_ui_plugin.services.workflows.details import cwl_dag_ids, pinned_workflow, stored_version
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
     from sqlalchemy import Row, Select
     from sqlalchemy.orm import Session
 
-    from cwl_ui_plugin.cwl.plan import Step
-
 MAX_PAGE = 500
-STATES = ("queued", "running", "success", "failed", STOPPED)
 _DONE = ("success", "skipped")
-_NO_STATUS = "no_status"
+_WAITING = ("scheduled", "queued", "up_for_retry")
 
 
 def list_runs(
@@ -48,7 +54,7 @@ def list_runs(
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import func, select
-    from sqlalchemy.orm import load_only, raiseload
+    from sqlalchemy.orm import joinedload, load_only, raiseload
 
     where = [DagRun.dag_id.in_(cwl_dag_ids(dag_ids)), *_conditions(wanted or RunFilter(state=state))]
     columns = (
@@ -60,35 +66,88 @@ def list_runs(
         DagRun.end_date,
         DagRun.logical_date,
         DagRun.triggering_user_name,
+        DagRun.run_type,
     )
-    query = select(DagRun).where(*where).options(load_only(*columns), raiseload("*")).order_by(DagRun.id.desc())
+    options = (load_only(*columns), joinedload(DagRun.dag_run_note), raiseload("*"))
+    query = select(DagRun).where(*where).options(*options).order_by(DagRun.id.desc())
     with create_session(scoped=False) as session:
         total = session.scalar(select(func.count()).select_from(DagRun).where(*where)) or 0
         runs = session.scalars(query.limit(max(0, min(limit, MAX_PAGE))).offset(max(0, offset))).all()
-        keys = [(run.dag_id, run.run_id) for run in runs]
-        progress, stops = _progress(session, runs), stops_of(session, keys)
-        items = tuple(_summary(run, progress.get(key, 0), stops.get(key)) for run, key in zip(runs, keys, strict=True))
+        besides, tasks = _Besides.of(session, runs), _tasks_of_runs(session, runs)
+        items = tuple(_summary(run, tasks.get((run.dag_id, run.run_id), _Tasks()), besides) for run in runs)
     return Page(items, total)
+
+
+@dataclass(frozen=True)
+class _Besides:
+    """What is known of some runs besides what Airflow's table of them has; a query for each."""
+
+    stops: Mapping[RunKey, Stopped]
+    labels: Mapping[RunKey, Label]
+    of_folders: frozenset[RunKey]
+
+    @classmethod
+    def of(cls, session: Session, runs: Iterable[DagRun]) -> _Besides:
+        keys = [(run.dag_id, run.run_id) for run in runs]
+        return cls(stops_of(session, keys), labels_of(session, keys), started_by_folders(session, keys))
+
+
+@dataclass(frozen=True)
+class _Tasks:
+    """How far the tasks of a run are: up to 100, and whether one waits for somebody's word."""
+
+    percent: int = 0
+    is_waiting: bool = False
 
 
 def _conditions(wanted: RunFilter) -> Iterator[Any]:
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import exists, or_
 
     if wanted.state:
-        if wanted.state not in STATES:
-            raise BadRequest(f"{wanted.state!r} is no state of a run; use one of {', '.join(STATES)}.")
-        yield DagRun.state == ("failed" if wanted.state == STOPPED else wanted.state)
-    if wanted.state == STOPPED:
-        yield exists().where(stops_run())
+        yield from run_states.in_airflow_state(wanted.state)
+    yield from _exact(wanted)
+    if wanted.shown_state:
+        yield from run_states.in_shown_state(wanted.shown_state)
     for word in wanted.text.split():
-        yield or_(DagRun.run_id.icontains(word, autoescape=True), DagRun.dag_id.icontains(word, autoescape=True))
+        yield _named(word)
+    if wanted.tag:
+        yield exists_label(RunLabel.tags.contains(json.dumps(wanted.tag, ensure_ascii=False), autoescape=True))
     if wanted.user:
         yield DagRun.triggering_user_name.icontains(wanted.user, autoescape=True)
     if wanted.since:
         yield DagRun.queued_at >= wanted.since
     if wanted.until:
         yield DagRun.queued_at < wanted.until
+
+
+def _exact(wanted: RunFilter) -> Iterator[Any]:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import func
+
+    if wanted.states:
+        yield DagRun._state.in_(wanted.states)
+    if wanted.run_id is not None:
+        yield DagRun.run_id == wanted.run_id
+    date = func.coalesce(DagRun.logical_date, DagRun.queued_at)
+    if wanted.dated_from:
+        yield date >= wanted.dated_from
+    if wanted.dated_to:
+        yield date <= wanted.dated_to
+
+
+def _named(word: str) -> Any:
+    """Return the condition that a word is in what a run or its workflow is called, or in the run's note."""
+    from airflow.models.dagrun import DagRun, DagRunNote
+    from sqlalchemy import exists, or_
+
+    texts = (DagRun.run_id, DagRun.dag_id)
+    labels = (RunLabel.title, RunLabel.tags)
+    note = DagRunNote.content.icontains(word, autoescape=True)
+    return or_(
+        *(text.icontains(word, autoescape=True) for text in texts),
+        exists_label(or_(*(text.icontains(word, autoescape=True) for text in labels))),
+        exists().where(DagRunNote.dag_run_id == DagRun.id, note),
+    )
 
 
 def run_stamp(dag_id: str, run_id: str) -> RunStamp:
@@ -111,9 +170,11 @@ def run_stamp(dag_id: str, run_id: str) -> RunStamp:
         run = session.execute(_run_stamp_query(dag_id, run_id)).one_or_none()
         if run is None:
             raise _no_run(dag_id, run_id)
-        text = "|".join([str(tuple(run)), *(str(tuple(row)) for row in session.execute(query))])
+        rows = session.execute(query).all()
+    text = "|".join([str(tuple(run)), *(str(tuple(row)) for row in rows)])
     began = run.start_date if run.end_date is None else None
-    return RunStamp(text, (datetime.now(timezone.utc) - began).total_seconds() if began else 0.0)
+    waits = run.state == "queued" or (run.state == "running" and any(row[0] in _WAITING for row in rows))
+    return RunStamp(text, (datetime.now(timezone.utc) - began).total_seconds() if began else 0.0, waits)
 
 
 def _run_stamp_query(dag_id: str, run_id: str) -> Select[Any]:
@@ -125,8 +186,9 @@ def _run_stamp_query(dag_id: str, run_id: str) -> Select[Any]:
 
     of_run = and_(ReportState.dag_id == DagRun.dag_id, ReportState.run_id == DagRun.run_id)
     return (
-        select(DagRun.id, DagRun._state, DagRun.start_date, DagRun.end_date, DagRunNote.content)
-        .add_columns(ReportState.sequence, ReportState.delivered)
+        select(DagRun.id, DagRun.state, DagRun.start_date, DagRun.end_date, DagRunNote.content)
+        .add_columns(ReportState.sequence, ReportState.delivered, RunLabel.labelled_at)
+        .outerjoin(RunLabel, labels_run())
         .outerjoin(DagRunNote, DagRunNote.dag_run_id == DagRun.id)
         .outerjoin(ReportState, of_run)
         .where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
@@ -142,22 +204,28 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
         tasks = _tasks(session, dag_id, run_id)
         xcoms = read_xcoms(session, dag_id, run_id)
         version = _pinned_version(dag_id, run.bundle_version)
-        steps = _in_order([_step(task, xcoms) for task in tasks], dag_id, version)
+        answers = approvals.answers(session, dag_id, run_id, (task.task_id for task in tasks))
+        besides = _Besides.of(session, [run])
+        stop = besides.stops.get((dag_id, run_id)) if str(run.state) == "failed" else None
+        names = Names.of(dag_id, version)
+        steps = names.in_order(StepMaker(xcoms, answers, names, stop).steps(tasks))
         conf = run.conf if isinstance(run.conf, dict) else {}
-        secrets = _secrets(dag_id, version)
+        inputs = _inputs(dag_id, version)
+        secrets = _secrets(inputs)
         done = sum(step.state in _DONE for step in steps)
-        stop = stops_of(session, [(dag_id, run_id)]).get((dag_id, run_id))
+        is_waiting = any(step.state == run_states.ASKING for step in steps)
         return RunDetail(
-            summary=_summary(run, _percent(done, len(steps)), stop),
+            summary=_summary(run, _Tasks(_percent(done, len(steps)), is_waiting), besides),
             steps=tuple(steps),
-            error=stop.text if stop and run.state == "failed" else _error(str(run.state), steps, run.note),
-            job={name: value for name, value in _job(run).items() if name not in secrets},
+            error=stop.text if stop else _error(str(run.state), steps),
+            job={name: value for name, value in _job(run, inputs).items() if name not in secrets},
             outputs=output_object(xcoms),
             version=version,
             has_signature=bool(conf.get(SIGNATURE)),
             signature=signature_of(session, run),
-            note=run.note,
             removed=removals_of(session, run),
+            continued_from=continued_in(run.conf),
+            wes=conf.get(WES),
         )
 
 
@@ -168,18 +236,34 @@ def run_source(dag_id: str, run_id: str) -> RunSource:
     with create_session(scoped=False) as session:
         run = find_run(session, dag_id, run_id)
         version = _pinned_version(dag_id, run.bundle_version)
-        return RunSource(dag_id, _job(run), version, _secrets(dag_id, version), run.triggering_user_name)
+        inputs = _inputs(dag_id, version)
+        return RunSource(dag_id, _job(run, inputs), version, _secrets(inputs), run.triggering_user_name)
 
 
-def _job(run: DagRun) -> dict[str, Any]:
-    job = run.conf.get("job") if isinstance(run.conf, dict) else None
-    return job if isinstance(job, dict) else {}
+def _job(run: DagRun, inputs: Iterable[Parameter]) -> dict[str, Any]:
+    return {**_scheduled_job(run), **job_of(inputs, run.conf)}
 
 
-def _secrets(dag_id: str, version: str | None) -> frozenset[str]:
-    """Return the inputs that the workflow says are secret."""
+def _scheduled_job(run: DagRun) -> dict[str, Any]:
+    """Return the job that a run has from its workflow's schedule; nothing where it can't be filled in any more."""
+    if str(run.run_type) not in STARTED_BY_AIRFLOW:
+        return {}
+    try:
+        version = pinned_workflow(run.dag_id, run.bundle_version)
+        return scheduled_job(run, version.schedule if version else None)
+    except (JobError, UnknownSchedule):
+        return {}
+
+
+def _inputs(dag_id: str, version: str | None) -> tuple[Parameter, ...]:
+    """Return the inputs of a version of a workflow; none where it is not stored."""
     stored = stored_version(dag_id, version) if version else None
-    return frozenset(item.id for item in stored.plan.inputs if item.is_secret) if stored else frozenset()
+    return stored.plan.inputs if stored else ()
+
+
+def _secrets(inputs: Iterable[Parameter]) -> frozenset[str]:
+    """Return the inputs that the workflow says are secret."""
+    return frozenset(item.id for item in inputs if item.is_secret)
 
 
 def find_run(session: Session, dag_id: str, run_id: str) -> DagRun:
@@ -197,33 +281,39 @@ def _no_run(dag_id: str, run_id: str) -> NotFound:
     return NotFound(f"The Dag {dag_id!r} has no run {run_id!r}.")
 
 
-def _progress(session: Session, runs: Sequence[DagRun]) -> dict[tuple[str, str], int]:
+def _tasks_of_runs(session: Session, runs: Sequence[DagRun]) -> dict[RunKey, _Tasks]:
     """Return how far each run is, with one query for all of them."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import case, func, select, tuple_
 
     done = func.sum(case((TaskInstance.state.in_(_DONE), 1), else_=0))
+    asking = func.sum(case((run_states.asks(), 1), else_=0))
     query = (
-        select(TaskInstance.dag_id, TaskInstance.run_id, done, func.count())
+        select(TaskInstance.dag_id, TaskInstance.run_id, done, func.count(), asking)
         .where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_([(run.dag_id, run.run_id) for run in runs]))
         .group_by(TaskInstance.dag_id, TaskInstance.run_id)
     )
-    return {(dag_id, run_id): _percent(count, total) for dag_id, run_id, count, total in session.execute(query)}
+    return {
+        (dag_id, run_id): _Tasks(_percent(count, total), bool(waiting))
+        for dag_id, run_id, count, total, waiting in session.execute(query)
+    }
 
 
 def _percent(done: int, total: int) -> int:
     return int(100 * done / total) if total else 0
 
 
-def _summary(run: DagRun, progress: int, stop: Stopped | None) -> RunSummary:
-    state = str(run.state)
-    stop = stop if state == "failed" else None
+def _summary(run: DagRun, tasks: _Tasks, besides: _Besides) -> RunSummary:
+    key, state = (run.dag_id, run.run_id), str(run.state)
+    stop = besides.stops.get(key) if state == "failed" else None
+    label = besides.labels.get(key, Label())
     return RunSummary(
         dag_id=run.dag_id,
         run_id=run.run_id,
         state=state,
+        shown_state=run_states.shown_state(state, is_stopped=stop is not None, is_waiting=tasks.is_waiting),
         # 100 means: the run succeeded, not only its last task.
-        progress=100 if state == "success" else min(progress, 99),
+        progress=100 if state == "success" else min(tasks.percent, 99),
         user=run.triggering_user_name,
         queued_at=iso(run.queued_at),
         started_at=iso(run.start_date),
@@ -232,6 +322,11 @@ def _summary(run: DagRun, progress: int, stop: Stopped | None) -> RunSummary:
         reason=STOPPED if stop else None,
         stopped_by=stop.user if stop else None,
         stopped_at=iso(stop.moment) if stop else None,
+        run_type=str(run.run_type),
+        from_folder=key in besides.of_folders,
+        title=label.title,
+        tags=label.tags,
+        note=run.note,
     )
 
 
@@ -241,66 +336,10 @@ def _tasks(session: Session, dag_id: str, run_id: str) -> Sequence[Row[Any]]:
     from sqlalchemy import select
 
     table = TaskInstance.__table__
-    names = ("task_id", "map_index", "state", "try_number", "start_date", "end_date", "duration")
+    names = ("task_id", "map_index", "state", "try_number", "start_date", "end_date", "duration", "max_tries")
     shown = (*names, "task_display_name", "rendered_map_index")
     query = select(*(table.c[name] for name in shown)).where(table.c.dag_id == dag_id, table.c.run_id == run_id)
     return session.execute(query).all()
-
-
-def _step(task: Row[Any], xcoms: Xcoms) -> StepState:
-    error = _mapping(xcoms.get((task.task_id, task.map_index, ERROR_KEY)))
-    statistics = _mapping(xcoms.get((task.task_id, task.map_index, STATISTICS_KEY)))
-    has_failed = task.state == "failed"
-    command = error.get("command") if has_failed else statistics.get("command")
-    exit_code = error.get("exit_code") if has_failed else statistics.get("exit_code")
-    return StepState(
-        task_id=task.task_id,
-        label=task.task_display_name or task.task_id,
-        map_index=task.map_index,
-        element=task.rendered_map_index or (str(task.map_index) if task.map_index >= 0 else None),
-        reused=bool(statistics.get("reused")),
-        state=str(task.state or _NO_STATUS),
-        try_number=task.try_number,
-        started_at=iso(task.start_date),
-        ended_at=iso(task.end_date),
-        seconds=task.duration,
-        error=error.get("message") if has_failed else None,
-        error_kind=error.get("kind") if has_failed else None,
-        stderr=(error.get("stderr") or None) if has_failed else None,
-        exit_code=exit_code,
-        command=tuple(map(str, command)) if isinstance(command, list) else None,
-        cpu_seconds=statistics.get("cpu_seconds"),
-        peak_memory_bytes=statistics.get("peak_memory_bytes"),
-    )
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _in_order(steps: list[StepState], dag_id: str, digest: str | None) -> list[StepState]:
-    """Sort the tasks as the workflow has them; of a Dag that is not in the store, as they began."""
-    version = stored_version(dag_id, digest) if digest else None
-    planned = list(_tasks_of(version.plan.steps)) if version else []
-    rank = {task_id: number for number, task_id in enumerate([DISPATCHER, *planned], start=-1)}
-    rank[GATHERER] = len(rank)
-    unplanned = len(rank)
-
-    def place(step: StepState) -> tuple[int, str, str, int]:
-        known = rank.get(step.task_id)
-        began = "" if known is not None else step.started_at or "~"
-        return unplanned if known is None else known, began, step.task_id, step.map_index
-
-    return sorted(steps, key=place)
-
-
-def _tasks_of(steps: Iterable[Step]) -> Iterator[str]:
-    """Yield the ids of the tasks of steps, in their order."""
-    for step in steps:
-        first, *others = step.tasks
-        yield first
-        yield from _tasks_of(step.steps)
-        yield from others
 
 
 def _pinned_version(dag_id: str, bundle_version: str | None) -> str | None:
@@ -313,15 +352,13 @@ def _pinned_version(dag_id: str, bundle_version: str | None) -> str | None:
         return None
 
 
-def _error(state: str, steps: Sequence[StepState], note: str | None) -> str | None:
-    """Return why a run failed: the first step that did, or who stopped it."""
+def _error(state: str, steps: Sequence[StepState]) -> str | None:
+    """Return why a run failed: the first step that did."""
     if state != "failed":
         return None
-    failed = sorted((step for step in steps if step.state == "failed"), key=lambda step: step.ended_at or "~")
+    failed = sorted((step for step in steps if step.shown_state == "failed"), key=lambda step: step.ended_at or "~")
     for step in failed:
         if step.error:
-            return f"{step.label}: {step.error}"
-    if note:
-        return note
-    names = ", ".join(step.label for step in failed)
+            return f"{step.subject}: {step.error}"
+    names = ", ".join(step.subject for step in failed)
     return f"Failed: {names}. Airflow's log of the task says why." if names else "The run failed."

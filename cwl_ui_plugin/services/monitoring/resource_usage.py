@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from cwl_ui_plugin.services.models import RunDetail, StepState
 from cwl_ui_plugin.services.monitoring import command_logs
+from cwl_ui_plugin.services.run_models import RunDetail, StepState
 
 COLUMNS = 240
 

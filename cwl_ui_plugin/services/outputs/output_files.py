@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,14 +19,17 @@ from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
-from cwl_ui_plugin.dags.access.grants import GRANT
+from cwl_ui_plugin.cwl.files import handed_on
+from cwl_ui_plugin.dags.conf import GRANT
 from cwl_ui_plugin.dags.folders.placement import OUTPUT_FOLDER, folders_of
 from cwl_ui_plugin.dags.names import GATHERER
+from cwl_ui_plugin.dags.run_job import given
 from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.opened import Entry, Place, place_of
 from cwl_ui_plugin.services.errors import NotFound, TooLarge
-from cwl_ui_plugin.services.models import OutputFile, Page
+from cwl_ui_plugin.services.models import Page
 from cwl_ui_plugin.services.monitoring.queries import find_run
+from cwl_ui_plugin.services.run_models import OutputFile
 
 MAX_FILES = 10_000
 MAX_COUNTED = 1_000_000
@@ -41,6 +44,15 @@ class _Output:
     is_folder: bool
     checksum: str | None = None
     format: str | None = None
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A plain file among the outputs of a run; ``path`` is where it is in the run's output folder."""
+
+    path: str
+    output: str
+    size: int
 
 
 def output_object(dag_id: str, run_id: str) -> dict[str, Any] | None:
@@ -80,6 +92,22 @@ def _output_file(output: _Output, name: str, place: Place) -> list[OutputFile]:
     return []
 
 
+def files_of(dag_id: str, run_id: str) -> Iterator[FoundFile]:
+    """Yield the files of a run's outputs, each once: perhaps a million. Raise :class:`NotFound` at once."""
+    outputs, place = load(dag_id, run_id)
+    return _found(outputs, place)
+
+
+def _found(outputs: Mapping[str, object] | None, place: Place) -> Iterator[FoundFile]:
+    seen: set[str] = set()
+    for output in _outputs(outputs, place):
+        for name in _files(output, place):
+            if name not in seen:
+                seen.add(name)
+                with suppress(OSError):
+                    yield FoundFile(name, output.output, place.state(name).st_size)
+
+
 def open_output(dag_id: str, run_id: str, path: str) -> BinaryIO:
     """Open an output file; ``path`` is as in :func:`output_tree`. Raise :class:`NotFound` for any other."""
     outputs, place = load(dag_id, run_id)
@@ -91,6 +119,15 @@ def open_output(dag_id: str, run_id: str, path: str) -> BinaryIO:
         file.close()
         raise _missing(run_id, path)
     return file
+
+
+def output_location(dag_id: str, run_id: str, path: str) -> str:
+    """Return where an output would be, its links resolved and not looked at; raise :class:`NotFound` for no name."""
+    _outputs_of_run, place = load(dag_id, run_id)
+    try:
+        return str(place.below(path).path.resolve())
+    except (OSError, RuntimeError, ValueError):
+        raise _missing(run_id, path) from None
 
 
 def folder_entries(dag_id: str, run_id: str, path: str, most: int) -> tuple[Place, list[Entry], bool]:
@@ -137,7 +174,7 @@ def _missing(run_id: str, path: str) -> NotFound:
     return NotFound(f"The run {run_id!r} has no output {path!r}.")
 
 
-def _is_held(outputs: dict[str, Any] | None, place: Place, path: str) -> bool:
+def _is_held(outputs: Mapping[str, object] | None, place: Place, path: str) -> bool:
     """Whether the output object names a file or folder, or a Directory that it is in."""
     try:
         target = place.below(path).path
@@ -158,11 +195,10 @@ def _spellings(path: Path) -> set[str]:
     return {str(path), path.as_uri()}
 
 
-def output_place(dag_id: str, run_id: str, conf: dict[str, Any] | None) -> Place:
+def output_place(dag_id: str, run_id: str, conf: Mapping[str, object] | None) -> Place:
     """Return the folder that the outputs of a run go to, below the folder that the site allows for it."""
     conf = conf or {}
-    named = conf.get("job")
-    job: dict[str, Any] = named if isinstance(named, dict) else {}
+    job = given(conf)
     try:
         place = folders_of(dag_id, run_id, job).outputs
     except JobError:  # such a run has failed at once
@@ -172,7 +208,7 @@ def output_place(dag_id: str, run_id: str, conf: dict[str, Any] | None) -> Place
     return _earlier_place(job) or place
 
 
-def _earlier_place(job: dict[str, Any]) -> Place | None:
+def _earlier_place(job: Mapping[str, object]) -> Place | None:
     """Return where a run without a grant has delivered to, if its job names a folder: it is from before grants.
 
     A relative folder was below ``outputs_folder`` then. A newer run without a grant may name none, and has no outputs.
@@ -187,7 +223,7 @@ def _earlier_place(job: dict[str, Any]) -> Place | None:
     return place_of(path, tuple(root.resolve() for root in config.output_roots()))
 
 
-def load(dag_id: str, run_id: str, known: dict[str, Any] | None = None) -> tuple[dict[str, Any] | None, Place]:
+def load(dag_id: str, run_id: str, known: Mapping[str, object] | None = None) -> tuple[dict[str, object] | None, Place]:
     """Return the output object of a run (``known``, if it is), and its output folder; raise :class:`NotFound`."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
@@ -207,7 +243,7 @@ def load(dag_id: str, run_id: str, known: dict[str, Any] | None = None) -> tuple
     return (value if isinstance(value, dict) else None), place
 
 
-def _outputs(outputs: dict[str, Any] | None, place: Place) -> Iterator[_Output]:
+def _outputs(outputs: Mapping[str, object] | None, place: Place) -> Iterator[_Output]:
     for output, value in _file_objects(outputs):
         name = name_in(place, value.get("location") or value.get("path"))
         if name is not None:
@@ -215,31 +251,18 @@ def _outputs(outputs: dict[str, Any] | None, place: Place) -> Iterator[_Output]:
             yield _Output(output, name, value["class"] == "Directory", checksum, format_)
 
 
-def _file_objects(outputs: dict[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def _file_objects(outputs: Mapping[str, object] | None) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield the Files and Directories in outputs, secondary files too, each with the id of its output."""
     for output, value in (outputs or {}).items():
-        for item in _file_objects_in(value):
+        for item in handed_on(value):
             yield output, item
 
 
-def _file_objects_in(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _file_objects_in(item)
-    elif isinstance(value, dict):
-        if value.get("class") in ("File", "Directory"):
-            yield value
-            yield from _file_objects_in(value.get("secondaryFiles"))
-        else:
-            for item in value.values():
-                yield from _file_objects_in(item)
-
-
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def local_path(location: Any) -> Path | None:
+def local_path(location: object) -> Path | None:
     """Return the path that a location of CWL means, or None where it is on no disk."""
     if not isinstance(location, str) or not location:
         return None
@@ -249,7 +272,7 @@ def local_path(location: Any) -> Path | None:
     return None if parts.scheme else Path(location)
 
 
-def name_in(place: Place, location: Any) -> str | None:
+def name_in(place: Place, location: object) -> str | None:
     """Return what a location of CWL is called in the run's output folder, or None for what is not in there."""
     path = local_path(location)
     if path is None or ".." in path.parts or not path.is_relative_to(place.path) or path == place.path:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.reports import removals
+from cwl_ui_plugin.reports import removals, run_files
+from cwl_ui_plugin.services import labelling
 from cwl_ui_plugin.services.retention import sizes
 from cwl_ui_plugin.services.retention.items import Item, Kind
 from cwl_ui_plugin.services.retention.kinds import KINDS
@@ -60,6 +61,8 @@ def clean(may_see: Callable[[str], bool] = lambda _dag_id: False) -> list[Remova
     """Remove what may go, and return what has gone. Safe beside running runs, and beside another who does the same."""
     done = [_guarded(kind, lambda kind=kind: _cleaned(kind, may_see)) for kind in KINDS]  # type: ignore[misc]
     removals.forget_gone()
+    run_files.forget_gone()
+    labelling.forget_gone()
     return [told for told, kind in zip(done, KINDS, strict=True) if kind.find]
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import control_files, run_folder
 from cwl_ui_plugin.services import signatures
-from cwl_ui_plugin.services.retention import logs, outputs, reuse, uploads, versions
+from cwl_ui_plugin.services.retention import fetched, logs, outputs, reuse, uploads, versions
 from cwl_ui_plugin.services.retention.items import Kind
 from cwl_ui_plugin.services.retention.trees import Measurer, Size
 
@@ -82,6 +82,17 @@ KINDS = (
         reuse.find,
         reuse.remove,
         reuse.sweep,
+    ),
+    Kind(
+        "fetched",
+        "Inputs from the network",
+        (fetched.OPTION,),
+        "What a run may read that goes on, or can go on, is kept. What is gone is fetched again.",
+        fetched.measure,
+        config.fetched_folder,
+        fetched.find,
+        fetched.remove,
+        fetched.sweep,
     ),
     Kind(
         "logs",

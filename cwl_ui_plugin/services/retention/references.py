@@ -1,18 +1,24 @@
-"""What the runs in Airflow's list refer to: files that their confs name, and the versions that they are pinned to."""
+"""What is needed: files that confs of runs in Airflow's list, or schedules, name; and the versions of these runs."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.dags.job_templates import before_templates
 from cwl_ui_plugin.dags.names import BUNDLE
-from cwl_ui_plugin.library.errors import UnknownWorkflow
-from cwl_ui_plugin.library.store import WorkflowStore, digest_of_revision
+from cwl_ui_plugin.library.errors import LibraryError, UnknownWorkflow
+from cwl_ui_plugin.library.revisions import Revision, digest_of_revision
+from cwl_ui_plugin.library.schedules import Schedule
+from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.services.cleaning import cleanup
 from cwl_ui_plugin.services.inputs.access import named_paths
 
@@ -29,6 +35,8 @@ Version = tuple[str, str]
 def named_by_runs(folders: Collection[Path]) -> set[Path]:
     """Return which folders the conf of a run in Airflow's list names, or a file in them, or a folder that they are in.
 
+    So do the jobs of schedules, also of those that such runs were started by; of a template counts what is before it.
+    And the jobs of rows of batches whose runs have not begun: what has begun meanwhile is in the list, read after them.
     Paths count as they are written and with their links resolved. ``folders`` have no links in them.
     """
     if not folders:
@@ -36,7 +44,7 @@ def named_by_runs(folders: Collection[Path]) -> set[Path]:
     inside, above = set(folders), _by_folder_above(folders)
     found: set[Path] = set()
     real = lru_cache(maxsize=MAX_REMEMBERED)(_real)
-    for conf in _confs():
+    for conf in chain(_scheduled_jobs(), _waiting_jobs(), _confs()):
         for path in _paths(conf, real):
             found |= above.get(path, set())
             found.update(folder for folder in (path, *path.parents) if folder in inside)
@@ -51,7 +59,7 @@ def _by_folder_above(folders: Collection[Path]) -> dict[Path, set[Path]]:
     return above
 
 
-def _paths(conf: Any, real: Callable[[Path], Path]) -> Iterator[Path]:
+def _paths(conf: object, real: Callable[[Path], Path]) -> Iterator[Path]:
     """Yield what a conf names, with and without links; whatever it looks like."""
     base = config.inputs_folder()
     for path in named_paths(conf):
@@ -84,12 +92,55 @@ def _confs() -> Iterator[Any]:
         last = rows[-1][0]
 
 
+def _waiting_jobs() -> Iterator[Any]:
+    """Yield the jobs of rows of batches that have no run, or not yet, a part at a time."""
+    from sqlalchemy import select, tuple_
+
+    from cwl_ui_plugin.reports.tables import BatchRowRecord as Row
+
+    last = ("", 0)
+    while True:
+        query = (
+            select(Row.batch_id, Row.number, Row.job)
+            .where(tuple_(Row.batch_id, Row.number) > last, Row.state.in_(("pending", "refused", "stopped")))
+            .order_by(Row.batch_id, Row.number)
+            .limit(READ_AT_ONCE)
+        )
+        rows = _rows(query)
+        yield from (json.loads(row.job) for row in rows)
+        if len(rows) < READ_AT_ONCE:
+            return
+        last = (rows[-1].batch_id, rows[-1].number)
+
+
+def _scheduled_jobs() -> list[Any]:
+    """Return the jobs of schedules that workflows have, and of those that runs in Airflow's list were started by."""
+    store = WorkflowStore(config.workflows_folder())
+    revisions = set(store.manifest().items())
+    for name in {name for _dag_id, name in _pins()}:
+        with suppress(UnknownWorkflow):
+            revisions.update(store.kept_manifest(name).items())
+    jobs = []
+    for dag_id, digest in {(dag_id, Revision.parse(text).schedule) for dag_id, text in revisions}:
+        if digest is not None:
+            with suppress(LibraryError):
+                schedule = store.schedules(dag_id).kept(digest)
+                jobs += [before_templates(schedule.job), _uploads_of(schedule)]
+    return jobs
+
+
+def _uploads_of(schedule: Schedule) -> list[Any]:
+    """Return the uploads that runs of a schedule may read, as a job names folders."""
+    uploads = config.uploads_folder().resolve()
+    return [{"location": root} for root in schedule.roots if Path(root).is_relative_to(uploads)]
+
+
 def pinned_versions(store: WorkflowStore) -> set[Version]:
-    """Return the versions that are needed: current ones, those of runs in Airflow's list, and what Airflow starts next.
+    """Return the versions that are needed: current ones, of runs in Airflow's list, of batches, and what starts next.
 
     A manifest may be of many workflows: of each run only its own counts.
     """
-    pinned = set(_digests(store.manifest()).items())
+    pinned = set(_digests(store.manifest()).items()) | _versions_of_batches()
     manifests: dict[str, dict[str, str]] = {}
     for dag_id, name in _pins():
         if name not in manifests:
@@ -97,6 +148,15 @@ def pinned_versions(store: WorkflowStore) -> set[Version]:
         if dag_id in manifests[name]:
             pinned.add((dag_id, manifests[name][dag_id]))
     return pinned
+
+
+def _versions_of_batches() -> set[Version]:
+    """Return the versions that rows of batches would use whose runs have not begun, or could be started again."""
+    from sqlalchemy import select
+
+    from cwl_ui_plugin.reports.tables import BatchRecord
+
+    return {(str(dag_id), str(digest)) for dag_id, digest in _rows(select(BatchRecord.dag_id, BatchRecord.version))}
 
 
 def pinned_manifests() -> set[str]:

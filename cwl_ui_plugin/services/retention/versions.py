@@ -11,7 +11,7 @@ from cwl_ui_plugin.services.retention.items import Item, limit_of
 from cwl_ui_plugin.services.retention.references import known_manifests, pinned_manifests, pinned_versions
 from cwl_ui_plugin.services.retention.removed import sweep_removed
 from cwl_ui_plugin.services.retention.trees import Measurer, Size
-from cwl_ui_plugin.services.workflows.details import open_store
+from cwl_ui_plugin.services.stored_workflows import open_store
 
 OPTION = "keep_versions_days"
 _EARLIER_TRASH = "trash"

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.reports.errors import BadTarget
+from cwl_ui_plugin.reports.formats import OURS, format_named
 from cwl_ui_plugin.reports.lookups import DATABASE, find_connection, find_variable
 from cwl_ui_plugin.reports.target import target_of
 from cwl_ui_plugin.services.errors import BadRequest, Unavailable
-from cwl_ui_plugin.services.models import KeySetting, ReportConnection
-from cwl_ui_plugin.services.signatures import SIGNING_KEY, algorithm_of
-from cwl_ui_plugin.signing import keys, triggers
+from cwl_ui_plugin.services.settings_models import KeySetting, ReportConnection
+from cwl_ui_plugin.services.signatures import algorithm_of
+from cwl_ui_plugin.signing import keys
 from cwl_ui_plugin.signing.algorithms import DEFAULT, parse_algorithms
 from cwl_ui_plugin.signing.errors import SigningError
 from cwl_ui_plugin.signing.keys import KeyPair
+from cwl_ui_plugin.variables import (
+    ALL,
+    REPORT_ALGORITHM,
+    REPORT_CONNECTION,
+    REPORT_KEY,
+    SIGNING_KEY,
+    TRIGGER_ALGORITHM,
+    TRIGGER_KEY,
+    names_of,
+)
 
-CONNECTION = "process_report"
-REPORT_KEY = "process_report_private_key"
-REPORT_ALGORITHM = "process_report_crypt_algorithm"
-TRIGGER_KEY = triggers.PUBLIC_KEY
-TRIGGER_ALGORITHM = triggers.ALGORITHM
-VARIABLES = (REPORT_KEY, REPORT_ALGORITHM, TRIGGER_KEY, TRIGGER_ALGORITHM, SIGNING_KEY)
 MASK = "***"
 UNKNOWN = "a secrets backend that can't be asked now"
-_OLD_NAMES = {REPORT_ALGORITHM: "process_report_algorithm", TRIGGER_ALGORITHM: triggers.OLD_ALGORITHM}
 UNTRUSTED = (
     "Triggers that it signs are refused: its public key is not among the keys that verify triggers. Add the public key "
     "below to them."
@@ -37,7 +42,7 @@ _SHOWN_EXTRAS = ("verify", "timeout", "routes", "retry_for")
 def report_connection() -> ReportConnection:
     """Return where reports go to."""
     try:
-        connection, source = find_connection(CONNECTION)
+        connection, source = find_connection(REPORT_CONNECTION)
     except BadTarget as error:
         return ReportConnection(is_set=True, source=str(error), elsewhere=UNKNOWN)
     if connection is None:
@@ -51,6 +56,7 @@ def report_connection() -> ReportConnection:
         login=connection.login or "",
         has_password=bool(connection.password),
         endpoint=str(extra.pop("endpoint", "")),
+        form=_form_of(extra.pop("format", "")),
         extra={key: value if key in _SHOWN_EXTRAS else MASK for key, value in extra.items()},
         source=source,
         elsewhere="" if source == DATABASE else source,
@@ -63,11 +69,17 @@ def save_report_connection(
     host: str,
     port: int | None,
     endpoint: str,
+    form: str | None = None,
     login: str = "",
     password: str | None = None,
-    extra: dict[str, Any] | None = None,
+    extra: Mapping[str, object] | None = None,
 ) -> None:
-    """Set where reports go to; None as ``password`` or ``extra`` keeps what is there. Raise :class:`BadRequest`."""
+    """Set where reports go to; None as ``password``, ``form`` (their format) or ``extra`` keeps what is there.
+
+    Raises:
+        BadRequest: reports could not be sent there.
+
+    """
     from airflow.models.connection import Connection
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -76,9 +88,9 @@ def save_report_connection(
         raise BadRequest("The host must be a name or an address only, without schema, port or path.", field="host")
     _require_here(report_connection().elsewhere)
     with create_session(scoped=False) as session:
-        connection = session.scalar(select(Connection).where(Connection.conn_id == CONNECTION))
+        connection = session.scalar(select(Connection).where(Connection.conn_id == REPORT_CONNECTION))
         if connection is None:
-            connection = Connection(conn_id=CONNECTION, description="Where cwl-ui-plugin sends reports of runs")
+            connection = Connection(conn_id=REPORT_CONNECTION, description="Where cwl-ui-plugin sends reports of runs")
             session.add(connection)
         kept = _extra_of(connection)
         connection.conn_type = "http"
@@ -88,7 +100,10 @@ def save_report_connection(
             connection.set_password(password)
         elif password is not None:
             connection._password = None  # set_password has no way to remove it
-        connection.set_extra(json.dumps({**_merged(kept, extra), "endpoint": endpoint}))
+        chosen = kept.get("format", OURS) if form is None else form
+        named = {} if chosen == OURS else {"format": chosen}
+        others = {key: value for key, value in _merged(kept, extra).items() if key != "format"}
+        connection.set_extra(json.dumps({**others, "endpoint": endpoint, **named}))
         _check_target(connection)
 
 
@@ -100,7 +115,7 @@ def remove_report_connection() -> None:
 
     _require_here(report_connection().elsewhere)
     with create_session(scoped=False) as session:
-        session.execute(delete(Connection).where(Connection.conn_id == CONNECTION))
+        session.execute(delete(Connection).where(Connection.conn_id == REPORT_CONNECTION))
 
 
 def report_key() -> KeySetting:
@@ -170,15 +185,14 @@ def save_trigger_key(public_keys: str | None, algorithms: str) -> None:
 
 
 def remove_variable(key: str) -> None:
-    """Remove one of :data:`VARIABLES`, under its old name too; raise :class:`BadRequest` for any other."""
+    """Remove one of the plugin's Variables, under its old name too; raise :class:`BadRequest` for any other."""
     from airflow.models.variable import Variable
 
-    if key not in VARIABLES:
-        raise BadRequest(f"{key!r} is none of {', '.join(VARIABLES)}.")
-    for name in (key, _OLD_NAMES.get(key)):
-        if name:
-            _require_here(_elsewhere(name))
-            Variable.delete(name)
+    if key not in ALL:
+        raise BadRequest(f"{key!r} is none of {', '.join(ALL)}.")
+    for name in names_of(key):
+        _require_here(_elsewhere(name))
+        Variable.delete(name)
 
 
 def generate_keys(algorithm: str, *, keep: bool = False) -> KeyPair:
@@ -198,15 +212,23 @@ def generate_keys(algorithm: str, *, keep: bool = False) -> KeyPair:
     return pair
 
 
-def _check_target(connection: Any) -> None:
+def _check_target(connection: object) -> None:
     """Raise :class:`BadRequest` if reports could not be sent to a Connection."""
     try:
-        target_of(connection, {})
+        target_of(connection, lambda _name: None)
     except BadTarget as error:
         raise BadRequest(str(error), field=error.field) from error
 
 
-def _extra_of(connection: Any) -> dict[str, Any]:
+def _form_of(value: object) -> str:
+    """Return the format of reports, or what is written instead of one."""
+    try:
+        return format_named(value)
+    except BadTarget:
+        return str(value)
+
+
+def _extra_of(connection: Any) -> dict[str, object]:
     try:
         extra = json.loads(connection.extra or "{}")
     except ValueError:
@@ -214,7 +236,7 @@ def _extra_of(connection: Any) -> dict[str, Any]:
     return extra if isinstance(extra, dict) else {}
 
 
-def _merged(kept: dict[str, Any], extra: dict[str, Any] | None) -> dict[str, Any]:
+def _merged(kept: dict[str, object], extra: Mapping[str, object] | None) -> dict[str, object]:
     """Return the new extra; a value that was shown masked and comes back so is kept."""
     if extra is None:
         return kept
@@ -238,14 +260,13 @@ def variable(key: str) -> str:
 
 def _found(key: str) -> tuple[str, str]:
     """Return a Variable, also under its old name, and where it comes from."""
-    for name in (key, _OLD_NAMES.get(key)):
-        if name:
-            try:
-                value, source = find_variable(name)
-            except BadTarget as error:
-                raise Unavailable(str(error)) from error
-            if value is not None:
-                return str(value), source
+    for name in names_of(key):
+        try:
+            value, source = find_variable(name)
+        except BadTarget as error:
+            raise Unavailable(str(error)) from error
+        if value is not None:
+            return str(value), source
     return "", ""
 
 

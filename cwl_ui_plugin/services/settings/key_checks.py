@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cwl_ui_plugin.services import signatures
+from cwl_ui_plugin import variables
 from cwl_ui_plugin.services.errors import BadRequest
 from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.signing import keys
 from cwl_ui_plugin.signing.errors import SigningError
 
 USES = {
-    connection_and_keys.REPORT_KEY: "the key that signs reports",
-    connection_and_keys.TRIGGER_KEY: "the keys that verify triggers",
-    signatures.SIGNING_KEY: "the key that signs triggers",
+    variables.REPORT_KEY: "the key that signs reports",
+    variables.TRIGGER_KEY: "the keys that verify triggers",
+    variables.SIGNING_KEY: "the key that signs triggers",
 }
 
 

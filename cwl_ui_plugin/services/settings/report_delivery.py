@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.utils.session import create_session
 
-from cwl_ui_plugin.reports import delivery, outbox, reporter
+from cwl_ui_plugin.reports import delivery, formats, outbox, reporter
 from cwl_ui_plugin.reports.delivery import TestResult
 from cwl_ui_plugin.reports.errors import ReportError
 from cwl_ui_plugin.reports.facts import run_row
@@ -165,13 +165,13 @@ def send_test_report(*, sees_answer: bool) -> TestResult:
 
 
 def _sent(report: RecordedReport) -> SentReport:
-    payload = json.loads(report.payload)
+    payload, kind = formats.shown(json.loads(report.payload)), formats.kind_of(report.route)
     is_over = report.ended_at is not None
     return SentReport(
         sequence=report.sequence,
         route=report.route,
         state=("given up" if report.answer is None else "delivered") if is_over else "waiting",
-        about=_about(report.route, payload),
+        about=_about(kind, payload),
         payload=payload,
         recorded=iso(report.recorded_at),
         delivered=iso(report.ended_at) if report.answer is not None else None,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.options import OPTIONS, Option
+from cwl_ui_plugin.services import task_rules
+from cwl_ui_plugin.services.settings import connection_and_keys
+from cwl_ui_plugin.variables import TRIGGER_KEY
 
 SHOWN = (
     "require_signed_conf",
     "require_exp",
     "jwt_backend_user",
+    "unsigned_trigger_user",
+    "uploads_without_login",
     "allow_weak_keys",
     "require_container",
     "allowed_images",
@@ -19,6 +25,7 @@ SHOWN = (
     "report_poll_interval",
     "keep_reports_days",
     "output_roots",
+    "task_rules",
 )
 _SOURCES = {"env var": "environment", "cmd": "command", "secret": "secret", "airflow.cfg": "airflow.cfg"}
 
@@ -34,6 +41,8 @@ class Switch:
     variable: str
     problem: str = ""
     """Why the value, or a part of it, is of no use."""
+    warning: str = ""
+    """What the value opens."""
 
     @property
     def is_default(self) -> bool:
@@ -58,5 +67,31 @@ def _switch(option: Option, found: object) -> Switch:
         source=_SOURCES.get(str(source), "default"),
         description=option.description,
         variable=f"AIRFLOW__{config.SECTION.upper()}__{option.name.upper()}",
-        problem=" ".join(config.root_problems().values()) if option.name == "output_roots" else "",
+        problem=" ".join(_PROBLEMS[option.name]()) if option.name in _PROBLEMS else "",
+        warning=_WARNINGS[option.name]() if option.name in _WARNINGS else "",
     )
+
+
+def _unsigned_warning() -> str:
+    name = config.text("unsigned_trigger_user").strip()
+    if not name:
+        return ""
+    if connection_and_keys.variable(TRIGGER_KEY):
+        return f"Not used while the Variable {TRIGGER_KEY} is set: calls must be signed."
+    return f"Whoever reaches this server may call {addresses.TRIGGERS} as {name}, without a login."
+
+
+def _uploads_warning() -> str:
+    if not config.flag("uploads_without_login"):
+        return ""
+    return "Who has a key for triggers, or may call without a login, may upload code that workers run."
+
+
+_WARNINGS: dict[str, Callable[[], str]] = {
+    "unsigned_trigger_user": _unsigned_warning,
+    "uploads_without_login": _uploads_warning,
+}
+_PROBLEMS: dict[str, Callable[[], Iterable[str]]] = {
+    "output_roots": lambda: config.root_problems().values(),
+    "task_rules": task_rules.problems,
+}

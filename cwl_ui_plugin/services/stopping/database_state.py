@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from cwl_ui_plugin.dags.folders import intermediate, run_folder
 from cwl_ui_plugin.dags.stopping import tombstones
 from cwl_ui_plugin.dags.stopping.stop_orders import TaskProcess
 from cwl_ui_plugin.dags.stopping.tombstones import Tombstone
-from cwl_ui_plugin.reports.stops import keep_stop
+from cwl_ui_plugin.reports.one_writer import keep_out_writers
+from cwl_ui_plugin.reports.stops import NOTE, keep_stop, stop_line
 from cwl_ui_plugin.services.database import retry_on_database_lock
 
 if TYPE_CHECKING:
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
-STOPPED = "Stopped by"
-"""How the note of a stopped run begins."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def _fail_once(dag_id: str, run_id: str, user: str, stone: Tombstone | None = No
 
     query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
     with create_session(scoped=False) as session:
-        _keep_out_writers(session)
+        keep_out_writers(session)
         # The run first, as the scheduler does it: it then works on this run either before or after.
         run = session.scalar(with_row_locks(query, session, of=DagRun))
         if run is None or (stone and (run.id != stone.row or run.clear_number > stone.clear_number)):
@@ -94,12 +95,39 @@ def _fail_once(dag_id: str, run_id: str, user: str, stone: Tombstone | None = No
         )
 
 
-def _keep_out_writers(session: Session) -> None:
-    """Let one writer at a time look where rows can't be locked (SQLite): of two stops one is the first."""
-    from sqlalchemy import text
+def remove_files(dag_id: str, run_id: str, before: Callable[[], object] = lambda: None) -> bool:
+    """Remove the intermediate files of a run that has ended, or is gone; return whether it had.
 
-    if session.get_bind().dialect.name == "sqlite":
-        session.execute(text("BEGIN IMMEDIATE"))
+    ``before`` is called where they are going to be removed.
+
+    Whoever lets a run go on looks for the word of a removal while it has the run's row to itself; so does this for the
+    state, once its word is there: either the run goes on with all of its files, or it is refused.
+
+    Raises:
+        OSError: no word can be left, so nothing was removed.
+
+    """
+    with intermediate.removing(dag_id, run_id):
+        has_ended = retry_on_database_lock(lambda: _has_ended(dag_id, run_id), f"the files of {dag_id} {run_id}")
+        if has_ended:
+            before()
+            with intermediate.said_again(dag_id, run_id):
+                run_folder.remove_run_tmp(dag_id, run_id)
+    return has_ended
+
+
+def _has_ended(dag_id: str, run_id: str) -> bool:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.sqlalchemy import with_row_locks
+    from airflow.utils.state import State
+    from sqlalchemy import select
+
+    query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+    with create_session(scoped=False) as session:
+        keep_out_writers(session)
+        run = session.scalar(with_row_locks(query, session, of=DagRun))
+        return run is None or run.state in State.finished_dr_states
 
 
 def _unfinished_tasks(session: Session, dag_id: str, run_id: str) -> list[TaskInstance]:
@@ -125,17 +153,16 @@ def _name(task: TaskInstance) -> str:
 
 
 def _stopped_by(note: str) -> str:
-    first = note.partition("\n")[0]
-    return first.removeprefix(STOPPED).rpartition(" on ")[0].strip() if first.startswith(STOPPED) else ""
+    return stop_line(note).removeprefix(NOTE).rpartition(" on ")[0].strip()
 
 
 def _record(session: Session, run: DagRun, user: str, tasks: int) -> None:
     """Write who stopped the run into Airflow's audit log and the run's note."""
     from airflow.models.log import Log
 
-    if not (run.note or "").startswith(STOPPED):
+    if not stop_line(run.note):
         moment = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-        text = f"{STOPPED} {user} on {moment}."
+        text = f"{NOTE} {user} on {moment}."
         run.note = f"{text}\n{run.note}" if run.note else text
     session.add(
         Log(event="cwl_stop", dag_id=run.dag_id, run_id=run.run_id, owner=user, extra=json.dumps({"tasks": tasks}))
@@ -146,7 +173,7 @@ def _tell_listeners(run: DagRun | None, killed: list[TaskInstance], user: str) -
     """Call the listeners as Airflow does when a run is set to failed by hand; theirs is not our failure."""
     from airflow.listeners.listener import get_listener_manager
 
-    reason = f"{STOPPED} {user}."
+    reason = f"{NOTE} {user}."
     hook = get_listener_manager().hook
     try:
         for task in killed:

@@ -16,7 +16,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
 from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.folders.run_folder import TaskLease
-from cwl_ui_plugin.dags.stopping import stop_orders
+from cwl_ui_plugin.dags.stopping import pods, stop_orders
 from cwl_ui_plugin.dags.stopping.run_termination import RunEnding, is_stale
 from cwl_ui_plugin.dags.stopping.stop_orders import Reply, StopRequest, TaskProcess
 
@@ -93,8 +93,11 @@ class StopProof:
         here = [task for task in self._order.tasks if task.host in self._hosts]
         elsewhere = [task for task in self._order.tasks if task.host not in self._hosts]
         left = self._ending.look(here)
+        leases = self._leases()
+        if pods.settle(leases):
+            leases = self._leases()
         replies = stop_orders.replies(self._order)
-        left += [line for lease in self._leases() if (line := self._why_leased(lease, replies))]
+        left += [line for lease in leases if (line := self._why_leased(lease, replies))]
         left += [line for task in elsewhere if (line := self._still_runs(task, replies))]
         return left + [line for reply in replies for line in reply.left]
 
@@ -112,6 +115,8 @@ class StopProof:
         if any(reply.machine == lease.machine and reply.left for reply in replies):
             return None
         text = f"{lease.host}: {lease.task_id}, pid {lease.pid}, has not said that its commands are gone"
+        if lease.pod:
+            return f"{text}; {pods.look(lease.pod).problem or f'its pod {lease.pod} is still there'}"
         if lease.host == run_folder.UNKNOWN_HOST:
             return f"{lease.host}: the lease {lease.path} belongs to another user, and can't be read"
         return text if stop_orders.has_janitor(machine=lease.machine) else f"{text}; no worker answers there"

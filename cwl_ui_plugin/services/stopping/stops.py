@@ -6,18 +6,19 @@ import fcntl
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.dags.folders import control_files, run_folder
+from cwl_ui_plugin.dags.folders import control_files
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, STOP_RESULT_KEY, STOP_TASK
 from cwl_ui_plugin.dags.stopping import stop_orders, tombstones
+from cwl_ui_plugin.observing import stats
 from cwl_ui_plugin.reports import loop, reporter
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import ServiceError, StopIncomplete, Unavailable
-from cwl_ui_plugin.services.models import StopProgress, StopReport
-from cwl_ui_plugin.services.stopping.database_state import FoundRun, delete_run, fail_unfinished
+from cwl_ui_plugin.services.run_models import StopProgress, StopReport
+from cwl_ui_plugin.services.stopping.database_state import FoundRun, delete_run, fail_unfinished, remove_files
 from cwl_ui_plugin.services.stopping.proof import StopProof
 from cwl_ui_plugin.services.stopping.tombstone_watch import leave_word
 
@@ -38,9 +39,14 @@ def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False) -> St
 
     """
     try:
-        return _stop_run(dag_id, run_id, user, remove)
+        report = _stop_run(dag_id, run_id, user, remove)
+    except StopIncomplete:
+        stats.emit("cwl.stop.failures")
+        raise
     except (OSError, config.ConfigError) as error:
         raise Unavailable(f"The stop of {dag_id} {run_id} is not complete: {error}. Stop it again.") from error
+    stats.emit("cwl.stop.duration", report.seconds)
+    return report
 
 
 def _stop_run(dag_id: str, run_id: str, user: str, remove: bool) -> StopReport:
@@ -62,7 +68,7 @@ def _stop_run(dag_id: str, run_id: str, user: str, remove: bool) -> StopReport:
     if left:
         raise StopIncomplete(f"Some processes of {dag_id} {run_id} are still there: {'; '.join(left)}.", left)
     if has_folder and (remove or not found.had_ended or found.stopped_by or proof.had_leases):
-        run_folder.remove_run_tmp(dag_id, run_id)
+        remove_files(dag_id, run_id)
     if remove and found.exists:
         _remove(dag_id, run_id, user)
     return StopReport(
@@ -136,7 +142,7 @@ class _Request:
 
     run_id: str
     try_number: int
-    conf: dict[str, Any]
+    conf: dict[str, object]
     user: str
 
     @property
@@ -200,7 +206,7 @@ def _answer(request: _Request) -> None:
             _answering.discard(request.key)
 
 
-def _result(request: _Request) -> dict[str, Any]:
+def _result(request: _Request) -> dict[str, object]:
     dag_id, run_id = request.conf.get("remove_dag_id"), request.conf.get("remove_run_id")
     if not isinstance(dag_id, str) or not isinstance(run_id, str):
         return {"ok": False, "message": "The conf must name remove_dag_id and remove_run_id.", "left": []}
@@ -218,7 +224,7 @@ def _result(request: _Request) -> dict[str, Any]:
     return {"ok": True, "message": report.message, "left": []}
 
 
-def _write_result(request: _Request, result: dict[str, Any]) -> None:
+def _write_result(request: _Request, result: Mapping[str, object]) -> None:
     """Answer the try that asked: a later one has asked anew."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from cwl_ui_plugin import config
-from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.dags.folders.placement import OUTPUT_FOLDER
-from cwl_ui_plugin.services import signatures
-from cwl_ui_plugin.services.errors import Conflict, InvalidJob, NotFound
+from cwl_ui_plugin.services.errors import Conflict, InvalidJob, NotFound, NotVerified
 from cwl_ui_plugin.services.inputs.access import InputAccess
-from cwl_ui_plugin.services.models import RunSource, RunSummary
 from cwl_ui_plugin.services.monitoring import queries
-from cwl_ui_plugin.services.settings import connection_and_keys
+from cwl_ui_plugin.services.run_models import RunSource, RunSummary
 from cwl_ui_plugin.services.triggering import triggers
+from cwl_ui_plugin.services.triggering.server_signing import signed_conf
 from cwl_ui_plugin.services.workflows.details import is_cwl_dag, stored_version
 
 EDIT = "Use “Edit and run again” instead."
@@ -36,9 +33,9 @@ def run_again(dag_id: str, run_id: str, *, user: str, via: str, files: InputAcce
     if not is_cwl_dag(dag_id):
         raise Conflict(f"{dag_id!r} is not a CWL workflow: start it anew on Airflow's page of the Dag.")
     _check_version(source)
-    _check_secrets(source, user)
+    check_secrets(source, user)
     new_id = triggers.new_run_id()
-    conf = _signed(dag_id, new_id, {"job": _without_folder(source.job)})
+    conf = signed(dag_id, new_id, {"job": without_folder(source.job)})
     try:
         return triggers.trigger(
             dag_id, conf=conf, run_id=new_id, user=user, via=via, files=files, version=source.version
@@ -60,7 +57,7 @@ def _check_version(source: RunSource) -> None:
         )
 
 
-def _check_secrets(source: RunSource, user: str) -> None:
+def check_secrets(source: RunSource, user: str) -> None:
     """Let nobody use what somebody else gave as a secret."""
     secret = sorted(set(source.secrets) & set(source.job))
     if secret and source.user != user:
@@ -68,17 +65,14 @@ def _check_secrets(source: RunSource, user: str) -> None:
         raise Conflict(f"The inputs {names} of this run are secrets of {source.user or 'somebody else'}. {EDIT}")
 
 
-def _without_folder(job: dict[str, Any]) -> dict[str, Any]:
+def without_folder(job: Mapping[str, object]) -> dict[str, object]:
+    """Return a job for a run that delivers into a folder of its own."""
     return {name: value for name, value in job.items() if name not in OUTPUT_FOLDER}
 
 
-def _signed(dag_id: str, run_id: str, conf: dict[str, Any]) -> dict[str, Any]:
-    key = connection_and_keys.signing_key()
-    if key.is_set and not key.problem:
-        return {**conf, SIGNATURE: signatures.sign_conf(dag_id, run_id, conf)}
-    if config.flag("require_signed_conf"):
-        raise Conflict(
-            f"Only signed runs are allowed here, and the server has no key that it could sign with. {EDIT} "
-            "There you can sign with a key of your own."
-        )
-    return conf
+def signed(dag_id: str, run_id: str, conf: dict[str, object]) -> dict[str, object]:
+    """Return a conf signed with the server's key, if it has one; raise :class:`Conflict` where it needs one."""
+    try:
+        return signed_conf(dag_id, run_id, conf)
+    except NotVerified as error:
+        raise Conflict(f"{error.message} {EDIT} There you can sign with a key of your own.") from error

@@ -7,6 +7,7 @@ happens in between, a signature starts no second run: the process that dies leav
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.services import signatures
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import BadRequest, NotVerified
-from cwl_ui_plugin.services.models import RunSignature
+from cwl_ui_plugin.services.run_models import RunSignature
 from cwl_ui_plugin.services.signatures import VerifiedToken
 from cwl_ui_plugin.services.triggering.triggers import check_run_id
 from cwl_ui_plugin.services.workflows.details import is_cwl_dag
@@ -38,7 +39,7 @@ class Use:
     content: str
 
 
-def reserve(dag_id: str, run_id: str, conf: dict[str, Any]) -> Use | None:
+def reserve(dag_id: str, run_id: str, conf: Mapping[str, object]) -> Use | None:
     """Reserve the use of a conf's signature; None where nobody asks for one: no CWL Dag, or no key to verify it with.
 
     Raises:

@@ -5,36 +5,44 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import FolderTaken, JobError
 from cwl_ui_plugin.cwl.jobs import checks
 from cwl_ui_plugin.cwl.plan import Plan
-from cwl_ui_plugin.dags.access.grants import GRANT, Grant
-from cwl_ui_plugin.dags.conf import read_conf
+from cwl_ui_plugin.dags.access.grants import Continued, Grant
+from cwl_ui_plugin.dags.conf import GRANT
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.folders import placement
 from cwl_ui_plugin.dags.folders.placement import Held
 from cwl_ui_plugin.dags.registration import register
-from cwl_ui_plugin.services import signatures
+from cwl_ui_plugin.dags.run_job import given
+from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.services import granting, signatures
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
 from cwl_ui_plugin.services.inputs.access import InputAccess, shared_only
 from cwl_ui_plugin.services.inputs.use import note_use
-from cwl_ui_plugin.services.models import RunSummary, iso
+from cwl_ui_plugin.services.models import iso
+from cwl_ui_plugin.services.monitoring.run_states import shown_state
+from cwl_ui_plugin.services.run_models import RunSummary
 from cwl_ui_plugin.services.signatures import VerifiedToken
-from cwl_ui_plugin.services.triggering import granting
+from cwl_ui_plugin.services.stored_workflows import open_store
+from cwl_ui_plugin.services.triggering.job_of_conf import job_of_conf
 from cwl_ui_plugin.services.triggering.version_pinning import settle, whole
-from cwl_ui_plugin.services.workflows.details import is_cwl_dag, open_store, stored_version
+from cwl_ui_plugin.services.workflows.details import is_cwl_dag, stored_version
 from cwl_ui_plugin.signing.tokens import EARLY
 from cwl_ui_plugin.strict_json import is_text
+from cwl_ui_plugin.variables import TRIGGER_KEY
 
 if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy.orm import Session
 
@@ -43,26 +51,33 @@ MAX_RUN_ID = 250
 VIEW = "view"
 REST = "rest"
 EXPERIMENTAL = "experimental"
+Record = Callable[["Session", "DagRun"], None]
 
 
 def trigger(
     dag_id: str,
     *,
-    conf: dict[str, Any],
+    conf: dict[str, object],
     run_id: str | None = None,
     user: str,
     via: str,
     files: InputAccess | None = None,
     signature: VerifiedToken | None = None,
     version: str | None = None,
+    record: Record | None = None,
+    continued: Continued | None = None,
 ) -> RunSummary:
     """Create a run of a Dag and return it; Airflow starts it at once. ``version``: of an earlier version of a workflow.
 
+    ``record`` is called in the transaction that creates the run: what it writes is there if the run is, and only then.
+
+    ``continued`` is the run that this one goes on from: what is certainly the same is taken over from it.
+
     ``files`` says which inputs the user may use besides those that everybody may.
 
-    ``conf`` is ``{"job": {...}}``, and ``check_payload`` where it is signed; it is kept as it is, and a grant with it
-    (see ``dags.access.grants``). A signature in it is verified, unless ``signature`` tells that it was. The job of a
-    Dag that is not CWL is not checked.
+    ``conf`` is what ``dags.run_job`` reads, with ``check_payload`` where it is signed; it is kept as it is, and a grant
+    with it (see ``dags.access.grants``). A signature in it is verified, unless ``signature`` tells that it was. The job
+    of a Dag that is not CWL is not checked.
 
     Raises:
         NotFound: no such Dag, or a deleted one.
@@ -73,17 +88,40 @@ def trigger(
         BadRequest: a run_id or conf that Airflow does not accept.
 
     """
+    signature, grant = check(
+        dag_id, conf=conf, run_id=run_id, user=user, files=files, signature=signature, version=version
+    )
+    if grant:
+        grant = replace(grant, continued=continued)
+    create = partial(_create, dag_id, conf, run_id or None, user, via, signature, version, grant, record)
+    return whole(dag_id, lambda: retry_on_database_lock(create, f"the run {run_id} of {dag_id}"))
+
+
+def check(
+    dag_id: str,
+    *,
+    conf: dict[str, object],
+    run_id: str | None = None,
+    user: str,
+    files: InputAccess | None = None,
+    signature: VerifiedToken | None = None,
+    version: str | None = None,
+) -> tuple[VerifiedToken | None, Grant | None]:
+    """Check all of a run that can be checked before it is created; return its signature and what it is granted.
+
+    Takes, and raises, what :func:`trigger` does.
+    """
     check_run_id(run_id)
     _check_no_grant(conf)
     _check_dag(dag_id)
     signature = signature or signatures.verified(dag_id, run_id or "", conf)
-    grant = None
-    if is_cwl_dag(dag_id):
-        _check_signed(signature)
-        job = _job_of(dag_id, run_id or new_run_id(), conf)
-        grant = _checked_grant(dag_id, job, user, version, signature, files or shared_only())
-    create = partial(_create, dag_id, conf, run_id or None, user, via, signature, version, grant)
-    return whole(dag_id, lambda: retry_on_database_lock(create, f"the run {run_id} of {dag_id}"))
+    if not is_cwl_dag(dag_id):
+        return signature, None
+    _check_signed(signature)
+    stored = _version_to_run(dag_id, version)
+    job = job_of_conf(dag_id, stored, conf)
+    _check_folders(dag_id, run_id or new_run_id(), job)
+    return signature, _checked_grant(stored, job, user, signature, files or shared_only())
 
 
 def new_run_id() -> str:
@@ -91,7 +129,7 @@ def new_run_id() -> str:
     return f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%S}-{uuid.uuid4().hex[:6]}"
 
 
-def check_job(dag_id: str, job: dict[str, Any], files: InputAccess | None = None) -> dict[str, Any]:
+def check_job(dag_id: str, job: Mapping[str, object], files: InputAccess | None = None) -> dict[str, object]:
     """Return the job with absolute locations; raise :class:`InvalidJob` or :class:`NotFound`."""
     version = stored_version(dag_id)
     if version is None:
@@ -110,7 +148,7 @@ def check_run_id(run_id: str | None) -> None:
         )
 
 
-def _check_no_grant(conf: dict[str, Any]) -> None:
+def _check_no_grant(conf: Mapping[str, object]) -> None:
     """Refuse what only this module writes into a conf."""
     if GRANT in conf:
         raise BadRequest(f"The conf must not have a field {GRANT}: the server grants each run anew. Leave it out.")
@@ -145,33 +183,35 @@ def _check_signed(signature: VerifiedToken | None) -> None:
     if signature is None and config.flag("require_signed_conf"):
         raise NotVerified(
             "Only signed runs are allowed here ([cwl] require_signed_conf), and this conf has no signature, or there "
-            "is no key to verify it with (Variable jwt_backend_public_key)."
+            f"is no key to verify it with (Variable {TRIGGER_KEY})."
         )
 
 
-def _job_of(dag_id: str, run_id: str, conf: dict[str, Any]) -> dict[str, Any]:
-    """Return the job of a conf, with folders that it may name; raise :class:`InvalidJob`."""
-    try:
-        job = read_conf(conf).job
-        placement.folders_of(dag_id, run_id, job)
-    except JobError as error:
-        raise InvalidJob(error.message, error.problems) from error
-    return job
-
-
-def _checked_grant(
-    dag_id: str,
-    job: dict[str, Any],
-    user: str,
-    digest: str | None,
-    signature: VerifiedToken | None,
-    files: InputAccess,
-) -> Grant:
-    """Return what a run with this job is granted; raise what :func:`trigger` does for one that can't be run."""
+def _version_to_run(dag_id: str, digest: str | None) -> StoredVersion | None:
+    """Return a version, which is kept for the run; None for the document of a Dag file."""
     is_kept = digest is None or open_store().use(dag_id, digest)  # it may be one that is old enough to be removed
     version = stored_version(dag_id, digest) if is_kept else None
     if digest and version is None:
         raise NotFound(f"There is no version {digest!r} of the workflow {dag_id!r}.")
+    return version
+
+
+def _check_folders(dag_id: str, run_id: str, job: Mapping[str, object]) -> None:
+    """Raise :class:`InvalidJob` for folders that a job may not name."""
+    try:
+        placement.folders_of(dag_id, run_id, job)
+    except JobError as error:
+        raise InvalidJob(error.message, error.problems) from error
+
+
+def _checked_grant(
+    version: StoredVersion | None,
+    job: Mapping[str, object],
+    user: str,
+    signature: VerifiedToken | None,
+    files: InputAccess,
+) -> Grant:
+    """Return what a run with this job is granted; raise what :func:`trigger` does for one that can't be run."""
     note_use(job, files)
     if version is not None:  # the document of a Dag file is known to its tasks only; its first task checks the job
         _checked(version.plan, job, files)
@@ -183,7 +223,7 @@ def _checked_grant(
     )
 
 
-def _checked(plan: Plan, job: dict[str, Any], files: InputAccess) -> dict[str, Any]:
+def _checked(plan: Plan, job: Mapping[str, object], files: InputAccess) -> dict[str, object]:
     try:
         allowed = config.flag("allow_job_requirements")
         return checks.check_job(plan, job, files.rules(job), allow_requirements=allowed)
@@ -193,10 +233,10 @@ def _checked(plan: Plan, job: dict[str, Any], files: InputAccess) -> dict[str, A
         raise InvalidJob("The job is nested too deeply.") from None
 
 
-def _hold(dag_id: str, run_id: str, created: datetime, conf: dict[str, Any]) -> Held | None:
+def _hold(dag_id: str, run_id: str, created: datetime, conf: Mapping[str, object]) -> Held | None:
     """Claim the folders of a run that is being created; None where only its first task can."""
     try:
-        return placement.hold(dag_id, run_id, created, conf.get("job") or {})
+        return placement.hold(dag_id, run_id, created, given(conf))
     except FolderTaken as error:
         raise Conflict(error.message) from error
     except JobError as error:
@@ -218,13 +258,14 @@ def _given_back(held: Held | None) -> Callable[[type[BaseException] | None, obje
 
 def _create(
     dag_id: str,
-    conf: dict[str, Any],
+    conf: dict[str, object],
     run_id: str | None,
     user: str,
     via: str,
     signature: VerifiedToken | None,
     version: str | None,
     grant: Grant | None,
+    record: Record | None,
 ) -> RunSummary:
     from airflow.exceptions import DagNotFound, DagRunAlreadyExists, ParamValidationError
     from airflow.utils.types import DagRunTriggeredByType
@@ -232,7 +273,7 @@ def _create(
 
     source = DagRunTriggeredByType.UI if via == VIEW else DagRunTriggeredByType.REST_API
     try:
-        return _insert(dag_id, conf, run_id, user, source, signature, version, grant)
+        return _insert(dag_id, conf, run_id, user, source, signature, version, grant, record)
     except (DagRunAlreadyExists, IntegrityError) as error:
         if signature and signatures.is_used(signature):
             raise signatures.already_used(run_id or "") from error
@@ -256,13 +297,14 @@ def _just_past(session: Session) -> datetime | None:
 
 def _insert(
     dag_id: str,
-    conf: dict[str, Any],
+    conf: dict[str, object],
     run_id: str | None,
     user: str,
     source: DagRunTriggeredByType,
     signature: VerifiedToken | None,
     version: str | None,
     grant: Grant | None,
+    record: Record | None = None,
 ) -> RunSummary:
     """Create the run with its grant, and in the same transaction the record of its signature."""
     from airflow.api.common.trigger_dag import trigger_dag
@@ -290,10 +332,13 @@ def _insert(
         settle(session, run, version)
         if signature:
             signatures.use(session, run, signature, user)
+        if record:
+            record(session, run)
         return RunSummary(
             dag_id=dag_id,
             run_id=run.run_id,
             state=str(run.state),
+            shown_state=shown_state(str(run.state)),
             progress=0,
             user=user,
             queued_at=iso(run.queued_at),

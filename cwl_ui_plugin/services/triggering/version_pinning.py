@@ -1,6 +1,6 @@
-"""Which version of its workflow a run uses: an earlier one, or the newest, and never parts of two.
+"""Which version of its workflow a run uses: an earlier one, or the newest.
 
-Airflow itself only starts runs of the newest.
+Airflow itself only starts runs of the newest that it knows. That no run has parts of two sees ``dags.whole_runs`` to.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.names import revision_named_in
 from cwl_ui_plugin.dags.registration import register
+from cwl_ui_plugin.dags.whole_runs import revision_of
 from cwl_ui_plugin.library.errors import UnknownWorkflow
-from cwl_ui_plugin.library.store import digest_of_revision
+from cwl_ui_plugin.library.revisions import digest_of_revision
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import Conflict, Unavailable
 from cwl_ui_plugin.services.health import missing_settings
-from cwl_ui_plugin.services.workflows.details import open_store
+from cwl_ui_plugin.services.stored_workflows import open_store
 
 if TYPE_CHECKING:
     from airflow.models.dag_version import DagVersion
@@ -30,12 +31,12 @@ log = logging.getLogger(__name__)
 TRIES = 3
 
 
-class _MixedRun(Exception):
-    """A run would have the tasks of one version of its workflow, and be pinned to another."""
+class _OldRun(Exception):
+    """A run would be of an older version of its workflow than the newest, which was asked for."""
 
 
 def whole(dag_id: str, create: Callable[[], T]) -> T:
-    """Return what ``create`` returns; where its run would be mixed, register the workflow anew, and do it again.
+    """Return what ``create`` returns; where its run would be of an older version, register the newest, and try again.
 
     Raises:
         Unavailable: Airflow keeps the Dag of another version.
@@ -44,8 +45,8 @@ def whole(dag_id: str, create: Callable[[], T]) -> T:
     for _ in range(TRIES):
         try:
             return create()
-        except _MixedRun:
-            log.warning("Airflow has the Dag %s of another version than it says; it is registered anew", dag_id)
+        except _OldRun:
+            log.warning("Airflow has the Dag %s of an older version; it is registered anew", dag_id)
             _register(dag_id)
     settings = " ".join(map(str, missing_settings()))
     raise Unavailable(
@@ -55,12 +56,12 @@ def whole(dag_id: str, create: Callable[[], T]) -> T:
 
 
 def settle(session: Session, run: DagRun, digest: str | None) -> None:
-    """Let a run that this transaction has created use a version of its workflow, or the newest, and that as a whole.
+    """Let a run that this transaction has created use a version of its workflow, or the newest.
 
     To be called within :func:`whole`. Raises :class:`Conflict` as :func:`pin` does.
     """
-    if digest in (None, _current_digest(run.dag_id)) and _is_mixed(run):
-        raise _MixedRun
+    if digest in (None, _current_digest(run.dag_id)) and _is_old(run):
+        raise _OldRun
     if digest:
         pin(session, run, digest)
 
@@ -72,19 +73,18 @@ def _current_digest(dag_id: str) -> str | None:
         return None
 
 
-def _is_mixed(run: DagRun) -> bool:
-    """Whether the tasks of a run are of another revision of its workflow than the bundle that it is pinned to.
+def _is_old(run: DagRun) -> bool:
+    """Whether the tasks of a run are of another revision of its workflow than the current one of the store.
 
-    The Dag processor may write a Dag that it has found with the version that the bundle had before: its version is read
-    first, then its files, and an upload may come between. Such a version may not even have the workflow.
+    Airflow may not have stored that yet, or the Dag processor may have come round late with what it read before.
     """
     if run.bundle_version is None:
-        return False
+        return False  # not of our bundle: it has no versions
     try:
-        pinned = open_store().kept_manifest(run.bundle_version).get(run.dag_id)
+        current = open_store().current_revision(run.dag_id)
     except UnknownWorkflow:
-        return False  # the version of another bundle
-    return pinned != revision_named_in(getattr(run.dag, "doc_md", None))
+        return False
+    return current != revision_named_in(getattr(run.dag, "doc_md", None))
 
 
 def _register(dag_id: str) -> None:
@@ -126,15 +126,7 @@ def _version(session: Session, dag_id: str, digest: str) -> DagVersion | None:
     from airflow.models.dag_version import DagVersion
     from sqlalchemy import select
 
-    store = open_store()
     found = session.scalars(
         select(DagVersion).where(DagVersion.dag_id == dag_id).order_by(DagVersion.version_number.desc())
     )
-    for version in found:
-        try:
-            revision = store.kept_manifest(version.bundle_version).get(dag_id) if version.bundle_version else None
-            if digest_of_revision(revision) == digest:
-                return version
-        except UnknownWorkflow:
-            continue  # of another store
-    return None
+    return next((version for version in found if digest_of_revision(revision_of(version)) == digest), None)

@@ -1,4 +1,4 @@
-"""The examples that come with the plugin: an empty installation offers them."""
+"""The examples that come with the plugin: the list of workflows offers those that were not added yet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 from cwl_ui_plugin import config, resources
 from cwl_ui_plugin.library.paths import copy
 from cwl_ui_plugin.services.errors import NotFound
-from cwl_ui_plugin.services.models import Upload, UploadRights
+from cwl_ui_plugin.services.stored_workflows import open_store
+from cwl_ui_plugin.services.workflow_models import Upload, UploadRights
 from cwl_ui_plugin.services.workflows import uploads
 from cwl_ui_plugin.services.workflows.uploads import UploadedFile
 
@@ -72,7 +73,13 @@ def available() -> tuple[Example, ...]:
     return tuple(example for example in EXAMPLES if (root / example.main).is_file())
 
 
-def job_of(dag_id: str) -> dict[str, Any] | None:
+def not_added() -> tuple[Example, ...]:
+    """Return those that are not among the workflows, by their names."""
+    store = open_store()
+    return tuple(example for example in available() if example.name not in store)
+
+
+def job_of(dag_id: str) -> dict[str, object] | None:
     """Return an input object for an example that was uploaded, if its data is there."""
     example = next((example for example in EXAMPLES if example.name == dag_id), None)
     return example.job if example and (config.inputs_folder() / INPUTS).is_dir() else None

@@ -8,9 +8,11 @@ from typing import Any
 from cwl_ui_plugin.library import catalog
 from cwl_ui_plugin.library.catalog import Entry
 from cwl_ui_plugin.library.errors import UnknownWorkflow
-from cwl_ui_plugin.library.store import StoredVersion
-from cwl_ui_plugin.services.models import Page, WorkflowSummary
-from cwl_ui_plugin.services.workflows.details import open_store
+from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.services.models import Page
+from cwl_ui_plugin.services.scheduling.details import schedule_in_words
+from cwl_ui_plugin.services.stored_workflows import open_store
+from cwl_ui_plugin.services.workflow_models import WorkflowSummary
 from cwl_ui_plugin.services.workflows.recent_runs import recent_runs, with_runs
 
 DEFAULT_SORT = "name"
@@ -48,9 +50,7 @@ def list_workflows(
     found.sort(key=SORTS.get(name, SORTS[DEFAULT_SORT]), reverse=is_reversed)
     shown = found[offset:] if limit is None else found[offset : offset + limit]
     runs = recent_runs([entry.dag_id for entry in shown])
-    return Page(
-        tuple(with_runs(_summary(entry, store.version_count(entry.dag_id)), runs) for entry in shown), len(found)
-    )
+    return Page(tuple(with_runs(_summary(entry, store), runs) for entry in shown), len(found))
 
 
 def deleted_workflows(dag_ids: Iterable[str]) -> list[StoredVersion]:
@@ -71,7 +71,7 @@ def _matches(entry: Entry, words: list[str]) -> bool:
     return all(word in text for word in words)
 
 
-def _summary(entry: Entry, version_count: int) -> WorkflowSummary:
+def _summary(entry: Entry, store: WorkflowStore) -> WorkflowSummary:
     return WorkflowSummary(
         dag_id=entry.dag_id,
         digest=entry.digest,
@@ -82,5 +82,6 @@ def _summary(entry: Entry, version_count: int) -> WorkflowSummary:
         filename=entry.filename,
         uploaded_by=entry.uploaded_by,
         uploaded_at=entry.uploaded_at,
-        version_count=version_count,
+        version_count=store.version_count(entry.dag_id),
+        schedule=schedule_in_words(store, entry.dag_id, entry.digest),
     )

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from cwl_ui_plugin.services.models import RecentRun, WorkflowSummary, iso
+from cwl_ui_plugin.reports.stops import stops_run
+from cwl_ui_plugin.services.models import iso
+from cwl_ui_plugin.services.workflow_models import RecentRun, WorkflowSummary
 
 SHOWN = 10
 _AT_ONCE = 200
@@ -28,21 +30,22 @@ def recent_runs(dag_ids: Sequence[str]) -> _Runs:
 def _recent_runs(dag_ids: Sequence[str]) -> _Runs:
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
-    from sqlalchemy import select, union_all
+    from sqlalchemy import and_, exists, select, union_all
 
     newest = [
         select(DagRun.id.label("id")).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc()).limit(SHOWN).subquery()
         for dag_id in dag_ids
     ]
     ids = union_all(*(select(part.c.id) for part in newest)).subquery()
+    is_stopped = and_(DagRun.state == "failed", exists().where(stops_run()))
     columns = (DagRun.dag_id, DagRun.run_id, DagRun.state, DagRun.queued_at, DagRun.start_date, DagRun.end_date)
-    query = select(*columns).where(DagRun.id.in_(select(ids.c.id))).order_by(DagRun.id)
+    query = select(*columns, is_stopped).where(DagRun.id.in_(select(ids.c.id))).order_by(DagRun.id)
     found: dict[str, list[RecentRun]] = {}
     now = datetime.now(timezone.utc)
     with create_session(scoped=False) as session:
-        for dag_id, run_id, state, queued, started, ended in session.execute(query):
+        for dag_id, run_id, state, queued, started, ended, stopped in session.execute(query):
             seconds = ((ended or now) - started).total_seconds() if started else None
-            found.setdefault(dag_id, []).append(RecentRun(run_id, str(state), iso(queued), seconds))
+            found.setdefault(dag_id, []).append(RecentRun(run_id, str(state), iso(queued), seconds, bool(stopped)))
     return {dag_id: tuple(runs) for dag_id, runs in found.items()}
 
 

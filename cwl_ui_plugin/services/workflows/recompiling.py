@@ -22,12 +22,13 @@ from cwl_ui_plugin.library import catalog, compilations
 from cwl_ui_plugin.library.documents import stored_documents
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.recompile import recompile
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore, digest_of_revision
+from cwl_ui_plugin.library.revisions import digest_of_revision
+from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 from cwl_ui_plugin.reports.loop import wake
 from cwl_ui_plugin.services.database import retry_on_database_lock
-from cwl_ui_plugin.services.models import Compilation
+from cwl_ui_plugin.services.stored_workflows import library_errors, open_store
+from cwl_ui_plugin.services.workflow_models import Compilation
 from cwl_ui_plugin.services.workflows.compilation_state import NEEDS_UPLOAD, Progress, compilation_of, keep_progress
-from cwl_ui_plugin.services.workflows.details import library_errors, open_store
 
 log = logging.getLogger(__name__)
 ROUND_SECONDS = 15.0

@@ -26,7 +26,7 @@ from cwl_ui_plugin.library.files import write_text
 from cwl_ui_plugin.library.intake import remove
 from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.services.errors import NotFound
-from cwl_ui_plugin.services.models import Excerpt, Upload
+from cwl_ui_plugin.services.workflow_models import Excerpt, Upload
 
 KEEP_SECONDS = 24 * 3600
 INTERRUPTED = "The upload was interrupted, because the API server was restarted. Nothing was stored; upload it again."

@@ -5,6 +5,7 @@ An upload is done when a run can be triggered; when it fails, nothing of it is s
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
@@ -25,7 +26,9 @@ from cwl_ui_plugin.dags.site import site_policy
 from cwl_ui_plugin.library import intake
 from cwl_ui_plugin.library.errors import BadDagId, BadUpload, UnknownWorkflow, UploadTooLarge
 from cwl_ui_plugin.library.intake import UploadedFile
+from cwl_ui_plugin.library.origins import Origin
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore, check_dag_id, digest_of
+from cwl_ui_plugin.observing import stats
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import (
     BadRequest,
@@ -37,8 +40,9 @@ from cwl_ui_plugin.services.errors import (
     TooLarge,
     Unavailable,
 )
-from cwl_ui_plugin.services.models import Upload, UploadRights
-from cwl_ui_plugin.services.workflows.details import open_store
+from cwl_ui_plugin.services.scheduling.schedules import follow_version
+from cwl_ui_plugin.services.stored_workflows import open_store
+from cwl_ui_plugin.services.workflow_models import Upload, UploadRights
 from cwl_ui_plugin.services.workflows.upload_state import UploadFolder, excerpts_of, finishing, seconds_since, sweep
 
 __all__ = ["UploadedFile", "get_upload", "raise_failure", "start_upload", "wait_upload"]
@@ -69,6 +73,7 @@ class _Task:
     replace: bool
     may_see: bool
     may_change: bool
+    origin: Origin | None = None
 
 
 def start_upload(
@@ -79,8 +84,10 @@ def start_upload(
     dag_id: str | None = None,
     main: str | None = None,
     replace: bool = False,
+    origin: Origin | None = None,
 ) -> Upload:
-    """Check and stage an upload; compile it in the background. ``replace`` allows a new version of a workflow.
+    """Check and stage an upload; compile it in the background. ``replace`` allows a new version of a workflow;
+    ``origin`` is where it came from, if it was no user's file.
 
     Of a Dag that the user may not see nothing is told but that its name is taken.
 
@@ -99,6 +106,7 @@ def start_upload(
     folder = UploadFolder.create(store.uploads)
     try:
         task, upload = _stage(store, folder, list(files), user, dag_id, main, replace, rights)
+        task = dataclasses.replace(task, origin=origin)
         _check_free(task, upload.dag_id)
         _start(task, upload)
     except BaseException:
@@ -281,12 +289,13 @@ def _ready(task: _Task, version: StoredVersion) -> str:
 
 def _compile_and_store(task: _Task, upload: Upload) -> StoredVersion:
     if not _has_version(task, upload.dag_id):
-        with _compiling:
+        with _compiling, stats.timed_compilation():
             compile_in_process(
                 task.folder.source,
                 task.main,
                 task.folder.compiled,
-                allow_network=config.flag("allow_network"),
+                fetch_hosts=config.fetch_hosts(),
+                allow_drafts=config.flag("allow_draft_versions"),
                 timeout=config.number("compile_timeout"),
                 progress=lambda message: task.folder.write(replace(upload, message=message)),
             )
@@ -328,7 +337,9 @@ def _store(task: _Task, upload: Upload) -> StoredVersion:
             main=read_plan(task.folder.compiled).main,
             filename=task.filename,
             uploaded_by=upload.user,
+            origin=task.origin,
         )
+    follow_version(upload.dag_id)
     try:
         retry_on_database_lock(lambda: registration.register(upload.dag_id), f"registering {upload.dag_id}")
     except BaseException as error:
@@ -347,3 +358,4 @@ def _take_back(store: WorkflowStore, version: StoredVersion, previous: str | Non
         store.make_current(version.dag_id, previous)
     else:
         store.discard(version.dag_id, version.digest, previous=previous)
+    follow_version(version.dag_id)

@@ -16,17 +16,14 @@ from cwl_ui_plugin.cwl.plan import read_packed
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.names import BUNDLE
-from cwl_ui_plugin.library.store import StoredVersion, digest_of_revision
+from cwl_ui_plugin.library.revisions import digest_of_revision
+from cwl_ui_plugin.library.store import StoredVersion
 from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import Conflict, NotFound, Unavailable
-from cwl_ui_plugin.services.workflows.details import (
-    MAX_SOURCE,
-    library_errors,
-    open_store,
-    source_names,
-    source_place,
-)
+from cwl_ui_plugin.services.scheduling.schedules import follow_version
+from cwl_ui_plugin.services.stored_workflows import library_errors, open_store, stored
+from cwl_ui_plugin.services.workflows.details import MAX_SOURCE, readable_documents, source_names, source_place
 from cwl_ui_plugin.services.workflows.upload_state import finishing
 
 MAX_LINE = 2000
@@ -61,11 +58,12 @@ class FileChange:
     note: str = ""
 
 
-def stored(dag_id: str, digest: str | None = None) -> StoredVersion:
-    """Return a version, the current one by default; raise :class:`NotFound`."""
-    with library_errors():
-        store = open_store()
-        return store.current(dag_id) if digest is None else store.version(dag_id, digest)
+def version_number(dag_id: str, digest: str | None) -> int | None:
+    """Return the number of a version by order of upload, 1 for the first; None if the store does not know it.
+
+    It stays the same, whatever is uploaded or removed later.
+    """
+    return open_store().version_numbers(dag_id).get(digest) if digest else None
 
 
 def make_current(dag_id: str, digest: str) -> StoredVersion:
@@ -87,6 +85,7 @@ def make_current(dag_id: str, digest: str) -> StoredVersion:
             _check_free(dag_id)
         with library_errors():
             store.make_current(dag_id, digest)
+        follow_version(dag_id)
         try:
             retry_on_database_lock(lambda: registration.register(dag_id), f"registering {dag_id}")
         except BaseException as error:
@@ -94,6 +93,7 @@ def make_current(dag_id: str, digest: str) -> StoredVersion:
                 store.delete(dag_id)
             else:
                 store.make_current(dag_id, previous)
+                follow_version(dag_id)
             if isinstance(error, RegistrationError):
                 raise Unavailable(str(error)) from error
             raise
@@ -143,7 +143,8 @@ def _member(name: str, source: BinaryIO) -> zipfile.ZipInfo:
 
 def packed_document(version: StoredVersion) -> str:
     """Return the workflow as one CWL document, with all that its steps run in it."""
-    return portable(read_packed(version.compiled))
+    with readable_documents(version.dag_id):
+        return portable(read_packed(version.compiled))
 
 
 def _check_free(dag_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Granting a new run what its user may have; only API servers can. What is granted: see ``dags.access.grants``.
+"""Granting new runs, and those of a schedule, what a user may have; only API servers can: see ``dags.access``.
 
 The private key is made when it is needed first, and kept in the database, encrypted with Airflow's Fernet key. There
 may be several: one from before the Fernet key was changed, or two of API servers that made one at the same moment.
@@ -7,13 +7,17 @@ may be several: one from before the Fernet key was changed, or two of API server
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jwt
 
 from cwl_ui_plugin import atomic
 from cwl_ui_plugin.dags.access.grants import ALGORITHM, Grant, key_id, keys_folder
+from cwl_ui_plugin.dags.access.schedule_grants import claims
+from cwl_ui_plugin.library.schedules import Schedule
 from cwl_ui_plugin.services.errors import Unavailable
 from cwl_ui_plugin.signing.keys import generate_key_pair, public_of, signing_key
 
@@ -25,17 +29,24 @@ _found: list[tuple[str, str]] = []
 """The key of this process, once it was needed. One whose transaction fails is good all the same: workers know it."""
 
 
-def sign(session: Session, grant: Grant, dag_id: str, run_id: str, conf: dict[str, Any]) -> str:
+def sign(session: Session, grant: Grant, dag_id: str, run_id: str, conf: Mapping[str, object]) -> str:
     """Return a grant as the conf of a run carries it.
 
     Raises:
         Unavailable: the public key can't be written where workers look for it.
 
     """
+    return _signed(session, grant.claims(dag_id, run_id, conf))
+
+
+def sign_schedule(session: Session, dag_id: str, schedule: Schedule) -> Schedule:
+    """Return a schedule with a grant for what it says; raise as :func:`sign` does."""
+    return replace(schedule, grant=_signed(session, claims(dag_id, schedule)))
+
+
+def _signed(session: Session, claimed: dict[str, object]) -> str:
     name, private = _key(session)
-    return jwt.encode(
-        grant.claims(dag_id, run_id, conf), signing_key(private, ALGORITHM), algorithm=ALGORITHM, headers={"kid": name}
-    )
+    return jwt.encode(claimed, signing_key(private, ALGORITHM), algorithm=ALGORITHM, headers={"kid": name})
 
 
 def _key(session: Session) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""Batches: many runs of a workflow from one table of samples."""

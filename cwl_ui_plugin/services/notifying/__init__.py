@@ -1,0 +1,1 @@
+"""Telling users that their runs have ended, by the notifiers of Airflow that the site has configured."""

@@ -1,0 +1,1 @@
+"""Schedules: when Airflow starts a workflow by itself, and with which job."""

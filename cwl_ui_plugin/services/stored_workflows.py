@@ -1,0 +1,36 @@
+"""The store of workflows, with its errors as those of this layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.library.errors import BadDagId, NotCompiled, UnknownWorkflow
+from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.services.errors import BadRequest, NotFound, Unavailable
+
+
+def open_store() -> WorkflowStore:
+    """Return the store that ``[cwl] workflows_folder`` names."""
+    return WorkflowStore(config.workflows_folder())
+
+
+@contextmanager
+def library_errors() -> Iterator[None]:
+    """Turn the store's errors into those of this layer."""
+    try:
+        yield
+    except UnknownWorkflow as error:
+        raise NotFound(str(error)) from error
+    except BadDagId as error:
+        raise BadRequest(str(error)) from error
+    except NotCompiled as error:
+        raise Unavailable(str(error)) from error
+
+
+def stored(dag_id: str, digest: str | None = None) -> StoredVersion:
+    """Return a version, the current one by default; raise :class:`NotFound`."""
+    with library_errors():
+        store = open_store()
+        return store.current(dag_id) if digest is None else store.version(dag_id, digest)
