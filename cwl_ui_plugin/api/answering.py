@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any, BinaryIO
 
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, JSONResponse
 from starlette.types import Receive, Scope, Send
+
+
+class AnyTextResponse(JSONResponse):
+    """JSON with another character for half of a surrogate pair, which outputs and names of files may have."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body of an answer."""
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")
 
 
 class OpenFileResponse(FileResponse):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow.api_fastapi.common.exceptions import ERROR_HANDLERS
@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cwl_ui_plugin.api.answering import AnyTextResponse
 from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.services.errors import InvalidWorkflow, ServiceError
 
@@ -36,14 +37,15 @@ def answer(
     status: int, detail: str, problems: Sequence[dict[str, Any]] = (), headers: Any = None, **more: Any
 ) -> JSONResponse:
     """Return an error's answer."""
-    return JSONResponse({"detail": detail, "problems": list(problems), **more}, status_code=status, headers=headers)
+    return AnyTextResponse({"detail": detail, "problems": list(problems), **more}, status_code=status, headers=headers)
 
 
 class CatchAll:
     """Answers 500 for what nobody else caught. Starlette would answer and raise, which cuts the connection."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, answer: Callable[[int, str], JSONResponse] = answer) -> None:
         self.app = app
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -63,12 +65,12 @@ class CatchAll:
             if has_started:
                 raise
             log.exception("%s %s failed", scope["method"], scope["path"])
-            await answer(500, UNEXPECTED)(scope, receive, send)
+            await self._answer(500, UNEXPECTED)(scope, receive, send)
 
 
 async def _runs_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)  # noqa: S101 - registered for it
-    more: dict[str, Any] = {}
+    more: dict[str, object] = {}
     if isinstance(error, InvalidWorkflow):
         more = {"unsupported": True} if error.unsupported else {}
         more |= {"choices": list(error.choices)} if error.choices else {}
@@ -82,7 +84,7 @@ async def _config_error(_request: Request, error: Exception) -> JSONResponse:
 
 async def _http_exception(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-    detail: Any = error.detail
+    detail: object = error.detail
     if isinstance(detail, dict):  # from Airflow's own handlers
         detail = detail.get("message") or detail.get("reason") or UNEXPECTED
     return answer(error.status_code, str(detail), headers=error.headers)
@@ -100,5 +102,5 @@ async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
     return answer(422, "The request does not fit: " + "; ".join(_line(problem) for problem in problems), problems)
 
 
-def _line(problem: dict[str, Any]) -> str:
+def _line(problem: Mapping[str, object]) -> str:
     return f"{problem['input']}: {problem['message']}" if problem["input"] else str(problem["message"])

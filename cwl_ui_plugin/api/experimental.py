@@ -1,40 +1,31 @@
 """The endpoint of the predecessors, mounted at ``/api/experimental``: their clients work unchanged.
 
 With the Variable ``jwt_backend_public_key`` a trigger must be signed, and needs no login; without it the caller must be
-a user of Airflow who may trigger that Dag.
+a user of Airflow who may trigger that Dag, or is taken for the one of ``[cwl] unsigned_trigger_user``. What the later
+one of them has besides is in ``cwl_airflow``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any
 
-from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from cwl_ui_plugin.addresses import TRIGGER_BELOW
-from cwl_ui_plugin.api import errors
-from cwl_ui_plugin.api.request_json import check_object, json_object, parse_object
+from cwl_ui_plugin.api import errors, starting
+from cwl_ui_plugin.api.answering import AnyTextResponse
+from cwl_ui_plugin.api.cwl_airflow import dags, runs, wes
+from cwl_ui_plugin.api.cwl_airflow.callers import AskingUser, allow_reading
+from cwl_ui_plugin.api.request_json import json_object
 from cwl_ui_plugin.api.schemas import ANY, OldRun, StartedRun, answers, failing
-from cwl_ui_plugin.api.security import (
-    OptionalUser,
-    allow_dag,
-    check_same_origin,
-    clean_address,
-    known,
-    logged_in,
-    name_of,
-    require,
-)
-from cwl_ui_plugin.auth import jwt_backend, permissions
-from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.services.errors import BadRequest, NotVerified
-from cwl_ui_plugin.services.models import RunSummary
+from cwl_ui_plugin.api.security import OptionalUser, check_same_origin, clean_address, logged_in, name_of, own
+from cwl_ui_plugin.auth import jwt_backend
 from cwl_ui_plugin.services.monitoring import queries
-from cwl_ui_plugin.services.signatures import reason
+from cwl_ui_plugin.services.run_models import RunSummary
 from cwl_ui_plugin.services.triggering import refusals, triggers
-from cwl_ui_plugin.signing.errors import SigningError
 from cwl_ui_plugin.version import __version__
 
 router = APIRouter(tags=["experimental"])
@@ -64,10 +55,17 @@ _TRIGGER_SCHEMA = {
 def app() -> FastAPI:
     """Return the app."""
     made = FastAPI(
-        title="CWL triggers", version=__version__, docs_url=None, redoc_url=None, dependencies=[clean_address]
+        title="CWL triggers",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[clean_address],
+        default_response_class=AnyTextResponse,
     )
     errors.install(made)
     made.include_router(router)
+    for part in (dags, runs, wes):
+        made.include_router(part.router, responses=ANY)
     return made
 
 
@@ -85,7 +83,7 @@ def test() -> dict[str, str]:
 def trigger(
     dag_id: str,
     request: Request,
-    user: OptionalUser,
+    user: AskingUser,
     body: Annotated[dict[str, Any], Depends(json_object)],
 ) -> Response:
     """Start a run: `{"run_id", "conf", "check_payload"?}`, `conf` as JSON text or as an object."""
@@ -97,7 +95,7 @@ def trigger(
 @router.get(
     TRIGGER_BELOW,
     responses=answers(list[OldRun]) | ANY,
-    dependencies=[allow_dag(permissions.may_read)],
+    dependencies=[allow_reading()],
 )
 def list_runs(dag_id: str, state: str | None = None) -> Any:
     """List the newest runs of a Dag, as the predecessors did."""
@@ -114,57 +112,25 @@ def list_runs(dag_id: str, state: str | None = None) -> Any:
     ]
 
 
-def _triggered(dag_id: str, request: Request, user: OptionalUser, body: dict[str, Any]) -> RunSummary:
-    try:
-        verified = jwt_backend.verify_body(body, dag_id)
-    except SigningError as error:
-        raise NotVerified(reason(error)) from error
-    if verified is None:
-        caller = _allowed_user(request, user, dag_id)
-        actor = jwt_backend.Actor(caller.get_name(), permissions.input_access(caller))
-    else:
-        actor = jwt_backend.acting_user(dag_id, known(user))
-    conf = _conf(body.get("conf"))
-    return triggers.trigger(
+def _triggered(dag_id: str, request: Request, user: OptionalUser, body: Mapping[str, object]) -> RunSummary:
+    signed = starting.verified(body, dag_id)
+    if signed is None:
+        logged_in(user)
+        check_same_origin(request)
+    actor = starting.actor_of(dag_id, own(request, user), signed)
+    sent = body.get("conf")
+    conf = {} if sent is None or sent == "" else starting.conf_of(sent)
+    return starting.start(
         dag_id,
-        conf=conf if verified is None else with_signature(conf, verified.token),
-        run_id=_run_id(body),
-        user=actor.name,
-        files=actor.files,
+        actor,
+        signed,
+        conf=conf if signed is None else starting.with_signature(conf, signed.token),
+        run_id=starting.run_id_of(body),
         via=triggers.EXPERIMENTAL,
-        signature=verified.signature if verified else None,
     )
 
 
-def _allowed_user(request: Request, user: OptionalUser, dag_id: str) -> BaseUser:
-    """Return the user; raise 401 or 403 if there is none who may trigger, or if it is not the user who does it."""
-    known = logged_in(user)
-    check_same_origin(request)
-    require(permissions.may_trigger(known, dag_id))
-    return known
-
-
-def with_signature(conf: dict[str, Any], token: str) -> dict[str, Any]:
-    """Return the conf of a signed run: what was signed, and the signature."""
-    if SIGNATURE in conf:
-        raise BadRequest(f"The conf that is signed must not have a field {SIGNATURE}: the signature is kept there.")
-    return {**conf, SIGNATURE: token}
-
-
-def _conf(conf: Any) -> dict[str, Any]:
-    if conf is None or conf == "":
-        return {}
-    return parse_object(conf, "conf") if isinstance(conf, str) else check_object(conf, "conf")
-
-
-def _run_id(body: dict[str, Any]) -> str | None:
-    run_id = body.get("run_id")
-    if run_id is not None and not isinstance(run_id, str):
-        raise BadRequest("run_id must be a text.")
-    return run_id
-
-
-def _answer(run: RunSummary) -> dict[str, Any]:
+def _answer(run: RunSummary) -> dict[str, object]:
     """Return what the predecessors' clients read; Airflow 3 has no logical date for such runs, they want some date."""
     date = run.logical_date or run.queued_at
     return {

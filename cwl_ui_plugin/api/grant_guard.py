@@ -1,5 +1,7 @@
 """What Airflow's own API would do, and the plugin's services don't: take a grant, take a signature again, edit XComs.
 
+The conf of a run is checked as the services check it (``checked_calls``), with the same messages.
+
 A conf with a grant is refused. A signature starts one run, on one Dag, by this way, too: its use is kept as the
 services keep it (``services.triggering.reserving``).
 
@@ -13,28 +15,31 @@ it, by Airflow's own API, and its signature would start a second run.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable
-from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from anyio import CancelScope
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.api.checked_calls import check_of, is_of_task, lets_task_in, may_start, words
 from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.api.paths import path_of
 from cwl_ui_plugin.api.signed_calls import reservation
 from cwl_ui_plugin.config import bytes_text
-from cwl_ui_plugin.dags.access.grants import GRANT
+from cwl_ui_plugin.dags.conf import GRANT
 from cwl_ui_plugin.services.errors import ServiceError
 from cwl_ui_plugin.services.triggering import refusals, reserving
 from cwl_ui_plugin.services.triggering.reserving import Use
 from cwl_ui_plugin.services.workflows.details import is_cwl_dag
 
+log = logging.getLogger(__name__)
 _UNSAFE = ("POST", "PUT", "PATCH")
 _SUCCESS = range(200, 300)
 _CREATES_RUNS = re.compile(r"/(api/v\d+|execution)/(.*/)?(dagRuns|dag-runs|backfills|materialize)(/|$)")
@@ -44,6 +49,7 @@ REFUSED = (
     f"The conf has a field {GRANT}, which only the server may write: leave it out. To run again what a run did, use "
     "“Run again” on its CWL page."
 )
+TOO_DEEP = "The request is nested too deeply."
 NO_EDITS = (
     "What tasks of a CWL workflow hand on (XComs) can't be changed: start another run, or upload a new version of the "
     "workflow."
@@ -73,16 +79,44 @@ class GrantGuard:
             too_large = f"The request is larger than {bytes_text(_limit())}; see [cwl] max_job_size."
             await answer(413, too_large)(scope, receive, send)
             return
-        brings_grant, content = _read(body)
-        if brings_grant:
-            await _record(scope, REFUSED)
-            await answer(400, REFUSED)(scope, receive, send)
+        reason, content = _read(body)
+        if reason:
+            await _record(scope, reason)
+            await answer(400, reason)(scope, receive, send)
+            return
+        if await self._is_refused(content, scope, receive, send):
             return
         reserve = reservation(path_of(scope), content)
         if reserve is None:
             await self.app(scope, _replayed(body, receive), send)
         else:
             await self._once(reserve, scope, _replayed(body, receive), send)
+
+    async def _is_refused(self, content: object, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer a call whose conf no run can have; whoever may not start the run is left to Airflow."""
+        found = check_of(path_of(scope), content)
+        if found is None:
+            return False
+        dag_id, check = found
+        try:
+            await run_in_threadpool(check)
+        except ServiceError as error:
+            user = None if is_of_task(path_of(scope)) else await _user(Request(scope))
+            if not await self._lets_in(user, dag_id, scope):
+                return False
+            name, reason = user.get_name() if user else None, refusals.reason_of(error)
+            await run_in_threadpool(refusals.record, dag_id, None, name, reason)
+            problems = [problem.as_json() for problem in error.problems]
+            await answer(error.status, words(error), problems)(scope, receive, send)
+            return True
+        except config.ConfigError as error:
+            log.warning("The conf of a run of %s is checked by its first task: %s", dag_id, error)
+        return False
+
+    async def _lets_in(self, user: BaseUser | None, dag_id: str, scope: Scope) -> bool:
+        if user is not None:
+            return await run_in_threadpool(may_start, user, dag_id)
+        return is_of_task(path_of(scope)) and await lets_task_in(self.app, scope)
 
     async def _once(self, reserve: Callable[[], Use | None], scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that uses a signature, unless it was used before."""
@@ -150,14 +184,14 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _read(body: bytes) -> tuple[bool, Any]:
-    """Return whether a JSON text has a grant anywhere, however it is written, and its value as Airflow reads it.
+def _read(body: bytes) -> tuple[str | None, object]:
+    """Return why a JSON text can't be taken, such as a grant however it is written; and its value as Airflow reads it.
 
     What is no JSON is for Airflow to refuse.
     """
     found = False
 
-    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def look(pairs: list[tuple[str, object]]) -> dict[str, object]:
         nonlocal found
         found = found or any(name == GRANT for name, _value in pairs)
         return dict(pairs)
@@ -165,10 +199,10 @@ def _read(body: bytes) -> tuple[bool, Any]:
     try:
         value = json.loads(body, object_pairs_hook=look)
     except RecursionError:
-        return True, None
+        return TOO_DEEP, None
     except ValueError:
-        return found, None
-    return found, value
+        value = None
+    return REFUSED if found else None, value
 
 
 async def _changes_values(scope: Scope) -> bool:
@@ -182,14 +216,14 @@ async def _record(scope: Scope, reason: str) -> None:
     user = await _user(Request(scope))
     if user is not None:
         dag = _DAG.search(path_of(scope))
-        await run_in_threadpool(refusals.record, dag and dag.group(1), None, user, reason)
+        await run_in_threadpool(refusals.record, dag and dag.group(1), None, user.get_name(), reason)
 
 
-async def _user(request: Request) -> str | None:
+async def _user(request: Request) -> BaseUser | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         token = request.cookies.get(COOKIE_NAME_JWT_TOKEN, "")
     try:
-        return str((await get_auth_manager().get_user_from_token(token)).get_name()) if token else None
+        return await get_auth_manager().get_user_from_token(token) if token else None
     except Exception:
         return None

@@ -25,9 +25,13 @@ def is_called_rightly(scope: Scope) -> bool:
 
 def is_allowed(host: str) -> bool:
     """Whether this is a name of this server, with or without a port; see ``[cwl] allowed_hosts``."""
-    names = _allowed_names()
-    name = _name_of(host)
-    return ALL in names or not names or _can_not_be_rebound(name) or any(fnmatchcase(name, known) for known in names)
+    return not _allowed_names() or is_surely_own(host)
+
+
+def is_surely_own(host: str) -> bool:
+    """Whether no page of another site can have this name, also where nobody has said what this server is called."""
+    names, name = _allowed_names(), _name_of(host)
+    return ALL in names or _can_not_be_rebound(name) or any(fnmatchcase(name, known) for known in names)
 
 
 def _allowed_names() -> list[str]:

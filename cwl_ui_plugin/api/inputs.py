@@ -12,7 +12,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from cwl_ui_plugin.api.schemas import InputFile, PartialInput, VisibleInputs, answers
+from cwl_ui_plugin.api.openapi import BINARY_BODY
+from cwl_ui_plugin.api.schemas import InputFile, PartialInput, VisibleInputs, answers, failing
 from cwl_ui_plugin.api.security import GetUserDep, allow
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.services.inputs import browsing, resumable, single
@@ -20,7 +21,7 @@ from cwl_ui_plugin.services.inputs import browsing, resumable, single
 router = APIRouter(tags=["inputs"], dependencies=[allow(permissions.may_add_inputs)])
 
 
-class Paths(BaseModel):
+class WantedPaths(BaseModel):
     """Paths that a job would name."""
 
     paths: list[str]
@@ -47,9 +48,9 @@ class _Body(io.RawIOBase):
     "/inputs",
     status_code=201,
     responses=answers(InputFile, 413, status=201, description="The file"),
-    openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
+    openapi_extra=BINARY_BODY,
 )
-async def send_input(request: Request, user: GetUserDep, name: str, folder: str | None = None) -> dict[str, Any]:
+async def send_input(request: Request, user: GetUserDep, name: str, folder: str | None = None) -> Any:
     """Send a file that a job will name; the body is the file. Files with one `folder`, a UUID, lie together."""
     body = _Body(request.stream())
     path = await run_in_threadpool(single.save_input, name, body, user=user.get_name(), folder=folder)  # type: ignore[arg-type]
@@ -57,15 +58,18 @@ async def send_input(request: Request, user: GetUserDep, name: str, folder: str 
 
 
 @router.post("/inputs/visible", responses=answers(VisibleInputs))
-def visible_inputs(user: GetUserDep, asked: Paths) -> dict[str, dict[str, bool]]:
+def list_visible_inputs(user: GetUserDep, asked: WantedPaths) -> Any:
     """Tell for each path whether a job of this user may name it: it exists where their inputs may come from."""
     return {"visible": single.visible_inputs(asked.paths, permissions.input_access(user))}
 
 
 @router.get("/inputs/browse", responses=answers(browsing.Folder, 404))
-def browse_inputs(user: GetUserDep, path: str = "") -> dict[str, Any]:
-    """List a folder that this user's inputs may come from; without a path, the shared folders themselves."""
-    return browsing.browse(permissions.input_access(user), path).as_json()
+def browse_inputs(user: GetUserDep, path: str = "", match: str = "") -> Any:
+    """List a folder that this user's inputs may come from; without a path, the shared folders themselves.
+
+    `match` leaves out files whose names fit none of its patterns (`*_R1.fastq.gz *.fq`, separated by spaces).
+    """
+    return browsing.browse(permissions.input_access(user), path, match).as_json()
 
 
 @router.post(
@@ -73,15 +77,15 @@ def browse_inputs(user: GetUserDep, path: str = "") -> dict[str, Any]:
     status_code=201,
     responses=answers(PartialInput, 413, status=201, description="The upload"),
 )
-def start_parts(
+def start_partial_input(
     user: GetUserDep, name: str, size: Annotated[int, Query(ge=0)], folder: str | None = None
-) -> dict[str, Any]:
+) -> Any:
     """Begin to send a large file in parts of up to 16 MiB; the answer has the `id` of this upload."""
     return _upload_json(resumable.start(name, size, user=user.get_name(), folder=folder))
 
 
 @router.get("/inputs/parts/{upload_id}", responses=answers(PartialInput, 404))
-def get_parts(user: GetUserDep, upload_id: str) -> dict[str, Any]:
+def get_partial_input(user: GetUserDep, upload_id: str) -> Any:
     """Tell how much has arrived: where to go on after a break."""
     return _upload_json(resumable.get(upload_id, user=user.get_name()))
 
@@ -89,20 +93,24 @@ def get_parts(user: GetUserDep, upload_id: str) -> dict[str, Any]:
 @router.put(
     "/inputs/parts/{upload_id}",
     responses=answers(PartialInput, 404, 409, 413),
-    openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
+    openapi_extra=BINARY_BODY,
 )
-async def send_part(
-    request: Request, user: GetUserDep, upload_id: str, offset: Annotated[int, Query(ge=0)]
-) -> dict[str, Any]:
+async def send_part(request: Request, user: GetUserDep, upload_id: str, offset: Annotated[int, Query(ge=0)]) -> Any:
     """Send the part that begins at `offset`, which must be what has arrived; with the last one comes the `file`."""
     content = await request.body()
     return _upload_json(await run_in_threadpool(resumable.add, upload_id, offset, content, user=user.get_name()))
 
 
-def _upload_json(upload: resumable.PartialUpload) -> dict[str, Any]:
-    found: dict[str, Any] = {"id": upload.id, "size": upload.size, "received": upload.received}
+@router.delete("/inputs/parts/{upload_id}", status_code=204, responses=failing(404, 409))
+def cancel_partial_input(user: GetUserDep, upload_id: str) -> None:
+    """Forget an upload that is on its way, and what has arrived of it."""
+    resumable.cancel(upload_id, user=user.get_name())
+
+
+def _upload_json(upload: resumable.PartialUpload) -> dict[str, object]:
+    found: dict[str, object] = {"id": upload.id, "size": upload.size, "received": upload.received}
     return {**found, "file": _file_json(upload.path)} if upload.path else found
 
 
-def _file_json(path: Path) -> dict[str, Any]:
+def _file_json(path: Path) -> dict[str, object]:
     return {"class": "File", "location": path.as_uri(), "basename": path.name, "size": path.stat().st_size}

@@ -12,6 +12,7 @@ from cwl_ui_plugin.api.security import GetUserDep, require
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.signing.keys import fingerprint
+from cwl_ui_plugin.variables import REPORT_KEY
 
 router = APIRouter(tags=["keys"])
 
@@ -25,7 +26,7 @@ class KeyRequest(BaseModel):
 @router.post("/keys", responses=answers(KeyPair))
 def generate_keys(user: GetUserDep, wanted: KeyRequest | None = None) -> Any:
     """Make a key pair. Nothing of it is kept: whoever asked has the only copy."""
-    require(permissions.may_edit_variable(user, connection_and_keys.REPORT_KEY))
+    require(permissions.may_edit_variable(user, REPORT_KEY))
     algorithm = (wanted or KeyRequest()).algorithm
     pair = connection_and_keys.generate_keys(algorithm)
     return {

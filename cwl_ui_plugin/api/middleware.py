@@ -8,22 +8,26 @@ large is refused before. The loop starts when the API server has started, and st
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 import anyio.to_thread
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.api.hosts import is_called_rightly
 from cwl_ui_plugin.api.paths import path_of
+from cwl_ui_plugin.api.wes import errors as wes_errors
 from cwl_ui_plugin.config import bytes_text
 
 log = logging.getLogger(__name__)
 FORM_BYTES = config.MEBIBYTE
 """What a multipart body may have besides its files."""
 PAGES = tuple(mount + addresses.PAGES for mount in addresses.MOUNTS)
-OTHERS = (addresses.PLUGIN, addresses.TRIGGERS)
+OTHERS = (addresses.PLUGIN, addresses.TRIGGERS, addresses.TRS, addresses.TRS_OF_CWLTOOL, addresses.WES)
 TASKS_API = "/execution/health"
 WARMED = (TASKS_API, f"{addresses.OWN_MOUNT}{addresses.STATIC}/icon.svg")
 STATIC = (*(mount + addresses.STATIC for mount in addresses.MOUNTS), addresses.REST_DOCS)
@@ -47,8 +51,8 @@ class Background(Protocol):
         """End."""
 
 
-class _TooLarge(Exception):
-    """Stops the app from reading on."""
+class _TooLarge(ClientDisconnect):
+    """Stops the app from reading on, as if there were no more."""
 
 
 class CwlMiddleware:
@@ -90,11 +94,12 @@ class CwlMiddleware:
         if is_called_rightly(scope):
             await self._serve_bounded(limit, scope, receive, send)
         else:
-            await answer(421, MISDIRECTED)(scope, receive, send)
+            await _answering(scope)(421, MISDIRECTED)(scope, receive, send)
 
     async def _serve_bounded(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = _answering(scope)(413, _too_large(limit), headers={"Connection": "close"})
         if _stated_length(scope) > limit:
-            await _refuse(limit, scope, receive, send)
+            await refusal(scope, receive, send)
             return
         size = 0
         has_started = False
@@ -120,7 +125,7 @@ class CwlMiddleware:
             if size <= limit or has_started:
                 raise
         if size > limit and not has_started:
-            await _refuse(limit, scope, receive, send)
+            await refusal(scope, receive, send)
 
 
 async def _warm_up(app: ASGIApp, lifespan: Scope, path: str) -> None:
@@ -162,7 +167,9 @@ def body_limit(scope: Scope) -> int | None:
     path = path_of(scope)
     if path == addresses.INPUTS:
         return int(config.number("max_input_size"))
-    if path == addresses.WORKFLOWS or addresses.is_below(path, *PAGES):
+    if path == addresses.WES_RUNS:
+        return int(config.number("max_input_size")) + config.max_call_size() + FORM_BYTES
+    if path in (addresses.WORKFLOWS, addresses.CRATES, *addresses.OLD_UPLOADS) or addresses.is_below(path, *PAGES):
         return max(int(config.number("max_upload_size")), config.max_call_size()) + FORM_BYTES
     return config.max_call_size() if addresses.is_below(path, *OTHERS) else None
 
@@ -186,11 +193,13 @@ def _stated_length(scope: Scope) -> int:
     return 0
 
 
-async def _refuse(limit: int, scope: Scope, receive: Receive, send: Send) -> None:
-    response = answer(
-        413,
+def _too_large(limit: int) -> str:
+    return (
         f"The request is larger than {bytes_text(limit)}; see max_upload_size, max_input_size and max_job_size in "
-        "[cwl].",
-        headers={"Connection": "close"},
+        "[cwl]."
     )
-    await response(scope, receive, send)
+
+
+def _answering(scope: Scope) -> Callable[..., JSONResponse]:
+    """Return what makes the error of a call, as its API has them; routers change the path in its scope later."""
+    return wes_errors.answer if addresses.is_below(path_of(scope), addresses.WES) else answer

@@ -32,7 +32,7 @@ class RunReports(BaseModel):
     total: int
 
 
-class Retry(BaseModel):
+class RetryReports(BaseModel):
     """Which reports to try again; without names, all."""
 
     dag_id: str | None = None
@@ -96,8 +96,8 @@ def send_test_report(user: GetUserDep) -> Any:
     responses=answers(report_delivery.DeliveryState),
     dependencies=[allow(permissions.may_edit_connection)],
 )
-def retry(wanted: Retry | None = None) -> Any:
+def retry_reports(wanted: RetryReports | None = None) -> Any:
     """Try again now to deliver what waits, of one run or all."""
-    wanted = wanted or Retry()
+    wanted = wanted or RetryReports()
     report_delivery.retry_now(wanted.dag_id, wanted.run_id)
     return asdict(report_delivery.delivery_state())

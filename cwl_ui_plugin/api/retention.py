@@ -38,13 +38,13 @@ def get_removable(user: GetUserDep) -> Any:
 
 
 @router.post("/clean", responses=answers(RemovableKinds), dependencies=_EDITORS)
-def clean(user: GetUserDep) -> Any:
+def clean_up(user: GetUserDep) -> Any:
     """Remove what may go now, as the server does by itself each hour; tell what has gone."""
     return {"kinds": [asdict(kind) for kind in retention.clean(partial(permissions.may_read, user))]}
 
 
 @router.post("/measure", responses=answers(retention.Retention), dependencies=_EDITORS)
-def measure() -> Any:
+def measure_retention() -> Any:
     """Begin to measure what everything takes, in the background; `GET /retention` has it when it is done."""
     retention.measure_in_background()
     return asdict(retention.retention())

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from fastapi.responses import FileResponse, StreamingResponse
-from pydantic import BaseModel
+from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict
 
+from cwl_ui_plugin.api import starting
 from cwl_ui_plugin.api.answering import OpenFileResponse
-from cwl_ui_plugin.api.experimental import with_signature
-from cwl_ui_plugin.api.request_json import check_object, json_object, parse_object
-from cwl_ui_plugin.api.schemas import Responses, Run, RunList, SecondaryFiles, answers, failing, failing_file
-from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, known, logged_in, name_of, require
-from cwl_ui_plugin.api.workflows import MAX_OFFSET, UNTRUSTED
+from cwl_ui_plugin.api.downloads import UNTRUSTED, saved_as, sendable
+from cwl_ui_plugin.api.openapi import BINARY_ANSWER
+from cwl_ui_plugin.api.request_json import check_object, json_object
+from cwl_ui_plugin.api.schemas import Responses, RunList, SecondaryFiles, answers, failing, failing_file
+from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, name_of, require
+from cwl_ui_plugin.api.workflows import MAX_OFFSET
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.services.errors import BadRequest, NotFound, NotVerified
-from cwl_ui_plugin.services.models import OutputFile, RunSummary, StopReport
-from cwl_ui_plugin.services.monitoring import command_logs, queries
-from cwl_ui_plugin.services.outputs import output_files, previews
+from cwl_ui_plugin.services.answers import Run, run_json
+from cwl_ui_plugin.services.crates import crates
+from cwl_ui_plugin.services.errors import BadRequest, NotFound
+from cwl_ui_plugin.services.monitoring import command_logs, naming, queries, waiting
+from cwl_ui_plugin.services.outputs import output_files
 from cwl_ui_plugin.services.outputs.zip_stream import zip_stream
-from cwl_ui_plugin.services.signatures import reason
+from cwl_ui_plugin.services.previewing.kinds import MEDIA_TYPES
+from cwl_ui_plugin.services.provenance import run_inputs, stories
+from cwl_ui_plugin.services.run_documents import document
+from cwl_ui_plugin.services.run_models import OutputFile, RunFilter, RunSummary, StopReport
 from cwl_ui_plugin.services.stopping import stops
 from cwl_ui_plugin.services.triggering import refusals, secondary_files, triggers
-from cwl_ui_plugin.signing.errors import SigningError
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 
 router = APIRouter(tags=["runs"])
 _READERS = [allow_dag(permissions.may_read)]
@@ -38,12 +47,11 @@ SHOWN = {
 }
 """Headers for what a browser may show itself: no scripts, no requests, and an origin of its own."""
 _FIELDS = ("run_id", "job", "conf", SIGNATURE)
-_BINARY: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 _FILE: Responses = {
-    200: {"description": "The file", **_BINARY},
-    206: {"description": "The range that was asked for", **_BINARY},
+    200: {"description": "The file", **BINARY_ANSWER},
+    206: {"description": "The range that was asked for", **BINARY_ANSWER},
     **failing_file(404),
-    416: {"description": "There is no such range"},
+    **failing_file(416),
 }
 _TRIGGER_SCHEMA = {
     "requestBody": {
@@ -78,6 +86,9 @@ _TRIGGER_SCHEMA = {
 
 
 TOTAL = "X-Total-Count"
+MAX_TEXT = 250
+MAX_PLACE = 50
+"""Keys that lead to a file of a job: it may lie in lists and records."""
 _JOB_SCHEMA = {
     "requestBody": {
         "required": True,
@@ -94,6 +105,16 @@ _JOB_SCHEMA = {
 }
 
 
+class Names(BaseModel):
+    """What people call a run; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str | None = None
+    tags: list[str] | None = None
+    note: str | None = None
+
+
 class Stop(BaseModel):
     """How to stop a run."""
 
@@ -105,14 +126,22 @@ def list_runs(
     user: GetUserDep,
     dag_id: str | None = None,
     state: str | None = None,
+    shown_state: str | None = None,
+    text: Annotated[str, Query(max_length=MAX_TEXT)] = "",
+    tag: Annotated[str, Query(max_length=MAX_TEXT)] = "",
     limit: Annotated[int, Query(ge=0, le=queries.MAX_PAGE)] = 50,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
 ) -> Any:
-    """List runs of the CWL Dags that the user may see, newest first."""
+    """List runs of the CWL Dags that the user may see, newest first.
+
+    `state` is Airflow's (to which stopped runs have failed), or `stopped` or `waiting`; `shown_state` is what people
+    are told. Each word of `text` is in the id, title, tags or note of the run or in the workflow's name.
+    """
     if dag_id is not None:
         require(permissions.may_read(user, dag_id))
     dag_ids = [dag_id] if dag_id is not None else permissions.readable_dag_ids(user)
-    page = queries.list_runs(dag_ids, state=state, limit=limit, offset=offset)
+    wanted = RunFilter(state=state, shown_state=shown_state, text=text, tag=tag.strip())
+    page = queries.list_runs(dag_ids, wanted=wanted, limit=limit, offset=offset)
     return {"runs": [run.as_json() for run in page.items], "total": page.total}
 
 
@@ -122,7 +151,7 @@ def list_runs(
     responses=answers(RunSummary, 404, 409, 413, 503, status=201, description="The run"),
     openapi_extra=_TRIGGER_SCHEMA,
 )
-def trigger(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
+def trigger_run(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
     """Start a run. With a signature that holds no login is needed, where the server has keys to verify it."""
     with refusals.recorded(dag_id, body.get("run_id"), name_of(user)):
         return _triggered(dag_id, user, body).as_json()
@@ -140,9 +169,28 @@ def list_secondary_files(dag_id: str, body: Annotated[dict[str, Any], Depends(js
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}", responses=answers(Run, 404), dependencies=_READERS)
-def get_run(dag_id: str, run_id: str) -> Any:
-    """Show a run with its steps."""
-    return queries.get_run(dag_id, run_id).as_json()
+def get_run(dag_id: str, run_id: str, user: GetUserDep) -> Any:
+    """Show a run with its steps, and what it waits for."""
+    return _shown(dag_id, run_id, user)
+
+
+@router.patch(
+    "/workflows/{dag_id}/runs/{run_id}",
+    responses=answers(Run, 404, 503),
+    dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_label)],
+)
+def name_run(dag_id: str, run_id: str, user: GetUserDep, names: Names) -> Any:
+    """Give a run another title, other tags, another note; what is left out stays, what is empty is taken away."""
+    given = naming.Naming(names.title, names.tags, names.note)
+    naming.name_run(dag_id, run_id, given, user=user.get_name())
+    return _shown(dag_id, run_id, user)
+
+
+def _shown(dag_id: str, run_id: str, user: BaseUser) -> Any:
+    run = queries.get_run(dag_id, run_id)
+    waits = waiting.why(run, partial(permissions.may_read, user))
+    told = {task_id: wait.sentence for task_id, wait in waits.tasks.items()}
+    return run_json(run, waits.run.sentence if waits.run else None, told)
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}/outputs", responses=failing(404), dependencies=_READERS)
@@ -177,13 +225,59 @@ def list_files(
 )
 def get_file(dag_id: str, run_id: str, path: str, inline: bool = False) -> OpenFileResponse:
     """Download an output file, or a range of it; `inline`: a browser may show it, without scripts."""
-    name, suffix = PurePosixPath(path).name, PurePosixPath(path).suffix.lower()
-    media_type = previews.MEDIA_TYPES.get(suffix, "application/octet-stream")
-    is_shown = inline and suffix in previews.MEDIA_TYPES
+    return send_file(PurePosixPath(path).name, output_files.open_output(dag_id, run_id, path), inline)
+
+
+@router.head("/workflows/{dag_id}/runs/{run_id}/input-file", include_in_schema=False, dependencies=_READERS)
+@router.get(
+    "/workflows/{dag_id}/runs/{run_id}/input-file",
+    response_class=FileResponse,
+    responses=_FILE,
+    dependencies=_READERS,
+)
+def get_input_file(
+    dag_id: str,
+    run_id: str,
+    user: GetUserDep,
+    place: Annotated[list[str], Query(max_length=MAX_PLACE)],
+    path: str = "",
+    inline: bool = False,
+) -> OpenFileResponse:
+    """Download a file of a run's job that you may use yourself, or a range of it.
+
+    `place` is given once for each key that leads to it in the job, such as `reads` and `0`; `path` is where it is in a
+    Directory.
+    """
+    return send_file(*run_inputs.open_input(dag_id, run_id, permissions.input_access(user), place, path), inline)
+
+
+@router.get(
+    "/workflows/{dag_id}/runs/{run_id}/lineage", responses=answers(stories.RunStories, 404), dependencies=_READERS
+)
+def get_lineage(
+    dag_id: str,
+    run_id: str,
+    user: GetUserDep,
+    direction: Literal["in", "out"] | None = None,
+    limit: Annotated[int, Query(ge=1, le=stories.MAX_PAGE)] = stories.MAX_PAGE,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+) -> Any:
+    """List the files of a run with the runs that made and used each, as far as you may see their workflows."""
+    access, readable = permissions.input_access(user), permissions.readable_dag_ids(user)
+    found = stories.stories_of_run(
+        dag_id, run_id, access, readable | {dag_id}, direction=direction, limit=limit, offset=offset
+    )
+    return asdict(found)
+
+
+def send_file(name: str, file: BinaryIO, inline: bool) -> OpenFileResponse:
+    """Return the answer that has a file, or a range of it; ``inline``: a browser may show it."""
+    suffix = PurePosixPath(name).suffix.lower()
+    is_shown = inline and suffix in MEDIA_TYPES
     return OpenFileResponse(
-        output_files.open_output(dag_id, run_id, path),
-        filename=_sendable(name),
-        media_type=media_type,
+        file,
+        filename=sendable(name),
+        media_type=MEDIA_TYPES.get(suffix, "application/octet-stream"),
         content_disposition_type="inline" if is_shown else "attachment",
         headers=SHOWN if is_shown else UNTRUSTED,
     )
@@ -192,21 +286,47 @@ def get_file(dag_id: str, run_id: str, path: str, inline: bool = False) -> OpenF
 @router.get(
     "/workflows/{dag_id}/runs/{run_id}/zip",
     response_class=StreamingResponse,
-    responses={200: {"description": "The zip", **_BINARY}, **failing_file(404)},
+    responses={200: {"description": "The zip", **BINARY_ANSWER}, **failing_file(404)},
     dependencies=_READERS,
 )
 def get_zip(dag_id: str, run_id: str, path: str | None = None) -> StreamingResponse:
     """Download all outputs of a run, or a folder among them, as a zip that is made while it is sent."""
     entries = output_files.archive_entries(dag_id, run_id, path)
     name = f"{PurePosixPath(path).name}.zip" if path else f"{run_id}.zip"
-    headers = {**UNTRUSTED, "Content-Disposition": _attachment(name)}
+    headers = saved_as(name)
     return StreamingResponse(zip_stream(entries), media_type="application/zip", headers=headers)
+
+
+@router.get(
+    "/workflows/{dag_id}/runs/{run_id}/crate",
+    response_class=StreamingResponse,
+    responses={200: {"description": "The crate, a zip", **BINARY_ANSWER}, **failing_file(404, 503)},
+    dependencies=_READERS,
+)
+def get_crate(dag_id: str, run_id: str, user: GetUserDep, data: bool = True) -> StreamingResponse:
+    """Download a run as a Workflow Run RO-Crate; without `data` files are named and not brought along."""
+    crate = crates.crate_of(dag_id, run_id, access=permissions.input_access(user), with_data=data)
+    headers = saved_as(f"{run_id}.crate.zip")
+    return StreamingResponse(zip_stream(crate.entries), media_type="application/zip", headers=headers)
+
+
+@router.get(
+    "/workflows/{dag_id}/runs/{run_id}/report",
+    response_class=HTMLResponse,
+    responses={200: {"description": "The report", "content": {"text/html": {}}}, **failing_file(404, 503)},
+    dependencies=_READERS,
+)
+def get_report(dag_id: str, run_id: str, user: GetUserDep) -> HTMLResponse:
+    """Show what was done in a run as one page to read, print and keep, without scripts."""
+    access, name = permissions.input_access(user), str(user.get_name())
+    text = document.document_of(dag_id, run_id, access=access, user=name)
+    return HTMLResponse(text, headers=SHOWN)
 
 
 @router.get(
     "/workflows/{dag_id}/runs/{run_id}/logs/{task_id}/{map_index}/{try_number}/{stream}",
     response_class=StreamingResponse,
-    responses={200: {"description": "What the command has printed until now", **_BINARY}, **failing_file(404)},
+    responses={200: {"description": "What the command has printed until now", **BINARY_ANSWER}, **failing_file(404)},
     dependencies=_READERS,
 )
 def get_log(
@@ -222,17 +342,8 @@ def get_log(
         command_logs.find_try(dag_id, run_id, task_id, map_index, try_number), stream
     )
     name = f"{task_id}.{stream}.txt" if map_index < 0 else f"{task_id}.{map_index}.{stream}.txt"
-    headers = {**UNTRUSTED, "Content-Disposition": _attachment(name), "Content-Length": str(size)}
+    headers = {**saved_as(name), "Content-Length": str(size)}
     return StreamingResponse(content, media_type="text/plain; charset=utf-8", headers=headers)
-
-
-def _attachment(name: str) -> str:
-    return f"attachment; filename*=UTF-8''{quote(_sendable(name), safe='')}"
-
-
-def _sendable(name: str) -> str:
-    """Return a name as headers can have it: names on the disk need not be Unicode."""
-    return name.encode("utf-8", "replace").decode()
 
 
 @router.post(
@@ -240,63 +351,41 @@ def _sendable(name: str) -> str:
     responses=answers(StopReport, 503, 504),
     dependencies=[allow_dag(permissions.may_stop)],
 )
-def stop(dag_id: str, run_id: str, user: GetUserDep, how: Stop | None = None) -> Any:
+def stop_run(dag_id: str, run_id: str, user: GetUserDep, how: Stop | None = None) -> Any:
     """Stop a run, and answer when none of its processes is left; with `remove`, delete the run, too."""
     remove = how is not None and how.remove
     require(not remove or permissions.may_remove(user, dag_id))
     return stops.stop_run(dag_id, run_id, user=user.get_name(), remove=remove).as_json()
 
 
-def _triggered(dag_id: str, user: OptionalUser, body: dict[str, Any]) -> RunSummary:
-    verified = _verified(body, dag_id)
-    if verified is None:
-        caller = logged_in(user)
-        require(permissions.may_trigger(caller, dag_id))
-        actor = jwt_backend.Actor(caller.get_name(), permissions.input_access(caller))
-    else:
-        actor = jwt_backend.acting_user(dag_id, known(user))
-    return triggers.trigger(
-        dag_id,
-        conf=_conf(body),
-        run_id=_run_id(body),
-        user=actor.name,
-        files=actor.files,
-        via=triggers.REST,
-        signature=verified.signature if verified else None,
-    )
+def _triggered(dag_id: str, user: OptionalUser, body: Mapping[str, object]) -> RunSummary:
+    signed = _verified(body, dag_id)
+    actor = starting.actor_of(dag_id, user, signed)
+    return starting.start(dag_id, actor, signed, conf=_conf(body), run_id=_run_id(body), via=triggers.REST)
 
 
-def _verified(body: dict[str, Any], dag_id: str) -> jwt_backend.VerifiedTrigger | None:
+def _verified(body: Mapping[str, object], dag_id: str) -> jwt_backend.VerifiedTrigger | None:
     """Return what was signed; None where nothing was, or no key is set. A signature that is sent must hold."""
     token = jwt_backend.sent_signature(body)
     if token is None:
         return None
-    try:
-        sent = {"run_id": body.get("run_id"), "conf": _sent_conf(body), SIGNATURE: token}
-        return jwt_backend.verify_body(sent, dag_id)
-    except SigningError as error:
-        raise NotVerified(reason(error)) from error
+    return starting.verified({"run_id": body.get("run_id"), "conf": _sent_conf(body), SIGNATURE: token}, dag_id)
 
 
-def _run_id(body: dict[str, Any]) -> str | None:
+def _run_id(body: Mapping[str, object]) -> str | None:
     unknown = sorted(set(body) - {*_FIELDS, *jwt_backend.SIGNATURES})
     if unknown:
         raise BadRequest(f"Unknown fields: {', '.join(unknown)}; use {', '.join(_FIELDS)}.")
-    run_id = body.get("run_id")
-    if run_id is not None and not isinstance(run_id, str):
-        raise BadRequest("run_id must be a text.")
-    return run_id
+    return starting.run_id_of(body)
 
 
-def _conf(body: dict[str, Any]) -> dict[str, Any]:
+def _conf(body: Mapping[str, object]) -> dict[str, object]:
     """Return the conf of the new run, with the signature that was sent."""
-    sent = _sent_conf(body)
-    conf = parse_object(sent, "conf") if isinstance(sent, str) else check_object(sent, "conf")
-    token = jwt_backend.sent_signature(body)
-    return conf if token is None else with_signature(conf, token)
+    conf, token = starting.conf_of(_sent_conf(body)), jwt_backend.sent_signature(body)
+    return conf if token is None else starting.with_signature(conf, token)
 
 
-def _sent_conf(body: dict[str, Any]) -> Any:
+def _sent_conf(body: Mapping[str, object]) -> object:
     if body.get("job") is not None and body.get("conf") is not None:
         raise BadRequest("Send either job or conf, not both.")
     if body.get("conf") is not None:

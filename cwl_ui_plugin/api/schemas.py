@@ -1,4 +1,4 @@
-"""What the routes answer, for the OpenAPI document; the answers themselves are the services' ``as_json``."""
+"""What the routes answer, for the OpenAPI document, as far as it is no model of the services."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from cwl_ui_plugin.cwl.errors import Problem
-from cwl_ui_plugin.reports.removals import Removed
 from cwl_ui_plugin.servers import Restart
-from cwl_ui_plugin.services import models
+from cwl_ui_plugin.services import run_models, workflow_models
 
 Responses = dict[int | str, dict[str, Any]]
 _REASONS = {
@@ -20,6 +19,7 @@ _REASONS = {
     404: "Not found",
     409: "It exists already",
     413: "Too large",
+    416: "There is no such range",
     422: "It does not fit: one problem for each input or field",
     500: "An error in the server",
     503: "Not now; try again",
@@ -41,9 +41,21 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Health:
-    """The state of the plugin."""
+class HealthCheck:
+    """One check: ``message`` says how it is, or what is wrong and what to do."""
 
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    message: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Health:
+    """The state of the plugin. ``checks`` is null for those who may not see them."""
+
+    status: Literal["ok", "warn", "fail"]
+    checks: list[HealthCheck] | None
     version: str
     ready: bool
     problems: list[str]
@@ -62,78 +74,16 @@ class SecondaryFiles:
 class WorkflowList:
     """A part of all workflows that the user may see."""
 
-    workflows: list[models.WorkflowSummary]
+    workflows: list[workflow_models.WorkflowSummary]
     total: int
-
-
-@dataclass(frozen=True)
-class WorkflowParameter:
-    """An input or output of a workflow; ``default`` is there if there is one."""
-
-    id: str
-    type: Any
-    label: str | None
-    doc: str | None
-    format: Any
-    required: bool
-    secondary_files: list[Any]
-    extras: dict[str, Any]
-    default: Any = None
-
-
-@dataclass(frozen=True)
-class WorkflowStep:
-    """A step of a workflow."""
-
-    id: str
-    task_id: str
-    label: str | None
-    doc: str | None
-    tool: str
-    tool_name: str
-    scatter: Any
-    scatter_method: str | None
-    when: str | None
-    container: str | None
-    upstream: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workflow(models.WorkflowSummary):
-    """Everything about one version of a workflow."""
-
-    main: str
-    doc: str | None
-    inputs: list[WorkflowParameter]
-    outputs: list[WorkflowParameter]
-    steps: list[WorkflowStep]  # type: ignore[assignment]  # a summary only counts them
-    warnings: list[str]
-    compilation: models.Compilation
-    sources: list[str]
-    versions: list[models.VersionSummary]
 
 
 @dataclass(frozen=True)
 class RunList:
     """A part of all runs that the user may see."""
 
-    runs: list[models.RunSummary]
+    runs: list[run_models.RunSummary]
     total: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run(models.RunSummary):
-    """Everything about a run."""
-
-    error: str | None
-    steps: list[models.StepState]
-    job: dict[str, Any]
-    outputs: dict[str, Any] | None
-    version: str | None
-    has_signature: bool
-    signature: models.RunSignature | None
-    note: str | None
-    removed: list[Removed]
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,18 @@ def known(user: BaseUser | HTTPException) -> BaseUser | None:
     return None if isinstance(user, HTTPException) else user
 
 
+def own(request: Request, user: BaseUser | HTTPException) -> BaseUser | HTTPException:
+    """Return an :data:`OptionalUser`, or an error where it is a page of another site that has the browser call.
+
+    A signature is no sign that whoever is logged in has made the call.
+    """
+    try:
+        check_same_origin(request)
+    except HTTPException as error:
+        return error
+    return user
+
+
 def name_of(user: BaseUser | HTTPException) -> str | None:
     """Return the name of an :data:`OptionalUser`, or None where nobody is logged in."""
     return None if isinstance(user, HTTPException) else str(user.get_name())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.services.triggering import reserving
@@ -17,7 +17,7 @@ _BACKFILL = re.compile(r"/api/v\d+/backfills(/.*)?")
 _ASSET = re.compile(r"/api/v\d+/assets/([^/]+)/materialize/?")
 
 
-def reservation(path: str, body: Any) -> Callable[[], Use | None] | None:
+def reservation(path: str, body: object) -> Callable[[], Use | None] | None:
     """Return what reserves the use of the signature that a call brings, or refuses it; None for a call without.
 
     ``body`` is the JSON value that Airflow reads. What is returned asks the database, and raises ``ServiceError``.
@@ -37,10 +37,10 @@ def reservation(path: str, body: Any) -> Callable[[], Use | None] | None:
     return None
 
 
-def _is_signed(conf: Any) -> TypeGuard[dict[str, Any]]:
+def _is_signed(conf: object) -> TypeGuard[dict[str, object]]:
     return isinstance(conf, dict) and bool(conf.get(SIGNATURE))
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Return a text; what is none is refused by Airflow, and no signature is of it."""
     return value if isinstance(value, str) else ""

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel
 
-from cwl_ui_plugin.api.schemas import Workflow, WorkflowList, answers, failing, failing_file
+from cwl_ui_plugin.api.downloads import UNTRUSTED
+from cwl_ui_plugin.api.schemas import WorkflowList, answers, failing, failing_file
 from cwl_ui_plugin.api.security import GetUserDep, allow, allow_dag, require
+from cwl_ui_plugin.api.uploading import ended
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.services import models
+from cwl_ui_plugin.services import workflow_models
+from cwl_ui_plugin.services.answers import Workflow, workflow_json
 from cwl_ui_plugin.services.errors import NotFound
-from cwl_ui_plugin.services.models import Upload
-from cwl_ui_plugin.services.workflows import details, listing, recompiling, uploads
+from cwl_ui_plugin.services.workflow_models import Upload
+from cwl_ui_plugin.services.workflows import details, listing, recompiling, uploads, versions
 
 router = APIRouter(tags=["workflows"])
 MAX_PAGE = 500
 MAX_OFFSET = 2**31 - 1
 """What any database takes."""
-_POLL_SECONDS = 0.1
-UNTRUSTED = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "sandbox; default-src 'none'",
-}
-"""Headers for what users sent and runs made: a browser must not take it for a page of Airflow."""
+
+
+class CurrentVersion(BaseModel):
+    """Which version new runs are to use: its digest."""
+
+    version: str
 
 
 @router.get("/workflows", responses=answers(WorkflowList))
@@ -54,7 +57,7 @@ def list_workflows(
     responses=answers(Workflow, 409, 413, 503, status=201, description="The workflow")
     | {202: {"model": Upload, "description": "The upload, which goes on (`wait=false`)"}},
 )
-async def upload(
+async def upload_workflow(
     request: Request,
     user: GetUserDep,
     files: Annotated[list[UploadFile], File(description="A CWL document, several files, or a zip")],
@@ -66,15 +69,10 @@ async def upload(
     """Upload a workflow: it is validated and compiled, and can be run as soon as the upload is done."""
     sent = [uploads.UploadedFile(name=file.filename or "", stream=file.file) for file in files]
     staged = await run_in_threadpool(_start, sent, user, dag_id, main, replace)
-    if not wait:
-        headers = {"Location": f"{request.scope.get('root_path', '')}/api/v1/uploads/{staged.id}"}
-        return JSONResponse(staged.as_json(), status_code=202, headers=headers)
-    done = await _ended(staged)
-    uploads.raise_failure(done)
-    return JSONResponse(await run_in_threadpool(_uploaded, done, user), status_code=201)
+    return await answer_upload(staged, request, user, wait=wait)
 
 
-@router.get("/uploads/{upload_id}", tags=["uploads"], responses=answers(Upload, 404))
+@router.get("/uploads/{upload_id}", responses=answers(Upload, 404))
 def get_upload(upload_id: str, user: GetUserDep) -> Any:
     """Show an upload on its way."""
     found = uploads.get_upload(upload_id)
@@ -86,7 +84,7 @@ def get_upload(upload_id: str, user: GetUserDep) -> Any:
 @router.get("/workflows/{dag_id}", responses=answers(Workflow, 404), dependencies=[allow_dag(permissions.may_read)])
 def get_workflow(dag_id: str, version: str | None = None) -> Any:
     """Show a workflow: inputs, outputs, steps, versions. `version` is a digest; default: the current one."""
-    return details.get_workflow(dag_id, version).as_json()
+    return workflow_json(details.get_workflow(dag_id, version))
 
 
 @router.get(
@@ -106,14 +104,36 @@ def get_source(dag_id: str, path: str | None = None, version: str | None = None)
     "/workflows/{dag_id}/recompile",
     status_code=202,
     dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_replace)],
-    responses=answers(models.Compilation, 404, status=202, description="What it is compiled to now"),
+    responses=answers(workflow_models.Compilation, 404, status=202, description="What it is compiled to now"),
 )
-def recompile(dag_id: str) -> Any:
+def recompile_workflow(dag_id: str) -> Any:
     """Have a workflow compiled again that another version of the plugin or of cwltool has compiled, or could not.
 
     After an upgrade this happens by itself. The field `compilation` of the workflow says how far it is.
     """
     return recompiling.compile_again(dag_id).as_json()
+
+
+@router.post(
+    "/workflows/{dag_id}/current",
+    dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_replace)],
+    responses=answers(Workflow, 404, 409, 503),
+)
+def make_version_current(dag_id: str, wanted: CurrentVersion) -> Any:
+    """Let new runs use another version of a workflow; runs on their way keep theirs."""
+    versions.make_current(dag_id, wanted.version)
+    return workflow_json(details.get_workflow(dag_id))
+
+
+@router.post(
+    "/workflows/{dag_id}/restore",
+    dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_restore)],
+    responses=answers(Workflow, 404, 409, 503),
+)
+def restore_workflow(dag_id: str) -> Any:
+    """Bring a deleted workflow back, in its newest version."""
+    versions.restore(dag_id)
+    return workflow_json(details.get_workflow(dag_id))
 
 
 @router.delete(
@@ -123,8 +143,18 @@ def recompile(dag_id: str) -> Any:
     dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_delete)],
 )
 def delete_workflow(dag_id: str) -> None:
-    """Delete a workflow. Its runs stay, and go on to their end."""
+    """Delete a workflow none of whose runs is on its way; they stay."""
     details.delete_workflow(dag_id)
+
+
+async def answer_upload(staged: Upload, request: Request, user: BaseUser, *, wait: bool) -> Response:
+    """Return the workflow of an upload once it is done, or the upload at once; raise its failure."""
+    if not wait:
+        headers = {"Location": f"{request.scope.get('root_path', '')}/api/v1/uploads/{staged.id}"}
+        return JSONResponse(staged.as_json(), status_code=202, headers=headers)
+    done = await ended(staged)
+    uploads.raise_failure(done)
+    return JSONResponse(await run_in_threadpool(_uploaded, done, user), status_code=201)
 
 
 def _start(
@@ -141,15 +171,7 @@ def _start(
     )
 
 
-def _uploaded(upload: Upload, user: BaseUser) -> dict[str, Any]:
+def _uploaded(upload: Upload, user: BaseUser) -> dict[str, object]:
     """Return what was uploaded; to somebody who may not read the Dag, nothing that others have done with it."""
     detail = details.get_workflow(upload.dag_id, upload.digest)
-    return (detail if permissions.may_read(user, upload.dag_id) else detail.alone()).as_json()
-
-
-async def _ended(upload: Upload) -> Upload:
-    """Wait without holding a thread: validation may take minutes."""
-    while not upload.has_ended:
-        await asyncio.sleep(_POLL_SECONDS)
-        upload = await run_in_threadpool(uploads.get_upload, upload.id)
-    return upload
+    return workflow_json(detail if permissions.may_read(user, upload.dag_id) else detail.alone())

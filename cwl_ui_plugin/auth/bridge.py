@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
@@ -104,10 +105,18 @@ def _user_of_request() -> BaseUser | None:
 
 def _login() -> BaseResponse:
     if request.method in ("GET", "HEAD") and not _wants_json():
-        return redirect(get_auth_manager().get_url_login(next_url=_here()))
+        return redirect(_login_url(_here()))
     response = jsonify({"detail": "Not logged in, or the session has ended: log in to Airflow again.", "problems": []})
     response.status_code = Unauthorized.code
     return response
+
+
+def _login_url(leads_to: str) -> str:
+    """Return where to log in; auth managers before Airflow 3.3 do not say where that leads to."""
+    url = get_auth_manager().get_url_login(next_url=leads_to)
+    if "next" in parse_qs(urlsplit(url).query):
+        return url
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode({'next': leads_to})}"
 
 
 def _here() -> str:

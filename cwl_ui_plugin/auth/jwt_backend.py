@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cwl_ui_plugin import config
 from cwl_ui_plugin.services.errors import NotAllowed
 from cwl_ui_plugin.services.inputs.access import InputAccess
-from cwl_ui_plugin.services.signatures import VerifiedToken, reason, trigger_policy, verify
+from cwl_ui_plugin.services.signatures import VerifiedToken, reason, trigger_policy, verify, verify_call
 from cwl_ui_plugin.signing.errors import BadSignature, SigningError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class VerifiedTrigger:
     """A trigger whose signature holds; ``token`` is kept with the run, so that its first task can verify it again."""
 
     run_id: str
-    conf: Any
+    conf: object
     token: str
     signature: VerifiedToken
 
@@ -42,12 +42,12 @@ def init_app(_app: Flask) -> None:
     """Do nothing: what is protected says so itself."""
 
 
-def sent_signature(body: Mapping[str, Any]) -> Any:
+def sent_signature(body: Mapping[str, object]) -> Any:
     """Return the signature in a body, under its name or the old one, or None."""
     return next((body[name] for name in SIGNATURES if body.get(name)), None)
 
 
-def verify_body(body: Mapping[str, Any], dag_id: str | None = None) -> VerifiedTrigger | None:
+def verify_body(body: Mapping[str, object], dag_id: str | None = None) -> VerifiedTrigger | None:
     """Verify ``{"run_id", "conf", "check_payload" or "token"}``; return None where no key is set.
 
     A token that is for one Dag holds for ``dag_id`` only.
@@ -69,6 +69,23 @@ def verify_body(body: Mapping[str, Any], dag_id: str | None = None) -> VerifiedT
     return VerifiedTrigger(run_id=run_id, conf=conf, token=token, signature=signature)
 
 
+def verify_fields(body: Mapping[str, object], fields: Mapping[str, object]) -> tuple[str, VerifiedToken] | None:
+    """Verify that the signature in a body is of exactly these fields, and return both; None where no key is set.
+
+    Raises:
+        SigningError: there is a key, and the signature is missing, wrong, or of something else.
+
+    """
+    policy = trigger_policy()
+    if policy is None:
+        return None
+    token = sent_signature(body)
+    if token is None:
+        names = ", ".join(fields)
+        raise BadSignature(f"The call has no signature: sign {{{names}, exp}} and send the token as check_payload.")
+    return str(token), verify_call(token, policy, fields)
+
+
 class Actor(NamedTuple):
     """Whom a signed trigger acts as, and which files it may use as inputs."""
 
@@ -88,17 +105,12 @@ def acting_user(dag_id: str, caller: BaseUser | None) -> Actor:
     """
     from cwl_ui_plugin.auth import permissions
 
-    name = config.text("jwt_backend_user").strip()
-    if not name:
-        if caller is None:
-            return Actor(SIGNED, InputAccess(None, lambda other: other == dag_id))
-        return Actor(str(caller.get_name()), permissions.input_access(caller))
-    user = permissions.find_user(name)
+    user = named_user()
     if user is None:
-        raise NotAllowed(
-            f"The signature holds, but the user {name!r} that signed triggers act as ([cwl] jwt_backend_user) does not "
-            "exist or is not active; tell the administrator of this Airflow."
-        )
+        if caller is None:
+            return Actor(SIGNED, signed_access(dag_id))
+        return Actor(str(caller.get_name()), permissions.input_access(caller))
+    name = _user_name()
     if not permissions.may_trigger(user, dag_id):
         raise NotAllowed(
             f"The signature holds, but the user {name!r} that signed triggers act as ([cwl] jwt_backend_user) may not "
@@ -107,11 +119,34 @@ def acting_user(dag_id: str, caller: BaseUser | None) -> Actor:
     return Actor(name, permissions.input_access(user))
 
 
-def requires_authentication(function: Callable[..., Any]) -> Callable[..., Any]:
+def named_user() -> BaseUser | None:
+    """Return the user of ``[cwl] jwt_backend_user``, None where that is empty; raise :class:`NotAllowed`."""
+    from cwl_ui_plugin.auth import permissions
+
+    name = _user_name()
+    user = permissions.find_user(name) if name else None
+    if name and user is None:
+        raise NotAllowed(
+            f"The signature holds, but the user {name!r} that signed triggers act as ([cwl] jwt_backend_user) does not "
+            "exist or is not active; tell the administrator of this Airflow."
+        )
+    return user
+
+
+def signed_access(dag_id: str) -> InputAccess:
+    """Return which files a run may use that is started by a signature alone."""
+    return InputAccess(None, lambda other: other == dag_id)
+
+
+def _user_name() -> str:
+    return config.text("jwt_backend_user").strip()
+
+
+def requires_authentication(function: Callable[..., object]) -> Callable[..., Any]:
     """Let a Flask view be called only with a signed body, where a key is set; its ``dag_id`` may be signed, too."""
 
     @wraps(function)
-    def decorated(*args: Any, **kwargs: Any) -> Any:
+    def decorated(*args: object, **kwargs: Any) -> Any:
         from flask import Response, request
 
         body = request.get_json(silent=True)

@@ -18,7 +18,8 @@ from airflow.api_fastapi.auth.managers.models.resource_details import (
 )
 
 from cwl_ui_plugin.services.inputs.access import InputAccess
-from cwl_ui_plugin.services.models import UploadRights
+from cwl_ui_plugin.services.workflow_models import UploadRights
+from cwl_ui_plugin.variables import REPORT_CONNECTION
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager, ResourceMethod
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 WORKFLOWS = "CWL Workflows"
 """The resource that the plugin's own permissions are on: can_create, can_edit, can_delete."""
-REPORT_CONNECTION = "process_report"
 FAB_ADMIN, SIMPLE_ADMIN = "Admin", "ADMIN"
 
 
@@ -54,9 +54,35 @@ def may_read(user: BaseUser, dag_id: str) -> bool:
     return _dag(user, "GET", dag_id)
 
 
+def may_read_by_name(name: str, dag_id: str) -> bool:
+    """Whether a user of this name may see a workflow. Of auth managers that name no users, none may."""
+    from airflow.configuration import conf
+
+    everybody = conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False)
+    if everybody and _is_a(get_auth_manager(), "SimpleAuthManager"):
+        return True
+    user = find_user(name)
+    return user is not None and may_read(user, dag_id)
+
+
 def may_trigger(user: BaseUser, dag_id: str) -> bool:
     """Whether the user may start a run."""
     return _dag(user, "POST", dag_id, DagAccessEntity.RUN)
+
+
+def may_schedule(user: BaseUser, dag_id: str) -> bool:
+    """Whether the user may say when a workflow starts by itself, with which job: who may edit the Dag and run it."""
+    return _dag(user, "PUT", dag_id) and may_trigger(user, dag_id)
+
+
+def may_change_presets(user: BaseUser, dag_id: str) -> bool:
+    """Whether the user may change and delete presets that others have shared: who may edit the Dag and run it."""
+    return may_schedule(user, dag_id)
+
+
+def may_read_assets(user: BaseUser) -> bool:
+    """Whether the user may see which assets Airflow has."""
+    return bool(get_auth_manager().is_authorized_asset(method="GET", user=user))
 
 
 def may_add_inputs(user: BaseUser) -> bool:
@@ -75,6 +101,16 @@ def input_access(user: BaseUser) -> InputAccess:
 def may_stop(user: BaseUser, dag_id: str) -> bool:
     """Whether the user may stop runs."""
     return _dag(user, "PUT", dag_id, DagAccessEntity.RUN)
+
+
+def may_label(user: BaseUser, dag_id: str) -> bool:
+    """Whether the user may give runs of a Dag titles, tags and notes: who may start or edit them."""
+    return may_trigger(user, dag_id) or may_stop(user, dag_id)
+
+
+def may_continue(user: BaseUser, dag_id: str) -> bool:
+    """Whether the user may let runs go on: who may edit runs, and clear their tasks."""
+    return may_stop(user, dag_id) and _dag(user, "PUT", dag_id, DagAccessEntity.TASK_INSTANCE)
 
 
 def may_remove(user: BaseUser, dag_id: str) -> bool:
@@ -113,6 +149,11 @@ def upload_rights(user: BaseUser) -> UploadRights:
 def may_read_connection(user: BaseUser) -> bool:
     """Whether the user may see where reports go to."""
     return _connection(user, "GET", REPORT_CONNECTION)
+
+
+def may_monitor(user: BaseUser) -> bool:
+    """Whether the user may see how the plugin does on its machines: who may see where reports go to."""
+    return may_read_connection(user)
 
 
 def may_edit_connection(user: BaseUser) -> bool:

@@ -1,0 +1,129 @@
+"""What CWL-Airflow's API takes and answers, for the OpenAPI document; names are those of its own document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cwl_ui_plugin.services.monitoring.old_states import RUN_STATES
+
+RunState = Literal["running", "success", "failed"]
+TaskState = Literal[
+    "failed",
+    "upstream_failed",
+    "up_for_retry",
+    "running",
+    "queued",
+    "scheduled",
+    "up_for_reschedule",
+    "none",
+    "skipped",
+    "success",
+]
+
+
+@dataclass(frozen=True)
+class OldDag:
+    """A Dag and its tasks."""
+
+    dag_id: str
+    tasks: list[str]
+
+
+@dataclass(frozen=True)
+class OldDags:
+    """Dags."""
+
+    dags: list[OldDag]
+
+
+@dataclass(frozen=True)
+class PostedDag:
+    """A workflow that was uploaded; the paths are addresses of this server."""
+
+    dag_id: str
+    dag_path: str
+    cwl_path: str
+
+
+@dataclass(frozen=True)
+class OldTask:
+    """A task of a run."""
+
+    id: str
+    state: TaskState
+
+
+@dataclass(frozen=True)
+class DagRunInfo:
+    """A run with its tasks."""
+
+    dag_id: str
+    run_id: str
+    execution_date: str
+    start_date: str
+    state: RunState
+    tasks: list[OldTask]
+    progress: int
+
+
+@dataclass(frozen=True)
+class DagRunInfos:
+    """Runs."""
+
+    dag_runs: list[DagRunInfo]
+
+
+@dataclass(frozen=True)
+class PostedRun:
+    """A run that was started."""
+
+    dag_id: str
+    run_id: str
+    execution_date: str
+    start_date: str
+    state: RunState
+
+
+@dataclass(frozen=True)
+class CleanedRun:
+    """A run that was stopped, and removed where the caller may do that."""
+
+    dag_id: str
+    run_id: str
+    message: str
+    stopped: list[str]
+    removed: bool
+
+
+def query(name: str, description: str = "", **schema: Any) -> dict[str, Any]:
+    """Return the description of a parameter in the query."""
+    return {"name": name, "in": "query", "description": description, "schema": {"type": "string", **schema}}
+
+
+DAG_ID = query("dag_id", "The name of the workflow")
+RUN_ID = query("run_id", "The name of the run")
+CONF = query("conf", 'The conf as JSON text: `{"job": {...}}`')
+STATE = query("state", "running (queued ones, too), success or failed", enum=list(RUN_STATES))
+_FIELDS: dict[str, Any] = {
+    "dag_id": {"type": "string"},
+    "run_id": {"type": "string"},
+    "conf": {"description": '`{"job": {...}}`, as JSON text or as an object'},
+    "check_payload": {"type": "string", "description": "A JWT over exactly the other fields and exp"},
+}
+_CONTENT = {"type": "string", "description": "A CWL document, compressed with gzip, in base64"}
+
+
+def body(*names: str, document: bool = False) -> dict[str, Any]:
+    """Return the description of a body with these fields, which may as well be in the query."""
+    fields = {name: _FIELDS[name] for name in (*names, "check_payload")}
+    as_json: dict[str, Any] = {"type": "object", "properties": fields}
+    if not document:
+        return {"required": False, "content": {"application/json": {"schema": as_json}}}
+    as_json = {"type": "object", "properties": {**fields, "workflow_content": _CONTENT}}
+    file = {"type": "string", "format": "binary", "description": "A CWL document, or a zip"}
+    as_form = {"type": "object", "properties": {**as_json["properties"], "workflow": file}}
+    return {
+        "required": False,
+        "content": {"multipart/form-data": {"schema": as_form}, "application/json": {"schema": as_json}},
+    }

@@ -1,0 +1,38 @@
+"""Forms whose fields may be long: a table that is pasted is a field, and the server takes 1 MiB of each by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response, params
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from cwl_ui_plugin.config import bytes_text
+from cwl_ui_plugin.services.batches.sheets import MAX_BYTES
+from cwl_ui_plugin.services.errors import TooLarge
+
+_TOO_LONG = "maximum size"
+"""In what is said of a field that is too long."""
+
+
+class LargeFormRoute(APIRoute):
+    """A route that reads a form, if it takes one, with fields as long as a sheet may be."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        handler = super().get_route_handler()
+        if not (self.body_field and isinstance(self.body_field.field_info, params.Form)):
+            return handler
+
+        async def with_form(request: Request) -> Response:
+            try:
+                await request.form(max_part_size=MAX_BYTES)  # which is kept, and given to who asks for it next
+            except HTTPException as error:
+                if _TOO_LONG in str(error.detail):
+                    raise TooLarge(f"A field of a form may have {bytes_text(MAX_BYTES)}. Send a file.") from error
+                raise
+            return await handler(request)
+
+        return with_form
