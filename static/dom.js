@@ -25,4 +25,18 @@ export function alertOf(kind, ...content) {
   return box;
 }
 
-export const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+// Whether a field says something else than the page that the server has sent: its scripts may come later than the user.
+export function isChanged(field) {
+  if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
+  if (!field.matches("select")) return field.value !== field.defaultValue;
+  const options = [...field.options];
+  return !(options.find((option) => option.defaultSelected) ?? options[0])?.selected;
+}
+
+// Ends at once where `signal` says that there is nothing more to wait for.
+export function pause(milliseconds, signal) {
+  return new Promise((done) => {
+    setTimeout(done, milliseconds);
+    signal?.addEventListener("abort", done, { once: true });
+  });
+}

@@ -1,4 +1,6 @@
 // Files, folders and zips that are dropped anywhere on a page, as [path, file].
+import { toast } from "./toasts.js";
+
 export function onDrop(zone, take) {
   for (const name of ["dragenter", "dragover"]) {
     document.addEventListener(name, (event) => {
@@ -15,20 +17,27 @@ export function onDrop(zone, take) {
     event.preventDefault();
     zone.classList.remove("over");
     zone.scrollIntoView({ block: "nearest" });
-    take(await filesOf(event.dataTransfer));
+    const found = await filesOf(event.dataTransfer);
+    if (found) take(found);
   });
 }
 
-function hasFiles(event) {
+export function hasFiles(event) {
   return event.dataTransfer.types.includes("Files");
 }
 
-async function filesOf(transfer) {
+// What was dropped, or null, which the user is told, where that can't be read: none of it is taken then.
+export async function filesOf(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return [...transfer.files].map((file) => [file.name, file]);
   const found = [];
-  for (const entry of entries) await walk(entry, found);
-  return found;
+  try {
+    for (const entry of entries) await walk(entry, found);
+    return found;
+  } catch (error) {
+    toast("error", "What was dropped can't be read.", `${error.message} Choose the files with the button instead.`);
+    return null;
+  }
 }
 
 async function walk(entry, found) {

@@ -3,12 +3,19 @@ import { element } from "./dom.js";
 import { caption } from "./graph_layout.js";
 
 export function details(node) {
+  if (node.members) return ofGroup(node);
   const parts = [element("h3", caption(node))];
   const title = node.label && node.label !== node.name ? `${node.name} · ` : "";
   parts.push(element("p", title + kind(node), "muted"));
   if (node.doc) parts.push(element("p", node.doc, "lines"));
   if (node.kind === "step") parts.push(...ofStep(node));
   return parts;
+}
+
+// All inputs, or all outputs, with their types.
+function ofGroup(group) {
+  const items = group.members.map((node) => ({ name: caption(node), type: node.type }));
+  return [element("h3", group.name), ports(items, () => "")];
 }
 
 function kind(node) {

@@ -1,10 +1,15 @@
 // Where the nodes and links of a workflow's graph are drawn. An opened subworkflow is laid out by itself, as one large node.
+import { compact } from "./graph_compaction.js";
+import { fold } from "./graph_folding.js";
+import { FONTS, widthOf, wrap } from "./graph_text.js";
 import dagre from "./vendor/dagre-3.1.3/dagre.esm.js";
 
-const STEP = { least: 132, most: 240, height: 52, padding: 28 };
-const PORT = { least: 72, most: 200, height: 30, padding: 28 };
-export const CHARACTER = 7.2;
-const HEAD = 40;
+const STEP = { least: 156, height: 50, line: 17 };
+const WIDEST = { LR: { most: 240, lines: 2 }, TB: { most: 188, lines: 3 } }; // beside each other, boxes are narrow
+const PILL = { least: 72, most: 220, height: 30, padding: 28 };
+export const PADDING = 14;
+export const TOGGLE = { room: 40, size: 24 };
+const HEAD = 44;
 const INSET = 16;
 const LARGE = 150; // links
 
@@ -16,73 +21,82 @@ export function layout(graph, opened, direction) {
   return result;
 }
 
-function place(graph, opened, direction) {
+function place(whole, opened, direction) {
+  const graph = fold(whole, opened);
   const plan = new dagre.graphlib.Graph();
-  plan.setGraph({ rankdir: direction, nodesep: 18, ranksep: 44, edgesep: 12, marginx: 8, marginy: 8 });
+  plan.setGraph({ rankdir: direction, nodesep: 16, ranksep: 40, edgesep: 12, marginx: 8, marginy: 8 });
   plan.setDefaultEdgeLabel(() => ({}));
   const inner = new Map();
   for (const node of graph.nodes) {
     if (node.graph && opened.has(node.id)) inner.set(node.id, place(node.graph, opened, direction));
-    plan.setNode(node.id, size(node, inner.get(node.id)));
+    plan.setNode(node.id, size(node, inner.get(node.id), WIDEST[direction]));
   }
   for (const edge of shaping(graph)) plan.setEdge(edge.from, edge.to, {});
   dagre.layout(plan);
-  const whole = plan.graph();
-  return { graph, plan, inner, width: finite(whole.width), height: finite(whole.height) };
+  if (graph.nodes.length) compact(plan);
+  const { width, height } = plan.graph();
+  return { graph, plan, inner, width: finite(width), height: finite(height) };
 }
 
 // The links that nodes are placed by. In a large graph, an input that many steps read would cost seconds: its links
 // to steps that have their place by other steps are only drawn.
 function shaping(graph) {
-  if (graph.edges.length <= LARGE) return graph.edges;
+  const edges = graph.edges.filter((edge) => !edge.minor);
+  if (edges.length <= LARGE) return edges;
   const inputs = new Set(graph.nodes.filter((node) => node.kind === "input").map((node) => node.id));
-  const placed = new Set(graph.edges.filter((edge) => !inputs.has(edge.from)).map((edge) => edge.to));
-  return graph.edges.filter((edge) => !inputs.has(edge.from) || !placed.has(edge.to));
+  const placed = new Set(edges.filter((edge) => !inputs.has(edge.from)).map((edge) => edge.to));
+  return edges.filter((edge) => !inputs.has(edge.from) || !placed.has(edge.to));
 }
 
-function size(node, inner) {
-  if (inner) return { width: Math.max(inner.width, STEP.least) + 2 * INSET, height: inner.height + HEAD + INSET };
-  const kind = node.kind === "step" ? STEP : PORT;
-  const text = Math.max(caption(node).length, node.kind === "step" ? subtitle(node).length * 0.92 : 0);
-  const width = Math.min(kind.most, Math.max(kind.least, text * CHARACTER + kind.padding + (node.graph ? 20 : 0)));
-  return { width, height: kind.height };
+function size(node, inner, { most, lines: count }) {
+  const kept = node.graph || node.members ? TOGGLE.room : 0;
+  if (inner) {
+    const width = Math.max(inner.width, most) + 2 * INSET;
+    const lines = wrap(caption(node), FONTS.first, width - PADDING - kept, 1);
+    return { width, height: inner.height + HEAD + INSET, lines };
+  }
+  if (node.kind !== "step") {
+    const [line] = wrap(caption(node), FONTS.pill, PILL.most - PILL.padding - kept, 1);
+    return {
+      width: Math.max(PILL.least, widthOf(line, FONTS.pill) + PILL.padding + kept),
+      height: PILL.height,
+      lines: [line],
+    };
+  }
+  const lines = wrap(caption(node), FONTS.first, most - 2 * PADDING - kept, count);
+  const text = Math.max(
+    ...lines.map((line) => widthOf(line, FONTS.first) + kept),
+    widthOf(subtitle(node), FONTS.second),
+  );
+  const width = Math.min(most, Math.max(STEP.least, text + 2 * PADDING + 2));
+  return { width, height: STEP.height + STEP.line * (lines.length - 1), lines };
 }
 
 function flatten(placed, x, y, depth, result) {
   for (const node of placed.graph.nodes) {
-    const at = placed.plan.node(node.id);
-    const box = {
-      node,
-      depth,
-      x: x + at.x - at.width / 2,
-      y: y + at.y - at.height / 2,
-      width: at.width,
-      height: at.height,
-    };
+    const { width, height, lines, ...at } = placed.plan.node(node.id);
+    const box = { node, depth, x: x + at.x - width / 2, y: y + at.y - height / 2, width, height, lines };
     const inner = placed.inner.get(node.id);
     box.isOpen = Boolean(inner);
     result.boxes.push(box);
-    if (inner) flatten(inner, box.x + (box.width - inner.width) / 2, box.y + HEAD, depth + 1, result);
+    if (inner) flatten(inner, box.x + (width - inner.width) / 2, box.y + HEAD, depth + 1, result);
   }
   for (const edge of placed.graph.edges) {
-    const [from, to] = [placed.plan.node(edge.from), placed.plan.node(edge.to)];
-    const shaped = placed.plan.edge(edge.from, edge.to);
-    const between = shaped ? shaped.points.slice(1, -1) : [];
-    const corners = between.length > 1 ? between : []; // a link to the next rank needs none
     const isWide = placed.plan.graph().rankdir === "LR";
-    const points = [
-      isWide ? { x: from.x + from.width / 2, y: from.y } : { x: from.x, y: from.y + from.height / 2 },
-      ...corners,
-      isWide ? { x: to.x - to.width / 2, y: to.y } : { x: to.x, y: to.y - to.height / 2 },
-    ];
-    result.lines.push({
-      edge,
-      path: curve(
-        points.map((point) => [x + point.x, y + point.y]),
-        isWide,
-      ),
-    });
+    const points = cornersOf(placed.plan, edge, isWide).map((point) => [x + point.x, y + point.y]);
+    result.lines.push({ edge, path: curve(points, isWide) });
   }
+}
+
+function cornersOf(plan, edge, isWide) {
+  const [from, to] = [plan.node(edge.from), plan.node(edge.to)];
+  const shaped = plan.edge(edge.from, edge.to);
+  const between = shaped ? shaped.points.slice(1, -1).filter((_, at) => at % 2) : []; // the others are between ranks
+  return [
+    isWide ? { x: from.x + from.width / 2, y: from.y } : { x: from.x, y: from.y + from.height / 2 },
+    ...between,
+    isWide ? { x: to.x - to.width / 2, y: to.y } : { x: to.x, y: to.y - to.height / 2 },
+  ];
 }
 
 // A smooth line that leaves and arrives in the direction of the flow.
@@ -103,7 +117,7 @@ function finite(value) {
 }
 
 export function caption(node) {
-  return node.label || node.name;
+  return node.label?.trim() || node.name;
 }
 
 export function subtitle(node) {

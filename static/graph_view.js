@@ -2,31 +2,44 @@
 import { button, element } from "./dom.js";
 import { details } from "./graph_details.js";
 import { arrowHead, drawBox, drawLine, make, paintBox } from "./graph_drawing.js";
+import { download, print, standalone } from "./graph_export.js";
+import { groupsOf, openAtFirst } from "./graph_folding.js";
+import { ARROWS, nextOf } from "./graph_keys.js";
 import { layout } from "./graph_layout.js";
 import { listOf } from "./graph_list.js";
-import { stateOf } from "./graph_states.js";
+import { Minimap } from "./graph_minimap.js";
+import { GraphSearch } from "./graph_search.js";
+import { stateOf, stateWords } from "./graph_states.js";
+import { GraphTools } from "./graph_tools.js";
 import { GraphWindow, ZOOM_FACTOR } from "./graph_window.js";
 
+const HEAD = 60; // of an opened subworkflow: what comes into sight
 const MAX_NODES = 1500;
 const MAX_NODES_TWICE = 300; // larger ones are laid out in one direction only
-const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
-const KEYS = "Arrow keys go from node to node, Enter shows details, Space opens a subworkflow, plus, minus and 0 zoom.";
+const KEYS =
+  "Arrow keys go from node to node, Enter shows details, Space opens a subworkflow or what is folded, slash finds a " +
+  "step, plus, minus and 0 zoom.";
 
 export class GraphView {
-  opened = new Set(); // ids of subworkflows
+  opened; // ids of subworkflows, and of groups of inputs or outputs
   states = {};
   chosen = null;
+  found = new Set();
   drawn = new Map(); // by id
   boxes = new Map();
 
-  constructor(target, graph, { label = "Graph of the workflow", withDetails = true } = {}) {
+  constructor(target, graph, { label = "Graph of the workflow", withDetails = true, name = "workflow" } = {}) {
     this.graph = graph;
+    this.opened = new Set(openAtFirst(graph));
+    this.label = label;
+    this.name = name;
     this.current = graph.nodes.length ? graph.nodes[0].id : null;
-    this.build(target, label, withDetails);
+    this.build(target, withDetails);
     if (count(graph) > MAX_NODES) this.refuse();
     else {
       this.listen();
       this.draw();
+      this.fit();
     }
   }
 
@@ -36,73 +49,100 @@ export class GraphView {
   }
 
   select(id) {
-    const found = id === null ? null : find(this.graph, id);
-    this.chosen = found ? id : null;
-    this.panel.hidden = !found;
-    if (found) {
-      this.panel.replaceChildren(...details(found));
-      if (found.graph) this.panel.append(this.opener(found));
+    const node = id === null ? null : this.boxes.get(id)?.node || pathTo(this.graph, id)?.at(-1);
+    this.chosen = node ? id : null;
+    this.panel.hidden = !node;
+    if (node) {
+      this.panel.replaceChildren(...details(node));
+      if (node.graph || node.members) this.panel.append(this.opener(node));
+      this.panel.scrollTop = 0;
       if (this.boxes.has(id)) this.current = id;
     }
     this.paint();
   }
 
+  // Open or close a subworkflow, or a group; it stays where it is in the window.
   open(id, isOpen = true) {
+    const before = this.boxes.get(id);
+    const place = before && this.window.placeOf(before);
     if (isOpen) this.opened.add(id);
     else this.opened.delete(id);
     this.draw();
+    const box = this.boxes.get(id);
+    const isWhole = !this.window.hidden(this.placed).some(Boolean);
+    if (isWhole && !this.window.isMoved) this.fit();
+    else if (box && place) this.window.putBack(box, place);
+    if (box) this.window.show({ ...box, height: Math.min(box.height, HEAD) });
   }
 
+  // Open all that a node is in.
+  reveal(id) {
+    const path = pathTo(this.graph, id) || [];
+    const graphs = [this.graph, ...path.slice(0, -1).map((node) => node.graph)];
+    const groups = graphs.flatMap(groupsOf).filter(({ members }) => members.some((node) => path.includes(node)));
+    const closed = [...path.slice(0, -1), ...groups].filter((node) => !this.opened.has(node.id));
+    for (const node of closed) this.opened.add(node.id);
+    if (closed.length) this.draw();
+  }
+
+  // At a size that can be read, from its beginning.
   fit() {
-    this.window.fit(this.placed);
+    if (!this.placed?.boxes.length) return;
+    const along = this.direction === "LR" ? "x" : "y";
+    const first = this.placed.boxes.reduce((least, box) => (box[along] < least[along] ? box : least));
+    this.window.fit(this.placed, { ...first, across: along === "x" });
+    this.map.follow();
   }
 
   // --- what it is made of
 
-  build(target, label, withDetails) {
+  build(target, withDetails) {
+    this.target = target;
     this.frame = element("div", "", "graph-frame");
-    this.svg = make("svg", { role: "group", "aria-label": `${label}. ${KEYS}` });
+    this.svg = make("svg", { role: "group", "aria-label": `${this.label}. ${KEYS}` });
     this.canvas = make("g");
     this.svg.append(arrowHead(), this.canvas);
-    this.window = new GraphWindow(this.frame, this.svg, this.canvas);
-    this.frame.append(this.svg, this.tools());
+    this.frame.append(this.svg);
+    this.window = new GraphWindow(this.frame, this.svg);
+    const around = element("div", "", "graph-around");
+    around.append(this.frame);
+    this.map = new Minimap(this.window, around);
+    this.search = new GraphSearch(this.graph, {
+      go: (id, isAsked) => this.comeTo(id, isAsked),
+      mark: (ids) => this.mark(ids),
+      leave: (id) => this.focus(this.boxes.has(id) ? id : this.current),
+    });
+    this.tools = new GraphTools(this);
     this.panel = panel();
-    this.words = element("details", "", "graph-list");
-    const list = listOf(this.graph, (id) => this.select(id));
-    this.words.append(element("summary", "As a list"), list);
     const body = element("div", "", "graph-body");
-    body.append(this.frame);
+    body.append(around);
     if (withDetails) body.append(this.panel);
-    target.replaceChildren(body, this.words);
+    target.replaceChildren(this.tools.bar, body, this.wordsOf());
     target.classList.add("cwl-graph");
   }
 
-  tools() {
-    const tools = element("div", "", "graph-tools");
-    const acts = [
-      ["+", "Zoom in", () => this.window.zoom(ZOOM_FACTOR)],
-      ["−", "Zoom out", () => this.window.zoom(1 / ZOOM_FACTOR)],
-      ["⤢", "Show all", () => this.fit()],
-    ];
-    for (const [text, name, act] of acts) {
-      const tool = button(text, act, "btn outline small");
-      tool.title = name;
-      tool.setAttribute("aria-label", name);
-      tools.append(tool);
-    }
-    return tools;
+  wordsOf() {
+    this.words = element("details", "", "graph-list");
+    this.words.append(
+      element("summary", "As a list"),
+      listOf(this.graph, (id) => this.select(id)),
+    );
+    return this.words;
   }
 
   opener(node) {
     const isOpen = this.opened.has(node.id);
-    return button(isOpen ? "Close the subworkflow" : "Open the subworkflow", () => {
+    const what = node.members ? "them in the graph" : "the subworkflow";
+    const words = node.members ? "Show" : "Open";
+    return button(`${isOpen ? "Close" : words} ${what}`, () => {
       this.open(node.id, !isOpen);
-      this.select(node.id);
+      this.select(this.boxes.has(node.id) ? node.id : null);
     });
   }
 
   refuse() {
     this.frame.replaceChildren(element("p", `${count(this.graph)} nodes are too many to draw; see the list.`, "empty"));
+    this.tools.bar.hidden = true;
     this.words.open = true;
     this.draw = () => {};
   }
@@ -119,18 +159,21 @@ export class GraphView {
     const inFront = drawn.filter((...one) => !isOpen(...one));
     this.canvas.replaceChildren(...behind, ...this.placed.lines.map(drawLine), ...inFront);
     this.drawn = new Map(drawn.map((box) => [box.dataset.node, box]));
+    this.window.resize(this.placed);
+    this.map.draw(this.placed);
     this.paint();
-    this.fit();
   }
 
-  // From left to right, or from top to bottom where that can be larger.
+  // From left to right, or from top to bottom where less of that is out of sight.
   best() {
     if (this.direction) return layout(this.graph, this.opened, this.direction);
     const wide = layout(this.graph, this.opened, "LR");
     this.direction = "LR";
-    if (wide.width <= this.window.width || wide.boxes.length > MAX_NODES_TWICE) return wide;
+    const [beside, below] = this.window.hidden(wide);
+    if ((!beside && !below) || wide.boxes.length > MAX_NODES_TWICE) return wide;
     const tall = layout(this.graph, this.opened, "TB");
-    if (this.window.scaleOf(tall) <= this.window.scaleOf(wide)) return wide;
+    const [besideTall] = this.window.hidden(tall);
+    if (besideTall >= beside) return wide;
     this.direction = "TB";
     return tall;
   }
@@ -139,13 +182,45 @@ export class GraphView {
     for (const [id, drawn] of this.drawn) {
       const box = this.boxes.get(id);
       const { state, text } = box.node.kind === "step" ? stateOf(box.node, this.states) : { state: "", text: "" };
-      const words = [state.replaceAll("_", " "), text].filter(Boolean).join(" · ");
-      paintBox(drawn, box, { state, words, isCurrent: id === this.current, isChosen: id === this.chosen });
+      const is = { isCurrent: id === this.current, isChosen: id === this.chosen, isFound: this.found.has(id) };
+      paintBox(drawn, box, { state, text, words: stateWords(state), ...is });
+      this.map.paint(id, state);
     }
     for (const line of this.canvas.querySelectorAll(".link")) {
       const isAtChosen = this.chosen !== null && [line.dataset.from, line.dataset.to].includes(this.chosen);
       line.classList.toggle("chosen", isAtChosen);
     }
+    this.tools.paint();
+  }
+
+  // --- the whole window, a file, paper
+
+  async toggleFull(isFull = !this.window.isFull) {
+    if (isFull === this.window.isFull) return;
+    this.window.isFull = isFull;
+    this.target.classList.toggle("full", isFull);
+    document.documentElement.classList.toggle("graph-is-full", isFull);
+    try {
+      if (isFull) await this.target.requestFullscreen();
+      else if (document.fullscreenElement) await document.exitFullscreen();
+    } catch {
+      /* it is not allowed to: then it fills the page */
+    }
+    this.direction = null;
+    this.draw();
+    this.fit();
+  }
+
+  download() {
+    download(standalone(this.canvas, this.placed, this.title()), `${this.name}-graph`);
+  }
+
+  print() {
+    print(standalone(this.canvas, this.placed, this.title()), this.title());
+  }
+
+  title() {
+    return `${this.label}: ${this.name}`;
   }
 
   // --- mouse and keyboard
@@ -155,9 +230,31 @@ export class GraphView {
     this.svg.addEventListener("keydown", (event) => this.onKey(event));
     this.svg.addEventListener("click", (event) => this.onClick(event));
     this.svg.addEventListener("focusin", (event) => this.onFocus(event.target.closest("[data-node]")));
+    this.target.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.window.isFull && !event.defaultPrevented) this.toggleFull(false);
+    });
+    document.addEventListener("fullscreenchange", () => {
+      if (!document.fullscreenElement) this.toggleFull(false);
+    });
     new ResizeObserver(() => {
-      if (!this.window.isMoved) this.fit();
+      if (!this.window.isMoved && this.frame.clientWidth !== this.fittedTo) this.fit();
+      this.fittedTo = this.frame.clientWidth;
+      this.map.follow();
     }).observe(this.frame);
+  }
+
+  mark(ids) {
+    this.found = ids;
+    this.paint();
+  }
+
+  comeTo(id, isAsked) {
+    if (isAsked) {
+      this.reveal(id);
+      this.select(id);
+    }
+    if (this.boxes.has(id)) this.window.show(this.boxes.get(id));
+    this.window.isMoved = true;
   }
 
   onFocus(drawn) {
@@ -171,15 +268,17 @@ export class GraphView {
     const drawn = event.target.closest("[data-node]");
     if (!drawn || this.window.wasDragged) return;
     const id = drawn.dataset.node;
-    if (event.target.closest(".toggle")) this.open(id, !this.opened.has(id));
-    else this.select(id);
-    this.focus(id);
+    const { node, isOpen } = this.boxes.get(id);
+    const opens = (node.graph || node.members) && !isOpen;
+    if (opens || event.target.closest(".toggle")) this.open(id, !isOpen);
+    if (!node.members) this.select(id);
+    this.focus(this.drawn.has(id) ? id : node.members[0].id);
   }
 
   onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.boxes.size) return;
-    const act = ARROWS[event.key] ? () => this.step(...ARROWS[event.key]) : this.acts()[event.key];
-    if (!act) return;
+    const act = ARROWS[event.key] ? () => this.step(ARROWS[event.key]) : this.acts()[event.key];
+    if (!act || (event.key === "Escape" && this.chosen === null)) return;
     event.preventDefault();
     act();
   }
@@ -194,6 +293,7 @@ export class GraphView {
       "=": () => this.window.zoom(ZOOM_FACTOR),
       "-": () => this.window.zoom(1 / ZOOM_FACTOR),
       0: () => this.fit(),
+      "/": () => this.search.field.focus(),
       Home: () => this.focus(boxes[0].node.id),
       End: () => this.focus(boxes.at(-1).node.id),
     };
@@ -201,45 +301,22 @@ export class GraphView {
 
   toggle() {
     const { node } = this.boxes.get(this.current);
-    if (!node.graph) this.select(node.id);
-    else {
+    if (node.members) {
+      this.open(node.id);
+      this.focus(node.members[0].id);
+    } else if (node.graph) {
       this.open(node.id, !this.opened.has(node.id));
       this.focus(node.id);
-    }
+    } else this.select(node.id);
   }
 
   focus(id) {
-    this.drawn.get(id).focus({ preventScroll: true });
+    this.drawn.get(id)?.focus({ preventScroll: true });
   }
 
-  // Go to the nearest node in a direction, one that is linked to this one before any other.
-  step(dx, dy) {
-    const ahead = this.ahead(dx, dy);
-    const linked = this.linked();
-    const nearest = (items) => items.sort((a, b) => a.cost - b.cost)[0];
-    const next = nearest(ahead.filter(({ box }) => linked.has(box.node.id))) || nearest(ahead);
-    if (next) this.focus(next.box.node.id);
-  }
-
-  // The nodes in a direction of the current one, as {box, along, cost}.
-  ahead(dx, dy) {
-    const from = this.boxes.get(this.current);
-    const [x0, y0] = centre(from);
-    return this.placed.boxes
-      .filter((box) => box !== from && !holds(box, from))
-      .map((box) => {
-        const [x, y] = [centre(box)[0] - x0, centre(box)[1] - y0];
-        const along = x * dx + y * dy;
-        return { box, along, cost: along + 2 * Math.abs(x * dy + y * dx) };
-      })
-      .filter(({ along }) => along > 1);
-  }
-
-  linked() {
-    const edges = this.placed.lines.map(({ edge }) => edge);
-    const after = edges.filter((edge) => edge.from === this.current).map((edge) => edge.to);
-    const before = edges.filter((edge) => edge.to === this.current).map((edge) => edge.from);
-    return new Set([...after, ...before]);
+  step(direction) {
+    const next = nextOf(this.placed, this.boxes.get(this.current), direction);
+    if (next) this.focus(next);
   }
 }
 
@@ -252,22 +329,16 @@ function panel() {
   return made;
 }
 
-function find(graph, id) {
+// Return a node after the subworkflows that it is in, from the outside inwards; null if there is none.
+function pathTo(graph, id) {
   for (const node of graph.nodes) {
-    const found = node.id === id ? node : node.graph && find(node.graph, id);
-    if (found) return found;
+    if (node.id === id) return [node];
+    const inside = node.graph && pathTo(node.graph, id);
+    if (inside) return [node, ...inside];
   }
   return null;
 }
 
 function count(graph) {
   return graph.nodes.reduce((sum, node) => sum + 1 + (node.graph ? count(node.graph) : 0), 0);
-}
-
-function holds(outer, inner) {
-  return outer.isOpen && inner.node.id.startsWith(outer.node.id) && outer.depth < inner.depth;
-}
-
-function centre(box) {
-  return [box.x + box.width / 2, box.y + box.height / 2];
 }

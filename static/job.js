@@ -2,6 +2,7 @@
 import { byId, element } from "./dom.js";
 import { base64url, utf8 } from "./encoding.js";
 import { postForm } from "./http.js";
+import { packFields, STILL_SENDING, textFile } from "./job_sending.js";
 
 const LONG = 100_000; // browsers may send any file, but servers bound other fields
 const KEEP_DOWNLOAD_MS = 60_000;
@@ -9,13 +10,14 @@ const KEEP_DOWNLOAD_MS = 60_000;
 const form = byId("trigger-form");
 const fields = byId("job-fields");
 const text = form?.elements.job;
-let shown = form?.elements.source.value;
+let shown = [...(form?.elements.source ?? [])].find((tab) => tab.defaultChecked)?.value;
 let lastConf = null; // what the text says, as long as nobody edits it
 let switching = null; // the way from one tab to the other, while the server is asked
 
 // The exact text of the conf that is to be run, for who signs it; rejects where the job can't be read.
 export async function confText() {
   await switching;
+  if (form.querySelector("[data-busy]")) throw new Error(STILL_SENDING);
   return (await convert(shown)).conf;
 }
 
@@ -25,19 +27,12 @@ function tell(problem) {
   message.textContent = problem || "";
 }
 
-// Whenever the form is sent, by whatever means: the fields of the job go as one file.
-function packFields({ formData }) {
-  const pairs = [...formData].filter(([name, value]) => name.startsWith("in-") && typeof value === "string");
-  for (const [name] of pairs) formData.delete(name);
-  formData.set("fields", fileOf("fields.json", JSON.stringify(pairs)));
+// Texts that are too long for a field go as files.
+function packTexts({ formData }) {
   for (const name of ["job", "conf"]) {
-    const { value } = form.elements[name];
-    if (value.length > LONG) formData.set(name, fileOf(name, value));
+    const value = form.elements[name]?.value;
+    if (value?.length > LONG) formData.set(name, textFile(name, value));
   }
-}
-
-function fileOf(name, content) {
-  return new File([content], name, { type: "text/plain" });
 }
 
 // Return the job that the page holds: as text, as fields, as conf.
@@ -93,6 +88,10 @@ async function toForm() {
 
 async function switchTab(event) {
   if (event.target.name !== "source" || event.target.value === shown) return;
+  if (isBusy()) {
+    choose(shown);
+    return;
+  }
   const before = shown;
   shown = event.target.value;
   switching = attempt(shown === "text" ? toText : toForm);
@@ -100,11 +99,19 @@ async function switchTab(event) {
   switching = null;
 }
 
+// The page can be used before its scripts are there. What is typed as text by then, or brought back by the browser, stays.
+function catchUp() {
+  const { value } = form.elements.source;
+  if (value === shown) return;
+  if (value === "text" && text.value !== text.defaultValue) shown = value;
+  else form.querySelector("[name=source]:checked").dispatchEvent(new Event("change", { bubbles: true }));
+}
+
 // --- in and out
 
 async function importFile(input) {
   const chosen = input.files[0];
-  if (!chosen) return;
+  if (!chosen || isBusy()) return;
   text.value = await chosen.text();
   input.value = "";
   if (!(await attempt(toForm))) choose("text");
@@ -135,18 +142,29 @@ async function share() {
 
 // --- sending
 
+function isBusy() {
+  const waits = Boolean(form.querySelector("[data-busy]"));
+  if (waits) tell(STILL_SENDING);
+  return waits;
+}
+
+// Files that a list shows, and the job would not have.
+function hasFailed() {
+  const failed = form.querySelector("[data-files] [data-failed]");
+  if (failed) tell("Some files were not uploaded: try them again, or remove them from their list.");
+  return Boolean(failed);
+}
+
 function onSubmit(event) {
   if (switching) {
     event.preventDefault();
     switching.then((isDone) => isDone && setTimeout(() => form.requestSubmit()));
-  } else if (form.querySelector("[data-progress]:not([hidden])[data-busy]")) {
-    event.preventDefault();
-    tell("An upload is still on its way. Wait for it, or cancel it.");
-  }
+  } else if (isBusy() || hasFailed()) event.preventDefault();
 }
 
 function listen() {
   form.addEventListener("formdata", packFields);
+  form.addEventListener("formdata", packTexts);
   form.addEventListener("change", switchTab);
   form.addEventListener("submit", onSubmit);
   const imported = form.elements.job_file;
@@ -154,10 +172,12 @@ function listen() {
   imported.addEventListener("change", () => importFile(imported));
   byId("job-import").addEventListener("click", () => imported.click());
   byId("job-download").addEventListener("click", () => attempt(download));
-  byId("job-share").addEventListener("click", () => attempt(share));
+  byId("job-share")?.addEventListener("click", () => attempt(share));
 }
 
 if (form) {
   listen();
+  catchUp();
+  importFile(form.elements.job_file); // which was chosen before this script was there
   byId("job-problems")?.focus();
 }

@@ -35,7 +35,7 @@ function nextNumber(list) {
   return Math.max(-1, ...numbers.filter((number) => number >= 0)) + 1;
 }
 
-function addItem(list) {
+export function addItem(list) {
   const name = list.dataset.list;
   const template = list.querySelector(":scope > template[data-item]");
   const html = template.innerHTML.replaceAll(`${name}-X`, `${name}-${nextNumber(list)}`);
@@ -74,11 +74,16 @@ function move(item, other, place, pressed) {
   say(`Moved to place ${[...item.parentElement.children].indexOf(item) + 1}.`);
 }
 
+export function removeItem(item) {
+  const list = item.closest("[data-list]");
+  item.remove();
+  if (list) noteLength(list);
+}
+
 function remove(item) {
   const list = item.closest("[data-list]");
   const neighbour = item.nextElementSibling || item.previousElementSibling;
-  item.remove();
-  noteLength(list);
+  removeItem(item);
   const next = neighbour
     ? neighbour.querySelector(":scope > .buttons [data-remove]")
     : list.querySelector(":scope > .row [data-add]");
@@ -86,7 +91,13 @@ function remove(item) {
   say("Removed.");
 }
 
-// --- defaults and unions
+// --- defaults, groups, unions
+
+// Fields of a group that is not used are not sent; they keep what was typed.
+function useGroup(box) {
+  box.closest(".group").querySelector(":scope > .switched").disabled = !box.checked;
+  if (box.checked) firstField(box.closest(".group").querySelector(":scope > .switched"))?.focus();
+}
 
 function useDefault(pressed) {
   const name = pressed.dataset.useDefault;
@@ -110,6 +121,12 @@ function choose(union, index) {
   else if (template) shown.innerHTML = template.innerHTML;
 }
 
+// Somebody may have chosen before this script was there.
+function catchUp(union) {
+  const { value } = union.querySelector(`[name="${union.dataset.union}-choice"]`);
+  if (value !== union.querySelector(":scope > [data-chosen]").dataset.chosen) choose(union, value);
+}
+
 // What was wrong is being changed: the message beside it is about what was.
 function forgetProblems(changed) {
   const marked = "[aria-invalid], [data-invalid]";
@@ -130,6 +147,7 @@ function onClick(event) {
 
 function onChange(event) {
   forgetProblems(event.target);
+  if (event.target.matches("[data-switch]")) useGroup(event.target);
   const union = event.target.closest("[data-union]");
   if (union && event.target.name === `${union.dataset.union}-choice`) choose(union, event.target.value);
 }
@@ -138,4 +156,5 @@ if (fields) {
   fields.addEventListener("input", (event) => forgetProblems(event.target));
   fields.addEventListener("click", onClick);
   fields.addEventListener("change", onChange);
+  for (const union of fields.querySelectorAll("[data-union]")) catchUp(union);
 }

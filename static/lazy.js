@@ -4,9 +4,19 @@ import { getText } from "./http.js";
 import { localTimes } from "./local_times.js";
 import { drawPdfs } from "./pdf_preview.js";
 
-// Quietly: what is there stays until the new is.
+const chosen = new WeakMap(); // what of a <details> was asked for instead of all: its address
+
+// Quietly: what is there stays until the new is, and while somebody writes in it.
 export function reload(details) {
-  if (details.open && details.dataset.loaded) fill(details.querySelector(":scope > .loaded"), details.dataset.load);
+  const target = details.querySelector(":scope > .loaded");
+  const writes = target.contains(document.activeElement) && document.activeElement.matches("input");
+  if (details.open && details.dataset.loaded && !writes) fill(target, chosen.get(details) ?? details.dataset.load);
+}
+
+function fillInstead(inside, url) {
+  const details = inside.closest("details[data-load]");
+  chosen.set(details, url);
+  return fill(details.querySelector(":scope > .loaded"), url);
 }
 
 async function fill(target, url, place = "replaceChildren") {
@@ -62,7 +72,7 @@ function preview(link) {
 function actOf(link) {
   if (link.matches("[data-more]")) return showMore;
   if (link.matches("[data-instead]") && link.closest("details[data-load]")) {
-    return () => fill(link.closest(".loaded"), link.href);
+    return () => fillInstead(link, link.href);
   }
   return link.matches("[data-preview]") && byId("preview") ? preview : null;
 }
@@ -76,6 +86,16 @@ function onClick(event) {
   act(link);
 }
 
+// A form that looks for something in what was loaded.
+function onSubmit(event) {
+  const form = event.target;
+  if (!form.matches("form[data-instead]") || !form.closest("details[data-load]")) return;
+  event.preventDefault();
+  const target = form.closest(".loaded");
+  const found = fillInstead(form, `${form.action}?${new URLSearchParams(new FormData(form))}`);
+  found.then(() => target.querySelector("[type=search]")?.focus());
+}
+
 // The event of a <details> does not bubble, but it can be caught on its way down.
 function onToggle(event) {
   if (event.target.matches?.("details[data-load]")) load(event.target);
@@ -83,5 +103,6 @@ function onToggle(event) {
 
 document.addEventListener("toggle", onToggle, true);
 document.addEventListener("click", onClick);
+document.addEventListener("submit", onSubmit);
 document.querySelectorAll("details[data-load]").forEach(load);
 drawPdfs(document);

@@ -9,6 +9,7 @@ export function morph(target, html) {
 }
 
 function syncChildren(old, made) {
+  removeUnwanted(old, made);
   let here = old.firstChild;
   for (const wanted of [...made.childNodes]) {
     const found = here && isAlike(here, wanted) ? here : withSameKey(old, wanted);
@@ -21,6 +22,12 @@ function syncChildren(old, made) {
     sync(found, wanted);
   }
   removeFrom(here);
+}
+
+// First of all: what follows need not be moved then, which would take the focus from it.
+function removeUnwanted(old, made) {
+  const wanted = new Set([...made.children].map(keyOf));
+  for (const child of [...old.children]) if (keyOf(child) && !wanted.has(keyOf(child))) child.remove();
 }
 
 function withSameKey(old, wanted) {
@@ -48,6 +55,7 @@ function sync(old, made) {
     if (old.nodeValue !== made.nodeValue) old.nodeValue = made.nodeValue;
     return;
   }
+  if (old.hasAttribute("data-keep")) return; // people and scripts have filled it in
   if (old.nodeName === "TIME" && old.getAttribute("datetime") === made.getAttribute("datetime")) return; // local time
   syncAttributes(old, made);
   if (!(old.classList.contains("loaded") && old.parentElement.hasAttribute("data-loaded"))) syncChildren(old, made);

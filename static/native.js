@@ -26,6 +26,7 @@
   for (const state of ["success", "failed", "queued", "skipped", "deferred", "scheduled", "removed"]) {
     NAMES[`state-${state}`] = `${state}-solid`;
   }
+  const STAYED_MS = 4000;
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 
   function hostWindow() {
@@ -50,12 +51,20 @@
     return prefersDark.matches ? "dark" : "light";
   }
 
+  // On which page of Airflow we are a tab, if we are one.
+  function tab() {
+    const path = host ? host.location.pathname : "";
+    if (!/\/dags\/[^/]+.*\/plugin\//.test(path)) return "";
+    if (/\/runs\/[^/]+\/tasks\//.test(path)) return "in-task";
+    return /\/runs\//.test(path) ? "in-run" : "in-dag";
+  }
+
   function apply() {
     const dark = mode() === "dark";
     root.classList.toggle("dark", dark);
     root.classList.toggle("light", !dark);
     root.classList.toggle("framed", Boolean(host));
-    root.classList.toggle("in-run", Boolean(host) && /\/runs\/[^/]+/.test(host.location.pathname)); // a tab needs no tabs
+    for (const name of ["in-dag", "in-run", "in-task"]) root.classList.toggle(name, tab() === name); // it needs no tabs
     if (!host) return;
     const theirs = host.getComputedStyle(host.document.documentElement);
     for (const [ours, name] of Object.entries(NAMES)) {
@@ -65,8 +74,24 @@
     }
   }
 
-  // The frame may not navigate the page around it; a link in that page can.
+  // Airflow's router goes to a page without loading the whole interface again: it looks where its history leads to.
+  // If it does not, this frame is still there after a while, and a link in the page around it leads there as any does.
   function leaveFrame(href) {
+    const { history, location } = host;
+    const state = { usr: null, key: Math.random().toString(36).slice(2, 10), idx: (history.state?.idx ?? 0) + 1 };
+    if (typeof history.state?.idx !== "number" || new URL(href).origin !== location.origin) return follow(href);
+    history.pushState(state, "", href);
+    host.dispatchEvent(new host.PopStateEvent("popstate", { state }));
+    setTimeout(() => location.reload(), STAYED_MS);
+  }
+
+  // Airflow takes the address of this frame for its own once it has loaded: who leaves earlier is fetched back.
+  function afterHost(act) {
+    addEventListener("load", () => setTimeout(act), { once: true });
+  }
+
+  // The frame may not navigate the page around it; a link in that page can.
+  function follow(href) {
     const link = host.document.createElement("a");
     link.href = href;
     link.hidden = true;
@@ -80,10 +105,17 @@
     const opener = event.target.closest("[data-confirm]");
     if (opener) document.getElementById(opener.dataset.confirm)?.showModal();
     event.target.closest("[data-close]")?.closest("dialog").close();
-    const link = event.target.closest("a[data-app]");
-    if (!link || !host || !isPlain(event)) return;
+    const href = host && isPlain(event) && addressInHost(event.target.closest("a"));
+    if (!href) return;
     event.preventDefault();
-    leaveFrame(link.href);
+    leaveFrame(href);
+  }
+
+  // Where a link leads to in Airflow around us: always (data-app), or where we are a tab of its pages (data-in-tab).
+  function addressInHost(link) {
+    if (!link) return "";
+    if ("app" in link.dataset) return link.href;
+    return "inTab" in link.dataset && tab() ? new URL(link.dataset.inTab, location.href).href : "";
   }
 
   function isPlain(event) {
@@ -100,7 +132,7 @@
 
   // What can be seen can be pressed: what needs a script that is still on its way is done when that is there.
   const SCRIPTED =
-    "button[type=button]:not([data-confirm], [data-close]), a[data-more], a[data-instead], a[data-preview]";
+    "button[type=button]:not([data-confirm], [data-close]), a[data-more], a[data-instead], a[data-preview], a[data-picture]";
   let held = new Map(); // what was pressed, and how to press it again; null: all scripts are there
 
   function hold(event, again) {
@@ -121,6 +153,16 @@
     for (const [target, again] of pressed) if (target.isConnected) again();
   }
 
+  // The page before stays until the next is drawn (native.css), if that is one of ours: others know of no transition.
+  const pages = document.currentScript.src.split("/static/")[0];
+  addEventListener("pageswap", ({ viewTransition, activation }) => {
+    if (!activation?.entry?.url?.startsWith(`${pages}/`)) viewTransition?.skipTransition();
+  });
+  for (const name of ["pageswap", "pagereveal"]) {
+    addEventListener(name, ({ viewTransition }) => {
+      for (const part of ["ready", "finished", "updateCallbackDone"]) viewTransition?.[part]?.catch(() => {});
+    });
+  }
   apply();
   if (host) {
     new MutationObserver(apply).observe(host.document.documentElement, {
@@ -139,7 +181,7 @@
   addEventListener("DOMContentLoaded", () => {
     release();
     const next = document.querySelector("a[data-go]");
-    if (next && host) leaveFrame(next.href);
+    if (next && host) afterHost(() => leaveFrame(next.href));
     else if (next) location.replace(next.href);
   });
   addEventListener("pageshow", () =>

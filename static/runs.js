@@ -1,16 +1,13 @@
-// Choose two runs in the list to compare them.
+// The list of runs: choose two to compare them; durations go on.
 import { byId } from "./dom.js";
+import { chooseTwo } from "./pair_choice.js";
+import { keepTicking } from "./ticking.js";
 
 const form = byId("chosen");
 
-function update() {
-  const count = form.querySelectorAll("[name=run]:checked").length;
-  byId("compare").disabled = count !== 2;
-  const chosen = count ? `; ${count} chosen.` : ".";
-  byId("chosen-help").textContent = count === 2 ? "" : `Choose two runs to compare${chosen}`;
-}
-
 if (form) {
-  form.addEventListener("change", update);
-  update();
+  chooseTwo((count) =>
+    count === 2 ? "" : `Choose two runs to compare, or any to stop${count ? `; ${count} chosen` : ""}.`,
+  );
+  keepTicking(form);
 }

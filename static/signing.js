@@ -26,6 +26,7 @@ class Signing {
     });
     this.form.addEventListener("submit", (event) => this.onSubmit(event));
     this.show();
+    if (this.chooser?.files.length) this.chooseKey(this.chooser.files[0]); // before this script was there
   }
 
   get mode() {

@@ -2,8 +2,10 @@
 import { byId, pause } from "./dom.js";
 import { getJson, postForm } from "./http.js";
 import { shortList, StopEntry } from "./stop_panel.js";
+import { toast } from "./toasts.js";
 
 const POLL_MS = 500;
+const MAX_POLL_MS = 10000;
 const CLOCK_MS = 100;
 const MAX_AT_ONCE = 4;
 const BEING_STOPPED = "The run is being stopped.";
@@ -17,8 +19,9 @@ const chosenButton = byId("stop-chosen"); // in the list of runs
 const all = byId("stop-all");
 let targets = [];
 
-const choices = () => [...document.querySelectorAll("[data-stop-choice]")].filter((box) => !box.disabled);
+const choices = () => [...document.querySelectorAll("[data-stop-choice]")];
 const chosen = () => choices().filter((box) => box.checked);
+const stoppable = () => chosen().filter((box) => !box.dataset.whyNot);
 
 // --- asking
 
@@ -26,7 +29,7 @@ function ask(asked) {
   targets = asked;
   form.reset();
   byId("stop-title").textContent = targets.length > 1 ? `Stop ${targets.length} runs?` : "Stop this run?";
-  byId("stop-names").replaceChildren(...shortList(targets.map((target) => target.dataset.runId)));
+  byId("stop-names").replaceChildren(...shortList(targets.map((target) => target.dataset.name)));
   byId("stop-remove").hidden = !targets.every((target) => "removable" in target.dataset);
   nameSubmit();
   dialog.showModal();
@@ -45,27 +48,33 @@ async function stopAll() {
   dialog.close();
   const panel = byId("stop-progress");
   panel.replaceChildren();
+  let stopped = 0;
   const work = async () => {
-    while (waiting.length) await stop(waiting.shift(), fields);
+    while (waiting.length) if (await stop(waiting.shift(), fields)) stopped += 1;
   };
   const workers = Array.from({ length: Math.min(MAX_AT_ONCE, waiting.length) }, work);
   panel.focus();
   await Promise.all(workers);
+  if (stopped) toast("success", stopped === 1 ? "The run was stopped." : `${stopped} runs were stopped.`);
 }
 
+// Return whether it was stopped: it may have ended by itself before, or still go on.
+
 async function stop(target, fields) {
-  const shown = new StopEntry(target.dataset.runId);
+  const shown = new StopEntry(target.dataset.name);
   const unfollow = follow(target, shown);
   disable(target, BEING_STOPPED);
   try {
     const report = await postForm(target.dataset.url, fields);
     unfollow();
     noteEnd(target, shown, report);
+    return Boolean(report.user);
   } catch (error) {
     unfollow();
     const details = (error.problems ?? []).filter((text) => !error.message.includes(text));
     shown.end("error", error.isUnreachable ? UNREACHABLE : error.message, details);
     enable(target);
+    return false;
   }
 }
 
@@ -76,7 +85,7 @@ function follow(target, shown) {
   const look = async () => {
     for (await pause(POLL_MS); !isOver; await pause(POLL_MS)) {
       const progress = await progressOf(target);
-      if (!isOver) shown.tick(progress.left);
+      if (!isOver) shown.tick(progress?.left);
     }
   };
   look();
@@ -86,26 +95,34 @@ function follow(target, shown) {
   };
 }
 
+// How far a stop is; empty where none goes on, null where the server does not say.
 async function progressOf(target) {
   try {
     return await getJson(target.dataset.progress, 1);
   } catch {
-    return {}; // the answer to the stop will say it
+    return null;
   }
 }
 
 function noteEnd(target, shown, report) {
-  const by = report.user ? ` Stopped by ${report.user}.` : "";
-  shown.end("success", `${report.message}${by} It took ${report.seconds.toFixed(1)} s.`);
+  shown.end("info", `${endText(report)} It took ${report.seconds.toFixed(1)} s.`);
   disable(target, HAS_ENDED);
   const row = target.closest("tr");
   if (report.removed && row) row.remove();
   else if (report.removed) shown.addLink("See the other runs", form.dataset.runs);
-  else if (row) markRow(row.querySelector(".badge"), report.user);
+  else if (row) markRow(row, report.user);
   document.dispatchEvent(new CustomEvent("cwl:stopped", { detail: report }));
 }
 
-function markRow(badge, user) {
+// What has happened, said once: that its tasks are failed to Airflow is nothing to people.
+function endText(report) {
+  if (!report.user) return report.message;
+  return `Stopped by ${report.user}. None of its processes is left.${report.removed ? " It was removed." : ""}`;
+}
+
+function markRow(row, user) {
+  const badge = row.querySelector(".badge");
+  for (const time of row.querySelectorAll("[data-since]")) time.removeAttribute("data-since"); // it goes on no more
   if (!badge) return;
   badge.dataset.state = user ? "stopped" : "failed";
   badge.textContent = user ? `Stopped by ${user}` : "failed";
@@ -113,14 +130,16 @@ function markRow(badge, user) {
 
 // Somebody else stops this run.
 async function watch() {
-  const shown = new StopEntry(button.dataset.runId);
+  const shown = new StopEntry(button.dataset.name);
+  let rest = POLL_MS;
   for (;;) {
     const progress = await progressOf(button);
-    if (!progress.user) break;
-    shown.tick(progress.left, progress.seconds);
-    await pause(POLL_MS);
+    if (progress && !progress.user) break;
+    if (progress) shown.tick(progress.left, progress.seconds);
+    rest = progress ? POLL_MS : Math.min(2 * rest, MAX_POLL_MS); // the server is away: the stop may go on
+    await pause(rest);
   }
-  shown.end("success", "The stop has ended.");
+  shown.end("info", "The stop has ended.");
   document.dispatchEvent(new CustomEvent("cwl:stopped", { detail: {} }));
 }
 
@@ -132,18 +151,21 @@ function disable(target, why) {
     explain(why);
   } else {
     target.checked = false;
-    target.disabled = true;
-    target.title = why;
-    count();
+    target.dataset.whyNot = why;
+    tell();
   }
 }
 
 function enable(target) {
-  target.disabled = false;
-  target.title = "";
+  delete target.dataset.whyNot;
   if (target !== button) return;
   button.removeAttribute("aria-disabled");
   explain("");
+}
+
+// Who else counts what is chosen hears of it.
+function tell() {
+  byId("chosen")?.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
 function explain(why) {
@@ -152,13 +174,13 @@ function explain(why) {
 }
 
 function count() {
-  const number = chosen().length;
-  if (!chosenButton) return;
-  chosenButton.textContent = number ? `Stop ${number} chosen run${number > 1 ? "s" : ""}` : "Stop chosen runs";
+  const [number, total] = [stoppable().length, chosen().length];
+  const what = number === total ? `${number} chosen run${number > 1 ? "s" : ""}` : `${number} of ${total} chosen runs`;
+  chosenButton.textContent = number ? `Stop ${what}` : "Stop chosen runs";
   chosenButton.setAttribute("aria-disabled", String(!number));
-  all.disabled = !choices().length;
-  all.checked = Boolean(number) && number === choices().length;
-  all.indeterminate = Boolean(number) && !all.checked;
+  chosenButton.title = total && !number ? chosen()[0].dataset.whyNot : "";
+  all.checked = Boolean(total) && total === choices().length;
+  all.indeterminate = Boolean(total) && !all.checked;
 }
 
 function listenForm() {
@@ -177,19 +199,17 @@ function listenButton() {
     if (byId("stop-progress").hidden) disable(button, HAS_ENDED);
   });
   if ("stopping" in button.dataset) watch();
+  else if (location.hash === "#stop" && button.getAttribute("aria-disabled") !== "true") ask([button]);
 }
 
 function listenList() {
   chosenButton.addEventListener("click", () => {
-    if (chosen().length) ask(chosen());
+    if (stoppable().length) ask(stoppable());
   });
   all.addEventListener("change", () => {
     for (const box of choices()) box.checked = all.checked;
-    count();
   });
-  document.addEventListener("change", (event) => {
-    if (event.target.matches("[data-stop-choice]")) count();
-  });
+  byId("chosen").addEventListener("change", count);
   count();
 }
 

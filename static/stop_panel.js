@@ -17,9 +17,9 @@ export class StopEntry {
   lines = element("ul");
   began = performance.now();
 
-  constructor(runId) {
-    this.runId = runId;
-    this.title = element("strong", `Stopping ${runId}`);
+  constructor(name) {
+    this.name = name;
+    this.title = element("strong", `Stopping ${name}`);
     this.inside.append(this.title, this.time, this.lines);
     this.box.append(this.inside);
     const panel = byId("stop-progress");
@@ -34,11 +34,11 @@ export class StopEntry {
 
   end(kind, text, details = []) {
     this.box.className = `alert ${kind}`;
-    this.title.textContent = this.runId;
+    this.title.textContent = this.name;
     this.time.className = "lines";
     this.time.textContent = text;
     this.lines.replaceChildren(...shortList(details));
-    byId("stop-said").textContent = `${this.runId}: ${text}`;
+    byId("stop-said").textContent = `${this.name}: ${text}`;
   }
 
   addLink(text, href) {

@@ -16,11 +16,16 @@ class UploadForm {
 
   constructor(form) {
     this.form = form;
+    this.dialog = form.closest("dialog");
     this.input = form.querySelector("input[type=file]");
     this.submit = form.querySelector("button[type=submit]");
   }
 
   listen() {
+    if (this.dialog.open) {
+      this.dialog.close(); // as the server has opened it, for whoever has no scripts
+      this.dialog.showModal();
+    }
     const folder = element("input");
     folder.type = "file";
     folder.webkitdirectory = true;
@@ -31,8 +36,10 @@ class UploadForm {
     this.input.addEventListener("change", () => {
       this.files = null;
       this.chosen.hidden = true;
+      this.begin();
     });
-    onDrop(byId("drop"), (found) => this.take(found));
+    onDrop(byId("drop-page"), (found) => this.take(found));
+    if (this.input.files.length) this.begin(); // chosen before this script was there
     this.errors.addEventListener("click", (event) => this.chooseMain(event));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -48,7 +55,16 @@ class UploadForm {
     this.start();
   }
 
+  // Other files are chosen: what was said of those before is over.
+  begin() {
+    this.errors.hidden = true;
+    this.errors.replaceChildren();
+    byId("upload-problem")?.remove();
+    if (!this.dialog.open) this.dialog.showModal();
+  }
+
   take(found) {
+    this.begin();
     this.files = withoutHidden(withoutCommonFolder(found));
     this.chosen.hidden = !this.files.length;
     this.chosen.textContent = summary(this.files.map(([path]) => path));

@@ -32,23 +32,41 @@ def blueprint() -> Blueprint:
 
 def appbuilder_views() -> list[dict[str, Any]]:
     """Return the views, without names: a name would put an item under "Legacy Views"."""
+    from cwl_ui_plugin.views.approvals import ApprovalsView
+    from cwl_ui_plugin.views.batch_drafts import BatchDraftView
+    from cwl_ui_plugin.views.batches import BatchView
+    from cwl_ui_plugin.views.continuing import ContinueView
+    from cwl_ui_plugin.views.importing import ImportView
+    from cwl_ui_plugin.views.notifications import NotificationsView
+    from cwl_ui_plugin.views.presets import PresetsView
     from cwl_ui_plugin.views.reports import ReportsView
     from cwl_ui_plugin.views.run_details import RunView
     from cwl_ui_plugin.views.run_list import RunsView
+    from cwl_ui_plugin.views.schedules import ScheduleView
     from cwl_ui_plugin.views.settings import SettingsView
     from cwl_ui_plugin.views.stops import StopView
+    from cwl_ui_plugin.views.tabs import TabsView
     from cwl_ui_plugin.views.trigger import TriggerView
     from cwl_ui_plugin.views.versions import VersionsView
     from cwl_ui_plugin.views.workflows import WorkflowsView
 
     views = (
         WorkflowsView,
+        ImportView,
         VersionsView,
+        ScheduleView,
+        ApprovalsView,
+        BatchView,
+        BatchDraftView,
+        PresetsView,
         TriggerView,
         RunsView,
         RunView,
         StopView,
+        TabsView,
+        ContinueView,
         ReportsView,
         SettingsView,
+        NotificationsView,
     )
     return [{"view": view()} for view in views]

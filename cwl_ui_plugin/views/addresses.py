@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, request
 
 from cwl_ui_plugin import addresses
@@ -13,7 +11,7 @@ def init_addresses(blueprint: Blueprint) -> None:
     """Give the templates ``addresses`` and ``rooted``: ``rooted(addresses.airflow_dag(dag_id))``."""
 
     @blueprint.app_context_processor
-    def known() -> dict[str, Any]:
+    def known() -> dict[str, object]:
         return {"addresses": addresses, "rooted": rooted}
 
 

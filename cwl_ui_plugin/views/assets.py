@@ -10,7 +10,6 @@ import hashlib
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from flask import Blueprint, Response, url_for
 
@@ -35,7 +34,7 @@ def init_assets(blueprint: Blueprint) -> None:
         return response
 
     @blueprint.app_context_processor
-    def known() -> dict[str, Any]:
+    def known() -> dict[str, object]:
         return {"asset": asset, "modules": modules}
 
 

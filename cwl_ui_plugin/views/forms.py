@@ -10,6 +10,7 @@ from flask_wtf.file import MultipleFileField
 from wtforms import BooleanField, IntegerField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp, ValidationError
 
+from cwl_ui_plugin.reports import formats
 from cwl_ui_plugin.signing.algorithms import ALGORITHMS, EDWARDS, ELLIPTIC, RSA
 
 DAG_ID = Regexp(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", message="Use letters, digits, '_', '-' and '.'.")
@@ -18,7 +19,10 @@ DAG_ID = Regexp(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", message="Use letters, digits, 
 class UploadForm(FlaskForm):
     """A workflow: one document, several files, or a zip."""
 
-    files = MultipleFileField("Workflow", description="A CWL document, a document with its files, or a zip of them.")
+    files = MultipleFileField(
+        "Workflow",
+        description="A CWL document, with its files or a zip of them; or the RO-Crate of a run, to run it again.",
+    )
     dag_id = StringField(
         "Name", validators=[Optional(), Length(max=200), DAG_ID], description="Empty: made from the file's name."
     )
@@ -61,6 +65,16 @@ class ConnectionForm(PartForm):
     endpoint = StringField(
         "Endpoint", validators=[Optional(), Length(max=500)], description="The path before the routes: satellite/v1/"
     )
+    form = SelectField(
+        "Format",
+        choices=[
+            (formats.OURS, "cwl-ui-plugin: all fields"),
+            (formats.CWL_AIRFLOW, "1.2: as CWL-Airflow 1.2"),
+            (formats.PARSER, "1.0: as cwl-airflow-parser"),
+        ],
+        default=formats.OURS,
+        description="What receivers of the predecessors expect. It counts from the next report on.",
+    )
     login = StringField("Login", validators=[Optional(), Length(max=500)])
     password = PasswordField(
         "Password", validators=[Optional(), Length(max=5000)], description="Empty keeps the password that is set."
@@ -78,8 +92,8 @@ class ConnectionForm(PartForm):
             value = json.loads(field.data or "{}")
         except ValueError as error:
             raise ValidationError(f"This is no JSON: {error}.") from None
-        if not isinstance(value, dict) or "endpoint" in value:
-            raise ValidationError('Give a JSON object as {"timeout": 10}; the endpoint has a field of its own.')
+        if not isinstance(value, dict) or {"endpoint", "format"} & set(value):
+            raise ValidationError('Give JSON as {"timeout": 10}; the endpoint and the format have fields of their own.')
 
 
 class ReportKeyForm(PartForm):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -56,7 +55,7 @@ def _highlighted(lines: list[str], name: str) -> list[Markup]:
     return [Markup(line) for line in html.split("\n")[: len(lines)]]  # noqa: S704
 
 
-def _lexer(name: str) -> Any:
+def _lexer(name: str) -> object:
     from pygments.lexers import get_lexer_by_name
 
     suffix = name[name.rfind(".") :].lower()

@@ -6,19 +6,25 @@ import json
 import re
 import shlex
 from datetime import datetime, timezone
-from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
 
 from cwl_ui_plugin import addresses
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.config import bytes_text
+from cwl_ui_plugin.config import MEBIBYTE, bytes_text
+from cwl_ui_plugin.cwl.edam import format_name
+from cwl_ui_plugin.cwl.jobs.type_words import type_words
 from cwl_ui_plugin.cwl.jobs.types import type_text
+from cwl_ui_plugin.plain_words import duration, moment
 from cwl_ui_plugin.servers import recent_restarts
 from cwl_ui_plugin.services import health
+from cwl_ui_plugin.services.monitoring.resource_report import memory_text
+from cwl_ui_plugin.services.monitoring.run_states import state_text
+from cwl_ui_plugin.services.workflows.details import version_numbers
 from cwl_ui_plugin.views.highlighting import source_lines, visible
 from cwl_ui_plugin.views.job_form.markdown import to_html
+from cwl_ui_plugin.views.shown_values import shown_value
 
 MAX_VALUE = 2000
 _OKLCH = re.compile(r"oklch\([0-9. %-]+\)")
@@ -33,23 +39,29 @@ def init_presenting(blueprint: Blueprint) -> None:
     """Give the templates their filters, and our pages their headers."""
 
     @blueprint.app_context_processor
-    def common() -> dict[str, Any]:
+    def common() -> dict[str, object]:
         return {
             "brand": brand_scale(),
+            "cwl_version": version_name,
             "may": permissions,
             "notices": notices,
-            "paged": paged,
             "with_query": with_query,
         }
 
     for name, function in (
         ("size", lambda value: "" if value is None else bytes_text(value)),
+        ("memory", lambda value: "" if value is None else memory_text(value / MEBIBYTE)),
         ("duration", duration),
         ("moment", moment),
+        ("left", left),
         ("cwl_type", type_text),
+        ("format_name", format_name),
+        ("cwl_type_words", type_words),
+        ("state", state_text),
         ("command", shlex.join),
         ("value", value_text),
         ("json", json_text),
+        ("shown", shown_value),
         ("visible", visible),
         ("markdown", to_html),
         ("source_lines", source_lines),
@@ -95,41 +107,34 @@ def brand_scale() -> dict[str, str]:
         return {}
 
 
-def paged(offset: int) -> str:
-    """Return the query of this page with another offset."""
-    return with_query(offset=max(0, offset))
-
-
-def with_query(**changes: Any) -> str:
+def with_query(**changes: object) -> str:
     """Return the query of this page with other values; None takes one away."""
     values = {**request.args.to_dict(), **changes}
     return urlencode({name: value for name, value in values.items() if value is not None})
 
 
-def value_text(value: Any) -> str:
+def version_name(dag_id: str, digest: str | None) -> str:
+    """Return what people call a version of a workflow: ``v3``; the start of its digest where it has no number."""
+    if not digest:
+        return ""
+    kept: dict[str, dict[str, int]] = g.setdefault("cwl_version_numbers", {})
+    if dag_id not in kept:
+        kept[dag_id] = version_numbers(dag_id)
+    number = kept[dag_id].get(digest)
+    return digest[:12] if number is None else f"v{number}"
+
+
+def value_text(value: object) -> str:
     """Return a value of CWL as it is on one line of a page; long ones are cut."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
 
 
-def json_text(value: Any) -> str:
+def json_text(value: object) -> str:
     """Return a value as people read JSON."""
     return json.dumps(value, ensure_ascii=False, indent=1)
 
 
-def duration(seconds: float | None) -> str:
-    """Return seconds as people read them."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def moment(text: str | None) -> str:
-    """Return a moment (ISO 8601) to the second, in UTC; scripts show it in the reader's own time."""
-    if not text:
-        return ""
-    return datetime.fromisoformat(text).astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+def left(until: str) -> str:
+    """Return how long it is until a moment (ISO 8601), as people read it; scripts count it down."""
+    return duration(max(0.0, (datetime.fromisoformat(until) - datetime.now(timezone.utc)).total_seconds()))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import request
+from flask.typing import ResponseReturnValue
 from flask_appbuilder import expose
 
 from cwl_ui_plugin.auth import permissions
@@ -23,7 +22,7 @@ class ReportsView(CwlView):
 
     @expose("/runs/<string:dag_id>/<path:run_id>/reports")
     @requires(permissions.may_read, "dag_id")
-    def of_run(self, dag_id: str, run_id: str) -> Any:
+    def of_run(self, dag_id: str, run_id: str) -> ResponseReturnValue:
         """Show the reports of a run, the last first; also of a run that was deleted."""
         user = current_user()
         offset = max(0, request.args.get("offset", 0, type=int))

@@ -9,12 +9,14 @@ from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from flask import redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_appbuilder import expose
 from werkzeug.exceptions import Forbidden, NotFound
 
+from cwl_ui_plugin import variables
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user
-from cwl_ui_plugin.services import retention, signatures
+from cwl_ui_plugin.services import retention
 from cwl_ui_plugin.services.errors import BadRequest, ServiceError
 from cwl_ui_plugin.services.settings import connection_and_keys, key_checks, report_delivery, site_options
 from cwl_ui_plugin.views.base import CwlView, answer_json, wants_json
@@ -39,21 +41,21 @@ class SettingsView(CwlView):
     default_view = "index"
 
     @expose("/settings")
-    def index(self) -> Any:
+    def index(self) -> ResponseReturnValue:
         """Show what is set; keys and passwords never are shown."""
         return self._show()
 
     @expose("/settings/connection", methods=["POST"])
-    def connection(self) -> Any:
+    def connection(self) -> ResponseReturnValue:
         """Save where reports go to."""
         _require(permissions.may_edit_connection(current_user()))
         form = ConnectionForm()
         return self._save(form, lambda: _save_connection(form), connection_form=form)
 
     @expose("/settings/report-key", methods=["POST"])
-    def report_key(self) -> Any:
+    def report_key(self) -> ResponseReturnValue:
         """Save the key that signs reports."""
-        _require_variable(connection_and_keys.REPORT_KEY, connection_and_keys.REPORT_ALGORITHM)
+        _require_variable(variables.REPORT_KEY, variables.REPORT_ALGORITHM)
         form = ReportKeyForm()
         return self._save(
             form,
@@ -62,9 +64,9 @@ class SettingsView(CwlView):
         )
 
     @expose("/settings/trigger-key", methods=["POST"])
-    def trigger_key(self) -> Any:
+    def trigger_key(self) -> ResponseReturnValue:
         """Save the keys that verify triggers."""
-        _require_variable(connection_and_keys.TRIGGER_KEY, connection_and_keys.TRIGGER_ALGORITHM)
+        _require_variable(variables.TRIGGER_KEY, variables.TRIGGER_ALGORITHM)
         form = TriggerKeyForm()
         return self._save(
             form,
@@ -73,21 +75,21 @@ class SettingsView(CwlView):
         )
 
     @expose("/settings/signing-key", methods=["POST"])
-    def signing_key(self) -> Any:
+    def signing_key(self) -> ResponseReturnValue:
         """Save the key that signs what is started on the page of a workflow."""
-        _require_variable(signatures.SIGNING_KEY)
+        _require_variable(variables.SIGNING_KEY)
         form = SigningKeyForm()
         return self._save(
             form, lambda: connection_and_keys.save_signing_key((form.private_key.data or "").strip()), signing_form=form
         )
 
     @expose("/settings/remove/<name>", methods=["POST"])
-    def remove(self, name: str) -> Any:
+    def remove(self, name: str) -> ResponseReturnValue:
         """Remove the connection or a Variable."""
         if name == "connection":
             _require(permissions.may_edit_connection(current_user()))
             connection_and_keys.remove_report_connection()
-        elif name in connection_and_keys.VARIABLES:
+        elif name in variables.ALL:
             _require_variable(name)
             connection_and_keys.remove_variable(name)
         else:
@@ -95,9 +97,9 @@ class SettingsView(CwlView):
         return redirect(url_for("SettingsView.index"))
 
     @expose("/settings/keys", methods=["POST"])
-    def keys(self) -> Any:
+    def keys(self) -> ResponseReturnValue:
         """Make a key pair and show it once; it is kept only if the user wants it to sign reports."""
-        _require_variable(connection_and_keys.REPORT_KEY, connection_and_keys.REPORT_ALGORITHM)
+        _require_variable(variables.REPORT_KEY, variables.REPORT_ALGORITHM)
         form = KeyPairForm()
         if not form.validate_on_submit():
             return self._show(pair_form=form, status=400)
@@ -105,7 +107,7 @@ class SettingsView(CwlView):
         return self._show(pair=pair, pair_form=form, pair_kept=form.keep.data)
 
     @expose("/settings/check", methods=["POST"])
-    def check(self) -> Any:
+    def check(self) -> ResponseReturnValue:
         """Tell whether keys are of one pair, and where a key is used."""
         user = current_user()
         visible = tuple(name for name in key_checks.USES if permissions.may_read_variable(user, name))
@@ -120,7 +122,7 @@ class SettingsView(CwlView):
         return self._show(check=found)
 
     @expose("/settings/test", methods=["POST"])
-    def test(self) -> Any:
+    def test(self) -> ResponseReturnValue:
         """Send a test report."""
         _require(permissions.may_test_connection(current_user()))
         result = report_delivery.send_test_report(sees_answer=permissions.is_admin(current_user()))
@@ -131,7 +133,7 @@ class SettingsView(CwlView):
         return self._show(test=result)
 
     @expose("/settings/retry", methods=["POST"])
-    def retry(self) -> Any:
+    def retry(self) -> ResponseReturnValue:
         """Try again to deliver what waits: all, or of one run."""
         _require(permissions.may_edit_connection(current_user()))
         dag_id, run_id = request.form.get("dag_id"), request.form.get("run_id")
@@ -141,7 +143,7 @@ class SettingsView(CwlView):
         return redirect(url_for("SettingsView.index", retried=1) + "#delivery-title")
 
     @expose("/settings/retention/<what>", methods=["POST"])
-    def retention(self, what: str) -> Any:
+    def retention(self, what: str) -> ResponseReturnValue:
         """Tell what would be removed now, remove it, or measure anew."""
         _require(permissions.may_edit_connection(current_user()))
         may_see = partial(permissions.may_read, current_user())
@@ -154,7 +156,7 @@ class SettingsView(CwlView):
             return redirect(url_for("SettingsView.index", measuring=1))
         raise NotFound(f"There is nothing to do called {what!r}.")
 
-    def _save(self, form: Any, save: Callable[[], None], **shown: Any) -> Any:
+    def _save(self, form: Any, save: Callable[[], None], **shown: Any) -> ResponseReturnValue:
         """Save a form, or show it again with what is wrong with it."""
         if form.validate_on_submit() and _is_saved(form, save):
             # The address that was posted to has the part of the page as its fragment, which the browser keeps.
@@ -164,7 +166,7 @@ class SettingsView(CwlView):
                 form[name].data = ""
         return self._show(status=400, **shown)
 
-    def _show(self, status: int = 200, **shown: Any) -> Any:
+    def _show(self, status: int = 200, **shown: Any) -> ResponseReturnValue:
         user = current_user()
         context = {
             **_connection_context(user),
@@ -180,7 +182,7 @@ class SettingsView(CwlView):
         return self.page("settings.html", status, **{**context, **shown})
 
 
-def _connection_context(user: BaseUser) -> dict[str, Any]:
+def _connection_context(user: BaseUser) -> dict[str, object]:
     """Return what the page shows of the Connection and the delivery, for whoever may read the Connection."""
     if not permissions.may_read_connection(user):
         return {"connection": None, "delivery": None, "may_edit_connection": False, "retention": None}
@@ -199,16 +201,16 @@ def _connection_context(user: BaseUser) -> dict[str, Any]:
     }
 
 
-def _keys_context(user: BaseUser) -> dict[str, Any]:
+def _keys_context(user: BaseUser) -> dict[str, object]:
     """Return what the page shows of each key, for whoever may read its Variable."""
     sees = {name: permissions.may_read_variable(user, name) for name in key_checks.USES}
-    report_key = connection_and_keys.report_key() if sees[connection_and_keys.REPORT_KEY] else None
-    trigger_key = connection_and_keys.trigger_key() if sees[connection_and_keys.TRIGGER_KEY] else None
+    report_key = connection_and_keys.report_key() if sees[variables.REPORT_KEY] else None
+    trigger_key = connection_and_keys.trigger_key() if sees[variables.TRIGGER_KEY] else None
     return {
         "sees_keys": any(sees.values()),
         "report_key": report_key,
         "trigger_key": trigger_key,
-        "signing_key": connection_and_keys.signing_key() if sees[signatures.SIGNING_KEY] else None,
+        "signing_key": connection_and_keys.signing_key() if sees[variables.SIGNING_KEY] else None,
         "may_edit": {name: permissions.may_edit_variable(user, name) for name in key_checks.USES},
         "report_form": ReportKeyForm(formdata=None, algorithm=report_key.algorithm if report_key else None),
         "trigger_form": TriggerKeyForm(formdata=None, algorithms=trigger_key.algorithm if trigger_key else None),
@@ -236,6 +238,7 @@ def _save_connection(form: ConnectionForm) -> None:
         host=form.host.data.strip(),
         port=form.port.data,
         endpoint=(form.endpoint.data or "").strip(),
+        form=form.form.data,
         login=form.login.data or "",
         password=form.password.data or None,
         extra=json.loads(form.extra.data or "{}"),

@@ -9,8 +9,8 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.services import signatures
 from cwl_ui_plugin.services.errors import BadRequest
-from cwl_ui_plugin.services.models import KeySetting
 from cwl_ui_plugin.services.settings import connection_and_keys
+from cwl_ui_plugin.services.settings_models import KeySetting
 from cwl_ui_plugin.signing import keys
 from cwl_ui_plugin.signing.errors import SigningError
 
@@ -60,7 +60,7 @@ def signing_choice(chosen: str | None = None) -> SigningChoice:
 
 def signed_conf(
     conf: dict[str, Any], *, dag_id: str, run_id: str, sign_with: str | None, token: str | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the conf of a run with its signature: the server's, or the one that the browser made.
 
     Raises:

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from flask import redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_appbuilder import expose
 from werkzeug.exceptions import Forbidden
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
 from cwl_ui_plugin.services.errors import ServiceError
-from cwl_ui_plugin.services.models import RunSummary
+from cwl_ui_plugin.services.run_models import RunSummary
 from cwl_ui_plugin.services.stopping import stops
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name, wants_json
 
@@ -24,7 +25,7 @@ class StopView(CwlView):
 
     @expose("/stop", methods=["POST"])
     @requires(permissions.may_stop, "dag_id")
-    def stop(self) -> Any:
+    def stop(self) -> ResponseReturnValue:
         """Stop a run, and say what was stopped."""
         dag_id, run_id = request.args.get("dag_id", ""), request.args.get("run_id", "")
         remove = "remove" in request.form
@@ -45,7 +46,7 @@ class StopView(CwlView):
 
     @expose("/stop/progress")
     @requires(permissions.may_read, "dag_id")
-    def progress(self) -> Any:
+    def progress(self) -> ResponseReturnValue:
         """Say what is left of a run that is being stopped."""
         found = stops.progress(request.args.get("dag_id", ""), request.args.get("run_id", ""))
         return answer_json(found.as_json() if found else {})

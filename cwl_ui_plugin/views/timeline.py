@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 
-from cwl_ui_plugin.services.models import StepState
-from cwl_ui_plugin.services.monitoring.step_groups import StepGroup
+from cwl_ui_plugin.services.monitoring.run_states import state_text
+from cwl_ui_plugin.services.monitoring.step_groups import StepGroup, StepLine
+from cwl_ui_plugin.services.run_models import StepState
 
 WIDTH = 1000
 """Of a line, in units of its drawing; the page stretches it."""
@@ -63,23 +65,26 @@ class Span:
     step: StepState
 
 
-def timeline(groups: Sequence[StepGroup], began: str | None, ended: str | None) -> Timeline | None:
-    """Return the drawing of a run, or None while nothing has run."""
-    shown = [group for group in groups if group.started_at]
-    if not shown or began is None:
+def timeline(
+    lines: Sequence[StepLine], groups: Sequence[StepGroup], began: str | None, ended: str | None
+) -> Timeline | None:
+    """Return the drawing of a run, or None while nothing has run: ``lines`` are drawn, all tasks count for its ends."""
+    started = [group for group in groups if group.started_at]
+    if not started or began is None:
         return None
-    zero = min(_moment(began), *(_moment(group.started_at) for group in shown))
+    zero = min(_moment(began), *(_moment(group.started_at) for group in started))
     now = datetime.now(timezone.utc).timestamp()
     # A task may end a little after its run, and a run may go on after its last task.
     end = max(
-        [_moment(ended) if ended else now, *(_moment(s.ended_at) for g in shown for s in g.members if s.ended_at)]
+        [_moment(ended) if ended else now, *(_moment(s.ended_at) for g in started for s in g.members if s.ended_at)]
     )
     total = max(end - zero, 0.001)
-    lines = [
-        _line(group, [_span(step, zero, end) for step in group.members if step.started_at], total) for group in shown
-    ]
+    drawn = [(line, [_span(step, zero, end) for step in _drawn(line) if _has_run(step)]) for line in lines]
+    shown = [_line(line, spans, total) for line, spans in drawn if spans]
+    if not shown:
+        return None
     ticks = tuple((number / _TICKS, total * number / _TICKS) for number in range(_TICKS + 1))
-    return Timeline(tuple(lines[:MAX_LINES]), ticks, max(0, len(lines) - MAX_LINES))
+    return Timeline(tuple(shown[:MAX_LINES]), ticks, max(0, len(shown) - MAX_LINES))
 
 
 def _moment(text: str | None) -> float:
@@ -91,14 +96,30 @@ def _span(step: StepState, zero: float, end: float) -> Span:
     return Span(start, max(start, (_moment(step.ended_at) if step.ended_at else end) - zero), step)
 
 
-def _line(group: StepGroup, spans: list[Span], total: float) -> Line:
+def _drawn(line: StepLine) -> Sequence[StepState]:
+    """Return what has bars in a line: the elements of a step, or all of a subworkflow as one."""
+    if line.is_subworkflow:
+        ends = {"started_at": line.started_at, "ended_at": line.ended_at, "shown_state": line.state}
+        return [replace(line.group.first, **ends)]  # type: ignore[arg-type]
+    if any(_has_run(step) for step in line.group.members):
+        return line.group.members
+    return [step for helper in line.helpers for step in helper.members]
+
+
+def _has_run(step: StepState) -> bool:
+    return step.started_at is not None and step.shown_state != "not_run"
+
+
+def _line(line: StepLine, spans: list[Span], total: float) -> Line:
+    group = line.group
     first, last = min(span.start for span in spans), max(span.end for span in spans)
-    text = f"{group.label}: {group.state.replace('_', ' ')}, from {first:.1f} s to {last:.1f} s"
+    text = f"{line.label}: {state_text(line.state)}, from {first:.1f} s to {last:.1f} s"
+    named = partial(Line, group.task_id, line.label, line.state, text)
     if len(spans) > MAX_BARS:
-        return Line(group.task_id, group.label, group.state, text, 2 * _LANE_HEIGHT, tuple(_crowd(spans, total)))
+        return named(2 * _LANE_HEIGHT, tuple(_crowd(spans, total)))
     lanes = min(_LANES, _lanes_of(spans))
     height = _LANE_HEIGHT if lanes == 1 else max(_LANE_HEIGHT, 8 * lanes)
-    return Line(group.task_id, group.label, group.state, text, height, tuple(_bars(spans, total, lanes, height)))
+    return named(height, tuple(_bars(spans, total, lanes, height)))
 
 
 def _lanes_of(spans: Iterable[Span]) -> int:
@@ -118,13 +139,13 @@ def _bars(spans: list[Span], total: float, lanes: int, height: int) -> Iterable[
         free[lane] = span.end
         width = max(_THINNEST, WIDTH * (span.end - span.start) / total)
         x = min(WIDTH * span.start / total, WIDTH - width)
-        yield Bar(x, lane * height / lanes, width, height / lanes - (lanes > 1), span.step.state, _title(span))
+        yield Bar(x, lane * height / lanes, width, height / lanes - (lanes > 1), span.step.shown_state, _title(span))
 
 
 def _title(span: Span) -> str:
     step = span.step
     name = step.label if step.map_index < 0 else f"{step.label}: {step.element or step.map_index}"
-    return f"{name}, {step.state.replace('_', ' ')}, {span.end - span.start:.1f} s"
+    return f"{name}, {state_text(step.shown_state)}, {span.end - span.start:.1f} s"
 
 
 def _crowd(spans: list[Span], total: float) -> Iterable[Bar]:
@@ -135,7 +156,7 @@ def _crowd(spans: list[Span], total: float) -> Iterable[Bar]:
         last = min(_COLUMNS - 1, int(_COLUMNS * span.end / total))
         for column in range(first, last + 1):
             counts[column] += 1
-            failed[column] = failed[column] or span.step.state == "failed"
+            failed[column] = failed[column] or span.step.shown_state == "failed"
     most, width, height = max(counts), WIDTH / _COLUMNS, 2 * _LANE_HEIGHT
     for column, count in enumerate(counts):
         if count:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from flask import request, url_for
+from flask.typing import ResponseReturnValue
 from flask_appbuilder import expose
 
 from cwl_ui_plugin.auth import permissions
@@ -15,14 +15,16 @@ from cwl_ui_plugin.cwl.errors import CwlError, JobError
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.library.store import StoredVersion
 from cwl_ui_plugin.services.errors import Conflict, NotFound, ServiceError
-from cwl_ui_plugin.services.models import RunSummary
 from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.run_models import RunSummary
 from cwl_ui_plugin.services.triggering import refusals, reruns, triggers
 from cwl_ui_plugin.services.workflows import details
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name
 from cwl_ui_plugin.views.job_form import request_parsing
-from cwl_ui_plugin.views.job_form.draft import FORM, TEXT, Draft, moved
+from cwl_ui_plugin.views.job_form.draft import TEXT, Draft, moved
+from cwl_ui_plugin.views.job_form.posted import posted_draft
 from cwl_ui_plugin.views.job_form.trigger_form import TriggerForm
+from cwl_ui_plugin.views.preset_choice import chosen_preset, preset_choice
 from cwl_ui_plugin.views.signing import FIELD, signed_conf, signing_choice
 
 PARTS_ABOVE = 100 * MEBIBYTE
@@ -40,7 +42,7 @@ class TriggerView(CwlView):
 
     @expose("/workflows/<dag_id>/run", methods=["GET", "POST"])
     @requires(permissions.may_trigger, "dag_id")
-    def form(self, dag_id: str) -> Any:
+    def form(self, dag_id: str) -> ResponseReturnValue:
         """Show the job to fill in; check it and start the run."""
         version = details.get_workflow(dag_id, _chosen_version()).version
         form = TriggerForm(formdata=request.form if request.method == "POST" else None)
@@ -54,7 +56,7 @@ class TriggerView(CwlView):
     @expose("/again", methods=["POST"])
     @requires(permissions.may_trigger, "dag_id")
     @requires(permissions.may_read, "dag_id")
-    def again(self) -> Any:
+    def again(self) -> ResponseReturnValue:
         """Start a run like an earlier one: the same version of the workflow, the same job."""
         dag_id, run_id = request.args.get("dag_id", ""), request.args.get("run_id", "")
         try:
@@ -69,10 +71,10 @@ class TriggerView(CwlView):
 
     @expose("/workflows/<dag_id>/run/convert", methods=["POST"])
     @requires(permissions.may_trigger, "dag_id")
-    def convert(self, dag_id: str) -> Any:
+    def convert(self, dag_id: str) -> ResponseReturnValue:
         """Return the job of the form as text, as fields and as conf, whichever way it was written."""
         plan = details.get_workflow(dag_id, request.form.get("digest") or None).plan
-        draft = _draft(plan)
+        draft = posted_draft(plan)
         try:
             job = draft.job()
         except JobError as error:
@@ -89,10 +91,10 @@ class TriggerView(CwlView):
             }
         )
 
-    def _start(self, dag_id: str, version: StoredVersion, form: TriggerForm) -> Any:
+    def _start(self, dag_id: str, version: StoredVersion, form: TriggerForm) -> ResponseReturnValue:
         draft = Draft.of_job(version.plan, {})
         try:
-            draft = _draft(version.plan)
+            draft = posted_draft(version.plan)
             if not form.validate_on_submit():
                 return self._show(dag_id, version, form, draft, status=400)
             with refusals.recorded(dag_id, form.run_id.data, user_name()):
@@ -111,20 +113,22 @@ class TriggerView(CwlView):
             return self._show(dag_id, version, form, draft, status=error.status, problem=error)
         return self._started(run)
 
-    def _started(self, run: RunSummary) -> Any:
+    def _started(self, run: RunSummary) -> ResponseReturnValue:
         return self.page("started.html", run=run, page=url_for("RunsView.show", dag_id=run.dag_id, run_id=run.run_id))
 
-    def _show_first(self, dag_id: str, version: StoredVersion, form: TriggerForm) -> Any:
+    def _show_first(self, dag_id: str, version: StoredVersion, form: TriggerForm) -> ResponseReturnValue:
         try:
-            job = _first_job(dag_id, version.plan)
+            job = _first_job(dag_id, version)
         except JobError as error:
             return self._show(dag_id, version, form, Draft.of_job(version.plan, {}), status=400, problem=error)
+        except NotFound as error:
+            return self._show(dag_id, version, form, Draft.of_job(version.plan, {}), status=404, problem=error)
         return self._show(dag_id, version, form, Draft.of_job(version.plan, job))
 
-    def _show_replaced(self, dag_id: str, version: StoredVersion, form: TriggerForm) -> Any:
+    def _show_replaced(self, dag_id: str, version: StoredVersion, form: TriggerForm) -> ResponseReturnValue:
         """Show the form of the new version, with what was written for the old one where it fits."""
         old = _plan_of(dag_id, form.digest.data)
-        draft = _draft(old or version.plan)
+        draft = posted_draft(old or version.plan)
         try:
             job, left = moved(draft.job() if old or draft.source == TEXT else {}, old, version.plan)
         except JobError as error:
@@ -140,7 +144,7 @@ class TriggerView(CwlView):
         draft: Draft,
         status: int = 200,
         problem: CwlError | ServiceError | None = None,
-    ) -> Any:
+    ) -> ResponseReturnValue:
         form.digest.data = version.digest
         form.source.data = draft.source
         form.job.data = draft.text
@@ -158,6 +162,7 @@ class TriggerView(CwlView):
             parts_above=PARTS_ABOVE,
             longest_link=request_parsing.MAX_LINK,
             signing=signing_choice(request.form.get(FIELD)),
+            presets=preset_choice(version),
         )
 
 
@@ -166,18 +171,7 @@ def _chosen_version() -> str | None:
     return request.args.get("version") or None
 
 
-def _draft(plan: Plan) -> Draft:
-    """Return the job that was sent; without a word about how, it is the text."""
-    imported = request.files.get("job_file")
-    if imported is not None and imported.filename:
-        return Draft.of_text(plan, request_parsing.text_of(request, "job_file"))
-    text = request_parsing.text_of(request, "job")
-    if request.form.get("source") == FORM:
-        return Draft.of_fields(plan, request_parsing.fields_of(request), text)
-    return Draft.of_text(plan, text)
-
-
-def _conf(dag_id: str, form: TriggerForm, draft: Draft) -> dict[str, Any]:
+def _conf(dag_id: str, form: TriggerForm, draft: Draft) -> dict[str, object]:
     """Return the conf of the run: the one that the browser signed, or one with the job of the form."""
     text = request_parsing.text_of(request, "conf")
     conf = request_parsing.conf_of(text) if text.strip() else {"job": draft.job()}
@@ -190,9 +184,12 @@ def _conf(dag_id: str, form: TriggerForm, draft: Draft) -> dict[str, Any]:
     )
 
 
-def _first_job(dag_id: str, plan: Plan) -> dict[str, Any]:
-    """Return the job to start from: that of an earlier run or of a link, without its secrets, or an empty one."""
+def _first_job(dag_id: str, version: StoredVersion) -> dict[str, object]:
+    """Return the job to start from: of a preset, of an earlier run or a link, without its secrets; or an empty one."""
+    plan = version.plan
     earlier, link = request.args.get("from_run"), request.args.get("job")
+    if preset := chosen_preset(version):
+        return preset.job
     if link:
         return request_parsing.kept(request_parsing.job_of_link(link), _secrets(plan))
     if earlier and permissions.may_read(current_user(), dag_id):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response, redirect, request, send_file, url_for
+from flask.typing import ResponseReturnValue
 from flask_appbuilder import expose
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as BaseResponse
@@ -12,6 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
 from cwl_ui_plugin.services.errors import BadRequest
+from cwl_ui_plugin.services.stored_workflows import stored
 from cwl_ui_plugin.services.workflows import details, versions
 from cwl_ui_plugin.views.base import CwlView
 from cwl_ui_plugin.views.forms import ActionForm
@@ -27,7 +29,7 @@ class VersionsView(CwlView):
 
     @expose("/workflows/<dag_id>/source")
     @requires(permissions.may_read, "dag_id")
-    def source(self, dag_id: str) -> Any:
+    def source(self, dag_id: str) -> ResponseReturnValue:
         """Show a file of a version, the main document by default."""
         detail = details.get_workflow(dag_id, request.args.get("version") or None)
         path = request.args.get("path") or detail.plan.main.partition("#")[0]
@@ -42,7 +44,7 @@ class VersionsView(CwlView):
 
     @expose("/workflows/<dag_id>/versions")
     @requires(permissions.may_read, "dag_id")
-    def index(self, dag_id: str) -> Any:
+    def index(self, dag_id: str) -> ResponseReturnValue:
         """Show all versions; with ``old`` and ``new``, what these two differ in."""
         detail = details.get_workflow(dag_id, request.args.get("version") or None)
         digests = [version.digest for version in detail.versions]
@@ -56,7 +58,7 @@ class VersionsView(CwlView):
     @requires(permissions.may_read, "dag_id")
     def download(self, dag_id: str) -> Response:
         """Send a version: its files as a zip, or with ``form=packed`` one document."""
-        version = versions.stored(dag_id, request.args.get("version") or None)
+        version = stored(dag_id, request.args.get("version") or None)
         name = f"{dag_id}-{version.digest[:8]}"
         if request.args.get("form") == PACKED:
             answer = Response(versions.packed_document(version), mimetype="application/json")

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
 
 from flask import Response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_appbuilder import expose
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as BaseResponse
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import DENIED, current_user, requires
+from cwl_ui_plugin.services.crates import importing
 from cwl_ui_plugin.services.errors import NotFound, ServiceError
-from cwl_ui_plugin.services.models import Upload
 from cwl_ui_plugin.services.monitoring import queries
-from cwl_ui_plugin.services.workflows import compilation_state, details, examples, uploads
+from cwl_ui_plugin.services.workflow_models import Upload
+from cwl_ui_plugin.services.workflows import approvals, compilation_state, details, examples, uploads
 from cwl_ui_plugin.services.workflows.listing import DEFAULT_SORT, deleted_workflows, list_workflows
 from cwl_ui_plugin.views.base import CwlView, answer_json, user_name, wants_json
 from cwl_ui_plugin.views.forms import ActionForm, UploadForm
 from cwl_ui_plugin.views.job_form.request_parsing import link_of_job
 
 PAGE_SIZE = 50
-SHOWN_RUNS = 10
+SHOWN_RUNS = 5
 
 
 class WorkflowsView(CwlView):
@@ -37,7 +39,7 @@ class WorkflowsView(CwlView):
         return redirect(url_for("WorkflowsView.index"))
 
     @expose("/workflows", methods=["GET", "POST"])
-    def index(self) -> Any:
+    def index(self) -> ResponseReturnValue:
         """Show the workflows that the user may read; take an upload."""
         form = UploadForm(dag_id=request.args.get("dag_id"), replace="replace" in request.args)
         if request.method == "POST":
@@ -53,7 +55,7 @@ class WorkflowsView(CwlView):
         return redirect(url_for("WorkflowsView.upload", upload_id=started.id))
 
     @expose("/uploads/<upload_id>")
-    def upload(self, upload_id: str) -> Any:
+    def upload(self, upload_id: str) -> ResponseReturnValue:
         """Show how an upload is doing; the page follows it by itself."""
         found = uploads.get_upload(upload_id)
         if found.user != user_name():
@@ -66,7 +68,7 @@ class WorkflowsView(CwlView):
 
     @expose("/workflows/<dag_id>")
     @requires(permissions.may_read, "dag_id")
-    def show(self, dag_id: str) -> Any:
+    def show(self, dag_id: str) -> ResponseReturnValue:
         """Show one workflow; ``version`` chooses an earlier one."""
         detail = details.get_workflow(dag_id, request.args.get("version") or None)
         return self.page(
@@ -77,6 +79,7 @@ class WorkflowsView(CwlView):
             example_job=link_of_job(examples.job_of(dag_id)),
             user=current_user(),
             action=ActionForm(),
+            approvals=approvals.approvals_of(dag_id) if detail.version.digest == detail.summary.digest else None,
         )
 
     @expose("/workflows/<dag_id>/graph")
@@ -94,7 +97,7 @@ class WorkflowsView(CwlView):
         details.delete_workflow(dag_id)
         return redirect(url_for("WorkflowsView.index", deleted=dag_id))
 
-    def _list(self, form: UploadForm, status: int = 200, problem: ServiceError | None = None) -> Any:
+    def _list(self, form: UploadForm, status: int = 200, problem: ServiceError | None = None) -> ResponseReturnValue:
         user = current_user()
         readable = permissions.readable_dag_ids(user)
         search, sort = request.args.get("search", "").strip(), request.args.get("sort", DEFAULT_SORT)
@@ -111,7 +114,8 @@ class WorkflowsView(CwlView):
             total=found.total,
             deleted=deleted_workflows(readable & permissions.restorable_dag_ids(user)),
             just_deleted=request.args.get("deleted"),
-            examples=examples.available() if may_upload and not found.total and not search else (),
+            examples=examples.not_added() if may_upload and not search and not offset else (),
+            is_uploading=form.replace.data or problem is not None or bool(form.errors) or "upload" in request.args,
             offset=offset,
             page_size=PAGE_SIZE,
             search=search,
@@ -121,7 +125,7 @@ class WorkflowsView(CwlView):
             deletable=permissions.deletable_dag_ids(user),
         )
 
-    def _upload(self, form: UploadForm) -> Any:
+    def _upload(self, form: UploadForm) -> ResponseReturnValue:
         user = current_user()
         if not permissions.may_upload(user) or (form.replace.data and not permissions.may_replace(user)):
             raise Forbidden(DENIED)
@@ -129,6 +133,8 @@ class WorkflowsView(CwlView):
             errors = [message for field in form for message in field.errors]
             return answer_json({"detail": " ".join(errors)}, 400) if wants_json() else self._list(form, 400)
         try:
+            if crate := _sent_crate(form):
+                return _imported(form, crate)
             started = uploads.start_upload(
                 [uploads.UploadedFile(file.filename, file.stream) for file in form.files.data if file.filename],
                 user=user_name(),
@@ -146,11 +152,39 @@ class WorkflowsView(CwlView):
         return redirect(url_for("WorkflowsView.upload", upload_id=started.id))
 
 
+def _sent_crate(form: UploadForm) -> uploads.UploadedFile | None:
+    """Return the crate that was sent, if it is one and alone."""
+    files = [file for file in form.files.data if file.filename]
+    if len(files) != 1 or not importing.is_crate(files[0].stream):
+        return None
+    return uploads.UploadedFile(files[0].filename, files[0].stream)
+
+
+def _imported(form: UploadForm, crate: uploads.UploadedFile) -> ResponseReturnValue:
+    """Import a crate; lead to the form of its workflow, filled in with the job of its run."""
+    user = current_user()
+    if not permissions.may_add_inputs(user):
+        raise Forbidden(DENIED)
+    begun = importing.begin(
+        crate,
+        user=user_name(),
+        rights=permissions.upload_rights(user),
+        access=permissions.input_access(user),
+        dag_id=form.dag_id.data or None,
+        replace=form.replace.data,
+    )
+    with suppress(ServiceError):  # finishing raises it, too, and takes back what was kept
+        uploads.wait_upload(begun.upload.id)
+    made = importing.finish(begun, user_name())
+    page = f"{url_for('TriggerView.form', dag_id=made.dag_id)}?{made.form.partition('?')[2]}"
+    return answer_json({"state": "done", "workflow": page}) if wants_json() else redirect(page)
+
+
 def _accepted(upload: Upload) -> Response:
     return answer_json(_upload_json(upload), 202)
 
 
-def _upload_json(upload: Upload) -> dict[str, Any]:
+def _upload_json(upload: Upload) -> dict[str, object]:
     answer = {
         **upload.as_json(),
         "url": url_for("WorkflowsView.upload", upload_id=upload.id),

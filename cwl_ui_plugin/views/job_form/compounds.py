@@ -17,7 +17,9 @@ from cwl_ui_plugin.views.job_form.controls import (
     JsonControl,
     TextControl,
 )
+from cwl_ui_plugin.views.job_form.file_lists import FilesControl
 from cwl_ui_plugin.views.job_form.job_path import BLANK, MISSING, Place
+from cwl_ui_plugin.views.job_form.pair_fields import PairFields, pair_fields
 from cwl_ui_plugin.views.job_form.value_text import lines_of, number_of
 
 MAX_DEPTH = 5
@@ -55,7 +57,7 @@ class ListControl(Control):
         self._give_paths()
         self.lines.data = ""
 
-    def typed(self) -> Any:
+    def typed(self) -> object:
         """Return the list; no item at all means an empty list only where there was or must be one."""
         items = [item.value for item in self.items]
         return items if items or self.mark.data == _MARK or self.place.must_exist else MISSING
@@ -75,11 +77,17 @@ class ListControl(Control):
         """Return the place of an item."""
         return self.place.inside(self.place.declared["items"], number, f"[{number}]", must_exist=True)
 
+    @property
+    def pair_fields(self) -> PairFields | None:
+        """Which fields of its records take pairs of files, by their position; None where there are no two."""
+        kind = self.item_place(0).declared
+        return pair_fields(kind["fields"]) if isinstance(kind, dict) and kind["type"] == "record" else None
+
     def blank_item(self) -> Control:
         """Return an item for a script to copy."""
         return self.form.blank(self.item_place(BLANK))
 
-    def _value_of(self, line: str) -> Any:
+    def _value_of(self, line: str) -> object:
         kind = self.item_place(0).declared
         if kind in _FILES:
             wanted = formats(self.place.parameter) if kind == "File" else []
@@ -105,9 +113,20 @@ class RecordControl(Control):
         names = {field["name"] for field in place.declared["fields"]}
         return isinstance(value, dict) and value.keys() <= names
 
+    @property
+    def has_switch(self) -> bool:
+        """Whether it is said apart from its fields that the record is used: it may be left out."""
+        return self.place.is_nullable and not self.place.must_exist
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the job has the record."""
+        return self.typed() is not MISSING
+
     def make_parts(self, value: Any) -> None:
-        """Make the controls of the fields."""
+        """Make the switch of an optional record, and the controls of the fields."""
         given = {} if value is MISSING else value
+        self.switch = self.part("use", HiddenField(), "" if value is MISSING else _MARK) if self.has_switch else None
         self.fields: list[tuple[str, Control]] = []
         for index, field in enumerate(self.place.declared["fields"]):
             name = field["name"]
@@ -115,11 +134,12 @@ class RecordControl(Control):
             place = self.place.inside(field["type"], index, f".{name}", title=title, doc=field.get("doc"))
             self.fields.append((name, make_control(self.form, place, given.get(name, MISSING))))
 
-    def typed(self) -> Any:
-        """Return the fields that are set."""
+    def typed(self) -> object:
+        """Return the fields that are set; none of them means an empty record where one must be, or was asked for."""
         values = {name: control.value for name, control in self.fields}
         found = {name: value for name, value in values.items() if value is not MISSING}
-        return found if found or self.place.must_exist else MISSING
+        is_asked_for = self.switch is not None and self.switch.data == _MARK
+        return found if found or is_asked_for or self.place.must_exist else MISSING
 
     @property
     def children(self) -> tuple[Control, ...]:
@@ -133,7 +153,7 @@ class UnionControl(Control):
     kind = "union"
 
     @classmethod
-    def options(cls, place: Place) -> list[Any]:
+    def options(cls, place: Place) -> list[object]:
         """Return the types to choose from."""
         return list(place.declared) if isinstance(place.declared, list) else [place.declared]
 
@@ -155,7 +175,7 @@ class UnionControl(Control):
         if chosen in dict(labels):
             self.chosen = make_control(self.form, self.option_place(int(chosen)), value)
 
-    def typed(self) -> Any:
+    def typed(self) -> object:
         """Return the value of what is chosen."""
         return MISSING if self.chosen is None else self.chosen.value
 
@@ -210,6 +230,8 @@ def _kind(place: Place) -> type[Control]:
     declared = place.declared
     if place.depth > MAX_DEPTH:
         return JsonControl
+    if FilesControl.takes(place):
+        return FilesControl
     if isinstance(declared, list):
         return UnionControl
     if isinstance(declared, dict):

@@ -15,8 +15,10 @@ from wtforms import Field, HiddenField, PasswordField, RadioField, SelectField, 
 from wtforms.fields.core import UnboundField
 
 from cwl_ui_plugin import strict_json
+from cwl_ui_plugin.cwl.edam import format_name
 from cwl_ui_plugin.cwl.jobs.files import formats
 from cwl_ui_plugin.cwl.plan import SOURCE_TOKEN
+from cwl_ui_plugin.views.job_form.file_filters import FileFilter, filter_of
 from cwl_ui_plugin.views.job_form.job_path import MISSING, Place, Posted
 from cwl_ui_plugin.views.job_form.markdown import to_html
 from cwl_ui_plugin.views.job_form.value_text import (
@@ -86,7 +88,7 @@ class Control:
         """Make the fields: with ``value`` in them, or with what was posted."""
         raise NotImplementedError
 
-    def typed(self) -> Any:
+    def typed(self) -> object:
         """Return the value that the fields hold, or MISSING."""
         raise NotImplementedError
 
@@ -153,6 +155,16 @@ class Control:
         return formats(self.place.parameter) if self.place.depth == 0 or self.place.declared == "File" else []
 
     @property
+    def named_formats(self) -> list[tuple[str, str]]:
+        """The formats with what they are called for people."""
+        return [(address, format_name(address)) for address in self.formats]
+
+    @property
+    def filter(self) -> FileFilter:
+        """Which files a chooser shows first."""
+        return filter_of(self.place.parameter) if self.place.declared == "File" else FileFilter()
+
+    @property
     def patterns(self) -> list[str]:
         """The patterns of the secondary files of files here."""
         is_file = self.place.depth == 0 or self.place.declared == "File"
@@ -204,7 +216,7 @@ class TextControl(Control):
         self.is_secret = kind is PasswordField
         self.text = self.part("", kind(), text)
 
-    def typed(self) -> Any:
+    def typed(self) -> object:
         """Return the text, or the number that it is."""
         text = (self.text.data or "").replace("\r\n", "\n")
         if self.place.declared in _NUMBERS:
@@ -225,7 +237,7 @@ class ChoiceOfTexts(Control):
     kind = "choice"
 
     @classmethod
-    def symbols(cls, place: Place) -> dict[str, Any]:
+    def symbols(cls, place: Place) -> dict[str, object]:
         """Return the value for each text that can be chosen."""
         return {symbol: symbol for symbol in place.declared["symbols"] if symbol}
 
@@ -244,7 +256,7 @@ class ChoiceOfTexts(Control):
         kind = RadioField if self.has_radios else SelectField
         self.text = self.part("", kind(choices=choices, validate_choice=False), chosen)
 
-    def typed(self) -> Any:
+    def typed(self) -> object:
         """Return the chosen value; a text that can't be chosen stays a text."""
         text = self.text.data or ""
         return self.symbols(self.place).get(text, text or MISSING)
@@ -264,7 +276,7 @@ class BooleanControl(ChoiceOfTexts):
     """True, false, and no choice where that is allowed: a checkbox can't say that."""
 
     @classmethod
-    def symbols(cls, place: Place) -> dict[str, Any]:
+    def symbols(cls, place: Place) -> dict[str, object]:
         """Return the two values."""
         return {"true": True, "false": False}
 
@@ -294,7 +306,7 @@ class FileControl(Control):
         self.format = self.part("format", StringField(), given.get("format", default))
         self.more = self.part("more", TextAreaField(), json_text(more) if more else "")
 
-    def typed(self) -> Any:
+    def typed(self) -> object:
         """Return the object."""
         location, kind = self.location.data or "", self.format.data or ""
         more = self._more()
@@ -304,13 +316,13 @@ class FileControl(Control):
         format_ = {"format": kind} if kind.strip() else {}
         return {"class": self.place.declared, **named, **format_, **more}
 
-    def _more(self) -> dict[str, Any]:
+    def _more(self) -> dict[str, object]:
         found, problem = _json_of(self.more.data or "")
         if problem is None and found is not MISSING and not isinstance(found, dict):
             problem = 'this must be a JSON object, for instance {"secondaryFiles": [...]}'
         if problem is None and isinstance(found, dict) and (own := [key for key in self._OWN if key in found]):
             problem = f"{own[0]} has a field of its own"
-        _note_bad_text(self, problem)
+        note_bad_text(self, problem)
         return found if isinstance(found, dict) and problem is None else {}
 
 
@@ -332,14 +344,14 @@ class JsonControl(Control):
         """Make one field; its name tells the reader of the form that it is JSON."""
         self.text = self.part("json", TextAreaField(), "" if value is MISSING else json_text(value))
 
-    def typed(self) -> Any:
+    def typed(self) -> object:
         """Return the value; what is no JSON is a text."""
         found, problem = _json_of(self.text.data or "")
-        _note_bad_text(self, problem)
+        note_bad_text(self, problem)
         return found
 
 
-def _json_of(text: str) -> tuple[Any, str | None]:
+def _json_of(text: str) -> tuple[object, str | None]:
     """Return a value and what is wrong with its text."""
     if not text.strip():
         return MISSING, None
@@ -351,7 +363,8 @@ def _json_of(text: str) -> tuple[Any, str | None]:
         return text, f"this is no JSON: {error}"
 
 
-def _note_bad_text(control: Control, problem: str | None) -> None:
+def note_bad_text(control: Control, problem: str | None) -> None:
+    """Note whether what was typed into a control is no value at all, and say so beside it."""
     control.has_bad_text = problem is not None
     if problem and problem not in control.problems:
         control.problems.append(problem)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cwl_ui_plugin.cwl.errors import JobError, Problem
-from cwl_ui_plugin.cwl.jobs import checks
-from cwl_ui_plugin.cwl.jobs.types import fits
+from cwl_ui_plugin.cwl.jobs import checks, moving
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.views.job_form.form import JobForm
 from cwl_ui_plugin.views.job_form.job_path import Posted
@@ -27,7 +27,7 @@ class Draft:
     text: str
 
     @classmethod
-    def of_job(cls, plan: Plan, job: dict[str, Any], source: str = FORM) -> Draft:
+    def of_job(cls, plan: Plan, job: dict[str, object], source: str = FORM) -> Draft:
         """Return a draft that holds ``job``."""
         return cls(plan, JobForm(plan, job), source, checks.job_text(plan, job))
 
@@ -61,19 +61,6 @@ class Draft:
         return job
 
 
-def moved(job: dict[str, Any], old: Plan | None, new: Plan) -> tuple[dict[str, Any], list[Problem]]:
+def moved(job: Mapping[str, object], old: Plan | None, new: Plan) -> tuple[dict[str, object], list[Problem]]:
     """Return what of a job fits another version of its workflow, and what was left out."""
-    inputs = {item.id: item for item in new.inputs}
-    former = {item.id for item in old.inputs} if old else set()
-    fitting: dict[str, Any] = {}
-    left: list[Problem] = []
-    for name, value in job.items():
-        if name in inputs and (fits(inputs[name].type, value) or (value is None and inputs[name].is_optional)):
-            fitting[name] = value
-        elif name in inputs:
-            left.append(Problem("what you gave is not of the type that the new version asks for", input=name))
-        elif name in former:
-            left.append(Problem("the new version has no such input", input=name))
-        else:
-            fitting[name] = value
-    return fitting, left
+    return moving.moved(job, {item.id for item in old.inputs} if old else (), new)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from wtforms.fields.core import Field, UnboundField
 from wtforms.form import BaseForm
 
+from cwl_ui_plugin.cwl import input_hints
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.jobs.checks import FOLDERS, shows_default
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
-from cwl_ui_plugin.views.job_form import hints
 from cwl_ui_plugin.views.job_form.compounds import fill_control, make_control
 from cwl_ui_plugin.views.job_form.controls import Control, JsonControl
 from cwl_ui_plugin.views.job_form.job_path import MISSING, PREFIX, Place, Posted, allows_null, without_null
@@ -36,7 +36,7 @@ class Input:
     @property
     def is_advanced(self) -> bool:
         """Whether most people need not see it: the workflow says so, and it has no value."""
-        return hints.is_advanced(self.parameter) and self.control.value is MISSING and not self.control.problems
+        return input_hints.is_advanced(self.parameter) and self.control.value is MISSING and not self.control.problems
 
 
 class JobForm(BaseForm):
@@ -51,7 +51,7 @@ class JobForm(BaseForm):
         ids = {item.id: f"{PREFIX}-{index}" for index, item in enumerate(plan.inputs)}
         self.inputs = [
             Input(item, make_control(self, _place(item, ids[item.id]), given.get(item.id, MISSING)))
-            for item in hints.ordered(plan.inputs)
+            for item in input_hints.ordered(plan.inputs)
         ]
         self.folders = self._folders({name for name in FOLDERS if name not in ids}, given)
         rest = {name: value for name, value in given.items() if name not in ids and name not in FOLDERS}
@@ -100,7 +100,7 @@ class JobForm(BaseForm):
 
     def default_of(self, item: Input) -> Control | None:
         """Return a control with the default of an input, to start from; None where fields of one line show it."""
-        is_compound = item.control.kind in ("list", "record", "union", "json")
+        is_compound = item.control.kind in ("list", "files", "record", "union", "json")
         if not is_compound or not shows_default(item.parameter) or item.control.value is not MISSING:
             return None
         return fill_control(_Copy(self), item.control.place, item.parameter.default)
@@ -111,7 +111,7 @@ class JobForm(BaseForm):
         extras = [self.rest, *(control for _name, control in self.folders)]
         return any(control.value is not MISSING or control.problems for control in extras)
 
-    def part(self, name: str, field: UnboundField[Any], value: Any) -> Field:
+    def part(self, name: str, field: UnboundField[object], value: object) -> Field:
         """Add a field of the form with a value in it, or with what was posted."""
         self[name] = field
         made = self[name]
@@ -134,7 +134,7 @@ class JobForm(BaseForm):
             yield control
         yield self.rest
 
-    def _folders(self, names: set[str], given: dict[str, Any]) -> list[tuple[str, Control]]:
+    def _folders(self, names: set[str], given: Mapping[str, object]) -> list[tuple[str, Control]]:
         posted = {name for name in names if any(f"{PREFIX}-{name}{end}" in self.posted for end in ("", "-json"))}
         wanted = {*_SHOWN_FOLDERS, *given, *posted}
         shown = [name for name in FOLDERS if name in names and name in wanted]
@@ -160,7 +160,7 @@ def _place(item: Parameter, name: str) -> Place:
         declared=without_null(item.type),
         name=name,
         path=item.id,
-        title=hints.title(item),
+        title=input_hints.title(item),
         parameter=item,
         doc=item.doc,
         is_nullable=item.is_optional or allows_null(item.type),

@@ -95,14 +95,20 @@ class Posted:
             self._places.add(before)
 
 
-def without_null(declared: Any) -> Any:
-    """Return a type without null, and a union of one type as that type."""
+def without_null(declared: Any) -> object:
+    """Return a type without null, and a union of one type as that type; unions within a union are part of it."""
     if not isinstance(declared, list):
         return declared
-    rest = [part for part in declared if part != "null"]
+    rest = [part for part in flat(declared) if part != "null"]
     return rest[0] if len(rest) == 1 else rest or "null"
 
 
 def allows_null(declared: Any) -> bool:
     """Whether null is of a type."""
-    return declared == "null" or (isinstance(declared, list) and "null" in declared)
+    return declared == "null" or (isinstance(declared, list) and "null" in flat(declared))
+
+
+def flat(union: list[Any]) -> list[Any]:
+    """Return the types of a union, each once; ``["null", ["null", "string"]]`` is what some documents come to."""
+    parts = [inner for part in union for inner in (flat(part) if isinstance(part, list) else [part])]
+    return [part for index, part in enumerate(parts) if part not in parts[:index]]

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
 MAX_LENGTH = 20_000
-# Headings would mix with those of the page; pictures would be fetched from anywhere.
-_WITHOUT = ["heading", "lheading", "image"]
+_WITHOUT = ["image"]
+"""Pictures would be fetched from anywhere."""
+_LEVELS_ABOVE = 2
+"""Headings of a page that those of a text stand below: the page's own, and a section's."""
+_LOWEST = 6
 
 
 def to_html(text: str | None) -> Markup:
@@ -29,11 +32,18 @@ def _renderer() -> MarkdownIt:
     renderer = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).disable(_WITHOUT)
     renderer.validateLink = _is_harmless  # type: ignore[method-assign]
     renderer.add_render_rule("link_open", _open_link)
+    renderer.add_render_rule("heading_open", _demoted)
+    renderer.add_render_rule("heading_close", _demoted)
     return renderer
 
 
 def _is_harmless(url: str) -> bool:
     return url.strip().lower().startswith(("http://", "https://", "mailto:"))
+
+
+def _demoted(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
+    tokens[index].tag = f"h{min(int(tokens[index].tag[1:]) + _LEVELS_ABOVE, _LOWEST)}"
+    return str(renderer.renderToken(tokens, index, options, env))
 
 
 def _open_link(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:

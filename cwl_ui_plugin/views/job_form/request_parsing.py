@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from flask import Request
 
-from cwl_ui_plugin import config, strict_json
+from cwl_ui_plugin import addresses, config, strict_json
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.jobs import checks
 from cwl_ui_plugin.services.errors import BadRequest, TooLarge
 from cwl_ui_plugin.views.job_form.job_path import PREFIX, Posted
 
-MAX_LINK = 8000
-"""Most characters of a job in a link; servers refuse addresses that are much longer."""
+MAX_LINK = addresses.MAX_JOB_IN_LINK
 MAX_FIELDS = 20_000
 
 
@@ -65,7 +62,7 @@ def fields_of(request: Request) -> Posted:
     return Posted(pairs)
 
 
-def conf_of(text: str) -> dict[str, Any]:
+def conf_of(text: str) -> dict[str, object]:
     """Return the conf that a browser signed; raise :class:`BadRequest` for what is none."""
     try:
         conf = strict_json.loads(text)
@@ -80,14 +77,12 @@ def conf_of(text: str) -> dict[str, Any]:
     return conf
 
 
-def link_of_job(job: dict[str, Any] | None) -> str | None:
+def link_of_job(job: Mapping[str, object] | None) -> str | None:
     """Return what :func:`job_of_link` reads back."""
-    if job is None:
-        return None
-    return base64.urlsafe_b64encode(json.dumps(job, ensure_ascii=False).encode()).decode().rstrip("=")
+    return None if job is None else addresses.job_in_link(job)
 
 
-def job_of_link(text: str) -> dict[str, Any]:
+def job_of_link(text: str) -> dict[str, object]:
     """Return the job in a link; raise :class:`JobError`."""
     if len(text) > MAX_LINK:
         raise JobError("The job in this link is too long; import a job file.")
@@ -98,16 +93,16 @@ def job_of_link(text: str) -> dict[str, Any]:
     return read_job(content)
 
 
-def read_job(text: str) -> dict[str, Any]:
+def read_job(text: str) -> dict[str, object]:
     """Read a job that a user wrote; raise :class:`JobError`."""
     return checks.read_job(text, config.max_job_size())
 
 
-def _is_pair(pair: Any) -> bool:
+def _is_pair(pair: object) -> bool:
     return isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
 
 
-def kept(job: dict[str, Any], without: Iterable[str]) -> dict[str, Any]:
+def kept(job: Mapping[str, object], without: Iterable[str]) -> dict[str, object]:
     """Return a job without some inputs: secrets of other people, for instance."""
     left_out = set(without)
     return {name: value for name, value in job.items() if name not in left_out}
