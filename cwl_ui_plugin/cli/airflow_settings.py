@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from cwl_ui_plugin.cli.effective import variable_of
 from cwl_ui_plugin.cli.errors import UsageError
@@ -122,7 +121,7 @@ def without_bundle(text: str) -> str:
     return text if len(left) == len(known) else json.dumps(left)
 
 
-def _bundles(text: str) -> list[dict[str, Any]]:
+def _bundles(text: str) -> list[dict[str, object]]:
     try:
         found = json.loads(text)
     except ValueError as error:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
-import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+from cwl_ui_client.errors import problem_lines, refusal
+from cwl_ui_client.steps import Answer, Download, Flow, Pause, Request, drive, path_of
 
 from cwl_ui_plugin import addresses
-from cwl_ui_plugin.cli.errors import ServerError, UnsupportedWorkflow, UsageError
+from cwl_ui_plugin.cli.errors import ServerError, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
     from urllib.request import OpenerDirector
 
+__all__ = ["Answer", "Client", "add_server_arguments", "path_of", "problem_lines"]
+T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_SECONDS = 120.0
 CHUNK_BYTES = 1 << 20
@@ -33,24 +38,6 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", help="user name, with --password (CWL_UI_USER)")
     parser.add_argument("--password", help="password of --user (CWL_UI_PASSWORD)")
     parser.add_argument("--token", help="Airflow's bearer token (CWL_UI_TOKEN)")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server answered, with success or not."""
-
-    status: int
-    reason: str
-    body: bytes
-    total: int | None = None
-    """Of a list of which the answer is a part, how long it is."""
-
-    def json(self) -> Any:
-        """Return the body as JSON; None where it is none."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
 
 
 class Client:
@@ -102,13 +89,31 @@ class Client:
         """Post to a path of the plugin's API; return its JSON."""
         return self.request("POST", addresses.REST + path, **options).json()
 
-    def download(self, path: str, target: Path) -> None:
-        """Save what a path of the plugin's API answers."""
+    def download(self, path: str, target: Path) -> str:
+        """Save what a path of the plugin's API answers; return its SHA-1."""
         target.parent.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha1(usedforsecurity=False)
         with self._opened("GET", addresses.REST + path) as answer, target.open("wb") as file:
-            shutil.copyfileobj(answer, file, CHUNK_BYTES)
+            while chunk := answer.read(CHUNK_BYTES):
+                digest.update(chunk)
+                file.write(chunk)
             if answer.length:
                 raise ServerError(f"The download of {path} broke off; {answer.length} bytes are missing.")
+        return digest.hexdigest()
+
+    def drive(self, flow: Flow[T]) -> T:
+        """Do what a flow of the client library asks for, to its end; return what it returns."""
+        return drive(flow, self._step)
+
+    def _step(self, step: Request | Download | Pause) -> Answer | str | None:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        if isinstance(step, Download):
+            return self.download(step.path, step.target)
+        sent = {"json": step.json, "params": step.params, "form": step.form, "timeout": step.timeout}
+        content = None if step.content is None else [step.content]
+        return self.request(step.method, step.address, content=content, **sent)
 
     @contextlib.contextmanager
     def _opened(
@@ -133,14 +138,17 @@ class Client:
             opened: HTTPResponse = _opener().open(request, timeout=timeout)
         except urllib.error.HTTPError as error:
             with error:
-                raise _refusal(Answer(error.code, error.reason, error.read())) from error
+                raise _refusal(error.code, error.reason, error.read()) from error
         except (OSError, ValueError, HTTPException) as error:
-            raise ServerError(f"The server {self.url} can't be reached: {getattr(error, 'reason', error)}") from error
+            told = f"The server {self.url} can't be reached: {getattr(error, 'reason', error)}"
+            raise Unreachable(
+                told, sent=not isinstance(getattr(error, "reason", None), ConnectionRefusedError)
+            ) from error
         try:
             with opened as answer:
                 yield answer
         except (ConnectionError, TimeoutError, HTTPException) as error:
-            raise ServerError(f"The answer of {self.url} broke off: {error!r}") from error
+            raise Unreachable(f"The answer of {self.url} broke off: {error!r}") from error
 
     def _use_token(self, token: str) -> None:
         self._headers["Authorization"] = f"Bearer {token}"
@@ -178,20 +186,6 @@ def _body(data: Any, content: Any, form: Mapping[str, Any] | None) -> tuple[Any,
     return None, {}
 
 
-def path_of(*parts: str) -> str:
-    """Return the parts as a path, each quoted."""
-    return "".join(f"/{quote(part, safe='')}" for part in parts)
-
-
-def problem_lines(data: dict[str, Any]) -> list[str]:
-    """Return the problems of an answer, a line each, as ``file:line:column: input: message``."""
-    lines = []
-    for problem in data.get("problems") or []:
-        where = ":".join(str(problem[key]) for key in ("file", "line", "column") if problem.get(key) is not None)
-        lines.append(": ".join(part for part in (where, problem.get("input"), problem.get("message")) if part))
-    return lines
-
-
 def _not_logged_in() -> str:
     if os.environ.get("CWL_UI_PASSWORD") and not (os.environ.get("CWL_UI_USER") or os.environ.get("CWL_UI_TOKEN")):
         return "Not logged in: CWL_UI_PASSWORD is set, but no user; name it with --user or CWL_UI_USER."
@@ -201,14 +195,6 @@ def _not_logged_in() -> str:
     )
 
 
-def _refusal(answer: Answer) -> Exception:
-    data = answer.json()
-    data = data if isinstance(data, dict) else {}
-    detail = data.get("detail") or answer.reason
-    text = detail if isinstance(detail, str) else str(detail)
-    if answer.status == UNAUTHORIZED:
-        text = _not_logged_in()
-    lines = [f"{text} (HTTP {answer.status})", *(f"  {line}" for line in problem_lines(data))]
-    if data.get("unsupported"):
-        return UnsupportedWorkflow("\n".join(lines))
-    return ServerError("\n".join(lines), answer.status)
+def _refusal(status: int, reason: str, body: bytes) -> ServerError:
+    data = Answer(status, reason, body).json()
+    return refusal(status, reason, data, _not_logged_in() if status == UNAUTHORIZED else None)

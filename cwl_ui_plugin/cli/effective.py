@@ -76,7 +76,7 @@ def same(value: str, other: str | None) -> bool:
     return bool(_meaning(value) == _meaning(other))
 
 
-def _meaning(value: str) -> Any:
+def _meaning(value: str) -> object:
     try:
         return yaml.load(value, Loader=_LOADER)  # noqa: S506 - it is the safe one; JSON is YAML
     except yaml.YAMLError:
@@ -90,6 +90,6 @@ def _described() -> dict[str, Any]:
     for folder in folders:
         path = Path(folder) / "config_templates" / "config.yml"
         if path.is_file():
-            found: dict[str, Any] = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506
+            found: dict[str, object] = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506
             return found
     return {}

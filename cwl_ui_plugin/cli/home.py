@@ -40,6 +40,8 @@ PATIENCE = {
 """Settings that the environment may set otherwise."""
 ITS_OWN = ("airflow.cfg", "airflow.db*", "bundles", "cwl", "logs", "*.json", "webserver_config.py")
 """What a server makes in its home; what somebody puts there (dags, plugins) is theirs."""
+ENVIRONMENT = "environment.json"
+"""The file in a home with the variables by which its processes find Airflow's settings, see ``airflow``."""
 
 
 class Home:
@@ -104,7 +106,10 @@ class Home:
         for setting in recommended(with_bundle(None), str(self.folder / "bundles")):
             settings[setting.variable] = setting.value
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_HOME")}
-        return {**PATIENCE, **{k: v for k, v in inherited.items() if k not in settings}, **settings}
+        environment = {**PATIENCE, **{k: v for k, v in inherited.items() if k not in settings}, **settings}
+        kept_settings = {key: value for key, value in environment.items() if key.startswith("AIRFLOW")}
+        _write_secret(self.folder / ENVIRONMENT, json.dumps(kept_settings))
+        return environment
 
     @property
     def _passwords_file(self) -> Path:
@@ -124,6 +129,11 @@ class Home:
         }
         _write_secret(path, json.dumps(made))
         return made
+
+
+def default_home() -> Path:
+    """Return the folder of a standalone server for which nobody names another."""
+    return Path(os.environ.get("CWL_UI_HOME", "~/.cwl-ui-plugin"))
 
 
 def local_address(host: str) -> str:

@@ -8,11 +8,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.cli.airflow_home import AirflowHome, add_home_argument
 from cwl_ui_plugin.cli.airflow_settings import BUNDLES, Setting, recommended, with_bundle
 from cwl_ui_plugin.cli.cfg_file import CfgFile
 from cwl_ui_plugin.cli.effective import DEFAULT, ENVIRONMENT, Configuration, Effective, same
 from cwl_ui_plugin.cli.errors import CliError
+from cwl_ui_plugin.dags.task_rules import read_rules
 
 FOLDERS = ("workflows", "inputs", "outputs", "tmp")
 
@@ -51,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.dry_run and not arguments.no_migrate:
         home.run("airflow", "db", "migrate")
         print("  The plugin's tables are up to date.")
+    if setup.wrong_rules:
+        print(f"  {setup.wrong_rules} No workflow becomes a Dag until that is mended.")
     changed = len(setup.changed)
     done = "Would change" if arguments.dry_run else "Changed"
     print(f"{done} {changed} settings and {len(made)} folders." if changed or made else "Nothing to change.")
@@ -73,6 +77,7 @@ class Setup:
         configuration = Configuration(self._cfg, os.environ)
         self.changed: dict[str, str | None] = {}
         self.unreachable: list[str] = []
+        self.wrong_rules = _wrong_rules(configuration)
         for setting in _settings(self.home, configuration):
             for variable in configuration.without_effect(setting.section, setting.name):
                 print(f"  {variable} has no effect: Airflow takes it for secret options only.")
@@ -101,6 +106,16 @@ class Setup:
         print(f"{'needed' if setting.required else 'recommended'} is {setting.value}, because {setting.reason}")
         if setting.required:
             self.unreachable.append(f"{setting.variable}={setting.value}")
+
+
+def _wrong_rules(configuration: Configuration) -> str:
+    """Return what is wrong with ``[cwl] task_rules``, as they are set."""
+    try:
+        executors = config.executors_of(configuration.get("core", "executor").value or "LocalExecutor")
+        read_rules(configuration.get("cwl", "task_rules").value or "", executors)
+    except config.ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _settings(home: AirflowHome, configuration: Configuration) -> tuple[Setting, ...]:

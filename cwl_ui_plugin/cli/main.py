@@ -17,14 +17,23 @@ DEBUG = "CWL_UI_DEBUG"
 # Each module has ``add_arguments(parser)`` and ``run(arguments) -> exit code``.
 COMMANDS = {
     "standalone": ("standalone", "start everything on embedded defaults, for trying out and for one machine"),
+    "airflow": ("airflow", "call Airflow's own command with the settings of a standalone server"),
     "init": ("init", "set up an existing Airflow home"),
     "uninstall": ("uninstall", "undo what init did, before the plugin is removed"),
     "upload": ("upload", "upload workflows to a running server"),
+    "migrate-dags": ("migrate_dags", "rewrite or upload Dag files of cwl-airflow-parser and CWL-Airflow"),
     "recompile": ("recompile", "compile workflows again that an earlier version has compiled, or that failed"),
     "run": ("run", "run a workflow and print its output object, as a CWL runner does"),
     "trigger": ("trigger", "start a run, signed or not"),
+    "schedule": ("schedule", "show, save, pause or remove the schedule of a workflow"),
+    "batch": ("batch", "start many runs from one sheet of samples; follow, stop or retry them"),
     "stop": ("stop", "stop a run and wait until it is proven"),
+    "crate": ("crate", "save a run as a Workflow Run RO-Crate: what was done, on what, with what outcome"),
+    "crate-import": ("crate_import", "upload the workflow of a crate and the files of its run, to run it again"),
+    "report": ("crate", "save the report of a run: one HTML page to read, print and keep"),
+    "continue": ("continuing", "let a failed run go on, or one of a mended version take over from it"),
     "clean": ("clean", "remove what the options of the server say may go, or tell what that would be"),
+    "report-simulate": ("report_simulate", "send the reports of a run that is not there, to try a receiver"),
     "report-server": ("report_server", "receive reports, verify and print them"),
     "keys": ("keys", "make a key pair for signing"),
 }

@@ -75,7 +75,7 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def _verifier(arguments: argparse.Namespace) -> Callable[[Any], tuple[str, Any]]:
+def _verifier(arguments: argparse.Namespace) -> Callable[[object], tuple[str, object]]:
     """Return what tells of a payload whether its signature holds, and what it says."""
     from cwl_ui_plugin.signing.algorithms import parse_algorithms
     from cwl_ui_plugin.signing.errors import SigningError
@@ -90,7 +90,7 @@ def _verifier(arguments: argparse.Namespace) -> Callable[[Any], tuple[str, Any]]
     except SigningError as error:
         raise UsageError(f"Nothing can be verified: {error}") from error
 
-    def check(payload: Any) -> tuple[str, Any]:
+    def check(payload: object) -> tuple[str, object]:
         if not isinstance(payload, str):
             return "unsigned", payload
         if key is None:
@@ -103,7 +103,7 @@ def _verifier(arguments: argparse.Namespace) -> Callable[[Any], tuple[str, Any]]
     return check
 
 
-def _entry(route: str, body: bytes, check: Callable[[Any], tuple[str, Any]]) -> tuple[int, dict[str, Any]]:
+def _entry(route: str, body: bytes, check: Callable[[object], tuple[str, object]]) -> tuple[int, dict[str, object]]:
     try:
         payload = json.loads(body)["payload"]
     except (ValueError, KeyError, TypeError):

@@ -13,12 +13,11 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin import atomic
 from cwl_ui_plugin.cli.components import Components
 from cwl_ui_plugin.cli.errors import UsageError
-from cwl_ui_plugin.cli.home import ROLES, USER, Home, local_address
+from cwl_ui_plugin.cli.home import ROLES, USER, Home, default_home, local_address
 from cwl_ui_plugin.cli.readiness import Readiness
 
 PRIVATE = 0o077
@@ -33,12 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--port", type=int, default=8080, help="port of the web UI and the APIs; 0 takes a free one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument(
-        "--home",
-        type=Path,
-        default=Path(os.environ.get("CWL_UI_HOME", "~/.cwl-ui-plugin")),
-        help="folder for everything (CWL_UI_HOME)",
-    )
+    parser.add_argument("--home", type=Path, default=default_home(), help="folder for everything (CWL_UI_HOME)")
     parser.add_argument("--auth", choices=("simple", "fab"), default="simple", help="Airflow's auth manager")
     parser.add_argument(
         "--add-user",
@@ -102,7 +96,7 @@ class _StopSignals:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._ask)
 
-    def _ask(self, *_arguments: Any) -> None:
+    def _ask(self, *_arguments: object) -> None:
         self.asked = True
 
 

@@ -10,6 +10,7 @@ from cwl_ui_plugin.cli.airflow_settings import BUNDLES, recommended, with_bundle
 from cwl_ui_plugin.cli.cfg_file import CfgFile
 from cwl_ui_plugin.cli.effective import same
 from cwl_ui_plugin.cli.errors import CliError
+from cwl_ui_plugin.variables import REPORT_CONNECTION
 
 PLUGIN = "cwl_ui_plugin"
 
@@ -85,6 +86,9 @@ def _say_what_is_left(home: AirflowHome, undone: int, arguments: argparse.Namesp
     elif not arguments.drop_tables:
         print("Nothing to undo.")
     print(f"Left as they are: {home.folder / 'cwl'} and other folders of the section [cwl], the section itself,")
-    print("the Variables and the Connection process_report" + ("." if arguments.drop_tables else ", and the tables."))
+    print(
+        f"the Variables and the Connection {REPORT_CONNECTION}"
+        + ("." if arguments.drop_tables else ", and the tables.")
+    )
     if undone and not arguments.dry_run:
         print("Restart all components of Airflow; then remove the package: pip uninstall cwl-ui-plugin")

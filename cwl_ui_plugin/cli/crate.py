@@ -1,0 +1,43 @@
+"""``cwl-ui-plugin crate`` and ``report``: save a run as a Workflow Run RO-Crate, or as a page to read and print."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of
+from cwl_ui_plugin.cli.errors import UsageError
+
+SUFFIXES = {"crate": ".crate.zip", "report": ".report.html"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    command = parser.prog.rpartition(" ")[2]
+    parser.add_argument("dag_id", metavar="DAG_ID", help="name of the workflow")
+    parser.add_argument("run_id", metavar="RUN_ID", help="name of the run")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", type=Path, help=f"the file to write (RUN_ID{SUFFIXES[command]})"
+    )
+    if command == "crate":
+        parser.add_argument("--no-data", action="store_true", help="leave out inputs and outputs, and name them only")
+    add_server_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Save the file, whole or not at all; print where it is."""
+    command: str = arguments.command
+    target = arguments.output or Path(f"{arguments.run_id.replace(os.sep, '_')}{SUFFIXES[command]}")
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder: give the name of the file.")
+    client = Client.of(arguments)
+    beside = target.with_name(f".{target.name}.part")
+    path = f"/workflows{path_of(arguments.dag_id)}/runs{path_of(arguments.run_id)}/{command}"
+    try:
+        client.download(f"{path}?data=false" if getattr(arguments, "no_data", False) else path, beside)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    print(target)
+    return 0
