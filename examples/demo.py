@@ -31,13 +31,15 @@ def main() -> int:
     home = Path(os.environ.get("DEMO_HOME", Path(tempfile.gettempdir()) / f"cwl-ui-plugin-demo-{os.getuid()}"))
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     say(f"Starting Airflow with the plugin in {home} (logs in {home}/airflow/logs)")
-    with server(home) as login, receiver(home) as port:
+    with server(home) as login, receiver(home) as port, contextlib.ExitStack() as portals:
         client = log_in(login)
         key = set_up_signing(home, client, port)
         dag_ids = upload_examples(login)
         run_id = f"demo-{uuid.uuid4().hex[:8]}"
         trigger(login, "gc-content", run_id, key)
         ok = watch(client, "gc-content", run_id) and show_reports(home, run_id)
+        if ok and os.environ.get("PORTAL") == "1":
+            ok = portals.enter_context(portal(home, client)) is not None
         say("The demo went through." if ok else "The demo FAILED.")
         print(f"\nOpen {login['url']}/plugin/cwl in a browser.")
         print(f"User: {login['user']}   Password: {login['password']}   Workflows: {', '.join(dag_ids)}\n")
@@ -78,11 +80,50 @@ def receiver(home: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def background(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def portal(home: Path, client: httpx.Client) -> Iterator[str | None]:
+    """Start the example of a portal, and run a workflow through it; yield its address, or None if that failed."""
+    say("Starting a portal, which reports go to from now on")
+    log, key = home / "portal.log", home / "key.pem"
+    os.environ.update(
+        PORTAL_URL=os.environ["CWL_UI_URL"],
+        PORTAL_TOKEN=os.environ["CWL_UI_TOKEN"],
+        PORTAL_KEY=str(key),
+        PORTAL_REPORTS_KEY=f"{key}.pub",
+    )
+    with background([str(EXAMPLES / "portal" / "portal.py")], log, command=[sys.executable]):
+        url = wait_for(lambda: log.read_text().partition("\n")[0], "the portal")
+        set_up_signing(home, client, int(url.rsplit(":", 1)[1]))
+        yield url if run_through_portal(url) else None
+
+
+def run_through_portal(url: str) -> bool:
+    """Start a run on the portal's page, and wait until the reports that it has received show the results."""
+    genome = {"class": "File", "location": str(EXAMPLES / "data" / "lambda_virus.fa")}
+    job = {"genome": genome, "window": 500, "title": "GC content, by a portal"}
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as browser:
+        if "gc-content" not in browser.get("/").text:
+            return False
+        started = browser.post("/workflows/gc-content", data={"job": json.dumps(job)})
+        page = started.headers.get("location", "")
+        if not page:
+            print(started.text)
+            return False
+
+        def ended() -> str:
+            text = browser.get(page).text
+            return text if "<pre>" in text or "failed, " in text else ""
+
+        is_good = "<pre>" in wait_for(ended, "the results at the portal")
+    print(f"The portal has the results: {url}{page}", flush=True)
+    return is_good
+
+
+@contextlib.contextmanager
+def background(arguments: list[str], log: Path, command: list[str] = COMMAND) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command beside us, with its output in a log; end it at the end."""
     with log.open("w") as file:
         process = subprocess.Popen(
-            [*COMMAND, *arguments], stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            [*command, *arguments], stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         yield process

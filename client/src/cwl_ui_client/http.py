@@ -1,0 +1,126 @@
+"""Speaking HTTP with httpx: requests, errors in the server's words, and what is tried again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from cwl_ui_client.errors import CwlUiError, ServerError, Unreachable, UsageError, refusal
+from cwl_ui_client.steps import Answer, Request
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+RETRIES = 4
+MAX_PAUSE_SECONDS = 30.0
+MAY_PASS = (502, 503, 504)
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+TOTAL = "X-Total-Count"
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where the server is, and who is asking: a token, or a user with a password."""
+
+    url: str = DEFAULT_URL
+    token: str | None = field(default=None, repr=False)
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> Login:
+        """Read CWL_UI_URL, and CWL_UI_TOKEN or CWL_UI_USER with CWL_UI_PASSWORD; raise :class:`UsageError`."""
+        found = os.environ if environment is None else environment
+        names = ("CWL_UI_TOKEN", "CWL_UI_USER", "CWL_UI_PASSWORD")
+        token, user, password = (found.get(name) or None for name in names)
+        if not token and bool(user) != bool(password):
+            missing = "CWL_UI_PASSWORD" if user else "CWL_UI_USER"
+            raise UsageError(f"{missing} is not set: a login takes CWL_UI_USER and CWL_UI_PASSWORD, or CWL_UI_TOKEN.")
+        return cls(found.get("CWL_UI_URL") or DEFAULT_URL, token, user, password)
+
+
+def settings(url: str, timeout: float) -> dict[str, Any]:
+    """Return how httpx is set up. It follows no redirects: the login would go with them, to wherever they lead."""
+    return {
+        "base_url": url.rstrip("/"),
+        "headers": {"Accept": "application/json"},
+        "timeout": timeout,
+        "follow_redirects": False,
+    }
+
+
+def sent(request: Request) -> dict[str, Any]:
+    """Return a request as httpx takes it."""
+    options: dict[str, Any] = {"method": request.method, "url": request.address, "timeout": request.timeout}
+    if request.params:
+        options["params"] = dict(request.params)
+    if request.json is not None:
+        options["json"] = request.json
+    if request.content is not None:
+        options |= {"content": request.content, "headers": {"Content-Type": "application/octet-stream"}}
+    if request.form is not None:
+        options["data"] = {name: value for name, value in request.form.items() if isinstance(value, str)}
+        options["files"] = {name: value for name, value in request.form.items() if not isinstance(value, str)}
+    return options
+
+
+def answered(response: httpx.Response) -> Answer:
+    """Return a response that has been read; raise the :class:`ServerError` of one that is no success."""
+    if not response.is_success:
+        raise refused(response)
+    total = response.headers.get(TOTAL, "")
+    count = int(total) if total.isdigit() else None
+    return Answer(response.status_code, response.reason_phrase, response.content, count, response.headers)
+
+
+def refused(response: httpx.Response) -> ServerError:
+    """Return the error of a response that has been read."""
+    try:
+        data = response.json()
+    except ValueError:
+        data = None
+    told = None
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        told = "Not logged in, or the login has expired: log in anew, or give a new token."
+    return refusal(response.status_code, response.reason_phrase, data, told)
+
+
+def unreachable(url: str, error: Exception) -> CwlUiError:
+    """Return the error for what httpx raised while it asked a server."""
+    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
+        return UsageError(f"{url} is no address of a server: {error}")
+    return Unreachable(f"The server {url} can't be reached: {error!r}", sent=not isinstance(error, NOT_SENT))
+
+
+def pause_before(attempt: int, request: Request, problem: httpx.Response | Exception) -> float | None:
+    """Return for how long to wait before a request is sent once more; None where it is not.
+
+    Sent again is what never got to the server, what the server put off (503), and after any other trouble that may
+    pass only what does no harm twice.
+    """
+    if attempt >= RETRIES:
+        return None
+    pause: float = min(0.25 * 2**attempt, MAX_PAUSE_SECONDS)
+    if isinstance(problem, httpx.Response):
+        if problem.status_code not in MAY_PASS:
+            return None
+        wanted: str = problem.headers.get("Retry-After", "")
+        pause = min(float(wanted), MAX_PAUSE_SECONDS) if wanted.isdigit() else pause
+        was_put_off = problem.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        return pause if was_put_off or request.repeatable else None
+    if isinstance(problem, NOT_SENT):
+        return pause
+    return pause if request.repeatable and isinstance(problem, httpx.TransportError) else None
+
+
+def token_of(url: str, response: httpx.Response, user: str) -> str:
+    """Return the bearer token of an answer to a login; raise :class:`ServerError`."""
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        raise refusal(401, "", None, f"{url} refuses the login of {user}: wrong user or password.")
+    data = answered(response).body
+    try:
+        return str(response.json()["access_token"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServerError(f"{url} gave no token; is it an Airflow server? It answered {data[:100]!r}.") from error

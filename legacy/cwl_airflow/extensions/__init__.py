@@ -1,0 +1,1 @@
+"""Where CWL-Airflow 1.2 had its CWLDAG and its operators."""

@@ -1,0 +1,5 @@
+"""Where CWL-Airflow 1.2 had its CWLDAG."""
+
+from cwl_ui_plugin_legacy.cwldag import CWLDAG
+
+__all__ = ["CWLDAG"]

@@ -1,0 +1,1 @@
+"""What Dag files and airflow.cfg name below here."""

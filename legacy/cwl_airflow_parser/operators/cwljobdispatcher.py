@@ -1,0 +1,5 @@
+"""Where cwl-airflow-parser had its CWLJobDispatcher."""
+
+from cwl_ui_plugin_legacy.ends import CWLJobDispatcher
+
+__all__ = ["CWLJobDispatcher"]

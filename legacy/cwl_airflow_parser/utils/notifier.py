@@ -1,0 +1,11 @@
+"""Where cwl-airflow-parser had its callbacks."""
+
+from cwl_ui_plugin_legacy.callbacks import (
+    dag_on_failure,
+    dag_on_success,
+    task_on_failure,
+    task_on_retry,
+    task_on_success,
+)
+
+__all__ = ["dag_on_failure", "dag_on_success", "task_on_failure", "task_on_retry", "task_on_success"]
