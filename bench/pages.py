@@ -29,6 +29,8 @@ FIRST = "bench-0"
 EXAMPLE = ROOT / "examples" / "gc-content"
 BUNDLES = '[{"name": "cwl", "classpath": "cwl_ui_plugin.dags.bundle.CwlDagBundle", "kwargs": {}}]'
 LONG_STEPS = 300
+FORM_INPUTS = 300
+KINDS = ["File", "File[]", "string", "int?", "boolean?", "string[]", "File?", "double?"]
 
 
 def main() -> None:
@@ -41,6 +43,7 @@ def main() -> None:
         app = _app()
         _upload(FIRST, EXAMPLE, "gc-content.cwl")
         _upload("bench-long", _long(home / "long"), "long.cwl")
+        _upload("bench-form", _form(home / "form"), "form.cwl")
         say(f"filling the store with {options.workflows} workflows and the database with {options.runs} runs")
         _multiply(home, options.workflows, options.runs)
         with _served(app) as address:
@@ -98,8 +101,31 @@ def _long(folder: Path) -> Path:
     return folder
 
 
+def _form(folder: Path) -> Path:
+    """Write a tool of many inputs of all kinds, a record among every ten of them."""
+    record = {"type": "record", "fields": {"x": "File", "y": "int?"}}
+    inputs = {
+        f"input_{number}": {
+            "type": {**record, "name": f"r{number}"} if number % 10 == 9 else KINDS[number % 10 % len(KINDS)],
+            "label": f"Input {number}",
+            "doc": f"What *number {number}* is for: a sentence or two, as people write them.",
+        }
+        for number in range(FORM_INPUTS)
+    }
+    folder.mkdir()
+    document = {
+        "cwlVersion": "v1.2",
+        "class": "CommandLineTool",
+        "baseCommand": "true",
+        "inputs": inputs,
+        "outputs": {},
+    }
+    (folder / "form.cwl").write_text(json.dumps(document))
+    return folder
+
+
 def _upload(dag_id: str, folder: Path, main: str) -> None:
-    from cwl_ui_plugin.services.models import UploadRights
+    from cwl_ui_plugin.services.workflow_models import UploadRights
     from cwl_ui_plugin.services.workflows import uploads
 
     everything = UploadRights(may_see=lambda _dag_id: True, may_change=lambda _dag_id: True)
@@ -170,6 +196,10 @@ def _measure(app: Any, address: str, repeat: int) -> list[list[str]]:
         "its graph as JSON": (f"{long}/graph", ""),
         "its source": (f"{long}/source", "pre.source .line"),
         "its versions": (f"{long}/versions", "tbody tr"),
+        f"the form of a workflow of {FORM_INPUTS} inputs": (
+            "/cwl/workflows/bench-form/run",
+            f"#in-{FORM_INPUTS - 1}, [id^='in-{FORM_INPUTS - 1}-']",
+        ),
     }
     began = time.perf_counter()
     client.get("/cwl/workflows").get_data()

@@ -16,9 +16,8 @@ import psutil
 import servers
 from common import median, percentile, say, seconds
 from servers import Airflow
+from support import tagged
 from support.airflow_server import wait_for
-
-from cwl_ui_plugin.cwl.processes import task_processes
 
 MAX_SECONDS = 3.0
 GRACE_SECONDS = 5.0
@@ -102,7 +101,7 @@ def _stops(
     for number in range(times):
         say(f"{stop.__name__[1:]} {dag_id}, {steps} steps, {number + 1}")
         run_id = airflow.start(dag_id, {"numbers": list(range(steps))})
-        mark = f"{dag_id}/{run_id}/"
+        mark = f"{dag_id}/{run_id}"
         wait_for(lambda: _commands(mark) >= 2 * steps, START_SECONDS, f"{steps} steps")  # noqa: B023
         watch = _Watch(mark)
         began = time.monotonic()
@@ -113,14 +112,14 @@ def _stops(
 
 
 def _commands(mark: str) -> int:
-    return sum("sleep" in process.command for process in task_processes.find(mark))
+    return sum("sleep" in process.command for process in tagged.find(mark))
 
 
 class _Watch:
     """Hears when the last process of a run is gone."""
 
     def __init__(self, mark: str) -> None:
-        pids = {process.pid for process in task_processes.find(mark)}
+        pids = {process.pid for process in tagged.find(mark)}
         pids |= {psutil.Process(pid).ppid() for pid in pids}  # the task processes
         self._files = [os.pidfd_open(pid) for pid in pids if pid > 1]
         self._gone = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import itertools
 import json
 import re
 import shlex
@@ -45,6 +46,9 @@ def _prose(name: str) -> str:
 
 def _codes(name: str) -> list[str]:
     return [re.sub(r"\s+", " ", code) for code in _CODE.findall(_prose(name))]
+
+
+AIRFLOW_GROUPS = ("config", "dags", "db", "tasks")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +96,8 @@ def _is_command(call: str) -> bool:
     words = words[next(place for place, word in enumerate(words) if word == "cwl-ui-plugin") + 1 :]
     if words in (["--version"], []) or words[0] == "COMMAND":
         return True
+    if words[0] == "airflow":
+        words = list(itertools.takewhile(lambda word: word not in AIRFLOW_GROUPS, words))  # the rest is Airflow's
     return all(
         word in COMMANDS and all(option in _options(word) for option in words if re.match(r"--?[a-z]", option))
         for word in words[0].split("|")
@@ -100,7 +106,7 @@ def _is_command(call: str) -> bool:
 
 @cache
 def _options(command: str) -> set[str]:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(prog=f"cwl-ui-plugin {command}")
     importlib.import_module(f"cwl_ui_plugin.cli.{COMMANDS[command][0]}").add_arguments(parser)
     return set(_option_strings(parser))
 
@@ -191,7 +197,7 @@ def test_fields_of_reports_are_those_that_are_sent() -> None:
 def _sent_fields() -> dict[str, set[str]]:
     """What is computed for a run that succeeds and one that is stopped, and what is added when it is recorded."""
     from cwl_ui_plugin.reports.due import Known, RunFacts, TaskFact, due_reports
-    from cwl_ui_plugin.reports.stops import Stopped
+    from cwl_ui_plugin.reports.stopped import Stopped
 
     start = datetime(2026, 1, 1, tzinfo=timezone.utc)
     end = start + timedelta(seconds=9)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from support.compiled_run import TOOL
 
 CWLTOOL = ("cwltool", "schema_salad", "ruamel", "cwl_utils")
 SERVER = ("flask_appbuilder", "flask_wtf", "wtforms", "cwl_ui_plugin.views", "cwl_ui_plugin.api")
@@ -26,8 +28,31 @@ def test_the_plugin_loads_neither_cwltool_nor_what_only_the_api_server_needs() -
     assert among(loaded_by("import cwl_ui_plugin.plugin"), CWLTOOL + SERVER) == set()
 
 
+def test_the_plugin_loads_no_timetables_before_airflow_asks_for_them() -> None:
+    modules = loaded_by("import cwl_ui_plugin.plugin; cwl_ui_plugin.plugin.CwlUiPlugin()")
+    assert "cwl_ui_plugin.dags.timetables" not in modules
+
+
 def test_a_dag_file_loads_no_cwltool() -> None:
     assert among(loaded_by("from cwl_ui_plugin import CWLDAG; import cwl_ui_plugin.dags.stored"), CWLTOOL) == set()
+
+
+@pytest.mark.parametrize("module", ["operators", "task_group", "decorators"])
+def test_what_dag_files_of_others_import_loads_no_cwltool(module: str) -> None:
+    assert among(loaded_by(f"import cwl_ui_plugin.{module}"), CWLTOOL + SERVER) == set()
+
+
+def test_a_dag_file_with_a_group_loads_no_cwltool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tool.cwl").write_text(TOOL)
+    monkeypatch.setenv("AIRFLOW__CWL__WORKFLOWS_FOLDER", str(tmp_path / "store"))
+    code = f"""from airflow.sdk import DAG
+from cwl_ui_plugin import CWLTaskGroup
+from cwl_ui_plugin.operators import CwlToolOperator
+with DAG("d", schedule=None) as dag:
+    CWLTaskGroup("g", workflow={str(tmp_path / "tool.cwl")!r}, job={{"text": "a"}})
+    CwlToolOperator(task_id="t", tool={str(tmp_path / "tool.cwl")!r}, job={{"text": "a"}})
+assert len(dag.tasks) == 4"""
+    assert among(loaded_by(code), CWLTOOL) == set()
 
 
 def test_the_bundle_and_the_provider_info_load_no_cwltool() -> None:
@@ -76,3 +101,18 @@ def test_the_janitor_of_a_worker_does_without_airflow() -> None:
 config.give({"tmp_folder": "/nowhere", "stop_grace": "1"})
 janitor.Janitor(("host",)).has_work(); janitor.end_abandoned()"""
     assert among(loaded_by(code), ("airflow", *CWLTOOL)) == set()
+
+
+def test_telemetry_that_is_off_is_not_loaded() -> None:
+    """Neither by a Dag file, nor by a task: what the operators import is all that a task of ours adds to Airflow's."""
+    code = "import cwl_ui_plugin.plugin; from cwl_ui_plugin import CWLDAG; import cwl_ui_plugin.dags.operators.steps"
+    theirs = [f"airflow.providers.openlineage.{part}" for part in ("plugins", "extractors", "utils")]
+    unwanted = ("openlineage", *theirs, "prometheus_client", "cwl_ui_plugin.observing.lineage.events")
+    assert among(loaded_by(code), unwanted) == set()
+
+
+def test_a_task_loads_no_telemetry_but_airflows_own() -> None:
+    runner = "import airflow.sdk.execution_time.task_runner"
+    ours = "import cwl_ui_plugin.plugin, cwl_ui_plugin.dags.operators.steps, cwl_ui_plugin.cwl.engine.execution"
+    added = loaded_by(f"{runner}; {ours}") - loaded_by(runner)
+    assert among(added, ("opentelemetry", "statsd", "openlineage", "prometheus_client")) == set()

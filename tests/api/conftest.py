@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stored import add_version
+from support.stored import add_version, packed_of
 
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
 
@@ -30,11 +30,16 @@ def site(airflow_home: Path) -> Any:
 
     from cwl_ui_plugin.api import experimental, rest
     from cwl_ui_plugin.api.middleware import CwlMiddleware
+    from cwl_ui_plugin.api.trs import app as trs
+    from cwl_ui_plugin.api.wes import app as wes
 
     init_auth_manager()
     root = FastAPI()
     root.mount("/cwl", rest.app())
     root.mount("/api/experimental", experimental.app())
+    root.mount("/ga4gh/trs/v2", trs.app())
+    root.mount("/api/ga4gh/v2", trs.app())
+    root.mount("/ga4gh/wes/v1", wes.app())
     root.add_middleware(CwlMiddleware)
     return root
 
@@ -87,7 +92,7 @@ def make_workflow(folders: Path) -> Callable[[], str]:
         step = Step("say", "#say", "say", "step-0", "CommandLineTool", "say.cwl", outputs=("#said",))
         inputs = (Parameter(id="text", type="string"),)
         plan = Plan("CommandLineTool", "v1.2", "say.cwl", "Say it", None, inputs, (), (step,))
-        add_version(store, dag_id, plan, TOOL)
+        add_version(store, dag_id, plan, TOOL, packed_of(plan) | {"steps": []})
         register(dag_id)
         return dag_id
 

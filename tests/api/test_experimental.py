@@ -129,6 +129,10 @@ def test_each_bad_request_says_what_is_wrong(client: Callable[..., Any], workflo
     answer = client().post(url(workflow), json=body_of(pair, {"job": {"text": 1, "more": 2}}))
     assert answer.status_code == 422
     assert {problem["input"] for problem in answer.json()["problems"]} == {"text"}
+    unknown = client().post(url(workflow), json=body_of(pair, {"job": {"text": "x"}, "priority": 1}))
+    assert unknown.status_code == 422
+    assert {problem["input"] for problem in unknown.json()["problems"]} == {"priority"}
+    assert status(workflow, {"text": "x"}) == 200
     for content in (b"{", b"[1]", b'{"run_id": NaN}'):
         assert client().post(url(workflow), content=content).status_code == 400
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.dags.access.grants import GRANT
+from cwl_ui_plugin.dags.conf import GRANT
 from cwl_ui_plugin.services.triggering import refusals, triggers
 
 Client = Callable[..., Any]
@@ -98,6 +98,12 @@ def test_a_grant_does_not_come_in_disguise(guarded: Any, body: bytes) -> None:
     if came:  # what Python's reader does not take, Airflow's does not either
         with pytest.raises(ValueError, match=r".*"):
             json.loads(body)
+
+
+def test_what_is_nested_too_deeply_is_called_that(guarded: Any) -> None:
+    client, came = guarded
+    answer = client.post(CREATING[0], content=b'{"conf": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+    assert (answer.status_code, "nested too deeply" in answer.text, came) == (400, True, [])
 
 
 def test_other_calls_and_what_is_no_json_go_through(guarded: Any) -> None:

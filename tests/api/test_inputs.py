@@ -32,6 +32,15 @@ def test_a_file_arrives_in_parts(user: Any, client: Callable[..., Any]) -> None:
     assert user.get(place).status_code == 404
 
 
+def test_an_upload_can_be_cancelled(user: Any, client: Callable[..., Any]) -> None:
+    begun = user.post(f"{API}/parts", params={"name": "big.bam", "size": 6})
+    place = f"{API}/parts/{begun.json()['id']}"
+    assert client("viewer").delete(place).status_code == 403
+    assert client("op").delete(place).status_code == 404
+    assert user.delete(place).status_code == 204
+    assert user.get(place).status_code == 404
+
+
 def test_a_part_has_a_bound(user: Any) -> None:
     begun = user.post(f"{API}/parts", params={"name": "big.bam", "size": 20 * 1024 * 1024})
     place = f"{API}/parts/{begun.json()['id']}"
@@ -51,6 +60,9 @@ def test_folders_for_inputs_can_be_looked_into(user: Any, folders: Path) -> None
     found = user.get(f"{API}/browse", params={"path": "samples"}).json()
     assert [(entry["path"], entry["kind"]) for entry in found["entries"]] == [("samples/a.txt", "file")]
     assert user.get(f"{API}/browse", params={"path": "/etc"}).status_code == 404
+    left = user.get(f"{API}/browse", params={"path": "samples", "match": "*.fastq"}).json()
+    assert (left["entries"], left["hidden"]) == ([], 1)
+    assert user.get(f"{API}/browse", params={"path": "samples", "match": "*" * 20}).status_code == 400
 
 
 def test_who_may_start_no_run_sees_and_sends_nothing(client: Callable[..., Any]) -> None:

@@ -112,7 +112,8 @@ def test_a_call_about_a_workflow_is_no_upload(airflow_home: Path, end: str) -> N
     from cwl_ui_plugin.api.middleware import body_limit
 
     assert body_limit({"path": f"/cwl/api/v1/workflows/x/{end}", "root_path": ""}) == 16 * 1024 * 1024
-    assert (body_limit({"path": "/cwl/api/v1/workflows", "root_path": ""}) or 0) > 32 * 1024 * 1024
+    for upload in ("workflows", "crates"):
+        assert (body_limit({"path": f"/cwl/api/v1/{upload}", "root_path": ""}) or 0) > 32 * 1024 * 1024
 
 
 def test_a_prefix_of_the_whole_site_changes_nothing(airflow_home: Path) -> None:

@@ -23,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from support.stored import set_run
 
 CHECKS = [
     ignored_auth,
@@ -71,6 +72,7 @@ def test_the_rest_api_is_what_its_document_says(
     rest_document: Any, token: Callable[[str], str], workflow: str, run_id: str, output: Path
 ) -> None:
     known = {"dag_id": workflow, "run_id": run_id, "path": output.name}
+    set_run(workflow, run_id, "success")  # else the workflow could not be deleted
     check_all(rest_document, token("admin"), known, least=40)
 
 
@@ -100,6 +102,8 @@ def call(case: Any, token: str, known: dict[str, str]) -> None:
     parameters = case.path_parameters or {}
     if known and not set(parameters) & set(known):
         return
+    if known and case.operation.path.endswith("/restore"):
+        return  # the workflow has been deleted by then, and has no compiled documents: that would be an error of others
     if any("\n" in unquote(str(value)) for value in parameters.values()):
         return  # no address with a line break gets past Starlette's mounts, so Airflow answers, not we
     parameters.update({name: value for name, value in known.items() if name in parameters})

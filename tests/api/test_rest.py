@@ -14,6 +14,11 @@ from typing import Any
 
 import jwt
 import pytest
+from support.stored import set_run
+
+from cwl_ui_plugin.services.errors import Unavailable
+from cwl_ui_plugin.services.stored_workflows import open_store
+from cwl_ui_plugin.services.workflows.details import workflow_graph
 
 API = "/cwl/api/v1"
 TOOL = """cwlVersion: v1.2
@@ -61,6 +66,9 @@ def test_upload_run_and_look(admin: Any) -> None:
     source = admin.get(f"{API}/workflows/{dag_id}/source")
     assert source.text == TOOL
     assert source.headers["content-type"].startswith("text/plain")
+    refused = admin.delete(f"{API}/workflows/{dag_id}")
+    assert (refused.status_code, "have not ended: r1" in refused.json()["detail"]) == (409, True)
+    set_run(dag_id, "r1", "success")
     assert admin.delete(f"{API}/workflows/{dag_id}").status_code == 204
     assert admin.get(f"{API}/workflows/{dag_id}").status_code == 404
 
@@ -77,6 +85,22 @@ def test_secondary_files_are_told_for_files_that_are_elsewhere(admin: Any) -> No
     assert admin.post(url, json={"job": {}}).status_code == 422
     assert admin.post(url, json={"job": [1]}).status_code == 400
     assert admin.post(f"{API}/workflows/never-{dag_id}/secondary-files", json={"job": {}}).status_code == 404
+
+
+def test_what_lacks_its_compiled_documents_says_so(admin: Any) -> None:
+    dag_id = fresh_id()
+    assert send(admin, dag_id=dag_id).status_code == 201
+    compiled = open_store().current(dag_id).compiled
+    for document in (compiled / "step_documents").iterdir():
+        document.unlink()
+    (compiled / "packed.cwl").write_text("{")
+
+    secondary = admin.post(f"{API}/workflows/{dag_id}/secondary-files", json={"job": {"text": "hi"}})
+
+    assert secondary.status_code == 503
+    assert "can't be read: files are missing" in secondary.json()["detail"]
+    with pytest.raises(Unavailable, match="can't be read"):
+        workflow_graph(dag_id)
 
 
 def test_an_upload_can_be_followed(admin: Any) -> None:
@@ -142,6 +166,7 @@ def test_a_workflow_is_replaced_only_when_asked(admin: Any, workflow: str) -> No
     [
         ({"job": {}}, 422),
         ({"job": {"text": 1}}, 422),
+        ({"job": {"text": {"class": "File", "location": "file://[x"}}}, 422),
         ({"job": "x"}, 422),
         ({"job": {"text": "x"}, "conf": {}}, 400),
         ({"conf": "not json"}, 400),

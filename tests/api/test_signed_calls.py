@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from support.airflow_routes import Core
+from support.signed_calls import delete_run, kept, logged
 
 from cwl_ui_plugin.services import signatures
 from cwl_ui_plugin.services.errors import Conflict
@@ -33,36 +35,6 @@ def trusted(site: Any, pair: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:
 def other(make_workflow: Callable[[], str]) -> str:
     """A second workflow."""
     return make_workflow()
-
-
-class Core:
-    """Airflow's own routes that create runs; ``before`` and ``after`` are called around each call, in its thread."""
-
-    def __init__(self) -> None:
-        from airflow.api_fastapi.common.dagbag import create_dag_bag
-        from airflow.api_fastapi.common.exceptions import ERROR_HANDLERS
-        from airflow.api_fastapi.core_api.routes.public.assets import assets_router
-        from airflow.api_fastapi.core_api.routes.public.backfills import backfills_router
-        from airflow.api_fastapi.core_api.routes.public.dag_run import dag_run_router
-        from fastapi import FastAPI
-
-        self.app = FastAPI()
-        self.app.state.dag_bag = create_dag_bag()
-        for router in (dag_run_router, assets_router, backfills_router):
-            self.app.include_router(router, prefix="/api/v2")
-        for handler in ERROR_HANDLERS:
-            self.app.add_exception_handler(handler.exception_cls, handler.exception_handler)
-        self.calls = 0
-        self.before: Callable[[], None] = lambda: None
-        self.after: Callable[[], None] = lambda: None
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        from fastapi.concurrency import run_in_threadpool
-
-        self.calls += 1
-        await run_in_threadpool(self.before)
-        await self.app(scope, receive, send)
-        await run_in_threadpool(self.after)
 
 
 @pytest.fixture
@@ -104,36 +76,6 @@ def serve(dag_id: str, run_id: str, token: str) -> str:
 
 def runs_of(*dag_ids: str) -> int:
     return queries.list_runs(list(dag_ids)).total
-
-
-def kept(run_id: str) -> list[Any]:
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    from cwl_ui_plugin.reports.tables import SignedTrigger
-
-    with create_session() as session:
-        found = session.scalars(select(SignedTrigger).where(SignedTrigger.run_id == run_id)).all()
-        session.expunge_all()
-        return list(found)
-
-
-def delete_run(dag_id: str, run_id: str) -> None:
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        session.query(DagRun).filter_by(dag_id=dag_id, run_id=run_id).delete()
-
-
-def logged(event: str, dag_id: str) -> list[tuple[Any, Any]]:
-    from airflow.models.log import Log
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        found = session.scalars(select(Log).where(Log.event == event, Log.dag_id == dag_id)).all()
-        return [(entry.owner, json.loads(entry.extra)) for entry in found]
 
 
 @pytest.mark.parametrize("deleted", [False, True])
@@ -390,7 +332,7 @@ def test_a_used_token_does_not_come_in_disguise(
         plain.replace('"job"', '"x": [{"check_payload": "a decoy"}], "job"'),
         plain.encode("utf-16"),
     ):
-        assert api.post(f"/api/v2/dags/{other}/dagRuns", content=text).status_code in {403, 409}
+        assert api.post(f"/api/v2/dags/{other}/dagRuns", content=text).status_code in {403, 409, 422}
     assert core.calls == 0
 
 

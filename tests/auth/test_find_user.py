@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,10 @@ def fab(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     from cwl_ui_plugin.auth import permissions
 
     manager = FabAuthManager()
+    if manager.appbuilder is None:  # an earlier one gets it from the API server
+        from airflow import settings
+
+        manager.appbuilder = SimpleNamespace(session=settings.Session())
     monkeypatch.setattr(permissions, "get_auth_manager", lambda: manager)
     return manager
 
@@ -31,7 +36,7 @@ def account(fab: Any) -> Iterator[Callable[..., str]]:
 
     made: list[Any] = []
 
-    def one(session: Any, kind: Any, **values: str) -> Any:
+    def one(session: Any, kind: Any, **values: Any) -> Any:
         found = session.scalar(select(kind).filter_by(**values))
         if found is None:
             found = kind(**values)
@@ -44,10 +49,9 @@ def account(fab: Any) -> Iterator[Callable[..., str]]:
         with create_session(scoped=False) as session:
             role = Role(name=f"role-{name}")
             for action, resource in rights:
-                right = Permission(
-                    action=one(session, Action, name=action), resource=one(session, Resource, name=resource)
-                )
-                role.permissions.append(right)
+                named = {"action": one(session, Action, name=action), "resource": one(session, Resource, name=resource)}
+                session.flush()
+                role.permissions.append(one(session, Permission, **named))
             user = User(username=name, first_name="a", last_name="b", email=f"{name}@x", active=active, roles=[role])
             session.add_all([role, user])
         return name
@@ -86,8 +90,56 @@ def test_a_user_of_the_simple_auth_manager_has_the_role_that_is_configured(
     assert permissions.find_user("nobody") is None
 
 
+def test_calls_without_login_act_as_a_fab_user_while_no_key_is_set(
+    account: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.models.variable import Variable
+
+    from cwl_ui_plugin.auth.unsigned import unsigned_user
+    from cwl_ui_plugin.services.errors import NotAllowed
+
+    option = "AIRFLOW__CWL__UNSIGNED_TRIGGER_USER"
+    assert unsigned_user() is None
+    name = account(("can_create", "DAG Runs"), ("can_edit", "DAGs"))
+    monkeypatch.setenv(option, name)
+    found = unsigned_user()
+    assert found is not None
+    assert found.get_name() == name
+    Variable.set("jwt_backend_public_key", "no key, but set")
+    try:
+        assert unsigned_user() is None
+    finally:
+        Variable.delete("jwt_backend_public_key")
+    monkeypatch.setenv(option, account(active=False))
+    with pytest.raises(NotAllowed, match="not active"):
+        unsigned_user()
+
+
 def test_no_user_of_another_auth_manager_is_found(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cwl_ui_plugin.auth import permissions
 
     monkeypatch.setattr(permissions, "get_auth_manager", object)
     assert permissions.find_user("admin") is None
+
+
+def test_a_background_thread_learns_whether_somebody_may_still_see_a_workflow(account: Callable[..., str]) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from cwl_ui_plugin.auth import permissions
+
+    names = [account(("can_read", "DAGs")), account(), account(("can_read", "DAGs"), active=False), "nobody"]
+    with ThreadPoolExecutor(1) as thread:
+        may = list(thread.map(lambda name: permissions.may_read_by_name(name, "any"), names))
+    assert may == [True, False, False, False]
+
+
+def test_where_everybody_is_an_admin_nobody_has_a_name(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+
+    from cwl_ui_plugin.auth import permissions
+
+    monkeypatch.setattr(permissions, "get_auth_manager", SimpleAuthManager)
+    assert permissions.may_read_by_name("viewer", "any")
+    assert not permissions.may_read_by_name("Anonymous", "any")
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True")
+    assert permissions.may_read_by_name("Anonymous", "any")

@@ -287,3 +287,14 @@ def test_uninstall_says_what_still_names_the_plugin(
     said = capsys.readouterr().err
     assert "auth_backends = cwl_ui_plugin.auth.jwt_backend" in said
     assert "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST in the environment" in said
+
+
+def test_rules_for_tasks_that_are_wrong_are_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cfg = home / "airflow.cfg"
+    rules = '[{"set": {"executor": "%s"}}]'
+    cfg.write_text(CFG + "\n[cwl]\ntask_rules = " + rules % "CeleryExecutor" + "\n")
+    assert init(home) == 0
+    assert "'CeleryExecutor' is none of those of [core] executor: LocalExecutor" in capsys.readouterr().out
+    cfg.write_text(CFG + "\n[cwl]\ntask_rules = " + rules % "LocalExecutor" + "\n")
+    assert init(home) == 0
+    assert "none of those" not in capsys.readouterr().out

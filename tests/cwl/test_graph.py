@@ -70,8 +70,8 @@ def test_every_step_that_is_a_task_is_a_node_of_its_name(nested: tuple[Plan, dic
     assert {name for name, node in found.items() if node.get("tasks")} == tasks == {
         "inside", "inside.say", "many", "repeated"
     }  # fmt: skip
-    assert found["many"]["tasks"] == ["many.scatter", "many", "many.gather"]
-    assert found["inside"]["tasks"] == ["inside.inputs", "inside"]
+    assert found["many"]["tasks"] == ["many.approval", "many.scatter", "many", "many.gather"]
+    assert found["inside"]["tasks"] == ["inside.approval", "inside.inputs", "inside"]
     assert found["repeated/steps/say"]["tasks"] == []
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cwl_ui_client.closure import closure
+from cwl_ui_client.yaml_bounds import MAX_DEPTH, contains_itself, is_too_deep
 
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.errors import DocumentError
-from cwl_ui_plugin.cwl.yaml_bounds import MAX_DEPTH, contains_itself, is_too_deep
-from cwl_ui_plugin.library.closure import closure
 
 INPUTS = "inputs: {t: {type: string, inputBinding: {}}}"
 TOOL = f"cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: echo\n{INPUTS}\nstdout: o\noutputs: {{o: stdout}}\n"
@@ -69,9 +69,12 @@ def inputs(text: str) -> str:
         (TOOL + "id: 5\n", ("wf.cwl", 7), "an id must be a text, and this is a number"),
         (TOOL + "doc: !foo bar\n", ("wf.cwl", 7), "no YAML tags such as !foo"),
         (TOOL.replace(INPUTS, "inputs:\n\tt: string"), ("wf.cwl", 5), "a tab, where YAML takes spaces only"),
-        (TOOL + "doc: {$include: gone.txt}\n", ("wf.cwl", 7), "gone.txt is not in the upload; add the file"),
+        (TOOL + "doc: {$include: gone.txt}\n", ("wf.cwl", 7), "gone.txt is not in the upload"),
         (TOOL + "$mixin: gone.yml\n", ("wf.cwl", 7), "gone.yml is not in the upload"),
-        (run("gone.cwl"), ("wf.cwl", 6), "run: gone.cwl is not in the upload; add the file"),
+        (run("gone.cwl"), ("wf.cwl", 6), "run: gone.cwl is not in the upload"),
+        (run("tools.cwl#two"), ("wf.cwl", 6), "run: tools.cwl is not in the upload"),
+        (run("tool.cwl#two"), (None, None), "Reference '#two' not found in file 'tool.cwl'"),
+        (run("../../../../../../../../etc/passwd#two"), ("wf.cwl", 6), "etc/passwd is not in the upload"),
         (run("'#nope'"), (None, None), "Reference '#nope' not found in file 'wf.cwl'"),
         (run("empty.cwl"), ("empty.cwl", 1), "nothing in this document"),
         (run("picture.png"), ("wf.cwl", 6), "picture.png is no text in UTF-8 (byte 0); save it as UTF-8"),
@@ -102,6 +105,17 @@ def test_it_says_what_and_where(
 )
 def test_a_packed_document_says_what_is_wrong_with_its_processes(tmp_path: Path, graph: str, words: str) -> None:
     assert words in refusal(tmp_path, f"cwlVersion: v1.2\n$graph: {graph}\n").message
+
+
+def test_all_files_that_are_missing_are_named_at_once_with_what_to_do(tmp_path: Path) -> None:
+    steps = "".join(f"  s{n}: {{in: {{}}, out: [], run: ../tools/{n}.cwl#main}}\n" for n in range(12))
+    error = refusal(
+        tmp_path, WORKFLOW.partition("  s: ")[0].replace("{o: {type: File, outputSource: s/o}}", "{}") + steps
+    )
+    assert error.message.startswith("wf.cwl needs 12 files that are not in the upload: ../tools/0.cwl, ../tools/1.cwl,")
+    assert " and 2 more. Choose the folder that has them all, or a zip of it" in error.message
+    assert [problem.line for problem in error.problems] == list(range(6, 18))
+    assert error.problems[11].message == "run: ../tools/11.cwl is not in the upload"
 
 
 def test_steps_of_one_id_are_refused(tmp_path: Path) -> None:
@@ -146,8 +160,7 @@ def bomb() -> Iterator[str]:
 def test_no_document_keeps_the_gathering_of_its_files_busy(tmp_path: Path, text: str) -> None:
     (tmp_path / "wf.cwl").write_text(f"{text}\nrun: tool.cwl\n" if ": &a0" in text else text)
     (tmp_path / "tool.cwl").write_text(TOOL)
-    found = [path.name for path in closure(tmp_path / "wf.cwl")]
-    assert found == (["tool.cwl", "wf.cwl"] if ": &a0" in text else ["wf.cwl"])
+    assert [path.name for path in closure(tmp_path / "wf.cwl")] == ["wf.cwl"], "what it refers to is not looked for"
 
 
 @pytest.mark.parametrize(

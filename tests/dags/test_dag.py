@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support.stored import add_version
 
-from cwl_ui_plugin.cwl.plan import Plan, Step
+from cwl_ui_plugin.cwl.errors import StepError
+from cwl_ui_plugin.cwl.plan import Approval, Plan, Step
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 
 Add = Callable[[str, str], StoredVersion]
@@ -46,6 +48,55 @@ def test_a_skipped_step_does_not_stop_what_follows(add: Add) -> None:
     assert {task.trigger_rule for task in CWLDAG("wf", version=add("wf", "one")).tasks} == {"none_failed"}
 
 
+def test_every_task_of_a_step_that_is_approved_looks_for_the_answer(store: WorkflowStore) -> None:
+    from cwl_ui_plugin.dags.dag import CWLDAG
+
+    def made(name: str, **more: Any) -> Step:
+        return Step(name, name, name, document="step", tool="CommandLineTool", tool_name="t.cwl", **more)
+
+    inner = Step("in", "outer/in", "outer.in", document="s", tool="CommandLineTool", tool_name="t", approval=Approval())
+    steps = (
+        made("free"),
+        made("asked", approval=Approval()),
+        made("many", approval=Approval(), scatter=("x",)),
+        made("outer", approval=Approval(), steps=(inner,)),
+    )
+    nothing: dict[str, Any] = {"label": None, "doc": None, "inputs": (), "outputs": ()}
+    plan = Plan(kind="Workflow", cwl_version="v1.2", main="wf.cwl", steps=steps, **nothing)
+    dag = CWLDAG("asks", version=add_version(store, "asks", plan, "one"))
+
+    found = {task.task_id: getattr(task, "approvals", ()) for task in dag.tasks if not task.is_mapped}
+    assert found == {
+        "CWLJobDispatcher": (),
+        "CWLJobGatherer": (),
+        "free": (),
+        "asked.approval": (),
+        "asked": ("asked.approval",),
+        "many.approval": (),
+        "many.scatter": ("many.approval",),
+        "many.gather": ("many.approval",),
+        "outer.approval": (),
+        "outer.inputs": ("outer.approval",),
+        "outer.in.approval": ("outer.approval",),
+        "outer.in": ("outer.approval", "outer.in.approval"),
+        "outer": ("outer.approval",),
+    }
+    assert dag.get_task("many").partial_kwargs["approvals"] == ("many.approval",)
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"chosen_options": ["Reject"]}, {"cwl:skipped": [True, "skipped"]}])
+def test_a_step_does_not_run_without_an_answer(answer: Any) -> None:
+    from cwl_ui_plugin.dags.operators.steps import StepOperator
+
+    def checked(pulled: Any) -> None:
+        ti = SimpleNamespace(xcom_pull=lambda task_ids: pulled)
+        StepOperator._check_approved(SimpleNamespace(approvals=("a.approval",)), {"ti": ti})  # type: ignore[arg-type]
+
+    checked({"chosen_options": ["Approve"], "params_input": {}})
+    with pytest.raises(StepError, match=r"Nobody has approved this step: the task a\.approval has no answer"):
+        checked(answer)
+
+
 def test_a_dag_file_may_give_a_schedule(add: Add) -> None:
     from cwl_ui_plugin.dags.dag import CWLDAG
 
@@ -81,7 +132,7 @@ def test_the_dag_can_be_triggered_at_once_and_tells_what_it_is(add: Add) -> None
     ],
 )
 def test_elements_are_divided_into_even_batches(count: int, most: int, expected: list[tuple[int, int, str]]) -> None:
-    from cwl_ui_plugin.dags.operators import batches
+    from cwl_ui_plugin.dags.operators.scattered import batches
 
     made = batches([f"e{number}" for number in range(count)], most)
     assert len(made) == min(count, most)
@@ -93,7 +144,7 @@ def test_elements_are_divided_into_even_batches(count: int, most: int, expected:
 def test_many_elements_get_as_many_batches_as_keep_the_workers_busy(
     monkeypatch: pytest.MonkeyPatch, count: int, tasks: int
 ) -> None:
-    from cwl_ui_plugin.dags.operators import most_batches
+    from cwl_ui_plugin.dags.operators.scattered import most_batches
 
     monkeypatch.setenv("AIRFLOW__CWL__SCATTER_MAX_TASKS", "20")
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "4")
@@ -109,3 +160,13 @@ def test_a_dag_that_asks_kubernetes_for_resources_can_be_stored(add: Add, monkey
     stored = DagSerialization.to_dict(CWLDAG("wf", version=add("wf", "one")))
     task = DagSerialization.from_dict(stored).get_task("a")
     assert task.executor_config["pod_override"].spec.containers[0].resources.requests["cpu"] == "1000m"
+
+
+def test_a_dag_file_may_name_owner_and_dag_as_it_likes(add: Add) -> None:
+    from cwl_ui_plugin.dags.dag import CWLDAG
+
+    own: dict[str, Any] = {"default_args": {"owner": "bob", "retries": 4}, "dag_display_name": "Mine"}
+    dag = CWLDAG("wf", version=add("wf", "one"), **own)
+
+    assert (dag.dag_display_name, dag.owner) == ("Mine", "bob")
+    assert (CWLDAG("wf", version=add("wf", "one")).dag_display_name, dag.dag_id) == ("one", "wf")

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from support.stored import plan_of
 
 from cwl_ui_plugin.cwl.plan import Step
-from cwl_ui_plugin.dags import operators
+from cwl_ui_plugin.dags import names, operators
 from cwl_ui_plugin.dags.folders import intermediate, run_folder
 from cwl_ui_plugin.dags.operators import Document
 
@@ -82,7 +82,7 @@ def test_it_fails_at_once_and_names_the_task(context: Any, folders: Path, kind: 
     task = operator(folders, kind, more)
     with pytest.raises(AirflowFailException, match="needs gone, which the task p has made, and which is gone"):
         task.execute(context)
-    error = context["ti"].pushed[operators.names.ERROR_KEY]
+    error = context["ti"].pushed[names.ERROR_KEY]
     assert error["kind"] == "permanentFail"
     assert "Clear p, too" in error["message"]
     assert run_folder.leases("dag", "run") == []

@@ -89,7 +89,7 @@ MOMENTS: dict[str, tuple[str, bool, set[str]]] = {
     "delivery is planned": ("cwl.engine.outputs.delivery:_Record.plan", True, {GATHERER}),
     "something is delivered": ("cwl.engine.outputs.placing:Placer.place", True, {*COMMANDS, GATHERER}),
     "delivery is complete": ("cwl.engine.outputs.delivery:_Record.complete", True, {*COMMANDS, GATHERER}),
-    "values are ready": ("dags.operators:packed", True, set(TASKS) - {"each.scatter"}),
+    "values are ready": ("dags.operators.base:packed", True, set(TASKS) - {"each.scatter"}),
 }
 
 
@@ -128,7 +128,13 @@ class Run:
         job = {"names": ["a", "b"], "given": {"class": "File", "location": "given.txt"}}
         created = datetime(2026, 1, 1, tzinfo=timezone.utc)
         self.run = SimpleNamespace(
-            dag_id="killed", run_id="r", run_after=created, conf={"job": job}, clear_number=0, logical_date=None
+            run_type="manual",
+            dag_id="killed",
+            run_id="r",
+            run_after=created,
+            conf={"job": job},
+            clear_number=0,
+            logical_date=None,
         )
         self.values: dict[str, Any] = {}
         self.killed: Counter[str] = Counter()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 
 Add = Callable[[str, str], StoredVersion]
 
@@ -91,3 +92,29 @@ def test_without_the_bundle_the_message_says_what_to_do(add: Add, monkeypatch: p
     add("nowhere", "nowhere")
     with pytest.raises(RegistrationError, match="dag_bundle_config_list"):
         register("nowhere")
+
+
+def test_airflow_shows_the_uploader_as_owner_and_the_label_as_name(add: Add, store: WorkflowStore) -> None:
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    from cwl_ui_plugin.dags.registration import register
+
+    def shown() -> tuple[str, str]:
+        register("shown")
+        with create_session() as session:
+            dag = session.get(DagModel, "shown")
+            assert dag is not None
+            return dag.dag_display_name, dag.owners
+
+    add("shown", "  Align\treads\n<b>\u202efast\u2066\x00  ")
+    assert shown() == ("Align reads <b>fast", "ada")
+    version = add("shown", "y" * 5000)
+    data = json.loads((version.folder / "version.json").read_text())
+    (version.folder / "version.json").write_text(json.dumps({**data, "uploaded_by": "Lovelace,\u202e Ada" + "x" * 900}))
+    name, owner = shown()
+    assert name == "y" * 199 + "…"
+    assert owner.startswith("Lovelace Adax")
+    assert len(owner) == 100
+    add("shown", " \u202e ")
+    assert shown() == ("shown", "ada")

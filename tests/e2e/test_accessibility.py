@@ -55,6 +55,7 @@ def _ended(client: Any) -> str | None:
         "/workflows/{dag_id}/source",
         "/workflows/{dag_id}/versions",
         "/workflows/{dag_id}/run",
+        "/workflows/{dag_id}/schedule",
         "/runs",
         "/run?dag_id={dag_id}&run_id={run_id}",
         "/settings",

@@ -22,7 +22,7 @@ def upload(page: Page, tmp_path: Path, name: str) -> None:
     page.goto(page.url.split("/plugin/")[0] + "/plugin/cwl")
     inside = frame(page)
     inside.locator("input[type=file]").first.set_input_files(path)
-    inside.get_by_role("button", name="Upload").click()
+    inside.get_by_role("button", name="Upload", exact=True).click()
     expect(inside.get_by_role("heading", name="Say it loud")).to_be_visible(timeout=60_000)
 
 
@@ -87,7 +87,7 @@ def test_stop_a_run(page: Page, site: Server, tmp_path: Path) -> None:
     expect(dialog).to_be_visible()
     picture(page, site, "stop-dialog")
     dialog.get_by_role("button", name="Stop run").click()
-    expect(tab.locator("[data-state=failed]").first).to_be_visible(timeout=60_000)
+    expect(tab.locator("[data-state=stopped]").first).to_be_visible(timeout=60_000)
     expect(tab.get_by_role("button", name="Stop run").first).to_be_disabled(timeout=60_000)
     picture(page, site, "stopped")
 
@@ -99,7 +99,7 @@ def test_a_broken_document_is_explained_where_it_is_broken(page: Page, site: Ser
     )
     inside = frame(page)
     inside.locator("input[type=file]").first.set_input_files(path)
-    inside.get_by_role("button", name="Upload").click()
+    inside.get_by_role("button", name="Upload", exact=True).click()
     expect(inside.locator("body")).to_contain_text("gone.cwl", timeout=60_000)
     expect(inside.locator("body")).to_contain_text("broken.cwl:5")
     picture(page, site, "upload-errors")
@@ -138,6 +138,7 @@ def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
     expect(run_tab(page).locator("[data-state=success]").first).to_be_visible(timeout=90_000)
 
     inside = open_workflow(page, site, "twice")
+    inside.locator("header details.menu summary").click()  # the page of the workflow has it
     inside.get_by_role("link", name="Upload new version").click()
     (tmp_path / "twice.cwl").write_text(LOUD.replace("a-z, A-Z", "a-z, x"))
     inside.locator("input[type=file]").first.set_input_files(tmp_path / "twice.cwl")
@@ -157,6 +158,7 @@ def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
     assert Path(download.value.path()).read_text() == "<B>HELLO</B>\n"
 
     inside = open_workflow(page, site, "twice")
+    inside.locator("header details.menu summary").click()  # the page of the workflow has it
     inside.get_by_role("button", name="Delete", exact=True).click()
     inside.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(inside.get_by_role("status").first).to_contain_text("twice was deleted", timeout=30_000)
@@ -168,6 +170,7 @@ def test_the_whole_way_by_keyboard_alone(page: Page, site: Server, tmp_path: Pat
     (tmp_path / "keys.cwl").write_text(LOUD)
     page.goto(f"{site.url}/plugin/cwl")
     inside = frame(page)
+    press(page, inside.get_by_role("button", name="Upload a workflow"))
     with page.expect_file_chooser() as chooser:
         press(page, inside.locator("input[type=file]").first)
     chooser.value.set_files(tmp_path / "keys.cwl")
@@ -192,7 +195,7 @@ def test_the_whole_way_by_keyboard_alone(page: Page, site: Server, tmp_path: Pat
     press(page, inside.get_by_role("button", name="Stop run").first)
     expect(inside.get_by_role("button", name="Cancel")).to_be_focused()
     press(page, inside.get_by_role("dialog").get_by_role("button", name="Stop run"))
-    expect(inside.locator("[data-state=failed]").first).to_be_visible(timeout=60_000)
+    expect(inside.locator("[data-state=stopped]").first).to_be_visible(timeout=60_000)
 
     stopped = page.url
     press(page, inside.get_by_role("link", name="Edit and run again"))
@@ -212,10 +215,10 @@ def test_the_whole_way_by_keyboard_alone(page: Page, site: Server, tmp_path: Pat
 
     page.goto(f"{site.url}/plugin/cwl")
     press(page, inside.get_by_role("link", name="Runs", exact=True))
-    type_into(page, inside.get_by_label("Run or workflow"), "keys")
+    type_into(page, inside.get_by_label("Title, tag, note, id or workflow"), "keys")
     press(page, inside.get_by_role("button", name="Show", exact=True))
     page.wait_for_url(re.compile(r"/cwl/runs\?text=keys"))  # the list before looks the same, and goes
-    compared = inside.get_by_role("checkbox", name=re.compile("^Compare .+ of keys$"))
+    compared = inside.get_by_role("checkbox", name=re.compile("^Choose .+ of keys$"))
     expect(compared).to_have_count(2)
     press(page, compared.nth(0), "Space")
     press(page, compared.nth(1), "Space")
@@ -224,6 +227,7 @@ def test_the_whole_way_by_keyboard_alone(page: Page, site: Server, tmp_path: Pat
     expect(inside.get_by_role("heading", level=1)).to_contain_text("Compar")
 
     press(page, inside.get_by_role("link", name="Workflows", exact=True))
+    press(page, inside.locator("summary", has_text="for keys"))
     press(page, inside.get_by_role("button", name="Delete keys"))
     press(page, inside.get_by_role("dialog").get_by_role("button", name="Delete"))
     press(page, inside.get_by_role("button", name="Restore keys").first)

@@ -20,7 +20,7 @@ def test_the_demo_goes_through(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
     result = subprocess.run(
         [sys.executable, EXAMPLES / "demo.py"],
-        env={**environment, "DEMO_EXIT": "1", "DEMO_HOME": str(tmp_path)},
+        env={**environment, "DEMO_EXIT": "1", "PORTAL": "1", "DEMO_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=500,
@@ -28,6 +28,7 @@ def test_the_demo_goes_through(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     assert "The demo went through." in result.stdout
+    assert "The portal has the results: http://" in result.stdout
 
 
 @pytest.mark.bioinformatics

@@ -16,9 +16,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from support import tagged
 from support.airflow_server import Server, wait_for
-
-from cwl_ui_plugin.cwl.processes import task_processes
 
 pytestmark = pytest.mark.e2e
 
@@ -93,8 +92,8 @@ def test_a_step_whose_process_is_killed_is_tried_again(
 ) -> None:
     name = f"hanging-{victim}"
     run_id = start(client, name, HANGING, {"place": str(tmp_path)})
-    mark = f"{name}/{run_id}/{name}/"
-    wait_for(lambda: any(process.command.startswith("sleep") for process in task_processes.find(f"{mark}-1/1")), 90)
+    mark = f"{name}/{run_id}/{name}"
+    wait_for(lambda: any(process.command.startswith("sleep") for process in tagged.find(f"{mark}/-1/1")), 90)
     leases = impatient.home / "cwl" / "tmp" / ".control" / "runs" / name / run_id
     pid = json.loads((leases / f"{name}.-1.1.lease").read_text())["pid"]
     os.kill(pid if victim == "task" else psutil.Process(pid).ppid(), signal.SIGKILL)
@@ -102,7 +101,7 @@ def test_a_step_whose_process_is_killed_is_tried_again(
     ended = impatient.wait_for_run(client, name, run_id)
     assert ended["state"] == "success", ended
     assert {step["task_id"]: step["try_number"] for step in ended["steps"]}[name] == 2
-    assert task_processes.find(mark) == []
+    assert tagged.find(mark) == []
     files = impatient.home / "cwl" / "tmp" / name / run_id
     wait_for(lambda: not files.exists() and not leases.exists(), 60)  # once the success is stored
 

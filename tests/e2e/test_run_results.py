@@ -208,6 +208,31 @@ def test_outputs_are_opened_previewed_and_downloaded(show: Any, site: Server) ->
         assert "results/deep/part-249.txt" in names
 
 
+def test_pictures_are_seen_and_each_file_is_known_by_its_runs(show: Any, site: Server) -> None:
+    run = show("good")
+    run.get_by_role("link", name="All pictures").click()
+    expect(run.locator('a[data-picture="plot.svg"] img')).to_have_js_property("naturalWidth", 80)
+    picture(run, site, "pictures")
+    run.get_by_role("link", name="plot.png").click()
+    run.keyboard.press("ArrowRight")
+    expect(run.locator("#picture img")).to_have_js_property("naturalWidth", 80)
+    run.keyboard.press("Escape")
+    with site.client() as client:
+        files = wait_for(lambda: noted(client), what="the files of the run")
+    assert {(file["port"], file["name"]) for file in files} >= {("plots", "plot.svg"), ("facts", "facts.json")}
+    assert all(file["checksum"] for file in files if file["name"].startswith("plot."))
+    run.go_back()
+    run.get_by_role("link", name="Where used facts.json").click()
+    expect(run.get_by_role("listitem").filter(has_text="good")).to_contain_text("(this run)")
+    picture(run, site, "file")
+
+
+def noted(client: httpx.Client) -> list[dict[str, Any]] | None:
+    """Return the files of the run as soon as they are noted."""
+    answer = client.get("/cwl/api/v1/workflows/results/runs/good/lineage").json()
+    return list(answer["files"]) if answer["state"] == "noted" else None
+
+
 def test_files_are_served_so_that_nothing_in_them_runs(site: Server, started: str) -> None:
     with site.client() as client:
         base = f"/cwl/api/v1/workflows/{started}/runs/good"
@@ -317,7 +342,7 @@ def test_two_runs_are_compared(page: Page, site: Server, started: str) -> None:
     page.goto(f"{site.url}/pluginsv2/cwl/runs?dag_id={started}")
     expect(page.get_by_role("button", name="Compare")).to_be_disabled()
     for run_id in ("good", "bad"):
-        page.get_by_role("checkbox", name=f"Compare {run_id} of {started}").press("Space")
+        page.get_by_role("checkbox", name=f"Choose {run_id} of {started}").press("Space")
     picture(page, site, "runs")
     assert barriers(page) == []
     page.get_by_role("button", name="Compare").press("Enter")

@@ -12,12 +12,11 @@ from pathlib import Path
 import httpx
 import psycopg2
 import pytest
+from support import tagged
 from support.airflow_server import Server, wait_for
 from support.documents import SCATTERED
 from support.families import DOCUMENT, Family, stopped_without_trace
 from support.scale_out import Cluster, celery_cluster
-
-from cwl_ui_plugin.cwl.processes import task_processes
 
 pytestmark = pytest.mark.e2e
 CROWD = """
@@ -97,15 +96,15 @@ def test_a_scatter_of_a_thousand_is_stopped(client: httpx.Client, cluster: Serve
     cluster.command("upload", tmp_path / "crowd.cwl")
     runs = "/cwl/api/v1/workflows/crowd/runs"
     client.post(runs, json={"run_id": "c", "job": {"numbers": list(range(ELEMENTS))}}).raise_for_status()
-    wait_for(lambda: len(task_processes.find("crowd/c/")) >= 3, 180, "three elements at the same time")
+    wait_for(lambda: len(tagged.find("crowd/c")) >= 3, 180, "three elements at the same time")
     answer = client.post(f"{runs}/c/stop", json={})
     assert answer.status_code == 200, answer.text
     assert sum(name.startswith("crowd[") for name in answer.json()["stopped"]) == ELEMENTS
-    assert task_processes.find("crowd/c/") == []
+    assert tagged.find("crowd/c") == []
     # Another run goes all its way on the same workers: what Celery still had of the stopped one is refused.
     client.post(runs, json={"run_id": "empty", "job": {"numbers": []}}).raise_for_status()
     assert cluster.wait_for_run(client, "crowd", "empty")["state"] == "success"
-    assert task_processes.find("crowd/c/") == []
+    assert tagged.find("crowd/c") == []
     states = {step["state"] for step in client.get(f"{runs}/c").json()["steps"]}
     assert states == {"success", "failed"}
 

@@ -12,10 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
+from support import tagged
 from support.airflow_server import PLAIN_DAG_ID, Server, wait_for
 from support.families import DOCUMENT, Family, stopped_without_trace
-
-from cwl_ui_plugin.cwl.processes import task_processes
 
 pytestmark = pytest.mark.e2e
 
@@ -84,7 +83,7 @@ def running(client: httpx.Client, sleeper: str) -> str:
 
 
 def commands(dag_id: str, run_id: str) -> list[str]:
-    return [process.command for process in task_processes.find(f"{dag_id}/{run_id}/") if "sleep" in process.command]
+    return [process.command for process in tagged.find(f"{dag_id}/{run_id}") if "sleep" in process.command]
 
 
 def assert_stopped(client: httpx.Client, dag_id: str, run_id: str) -> None:
@@ -209,6 +208,10 @@ def test_a_retry_never_starts_after_a_stop_and_clearing_starts_the_run_anew(
     failed_at = time.monotonic()
     answer = client.post(f"{runs}/first/stop", json={})
     assert set(answer.json()["stopped"]) == {"patient", "CWLJobGatherer"}
+    told = client.get(f"{runs}/first").json()
+    assert (told["state"], told["shown_state"], told["stopped_by"]) == ("failed", "stopped", server.user)
+    ends = {item["task_id"]: item["shown_state"] for item in told["steps"]}
+    assert (ends["patient"], ends["CWLJobGatherer"]) == ("stopped", "not_run"), "it was to be tried again"
 
     # Another run goes all its way, and the retry is overdue: the scheduler has looked at everything again.
     client.post(runs, json={"run_id": "second", "job": {"path": str(tmp_path / "patient.cwl")}}).raise_for_status()

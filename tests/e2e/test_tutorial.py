@@ -31,7 +31,7 @@ def folder(server: Server, tmp_path: Path) -> Iterator[Path]:
         before = _workflows(client)
         yield tmp_path
         for dag_id in _workflows(client) - before:
-            client.delete(f"/cwl/api/v1/workflows/{dag_id}").raise_for_status()
+            server.remove(client, f"/cwl/api/v1/workflows/{dag_id}")
 
 
 def _workflows(client: httpx.Client) -> set[str]:

@@ -120,6 +120,15 @@ def test_a_broken_zip_says_so(tmp_path: Path) -> None:
         unpack([packed()], tmp_path / "v", LIMITS)
 
 
+def test_a_zip_with_a_name_that_is_no_utf_8_says_so(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("é.cwl", TOOL)
+    content = buffer.getvalue().replace("é".encode(), b"\xff\xff")
+    with pytest.raises(BadUpload, match="can't be unpacked"):
+        unpack([file("a.zip", content)], tmp_path / "u", LIMITS)
+
+
 @pytest.mark.parametrize(("method", "header"), [(zipfile.ZIP_DEFLATED, 0), (zipfile.ZIP_LZMA, 9)])
 def test_a_zip_whose_content_is_damaged_says_so(tmp_path: Path, method: int, header: int) -> None:
     buffer = io.BytesIO()

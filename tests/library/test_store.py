@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,43 @@ def test_a_deleted_workflow_is_gone_but_its_runs_still_find_their_version(store:
     assert store.version("a", added.digest) == added
     with pytest.raises(UnknownWorkflow):
         store.delete("a")
+
+
+def test_versions_are_counted_by_upload_and_keep_their_numbers(store: WorkflowStore) -> None:
+    digests = [add(store, "a", text).digest for text in ("one", "two", "three")]
+    assert store.version_numbers("a") == dict(zip(digests, (1, 2, 3), strict=True))
+
+    assert store.remove_version("a", digests[0], unused_since=time.time() + 60)
+    store.make_current("a", digests[1])
+    assert store.remove_version("a", digests[2], unused_since=time.time() + 60)
+    fourth = add(store, "a", "four").digest
+
+    assert store.version_numbers("a") == {**dict(zip(digests, (1, 2, 3), strict=True)), fourth: 4}
+
+
+def test_versions_of_a_store_without_numbers_are_counted_by_their_upload(store: WorkflowStore) -> None:
+    digests = [add(store, "a", text).digest for text in ("one", "two", "three")]
+    numbers = store.workflows / "a" / "numbers.json"
+    for text in (None, "[]", "{", '{"x": "y"}'):
+        numbers.unlink(missing_ok=True)
+        if text is not None:
+            numbers.write_text(text)
+        assert store.version_numbers("a") == dict(zip(digests, (1, 2, 3), strict=True))
+
+    numbers.unlink()
+    store.remove_version("a", digests[0], unused_since=time.time() + 60)
+
+    assert store.version_numbers("a")[digests[1]] == 2
+
+
+def test_the_number_of_a_version_that_was_taken_back_is_given_to_the_next(store: WorkflowStore) -> None:
+    first = add(store, "a", "one")
+    store.discard("a", add(store, "a", "two").digest, previous=first.digest)
+
+    third = add(store, "a", "three")
+
+    assert store.version_numbers("a")[third.digest] == 2
+
+
+def test_no_workflow_no_numbers(store: WorkflowStore) -> None:
+    assert store.version_numbers("a") == store.version_numbers("../a") == {}

@@ -15,4 +15,5 @@ def test_setup_cfg_lists_every_sub_package() -> None:
     config.read(ROOT / "setup.cfg")
     declared = set(config["options"]["packages"].split())
     found = set(find_packages(str(ROOT), include=["cwl_ui_plugin", "cwl_ui_plugin.*"]))
-    assert declared == found | {f"cwl_ui_plugin.{name}" for name in ("examples", "static", "templates")}
+    elsewhere = {f"cwl_ui_plugin.{name}" for name in ("examples", "static", "templates")}
+    assert declared == found | elsewhere | {"cwl_ui_client"}

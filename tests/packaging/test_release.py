@@ -64,7 +64,8 @@ def test_it_sets_the_version_builds_checks_and_uses_the_files(checkout: Path) ->
     assert result.returncode == 0, result.stderr
     assert '__version__ = "9.8.7"' in (checkout / VERSION_FILE).read_text()
     built = {path.name for path in (checkout / "dist").iterdir()}
-    assert built == {"cwl_ui_plugin-9.8.7.tar.gz", "cwl_ui_plugin-9.8.7-py3-none-any.whl"}
+    made = {"cwl_ui_plugin-9.8.7", "cwl_ui_client-9.8.7", "cwl_ui_plugin_legacy-9.8.7"}
+    assert built == {f"{name}{end}" for name in made for end in (".tar.gz", "-py3-none-any.whl")}
     assert "cwl-ui-plugin --version" in result.stdout
 
 

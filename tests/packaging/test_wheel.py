@@ -67,7 +67,7 @@ def test_a_fresh_environment_serves_its_pages(wheel: Path, airflow_home: Path, t
     linked = tmp_path / "linked"
     linked.mkdir()
     for entry in Path(sysconfig.get_paths()["purelib"]).iterdir():
-        if "cwl_ui_plugin" not in entry.name and "__editable__" not in entry.name:
+        if "cwl_ui_" not in entry.name and "__editable__" not in entry.name:
             (linked / entry.name).symlink_to(entry)
     (site / "shared.pth").write_text(f"{linked}\n")
 

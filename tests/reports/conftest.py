@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -21,7 +22,7 @@ def connection(airflow_home: Any) -> Iterator[Any]:
 
     def put(port: int, private_key: str | None = None, extra: dict[str, Any] | None = None, **fields: Any) -> None:
         remove()
-        text = json.dumps({"endpoint": "satellite/v1/", "timeout": 2, **(extra or {})})
+        text = json.dumps({"endpoint": "satellite/v1/", "timeout": 30, **(extra or {})})
         values = {"conn_type": "http", "host": "127.0.0.1", "port": port, "schema": "http", "extra": text}
         with create_session() as session:
             session.add(Connection(conn_id="process_report", **{**values, **fields}))
@@ -94,6 +95,19 @@ def end(airflow: Any) -> Callable[[str, str], None]:
         airflow.set_run(dag_id, run_id, "success")
 
     return let_succeed
+
+
+@pytest.fixture
+def stopping_run(store: Any) -> str:
+    """A run of the Dag that stops others."""
+    from cwl_ui_plugin.dags.registration import register
+    from cwl_ui_plugin.services.triggering import triggers
+
+    register("clean_dag_run")
+    run_id = f"clean-{uuid.uuid4()}"
+    conf = {"remove_dag_id": "gone", "remove_run_id": "gone"}
+    triggers.trigger("clean_dag_run", conf=conf, run_id=run_id, user="portal", via=triggers.REST)
+    return run_id
 
 
 @pytest.fixture

@@ -19,6 +19,14 @@ ALGORITHM = "RS256"
 BROKEN = "-----BEGIN PRIVATE KEY-----\nbroken\n-----END PRIVATE KEY-----"
 
 
+@pytest.fixture
+def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy is slower than the first pause is long."""
+    from cwl_ui_plugin.reports import dispatch
+
+    monkeypatch.setattr(dispatch, "pause_after", lambda *_arguments: 600.0)
+
+
 def waiting() -> int:
     return report_delivery.delivery_state().waiting
 
@@ -56,7 +64,9 @@ def test_the_connection_says_how(connection: Any, do_round: Any, ended_run: str)
         assert all(headers["Authorization"] == "Basic Ym90OndvcmQ=" for headers in portal.headers)
 
 
-def test_a_receiver_that_is_down_loses_nothing(connection: Any, do_round: Any, ended_run: str) -> None:
+def test_a_receiver_that_is_down_loses_nothing(
+    connection: Any, do_round: Any, ended_run: str, long_pauses: None
+) -> None:
     with receiver() as gone:
         port = gone.port
     connection(port)
@@ -428,7 +438,9 @@ def test_a_test_report_shows_the_answer_and_the_latency(connection: Any, pair: K
         assert (result.status, "teapot" in repr(result)) == (418, False)
 
 
-def test_one_run_can_be_tried_again_now(connection: Any, do_round: Any, workflow: str, ended_run: str) -> None:
+def test_one_run_can_be_tried_again_now(
+    connection: Any, do_round: Any, workflow: str, ended_run: str, long_pauses: None
+) -> None:
     with receiver() as portal:
         connection(portal.port)
         portal.mood = lambda _payload: answering(400)

@@ -215,6 +215,33 @@ def test_two_that_record_the_same_do_it_once(workflow: str, ended_run: str, monk
     assert len(once) == len(told(workflow, ended_run))
 
 
+@pytest.mark.parametrize("function", ["due_reports", "with_outcome"])
+def test_a_run_whose_reports_cannot_be_made_keeps_no_other_from_its_own(
+    workflow: str, ended_run: str, airflow: Any, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    from cwl_ui_plugin.services.triggering import triggers
+
+    recorder, really = records.Recorder(), getattr(records, function)
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id="another", user="ada", via=triggers.REST)
+    begin(airflow, workflow, "another")
+
+    def failing(run: Any, *rest: Any, **more: Any) -> Any:
+        if run.run_id == ended_run:
+            raise ValueError("no such text")
+        return really(run, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, function, failing)
+        recorder.record_due(late=True)
+        assert told_now(workflow, "another") == ["CWLJobDispatcher: running"]
+        assert told_now(workflow, ended_run) == []
+    recorder.record_due(late=True)
+    assert told_now(workflow, ended_run) == []
+    monkeypatch.setattr(recorder.put_aside, "seconds", 0)
+    recorder.record_due(late=True)
+    assert told_now(workflow, ended_run)[-2:] == ["success, 100 %", "1 outputs"]
+
+
 def test_reports_of_a_run_that_never_was(workflow: str) -> None:
     with pytest.raises(NotFound):
         report_delivery.reports_of(workflow, "nothing")

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from playwright.sync_api import Browser, Frame, Page
+from support.airflow_server import wait_for
 from support.browsers import frame
 from support.cast import API, VIEWS, Site
 
@@ -19,8 +20,10 @@ pytestmark = pytest.mark.e2e
 HOSTILE, FAILING = "hostile", "hostile-and-failing"
 RUNS = "window.top.pwned=window.pwned=1;alert(1)"
 IMAGE = f'<img src=x onerror="{RUNS}">'
+# The product is so long that no time, id or count has its digits by chance.
 EVIL = (
-    f"\"'></script></textarea></title>--><script>{RUNS}</script>{IMAGE}<svg onload='{RUNS}'>{{{{31337*3}}}}${{31337*3}}"
+    f"\"'></script></textarea></title>--><script>{RUNS}</script>{IMAGE}<svg onload='{RUNS}'>"
+    "{{31337*31337}}${31337*31337}"
 )
 MARKDOWN = f"[click](javascript:{RUNS}) <a href='javascript:{RUNS}'>x</a> ![x](x\"onerror=\"{RUNS}) <javascript:{RUNS}>"
 FILE_NAME = f"<img src=x onerror={RUNS}>"
@@ -127,8 +130,15 @@ def hostile(site: Site) -> dict[str, str]:
         for kind, expected in ((HOSTILE, "success"), (FAILING, "failed")):
             run = site.server.wait_for_run(admin, kind, runs[kind])
             assert run["state"] == expected, run["error"]
-            admin.patch(f"/api/v2/dags/{kind}/dagRuns/{runs[kind]}", json={"note": EVIL}).raise_for_status()
+            wait_for(lambda kind=kind: is_noted(admin, kind, runs[kind]), 60, "the note of the run")
     return runs
+
+
+def is_noted(admin: httpx.Client, dag_id: str, run_id: str) -> bool:
+    """Give a run a note; on SQLite, Airflow answers 500 where somebody else writes for long."""
+    answer = admin.patch(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"note": EVIL})
+    assert answer.is_success or answer.status_code == 500, answer.text
+    return answer.is_success
 
 
 @pytest.fixture
@@ -170,6 +180,10 @@ def pages(kind: str, run_id: str) -> list[str]:
     ]
 
 
+BUTTONS = "button[type=button]:not([title^='Print'])"
+"""Without a window nobody ends the dialog of a printer, and the page is never idle; see the tests of the graph."""
+
+
 def settle(page: Page) -> None:
     """Let the scripts of the page do all they do at its beginning, and open what is closed."""
     page.wait_for_load_state("networkidle")
@@ -185,7 +199,7 @@ def test_no_text_becomes_a_script(site: Site, stage: Stage, hostile: dict[str, s
             assert answer.status < 500, path
             settle(stage.page)
             assert stage.ran() == [], path
-            assert "94011" not in stage.page.content(), f"{path}: an expression was evaluated"
+            assert "982007569" not in stage.page.content(), f"{path}: an expression was evaluated"
 
 
 def test_what_a_click_brings_runs_nothing(site: Site, stage: Stage, hostile: dict[str, str]) -> None:
@@ -194,7 +208,7 @@ def test_what_a_click_brings_runs_nothing(site: Site, stage: Stage, hostile: dic
     for path in (f"/workflows/{kind}", f"/run?dag_id={kind}&run_id={quote(run_id)}", f"/workflows/{kind}/run"):
         stage.page.goto(f"{site.server.url}{VIEWS}{path}")
         settle(stage.page)
-        for selector in ("#graph svg [tabindex]", "summary", "button[type=button]", "[role=tab]"):
+        for selector in ("#graph svg [tabindex]", "summary", BUTTONS, "[role=tab]"):
             for item in stage.page.locator(selector).all()[:12]:
                 if item.is_visible() and item.is_enabled():
                     item.click(timeout=5000, force=True)

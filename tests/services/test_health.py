@@ -63,3 +63,24 @@ def test_nothing_is_said_of_tables_of_this_version(airflow_home: Path) -> None:
     health._check_migrated.cache_clear()
     assert health.is_migrated()
     assert health.NOT_MIGRATED not in health.problems()
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ('[{"set": {"executor": "NoExecutor"}}]', "'NoExecutor' is none of those of [core] executor"),
+        ('[{"set": {"pool": "no-such-pool"}}]', "Airflow has no pool 'no-such-pool'"),
+    ],
+)
+def test_rules_for_tasks_that_can_not_be_followed_are_told(
+    airflow_home: Path, monkeypatch: pytest.MonkeyPatch, rules: str, words: str
+) -> None:
+    from cwl_ui_plugin.services import health
+    from cwl_ui_plugin.services.settings import site_options
+
+    monkeypatch.setenv("AIRFLOW__CWL__TASK_RULES", '[{"set": {"pool": "default_pool"}}]')
+    assert not [problem for problem in health.problems() if "task_rules" in problem]
+    monkeypatch.setenv("AIRFLOW__CWL__TASK_RULES", rules)
+    assert [problem for problem in health.problems() if words in problem]
+    (shown,) = [switch for switch in site_options.switches() if switch.name == "task_rules"]
+    assert words in shown.problem

@@ -25,6 +25,26 @@ from cwl_ui_plugin import CWLDAG
 
 dag = CWLDAG(workflow="greet.cwl", dag_id="greet")
 """
+OLD_DAG_FILES = {
+    "greet_parser": """
+from cwl_airflow_parser import CWLDAG, CWLJobDispatcher, CWLJobGatherer
+
+def cwl_workflow(workflow_file):
+    dag = CWLDAG(cwl_workflow=workflow_file, dag_id="greet_parser", default_args={"owner": "airflow", "retries": 1})
+    dag.create()
+    dag.add(CWLJobDispatcher(dag=dag), to='top')
+    dag.add(CWLJobGatherer(dag=dag), to='bottom')
+    return dag
+
+dag = cwl_workflow("greet.cwl")
+""",
+    "greet_cwl_airflow": """
+from cwl_airflow.extensions.cwldag import CWLDAG
+
+dag = CWLDAG(workflow="greet.cwl", dag_id="greet_cwl_airflow", default_args={"cwl": {"debug": True}})
+""",
+}
+"""Dag files of the predecessors, by the dag_id in each; their modules are in ``legacy/``."""
 DAG_FILE_DOCUMENT = """
 cwlVersion: v1.2
 class: CommandLineTool
@@ -40,6 +60,36 @@ from airflow.sdk import DAG
 
 with DAG("plain", schedule=None, is_paused_upon_creation=False):
     BashOperator(task_id="sleep", bash_command="sleep {{ dag_run.conf['seconds'] }}")
+"""
+LISTENER_DAG_ID = "listener"
+LISTENED_DAG_ID = "listened"
+LISTENER_DAG_FILE = """
+from airflow.sdk import DAG, Asset, task
+
+with DAG("listener", schedule=Asset("cwl://listened/counts"), is_paused_upon_creation=False):
+
+    @task
+    def told(triggering_asset_events=None):
+        return [
+            [asset.uri, event.source_dag_id, event.source_run_id, event.source_task_id, event.extra]
+            for asset, events in triggering_asset_events.items()
+            for event in events
+        ]
+
+    told()
+"""
+TRIGGERING_DAG_ID = "triggering"
+TRIGGERING_DAG_FILE = """
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG
+
+with DAG("triggering", schedule=None, is_paused_upon_creation=False):
+    TriggerDagRunOperator(
+        task_id="start",
+        trigger_dag_id="{{ dag_run.conf['dag_id'] }}",
+        trigger_run_id="{{ dag_run.conf['run_id'] }}",
+        conf="{{ dag_run.conf['conf'] | tojson }}",
+    )
 """
 STOP_SECONDS = 60
 T = TypeVar("T")
@@ -119,9 +169,13 @@ def standalone(home: Path, auth: str, *arguments: str, **variables: str) -> Iter
     (home / "dags").mkdir(parents=True)
     (home / "dags" / "greet.py").write_text(DAG_FILE)
     (home / "dags" / "plain.py").write_text(PLAIN_DAG_FILE)
+    (home / "dags" / "listener.py").write_text(LISTENER_DAG_FILE)
+    (home / "dags" / "triggering.py").write_text(TRIGGERING_DAG_FILE)
+    for name, text in OLD_DAG_FILES.items():
+        (home / "dags" / f"{name}.py").write_text(text)
     (home / "dags" / "greet.cwl").write_text(DAG_FILE_DOCUMENT)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
-    environment |= {"AIRFLOW__CWL__CONTAINER_ENGINE": "none"} | variables
+    environment |= {"AIRFLOW__CWL__CONTAINER_ENGINE": "none", "PYTHONPATH": str(ROOT / "legacy")} | variables
     command = [sys.executable, "-m", "cwl_ui_plugin.cli.main", "standalone", "--port", "0", "--home", str(home)]
     command += ["--auth", auth, "--ready-file", str(ready), *arguments]
     with log.open("w") as output:

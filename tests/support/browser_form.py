@@ -56,7 +56,7 @@ class _Reader(HTMLParser):
             self._templates += 1
         if self._templates or not (name := found.get("name") or self._select):
             return
-        if tag == "input" and (found.get("type") != "radio" or "checked" in found):
+        if tag == "input" and (found.get("type") not in ("radio", "checkbox") or "checked" in found):
             # A field of one line has no line breaks, whatever stands in its HTML.
             self.fields.append((name, (found.get("value") or "").replace("\n", "").replace("\r", "")))
         elif tag == "textarea":

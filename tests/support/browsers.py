@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -27,6 +28,19 @@ FLAGS = [
     "--no-first-run",
 ]
 BARRIERS = ("serious", "critical")
+DROP = """(zone, files) => {
+  const data = new DataTransfer();
+  for (const [name, content] of files) data.items.add(new File([content], name, { lastModified: 1 }));
+  zone.dispatchEvent(new DragEvent("dragover", { dataTransfer: data, bubbles: true, cancelable: true }));
+  zone.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+"""Drops files on an element, which are given as [name, content]."""
+_HEAR = """new MutationObserver((changes) => {
+  const shown = changes.flatMap(({ target, addedNodes }) => (target.id === "toasts" ? [...addedNodes] : []));
+  const said = JSON.parse(sessionStorage.getItem("said") ?? "[]");
+  said.push(...shown.map((box) => box.querySelector("strong").textContent));
+  sessionStorage.setItem("said", JSON.stringify(said));
+}).observe(document, { childList: true, subtree: true });"""
 
 
 @pytest.fixture
@@ -65,19 +79,35 @@ def foreign(url: str, site: str, errors: list[str]) -> None:
         errors.append(f"a request to another host: {url}")
 
 
+def hear_toasts(page: Page) -> None:
+    """Keep from now on what the pages of this tab say in toasts, which go before a busy machine has seen them."""
+    page.add_init_script(_HEAR)
+    page.reload()
+
+
+def toasts(page: Page, count: int) -> list[str]:
+    """Return what has been said, once that are so many."""
+    page.wait_for_function("count => JSON.parse(sessionStorage.getItem('said') ?? '[]').length >= count", arg=count)
+    return json.loads(page.evaluate("sessionStorage.getItem('said')"))  # type: ignore[no-any-return]
+
+
 def frame(page: Page) -> FrameLocator:
     return page.frame_locator("iframe")
 
 
-def picture(page: Page, site: Server, name: str) -> None:
+def keep(page: Page, name: str, *, full_page: bool = False) -> None:
     """Keep screenshots in light and dark where a folder for them is named."""
     if SCREENSHOTS is None:
         return
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.wait_for_timeout(400)
-        page.screenshot(path=SCREENSHOTS / f"{site.auth}-{name}-{scheme}.png")
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=full_page, animations="disabled")
     page.emulate_media(color_scheme="light")
+
+
+def picture(page: Page, site: Server, name: str) -> None:
+    """Keep screenshots of a page of a whole Airflow."""
+    keep(page, f"{site.auth}-{name}")
 
 
 def overflowing(page: Page) -> list[str]:
@@ -96,7 +126,8 @@ def barriers(page: Page) -> list[str]:
 
     found = []
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        # Without motion: a colour on its way from one scheme to the other is no colour that anybody reads.
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => 0)))")
         for violation in Axe().run(page).response["violations"]:
             if violation["impact"] in BARRIERS:

@@ -18,14 +18,13 @@ from typing import Any
 
 import httpx
 import pytest
-from support import chaos_facts, moody_receiver
+from support import chaos_facts, moody_receiver, tagged
 from support.airflow_server import START_SECONDS, Server, wait_for
 from support.chaos_facts import Truth, Verdict
 from support.scale_out import free_port, postgresql
 
 from cwl_ui_plugin.cli.components import Components
 from cwl_ui_plugin.cli.home import Home
-from cwl_ui_plugin.cwl.processes import task_processes
 from cwl_ui_plugin.signing.keys import generate_key_pair
 
 DATABASES = ("SQLite", "PostgreSQL")
@@ -118,7 +117,7 @@ class Site:
 
     def kill_task(self) -> None:
         """Kill the process of a task while its command runs."""
-        for process in task_processes.find(f"{CHAIN}/"):
+        for process in tagged.find(CHAIN):
             with contextlib.suppress(ProcessLookupError, ValueError, OSError):
                 lease = self._lease(process.tag)
                 os.kill(lease, signal.SIGKILL)
@@ -126,7 +125,7 @@ class Site:
                 return
 
     def _lease(self, mark: str) -> int:
-        dag_id, run_id, task_id, map_index, number = mark.split("/")
+        _installation, dag_id, run_id, task_id, map_index, number = mark.split("/")
         path = self.server.home / "cwl/tmp/.control/runs" / dag_id / run_id / f"{task_id}.{map_index}.{number}.lease"
         return int(json.loads(path.read_text())["pid"])
 
@@ -274,7 +273,8 @@ def _delete(made: Site, dag_id: str, run_id: str) -> None:
 
 
 def _stop(made: Site, dag_id: str, run_id: str, *, remove: bool = False) -> None:
-    made.call("POST", f"/cwl/api/v1/workflows/{dag_id}/runs/{run_id}/stop", json={"remove": remove})
+    path = f"/cwl/api/v1/workflows/{dag_id}/runs/{run_id}/stop"
+    made.call("POST", path, good=(200, 404), json={"remove": remove})  # one that is not proven yet is asked for again
 
 
 def _remove(made: Site, dag_id: str, run_id: str) -> None:
@@ -286,10 +286,24 @@ _BY_HAND = (_set("failed"), _delete, _stop, _remove, _set("success"))
 
 
 def clear_some(made: Site, runs: list[tuple[str, str]], count: int) -> None:
-    """Clear a task, and what depends on it, of some runs that have ended, so that they run again."""
+    """Clear a task, and what depends on it, of some runs that have ended, so that they run again.
+
+    Not before the receiver knows that they have ended: an end that is undone at once is nobody's to tell.
+    """
+    wait_for(lambda: _ends_are_told(made), 120, "the reports of the ends")
     for dag_id, run_id in [run for run in runs if run[0] == CHAIN and run[1] not in made.deleted][-count:]:
         body = {"dag_run_id": run_id, "task_ids": ["fourth"], "include_downstream": True, "dry_run": False}
         made.call("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", json={**body, "only_failed": False})
+
+
+def _ends_are_told(made: Site) -> bool:
+    received = chaos_facts.read_received(made.record)
+    told = {
+        run_id
+        for run_id, entries in received.items()
+        if any(entry["route"] == "progress" and entry["payload"]["state"] in chaos_facts.RUN_ENDS for entry in entries)
+    }
+    return set(made.truth()) <= told
 
 
 def wait_for_ends(made: Site, seconds: float = 900) -> None:

@@ -59,7 +59,7 @@ def check_readable(
 
     shared = [path.parent.resolve() for path in local_paths(job)]
     confines = confines or Confines(FileRules(source, (source, *shared)), (folder.resolve(), source.resolve()))
-    check_values(values, confines.allows, allow_network=False)
+    check_values(values, confines.allows)
 
 
 def run_steps(

@@ -12,9 +12,8 @@ from typing import Any
 
 import httpx
 import psutil
+from support import tagged
 from support.airflow_server import Server, wait_for
-
-from cwl_ui_plugin.cwl.processes import task_processes
 
 DOCUMENT = """
 cwlVersion: v1.2
@@ -76,11 +75,11 @@ class Family:
 
     def marked(self) -> list[str]:
         """The processes with the run's mark in their environment."""
-        return [str(process) for process in task_processes.find(f"{self.dag_id}/{self.run_id}/")]
+        return [str(process) for process in tagged.find(f"{self.dag_id}/{self.run_id}")]
 
     def kill(self, *victims: str) -> None:
         """Kill the ``task`` process, or its ``supervisor``, or one after the other, with SIGKILL."""
-        task = task_process(f"{self.dag_id}/{self.run_id}/")
+        task = task_process(f"{self.dag_id}/{self.run_id}")
         pids = {"task": task.pid, "supervisor": task.ppid()}
         for victim in victims:
             os.kill(pids[victim], signal.SIGKILL)
@@ -91,14 +90,14 @@ class Family:
 
 
 def task_process(mark: str) -> psutil.Process:
-    """Return the process of a task whose command runs now, by the begin of its mark, wherever it is.
+    """Return the process of a task whose command runs now, by its tag behind the installation, wherever it is.
 
     Raises:
         LookupError: there is none.
         psutil.NoSuchProcess: it has just ended.
 
     """
-    marked = {process.pid for process in task_processes.find(mark)}
+    marked = {process.pid for process in tagged.find(mark)}
     parents = {psutil.Process(pid).ppid() for pid in marked} - marked - {1}
     tasks = [process for pid in parents if (process := psutil.Process(pid)).ppid() > 1]
     if not tasks:

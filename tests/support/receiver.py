@@ -19,11 +19,12 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 class Receiver:
     """What came in: ``(route, payload)``; a payload whose signature does not hold raises in the receiver.
 
-    ``mood`` may return another answer for a report than taking it.
+    ``mood`` may return another answer for a report than taking it; ``checks`` raises for what is refused, by its path.
     """
 
     port: int
     public_key: str | None = None
+    checks: Callable[[str, dict[str, Any]], None] = lambda _path, _payload: None
     mood: Callable[[dict[str, Any]], Answer | None] = lambda _payload: None
     reports: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -38,7 +39,9 @@ class Receiver:
         return jwt.decode(content, self.public_key, algorithms=["RS256"]) if self.public_key else content
 
     def take(self, path: str, body: dict[str, Any]) -> None:
-        self.reports.append((path.rstrip("/").rsplit("/", 1)[-1], self.payload(body)))
+        payload = self.payload(body)
+        self.checks(path, payload)
+        self.reports.append((path.rstrip("/").rsplit("/", 1)[-1], payload))
 
 
 def answering(status: int, body: bytes = b"", **headers: str) -> Answer:

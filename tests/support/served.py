@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Page, Route
-from support.browsers import SCREENSHOTS
+from support.browsers import SCREENSHOTS, keep
 from werkzeug.serving import make_server
 
 NARROW = {"width": 400, "height": 800}
@@ -20,10 +20,7 @@ def picture(page: Page, name: str, width: int = 1200) -> None:
         return
     size = page.viewport_size
     page.set_viewport_size({"width": width, "height": 800})
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.screenshot(path=SCREENSHOTS / f"workflows-{name}-{scheme}.png", full_page=True, animations="disabled")
-    page.emulate_media(color_scheme="light")
+    keep(page, f"workflows-{name}", full_page=True)
     if size:
         page.set_viewport_size(size)
 
@@ -62,4 +59,32 @@ def serving(app: Any) -> Iterator[str]:
     thread.start()
     yield f"http://localhost:{server.port}"
     server.shutdown()
+    thread.join()
+
+
+@contextmanager
+def serving_with_api(app: Any) -> Iterator[str]:
+    """Serve the pages and the plugin's REST API on one address, as Airflow's API server does; yield the address."""
+    import uvicorn
+    from a2wsgi import WSGIMiddleware
+    from fastapi import FastAPI
+
+    from cwl_ui_plugin.api import rest
+    from cwl_ui_plugin.api.middleware import CwlMiddleware
+
+    api = FastAPI()
+    api.mount("/cwl", rest.app())
+    api.add_middleware(CwlMiddleware)
+    pages = WSGIMiddleware(app)
+
+    async def both(scope: Any, receive: Any, send: Any) -> None:
+        is_call = scope["type"] != "http" or scope["path"].startswith("/cwl/api/")
+        await (api if is_call else pages)(scope, receive, send)
+
+    server = uvicorn.Server(uvicorn.Config(both, host="localhost", port=0, log_level="warning", lifespan="off"))
+    listener = server.config.bind_socket()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    yield f"http://localhost:{listener.getsockname()[1]}"
+    server.should_exit = True
     thread.join()

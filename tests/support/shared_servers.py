@@ -22,11 +22,32 @@ if TYPE_CHECKING:
 USERS = ("the-viewer:viewer", "the-user:user", "another-user:user", "the-op:op", "the-admin:admin")
 UNLIMITED = {"AIRFLOW__FAB__AUTH_RATE_LIMITED": "False"}
 """FabAuthManager takes 5 logins in 40 seconds from an address: tests that follow each other fast are more."""
+ELSEWHERE = "127.0.0.2"
+"""An address of this machine that stands for a host on the network from which the servers may fetch."""
+FETCHING = {"AIRFLOW__CWL__FETCH_HOSTS": f"{ELSEWHERE}:*"}
 SIMPLE, FAB, PODMAN = "simple", "fab", "podman"
-FIRST = (SIMPLE, FAB, PODMAN, "test_scale_out.py", "test_wheel.py", "test_only_signed.py", "test_chaos.py")
+FIRST = (
+    SIMPLE,
+    FAB,
+    PODMAN,
+    "test_scale_out.py",
+    "test_kubernetes.py",
+    "test_wheel.py",
+    "test_only_signed.py",
+    "test_chaos.py",
+)
 """The groups that take longest: they are not what the others wait for at the end."""
 _SHARED_FOLDERS = ("e2e", "security")
-_OWN_SERVER = ("test_scale_out.py", "test_only_signed.py", "test_chaos.py", "test_command_line.py")
+_OWN_SERVER = (
+    "test_watched_folder.py",
+    "test_scale_out.py",
+    "test_kubernetes.py",
+    "test_executors.py",
+    "test_only_signed.py",
+    "test_chaos.py",
+    "test_command_line.py",
+    "test_telemetry.py",
+)
 _CONTAINERS = ("test_containers.py", "test_podman.py", "test_recovery.py")
 _WITH_FAB = re.compile(r"\[(.*-)?fab(-.*)?\]$")
 
@@ -77,7 +98,7 @@ class SharedServers:
         if auth not in self._running:
             users = [part for user in USERS for part in ("--add-user", user)]
             stack, home = ExitStack(), factory.mktemp(auth) / "home"
-            self._running[auth] = (stack.enter_context(standalone(home, auth, *users, **UNLIMITED)), stack)
+            self._running[auth] = (stack.enter_context(standalone(home, auth, *users, **UNLIMITED, **FETCHING)), stack)
         return self._running[auth][0]
 
     def stop_all(self) -> None:

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from support import tagged
 from support.airflow_server import Server, wait_for
-
-from cwl_ui_plugin.cwl.processes import task_processes
 
 WIDE, LONG = "storm-wide", "storm-long"
 _TOOL = """
@@ -125,7 +124,7 @@ class Storm:
 
     def _judge(self, dag_id: str, run_id: str, log: Path, answer: httpx.Response, remove: bool) -> None:
         """Look what is there at the moment of the answer."""
-        at, left = time.time(), task_processes.find(f"{dag_id}/{run_id}/")
+        at, left = time.time(), tagged.find(f"{dag_id}/{run_id}")
         with self._lock:
             if answer.status_code != 200:
                 self.faults.append(f"{dag_id} {run_id}: {answer.status_code} {answer.text[:300]}")
@@ -140,9 +139,7 @@ class Storm:
         """Look at all runs once more, some time after the last answer."""
         for run in self.stopped:
             name = f"{run.dag_id} {run.run_id}"
-            self.faults += [
-                f"{name}: {process} is there" for process in task_processes.find(f"{run.dag_id}/{run.run_id}/")
-            ]
+            self.faults += [f"{name}: {process} is there" for process in tagged.find(f"{run.dag_id}/{run.run_id}")]
             starts = [float(line) for line in run.log.read_text().split()] if run.log.exists() else []
             self.found["commands started"] += len(starts)
             self.faults += [

@@ -158,6 +158,16 @@ def other_dag(folders: Path) -> Iterator[str]:
         session.delete(session.get(DagModel, dag_id))
 
 
+def as_file(path: Path, **more: Any) -> dict[str, Any]:
+    """A File object, as jobs and outputs have it."""
+    return {"class": "File", "location": path.as_uri(), "basename": path.name, **more}
+
+
+def sized_file(path: Path, **more: Any) -> dict[str, Any]:
+    """The same with the size that the file has."""
+    return as_file(path, size=path.stat().st_size, **more)
+
+
 def set_task(dag_id: str, run_id: str, task_id: str, **values: Any) -> None:
     """Set columns of a task instance, as workers do through Airflow's API."""
     from airflow.models.taskinstance import TaskInstance

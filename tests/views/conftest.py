@@ -50,12 +50,13 @@ def settings_cleared(airflow_home: Path) -> Iterator[None]:
     """Leave no Connection, no key and no report behind."""
     from airflow.utils.session import create_session
 
+    from cwl_ui_plugin import variables
     from cwl_ui_plugin.reports.tables import RecordedReport, ReportState
     from cwl_ui_plugin.services.settings import connection_and_keys
 
     yield
     connection_and_keys.remove_report_connection()
-    for key in connection_and_keys.VARIABLES:
+    for key in variables.ALL:
         connection_and_keys.remove_variable(key)
     with create_session() as session:
         session.query(RecordedReport).delete()

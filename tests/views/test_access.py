@@ -77,6 +77,7 @@ def test_a_viewer_sees_and_changes_nothing(
     refused = {
         f"/cwl/workflows/{workflow}/run": {"run_id": "r", "job": "text: x"},
         f"/cwl/stop?dag_id={workflow}&run_id={run_id}": {},
+        f"/cwl/run/label?dag_id={workflow}&run_id={run_id}": {"title": "x"},
         f"/cwl/workflows/{workflow}/delete": {},
         "/cwl/workflows": {"dag_id": "new"},
         "/cwl/settings/connection": {"host": "evil.example.org"},

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
-from support.browsers import SCREENSHOTS, barriers, overflowing
+from support.browsers import barriers, keep, overflowing
 from support.documents import ECHO
 from support.served import NARROW, serving
 from support.stored import start_run
@@ -54,6 +54,7 @@ def pages(delivered: dict[str, str], add: Callable[..., StoredVersion]) -> dict[
         "source": f"/workflows/{dag_id}/source",
         "versions": f"/workflows/{dag_id}/versions",
         "trigger": f"/workflows/{dag_id}/run",
+        "schedule": f"/workflows/{dag_id}/schedule",
         "runs": "/runs",
         "run": f"/run?{run}",
         "step": f"/run/step?{run}&task_id=sort",
@@ -76,20 +77,9 @@ def test_a_theme_and_a_small_window_fit_every_page(
     for name, path in pages(delivered, add).items():
         page.goto(root + path)
         expect(page.get_by_role("heading", level=1).first).to_be_visible()
-        keep(page, name)
+        keep(page, f"theme-{name}")
         assert barriers(page) == [], path
         assert overflowing(page) == [], path
-
-
-def keep(page: Page, name: str) -> None:
-    """Keep a picture in each scheme, as it is in a wide window, where a folder for them is named."""
-    if SCREENSHOTS is None:
-        return
-    page.set_viewport_size({"width": 1100, "height": 700})
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.screenshot(path=SCREENSHOTS / f"theme-{name}-{scheme}.png", animations="disabled")
-    page.set_viewport_size(NARROW)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.browser_form import fields_of, html_of, plan_with, through_browser
 
+from cwl_ui_plugin.cwl import input_hints
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.plan import Parameter
-from cwl_ui_plugin.views.job_form import hints
 from cwl_ui_plugin.views.job_form.form import JobForm
 from cwl_ui_plugin.views.job_form.job_path import Posted
 from cwl_ui_plugin.views.job_form.markdown import to_html
@@ -167,15 +167,22 @@ def test_the_hints_of_scidap_are_honoured(namespace: str) -> None:
         Parameter(id="threads", type=["null", "int"], extras={f"{namespace}layout": {"advanced": True}}),
         Parameter(id="odd", type="string", extras={f"{namespace}preview": {"position": "x"}}, label="Odd"),
     )
-    assert [item.id for item in hints.ordered(plan.inputs)] == [
+    assert [item.id for item in input_hints.ordered(plan.inputs)] == [
+        "optional",
         "first",
         "second",
         "plain",
-        "odd",
-        "optional",
         "threads",
+        "odd",
     ]
-    assert [hints.title(item) for item in plan.inputs] == ["plain", "second", "optional", "Alias", "threads", "Odd"]
+    assert [input_hints.title(item) for item in plan.inputs] == [
+        "plain",
+        "second",
+        "optional",
+        "Alias",
+        "threads",
+        "Odd",
+    ]
     html = html_of(JobForm(plan))
     assert html.index("Advanced inputs") < html.index('id="in-4"')
 
@@ -196,8 +203,9 @@ def test_markdown_can_do_no_harm(text: str) -> None:
 
 
 def test_markdown_is_shown_as_such() -> None:
-    html = to_html("Some **bold** text, see [this](https://example.org).\n\n# No heading")
+    html = to_html("Some **bold** text, see [this](https://example.org).\n\n# A heading\n\nBelow\n---\n\n###### Deep")
     assert "<strong>bold</strong>" in html
     assert 'href="https://example.org"' in html
     assert 'rel="noopener noreferrer nofollow"' in html
-    assert "<h1>" not in html
+    assert ("<h3>A heading</h3>" in html, "<h4>Below</h4>" in html, "<h6>Deep</h6>" in html) == (True, True, True)
+    assert ("<h1>" in html, "<h2>" in html) == (False, False)

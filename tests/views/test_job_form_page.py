@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.cwl.plan import Parameter
-from cwl_ui_plugin.dags.access.grants import GRANT
+from cwl_ui_plugin.dags.conf import GRANT
 
 READ = {
     "type": "record",
@@ -105,10 +105,12 @@ def test_a_job_as_text_or_as_a_file_starts_the_run(site: Site) -> None:
     assert [site.conf(run_id) for run_id in ("text", "old", "file")] == [{"job": GOOD}] * 3
 
 
-def test_required_inputs_come_first_and_docs_are_harmless(site: Site) -> None:
+def test_inputs_are_in_the_order_of_their_author_and_docs_are_harmless(site: Site) -> None:
     page = site.get()
-    places = [page.index(f'id="in-{index}"') for index in (1, 2, 0, 3, 4, 5)]
+    places = [page.index(f'id="in-{index}"') for index in range(6)]
     assert places == sorted(places)
+    required = [bool(found) for found in re.findall(r'<div class="job-input"( data-first)?>', page)]
+    assert required == [False, True, True, False, False, False]
     assert "Any <em>text</em>" in page
     assert "<script>alert" not in page
     assert "Default: <code>3</code>" in page
@@ -178,7 +180,7 @@ def test_json_that_is_none_is_told_where_it_was_typed(site: Site) -> None:
 
 
 def test_the_signed_conf_is_run_as_it_is(site: Site) -> None:
-    conf = {"job": {**GOOD, "count": 5}, "more": [1.0, 10**30]}
+    conf = {"job": {**GOOD, "count": 5, "zz": [1.0, 10**30]}}
     answer = site.post(run_id="signed", conf=json.dumps(conf), check_payload="a.b.c", **FIELDS)
     assert answer.status_code in (200, 403), answer.text
     if answer.status_code == 200:

@@ -159,6 +159,8 @@ def an_administrator_is_answered(server: str, token: str) -> None:
         views = next(plugin["external_views"] for plugin in plugins if plugin["name"] == "cwl_ui_plugin")
         assert all(view["href"].startswith(PAGES.lstrip("/")) for view in views)
         assert admin.get(f"/{views[0]['icon']}").status_code == 200
+        tab = next(view["href"] for view in views if view["destination"] == "dag").replace("{DAG_ID}", "no-such-dag")
+        assert "This Dag is not made of a CWL workflow." in admin.get(f"/{tab}").text
 
 
 def own_permissions() -> set[str]:

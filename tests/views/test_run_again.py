@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Page
 from support.keyboard import press as press_key
+from support.stored import set_run
 
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.triggering import reruns
@@ -59,6 +60,7 @@ def test_a_get_starts_nothing(browser: Callable[..., Any], workflow: str, run_id
 def test_what_keeps_it_from_running_is_said(press: Callable[..., Any], workflow: str, run_id: str) -> None:
     missing = press("user", workflow, "never")
     assert (missing.status_code, "has no run" in missing.text) == (404, True)
+    set_run(workflow, run_id, "success")
     details.delete_workflow(workflow)
     answer = press("user", workflow, run_id)
     assert answer.status_code == 404

@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Page, expect
 from support.browsers import overflowing
+from support.served import NARROW
 from support.stored import spread, start_run
 
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 
 pytestmark = pytest.mark.e2e
 HOSTILE = '"><img src=x onerror="alert(1)">\u202e\u2066right to left'
-SMALL = {"width": 400, "height": 800}
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_page_that_nobody_sees_or_whose_run_has_ended_asks_for_nothing(
     show: Callable[..., Page], workflow: str, run_id: str, airflow: Any
 ) -> None:
     start_run(workflow, run_id)
-    page = show("run", options={"viewport": SMALL})
+    page = show("run", options={"viewport": NARROW})
     expect(page.locator("#graph svg")).to_be_visible()
     page.evaluate(
         """() => { Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
@@ -81,7 +81,7 @@ def test_a_page_that_nobody_sees_or_whose_run_has_ended_asks_for_nothing(
 def test_what_a_command_prints_is_followed(show: Callable[..., Page], workflow: str, run_id: str, airflow: Any) -> None:
     start_run(workflow, run_id)
     airflow.set_task(workflow, run_id, "sort", state="running", start_date=datetime.now(timezone.utc))
-    page = show("run/step", task_id="sort", options={"viewport": SMALL, "color_scheme": "dark"})
+    page = show("run/step", task_id="sort", options={"viewport": NARROW, "color_scheme": "dark"})
     log = page.get_by_label("stdout", exact=True)
     expect(page.get_by_text("Nothing was printed here until now").first).to_be_visible()
     path = TaskTry(workflow, run_id, "sort", -1, 0).folder / "stdout.log"
@@ -118,11 +118,12 @@ def test_hostile_names_are_only_text(
     outputs = {HOSTILE: file, "text": HOSTILE, "many": list(range(100_000))}
     airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", outputs)
     airflow.set_run(workflow, run_id, "failed")
-    page = show("run", options={"viewport": SMALL})
+    page = show("run", options={"viewport": NARROW})
     expect(page.get_by_role("alert")).to_contain_text(HOSTILE)
     expect(page.locator("#run-outputs")).to_contain_text(name)
     page.get_by_role("link", name="Preview").click()
-    expect(page.get_by_role("dialog").locator("pre")).to_have_text(HOSTILE)
+    seen = HOSTILE.replace("\u202e", "⟨U+202E⟩").replace("\u2066", "⟨U+2066⟩")
+    expect(page.get_by_role("dialog").locator("pre")).to_have_text(seen)
     assert page.locator("main img, dialog img").count() == 0
     assert overflowing(page) == []
 
@@ -140,12 +141,12 @@ def test_runs_are_found_by_what_is_asked_for(
     workflow: str,
     run_id: str,
 ) -> None:
-    page = open_page(f"/cwl/runs?dag_id={workflow}", viewport=SMALL, color_scheme="dark")
+    page = open_page(f"/cwl/runs?dag_id={workflow}", viewport=NARROW, color_scheme="dark")
     expect(page.get_by_role("link", name=run_id)).to_be_visible()
     page.get_by_label("Started by").fill("ada")
     page.get_by_label("From (UTC)").fill(f"{datetime.now(timezone.utc):%Y-%m-%d}")
-    page.get_by_label("Run or workflow").fill(run_id[:12])
-    page.get_by_label("Run or workflow").press("Enter")
+    page.get_by_label("Title, tag, note, id or workflow").fill(run_id[:12])
+    page.get_by_label("Title, tag, note, id or workflow").press("Enter")
     expect(page.get_by_role("link", name=run_id)).to_be_visible()
     page.get_by_label("To (UTC)").fill("2020-01-31")
     page.get_by_role("button", name="Show", exact=True).click()

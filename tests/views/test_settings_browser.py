@@ -44,7 +44,8 @@ def test_a_receiver_is_named_by_keyboard_and_answers_a_test_report(open_page: Op
     expect(page.get_by_text("No reports are sent. Name a receiver")).to_be_visible()
     expect(page.get_by_role("button", name="Send test report")).to_be_disabled()
     page.get_by_label("Schema").focus()
-    for text in ("127.0.0.1", str(portal.port), "satellite/v1/", "bot", "a-password"):
+    the_default_format = ""
+    for text in ("127.0.0.1", str(portal.port), "satellite/v1/", the_default_format, "bot", "a-password"):
         page.keyboard.press("Tab")
         page.keyboard.type(text)
     page.keyboard.press("Enter")
@@ -83,7 +84,7 @@ def test_a_receiver_that_is_not_there_is_said_and_the_connection_removed(open_pa
         ("Host", "ftp://portal.example.org", "without schema"),
         ("Endpoint", "http://portal.example.org/v1", "must be a path such as"),
         ("More", "{timeout: 3}", "This is no JSON"),
-        ("More", '{"endpoint": "x"}', "the endpoint has a field of its own"),
+        ("More", '{"endpoint": "x"}', "the endpoint and the format have fields of their own"),
         ("More", '{"verify": "/nowhere.pem"}', "/nowhere.pem is no file with certificates"),
     ],
 )
@@ -113,7 +114,7 @@ def test_a_connection_that_somebody_broke_elsewhere_is_said(open_page: OpenPage,
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        session.add(Connection(conn_id=connection_and_keys.CONNECTION, conn_type="http", host="x", schema="ftp"))
+        session.add(Connection(conn_id=connection_and_keys.REPORT_CONNECTION, conn_type="http", host="x", schema="ftp"))
     page = open_page(PAGE)
     expect(part(page, REPORTS).get_by_role("alert")).to_contain_text("must be http or https, not 'ftp'")
 

@@ -62,6 +62,40 @@ def test_a_connection_is_saved_with_all_that_it_may_have(post: Callable[..., Any
     assert target.password == "secret-word"
 
 
+def test_the_format_of_reports_is_a_choice(post: Callable[..., Any], admin: Any) -> None:
+    from cwl_ui_plugin.reports.target import read_target
+
+    fields = {"schema": "http", "host": "portal", "endpoint": ""}
+    assert '<option selected value="1.2">' in post("connection", **fields, form="1.2").text
+    target = read_target()
+    assert target is not None
+    assert target.url("airflow/status") == "http://portal/airflow/status"
+    assert connection_and_keys.report_connection().extra == {}
+    post("connection", **fields, form="cwl-ui-plugin")
+    assert connection_and_keys.report_connection().form == "cwl-ui-plugin"
+
+
+def test_a_format_that_nobody_knows_is_told(admin: Any, connection_row: Callable[[str], None]) -> None:
+    connection_row('{"format": "1.3"}')
+    page = admin.get("/cwl/settings").text
+    assert "No report can be sent." in page
+    assert "the formats are cwl-ui-plugin, 1.0, 1.2" in page
+
+
+@pytest.fixture
+def connection_row() -> Callable[[str], None]:
+    """Save the Connection past the page, with an extra."""
+
+    def save(extra: str) -> None:
+        from airflow.models import Connection
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            session.add(Connection(conn_id="process_report", conn_type="http", host="portal", extra=extra))
+
+    return save
+
+
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
@@ -72,6 +106,8 @@ def test_a_connection_is_saved_with_all_that_it_may_have(post: Callable[..., Any
         ({"extra": '{"timeout": "soon"}'}, "timeout"),
         ({"extra": '{"verify": "/nowhere.pem"}'}, "nowhere.pem"),
         ({"endpoint": "../x"}, "endpoint"),
+        ({"form": "9"}, "valid choice"),
+        ({"extra": '{"format": "1.2"}'}, "fields of their own"),
     ],
 )
 def test_a_connection_that_can_not_work_is_refused(post: Callable[..., Any], fields: dict[str, str], word: str) -> None:
@@ -85,7 +121,7 @@ def test_a_connection_that_can_not_work_is_refused(post: Callable[..., Any], fie
     ("algorithm", "key", "word"),
     [
         ("RS256", "ES256", "fit"),
-        ("HS256", "short", "secret"),
+        ("HS256", "too-short", "secret"),
         ("RS256", "garbage", "PEM"),
         ("ES256", "encrypted", "encrypted"),
     ],
@@ -212,6 +248,20 @@ def test_policy_is_shown_with_where_it_is_set(admin: Any, monkeypatch: pytest.Mo
     assert "AIRFLOW__CWL__REQUIRE_EXP" not in admin.get("/cwl/settings").text
     monkeypatch.setenv("AIRFLOW__CWL__REQUIRE_EXP", "True")
     assert "AIRFLOW__CWL__REQUIRE_EXP" in admin.get("/cwl/settings").text
+
+
+def test_what_opens_the_server_is_warned_about(
+    admin: Any, monkeypatch: pytest.MonkeyPatch, pair: KeyPair, settings_cleared: None
+) -> None:
+    told = ("as portal, without a login", "Not used while", "upload code")
+    assert not any(words in admin.get("/cwl/settings").text for words in told)
+    monkeypatch.setenv("AIRFLOW__CWL__UNSIGNED_TRIGGER_USER", "portal")
+    monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_WITHOUT_LOGIN", "True")
+    page = admin.get("/cwl/settings").text
+    assert [words in page for words in told] == [True, False, True]
+    connection_and_keys.save_trigger_key(pair.public, "ES256")
+    page = admin.get("/cwl/settings").text
+    assert [words in page for words in told] == [False, True, True]
 
 
 def test_folders_that_no_job_may_use_are_told(admin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

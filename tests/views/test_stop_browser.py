@@ -9,16 +9,16 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from support.browsers import barriers
+from support.browsers import barriers, hear_toasts, keep, toasts
 from support.served import while_held
 
 from cwl_ui_plugin.cwl.processes import task_processes
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.stopping import stops
 from cwl_ui_plugin.services.triggering import triggers
@@ -26,7 +26,6 @@ from cwl_ui_plugin.services.triggering import triggers
 pytestmark = pytest.mark.e2e
 OpenPage = Callable[..., Page]
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); signal.pause()"
-PICTURES = os.environ.get("CWL_SCREENSHOTS")
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +36,7 @@ def grace(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def stubborn(workflow: str, run_id: str) -> Iterator[subprocess.Popen[str]]:
     """A command of the run that ignores SIGTERM."""
-    mark = f"{workflow}/{run_id}/sort/-1/1"
+    mark = TaskTry(workflow, run_id, "sort", -1, 1).tag
     with subprocess.Popen(
         [sys.executable, "-c", STUBBORN],
         env={**os.environ, task_processes.TAG_VARIABLE: mark},
@@ -60,14 +59,8 @@ def run_page(dag_id: str, run_id: str) -> str:
     return f"/cwl/run?dag_id={quote(dag_id)}&run_id={quote(run_id)}"
 
 
-def picture(page: Page, name: str) -> None:
-    for scheme in ("light", "dark") if PICTURES else ():
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.screenshot(path=Path(PICTURES or "") / f"{name}-{scheme}.png")
-
-
 def ended(panel: Locator, run_id: str) -> Locator:
-    return panel.locator(".alert.success", has_text=run_id)
+    return panel.locator(".alert.info", has_text=run_id)
 
 
 def test_stop_can_be_pressed_while_scripts_still_load(open_page: OpenPage, workflow: str, run_id: str) -> None:
@@ -95,7 +88,7 @@ def test_a_run_is_stopped_by_keyboard_alone(
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="Stop this run?")
     expect(dialog).to_contain_text(run_id)
-    picture(page, "stop-dialog")
+    keep(page, "stop-dialog")
     assert barriers(page) == []
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
@@ -112,14 +105,14 @@ def test_a_run_is_stopped_by_keyboard_alone(
     expect(panel).to_be_focused()
     expect(panel).to_contain_text(f"pid {stubborn.pid}")
     expect(panel).to_contain_text(re.compile(r"\d\.\d s"))
-    picture(page, "stopping")
+    keep(page, "stopping")
     expect(ended(panel, run_id)).to_contain_text("Stopped by the-admin", timeout=20_000)
     assert stubborn.wait(10) == -9
     expect(page.get_by_role("status").filter(has_text="None of its processes is left")).to_be_attached()
     expect(button).to_have_attribute("aria-disabled", "true")
     expect(button).to_have_accessible_description("The run has ended.")
     expect(page.locator("#run-state")).to_contain_text("Stopped by the-admin")
-    picture(page, "stopped")
+    keep(page, "stopped")
     assert barriers(page) == []
 
     button.click(force=True)
@@ -135,23 +128,25 @@ def test_many_runs_are_stopped_from_the_list_and_deleted(
 ) -> None:
     airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", {"x": 1})
     page = open_page(f"/cwl/runs?dag_id={quote(workflow)}")
+    hear_toasts(page)
     chosen = page.get_by_role("button", name=re.compile("^Stop .*chosen"))
     expect(chosen).to_have_attribute("aria-disabled", "true")
     for name in (run_id, other_run):
         page.get_by_role("checkbox", name=f"Choose {name}").check()
     expect(chosen).to_have_text("Stop 2 chosen runs")
-    picture(page, "runs-chosen")
+    keep(page, "runs-chosen")
     chosen.click()
     dialog = page.get_by_role("dialog", name="Stop 2 runs?")
     expect(dialog).to_contain_text(other_run)
     dialog.get_by_role("checkbox").check()
-    picture(page, "stop-dialog-many")
+    keep(page, "stop-dialog-many")
     assert barriers(page) == []
     dialog.get_by_role("button", name="Stop and delete 2 runs").click()
     for name in (run_id, other_run):
         expect(ended(page.locator("#stop-progress"), name)).to_contain_text("removed", timeout=20_000)
         expect(page.get_by_role("checkbox", name=f"Choose {name}")).to_have_count(0)
-    picture(page, "runs-stopped")
+    assert toasts(page, 1) == ["2 runs were stopped."]
+    keep(page, "runs-stopped")
     assert barriers(page) == []
     assert queries.list_runs([workflow]).total == 0
 
@@ -166,11 +161,17 @@ def test_the_list_chooses_all_that_can_be_stopped(
     airflow.set_run(workflow, other_run, "success")
     page = open_page(f"/cwl/runs?dag_id={quote(workflow)}")
     ended_one = page.get_by_role("checkbox", name=f"Choose {other_run}")
-    expect(ended_one).to_be_disabled()
-    expect(ended_one).to_have_attribute("title", "The run has ended.")
-    page.get_by_role("checkbox", name="Choose all runs that can be stopped").check()
-    expect(page.get_by_role("button", name="Stop 1 chosen run")).to_be_visible()
-    expect(ended_one).not_to_be_checked()
+    chosen = page.get_by_role("button", name=re.compile("^Stop .*chosen"))
+    ended_one.check()
+    expect(chosen).to_have_attribute("aria-disabled", "true")
+    expect(chosen).to_have_attribute("title", "The run has ended.")
+    page.get_by_role("checkbox", name="Choose all runs").check()
+    expect(chosen).to_have_text("Stop 1 of 2 chosen runs")
+    expect(page.get_by_role("button", name="Compare")).to_be_enabled()
+    chosen.click()
+    dialog = page.get_by_role("dialog", name="Stop this run?")
+    expect(dialog).to_contain_text(run_id)
+    expect(dialog).not_to_contain_text(other_run)
 
 
 def test_who_may_not_stop_is_told_so(
@@ -198,12 +199,19 @@ def test_a_stop_that_somebody_else_began_is_shown(
     try:
         while not stops.progress(workflow, run_id):
             assert thread.is_alive()
-        page = open_page(run_page(workflow, run_id))
+        page = open_page(run_page(workflow, run_id), expected="503")
+        unanswered = ["once", "twice"]
+        page.route(
+            "**/stop/progress?*",
+            lambda route: route.fulfill(status=503) if unanswered and unanswered.pop() else route.continue_(),
+        )
+        hear_toasts(page)
         panel = page.locator("#stop-progress")
         expect(panel).to_contain_text(f"pid {stubborn.pid}")
         stubborn.kill()
         expect(panel).to_contain_text("The stop has ended.", timeout=20_000)
         expect(page.locator("#run-state")).to_contain_text("Stopped by eve")
+        assert unanswered == toasts(page, 0) == []  # what somebody else does is no news about what this user has done
     finally:
         stubborn.kill()
         thread.join()
@@ -223,5 +231,5 @@ def test_what_is_left_is_named(
     page.get_by_role("dialog").get_by_role("button", name="Stop run").click()
     failed = page.locator("#stop-progress .alert.error")
     expect(failed).to_contain_text(f"pid {stubborn.pid}", timeout=20_000)
-    picture(page, "stop-failed")
+    keep(page, "stop-failed")
     assert barriers(page) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import uuid
 import zipfile
@@ -16,6 +17,7 @@ from support.documents import ECHO
 from support.keyboard import press
 from support.served import NARROW, fits, picture, while_held
 
+from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.library.store import StoredVersion
 from cwl_ui_plugin.services.triggering import triggers
 
@@ -75,6 +77,7 @@ def test_a_folder_a_drop_and_a_zip_are_uploaded(
 ) -> None:
     page = open_page("/cwl/workflows")
     if way == "folder":
+        press(page, page.get_by_role("button", name="Upload a workflow"))
         with page.expect_file_chooser() as chooser:
             page.get_by_role("button", name="Choose a folder").click()
         chooser.value.set_files(folder)
@@ -115,7 +118,7 @@ def test_which_process_is_meant_is_chosen_by_a_button(
     page.get_by_role("button", name="Upload", exact=True).click()
     choice = page.get_by_role("group", name="Run one of these").get_by_role("button", name="Take do")
     expect(choice).to_be_visible(timeout=60_000)
-    assert page.locator("main i").count() == 0
+    assert page.locator("#upload i").count() == 0
     picture(page, "upload-choice")
     assert barriers(page) == []
     assert fits(page)
@@ -164,6 +167,89 @@ def test_the_list_is_searched_sorted_and_shows_the_last_runs(
     assert barriers(page) == []
 
 
+def test_on_a_narrow_page_each_workflow_is_a_card_with_all_that_can_be_done(
+    open_page: Callable[..., Page], two_versions: str
+) -> None:
+    page = open_page(f"/cwl/workflows?search={two_versions}", viewport=NARROW)
+    expect(page.locator("thead")).to_be_hidden()
+    for action in (page.get_by_role("link", name=f"Run {two_versions}"), page.locator("summary", has_text="for two-")):
+        box = action.bounding_box()
+        assert box
+        assert box["x"] + box["width"] <= NARROW["width"]
+    page.locator("summary", has_text="for two-").click()
+    expect(page.get_by_role("link", name="Versions (2)")).to_be_in_viewport()
+    expect(page.locator("td").filter(has_text="v2")).to_be_visible()
+    assert barriers(page) == []
+    assert fits(page)
+
+
+def test_examples_that_were_not_added_yet_are_still_offered(
+    open_page: Callable[..., Page], add: Callable[..., StoredVersion]
+) -> None:
+    add("word-count")
+    page = open_page("/cwl/workflows", viewport=NARROW)
+    page.get_by_text("Examples to try out (2)").click()
+    expect(page.get_by_role("button", name="Add this example Variant calling")).to_be_visible()
+    expect(page.get_by_role("button", name="Add this example Word count")).to_have_count(0)
+    assert fits(page)
+    assert barriers(page) == []
+
+
+def test_missing_files_are_named_and_what_was_said_goes_when_others_are_chosen(
+    open_page: Callable[..., Page], folder: Path
+) -> None:
+    page = open_page("/cwl/workflows", viewport=NARROW)
+    file = page.locator("input[type=file]").first
+    file.set_input_files({"name": "say.cwl", "mimeType": "", "buffer": WORKFLOW.encode()})
+    page.get_by_role("button", name="Upload", exact=True).click()
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("say.cwl needs a file that is not in the upload: tools/say.cwl. Choose the folder")
+    assert barriers(page) == []
+    assert fits(page)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a folder").click()
+    chooser.value.set_files(folder)
+    expect(alert).to_have_count(0)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    page.wait_for_url("**/cwl/workflows/say", timeout=60_000)
+
+
+def test_runs_come_first_and_what_is_long_is_folded(
+    open_page: Callable[..., Page], add: Callable[..., StoredVersion], airflow: object
+) -> None:
+    many = tuple(
+        Parameter(f"input_{number}", ["null", "File"], label=f"Reads {number}", doc="What *it* is.")
+        for number in range(52)
+    )
+    version = add("long-page", inputs=(*many, Parameter("text", "string")))
+    plan = json.loads((version.folder / "plan.json").read_text())
+    plan["doc"] = "*About* it\n\n" + "A long story. " * 400
+    (version.folder / "plan.json").write_text(json.dumps(plan))
+    triggers.trigger("long-page", conf={"job": {"text": "x"}}, run_id="first-run", user="ada", via=triggers.REST)
+    page = open_page("/cwl/workflows/long-page", viewport={"width": 1440, "height": 900})
+    expect(page.locator("#graph .node").first).to_be_visible()
+    assert page.get_by_role("heading", level=2).all_inner_texts() == [
+        "Last runs", "About", "Graph", "Inputs", "Outputs", "Steps",
+    ]  # fmt: skip
+    expect(page.get_by_role("link", name="first-run")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollHeight") < 2500
+    whole = page.locator(".fold .prose em")
+    expect(whole).to_be_hidden()
+    press(page, page.locator("summary", has_text="Show all"))
+    expect(whole).to_have_text("About")
+    expect(whole).to_be_visible()
+    press(page, page.locator("summary", has_text="53 inputs, 1 of them required"))
+    row = page.locator("tr", has_text="input_51")
+    expect(row).to_contain_text("file")
+    expect(row).to_contain_text("optional")
+    expect(row.get_by_text("What it is.")).to_be_hidden()
+    press(page, row.locator("summary"))
+    expect(row.get_by_text("What it is.")).to_be_visible()
+    assert barriers(page) == []
+    page.set_viewport_size(NARROW)
+    assert fits(page)
+
+
 def test_two_versions_are_compared_and_the_old_one_made_current(
     open_page: Callable[..., Page],
     two_versions: str,
@@ -171,6 +257,7 @@ def test_two_versions_are_compared_and_the_old_one_made_current(
     page = open_page(f"/cwl/workflows/{two_versions}", viewport=NARROW)
     press(page, page.get_by_role("link", name="Versions (2)"))
     press(page, page.get_by_role("button", name="Compare"))
+    expect(page.get_by_role("heading", name="From v1 to v2: 1 file changed")).to_be_visible()
     expect(page.locator(".diff .removed code")).to_have_text("first: 1")
     expect(page.locator(".diff .added code")).to_have_text(
         ["first: 2", "# " + HOSTILE.replace("\u202e\u2066", "⟨U+202E⟩⟨U+2066⟩")]
@@ -214,11 +301,13 @@ def test_a_workflow_is_deleted_and_restored_by_keyboard(
     two_versions: str,
 ) -> None:
     page = open_page("/cwl/workflows?search=two-")
+    press(page, page.locator("summary", has_text=f"for {two_versions}"))
     press(page, page.get_by_role("button", name=f"Delete {two_versions}"))
     dialog = page.get_by_role("dialog", name=f"Delete {two_versions}?")
     expect(dialog).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+    press(page, page.locator("summary", has_text=f"for {two_versions}"))
     press(page, page.get_by_role("button", name=f"Delete {two_versions}"))
     press(page, dialog.get_by_role("button", name="Delete"))
     expect(page.get_by_role("status").first).to_contain_text(f"{two_versions} was deleted")
@@ -234,6 +323,7 @@ def test_what_can_be_seen_can_be_pressed_while_scripts_still_load(
     page = open_page(f"/cwl/workflows/{two_versions}")
 
     def press() -> None:
+        page.locator("details.menu summary").click()
         page.get_by_role("button", name="Delete", exact=True).click()
         expect(page.get_by_role("dialog")).to_be_visible()
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cwl_ui_client.yaml_bounds import multiplies
 from support.compiled_run import TOOL, upload
 
 from cwl_ui_plugin.cwl.compile_process import compile_in_process
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.errors import ChoiceError, DocumentError, UnsupportedError
 from cwl_ui_plugin.cwl.plan import Plan, Step, read_plan
-from cwl_ui_plugin.cwl.yaml_bounds import multiplies
 
 
 def compiled(tmp_path: Path, entry: str = "main.cwl", **files: str) -> Plan:
@@ -384,7 +384,51 @@ def test_half_a_pair_is_a_message_and_no_traceback(tmp_path: Path, label: str) -
 def test_a_document_on_the_network_is_refused_with_what_allows_it(tmp_path: Path) -> None:
     error = refusal(tmp_path, main=workflow("https://example.com/tool.cwl"))
     assert "https://example.com/tool.cwl is on the network" in error.problems[0].message
-    assert "allow_network" in error.problems[0].message
+    assert "[cwl] fetch_hosts" in error.problems[0].message
+
+
+NEEDY = """
+cwlVersion: v1.2
+class: Workflow
+$namespaces: {cwltool: "http://commonwl.org/cwltool#", ui: "https://w3id.org/cwl-ui-plugin#"}
+requirements: {SubworkflowFeatureRequirement: {}}
+inputs: []
+outputs: []
+steps:
+  devices:
+    run: &tool {class: CommandLineTool, baseCommand: ls, inputs: [], outputs: []}
+    requirements:
+      cwltool:CUDARequirement: {cudaVersionMin: "11.4", cudaComputeCapability: "3.0", cudaDeviceCountMin: 2}
+    in: []
+    out: []
+  limits:
+    requirements: {NetworkAccess: {networkAccess: true}, ToolTimeLimit: {timelimit: 60}}
+    run: *tool
+    in: []
+    out: []
+  profile: {hints: [{class: "ui:Execution", profile: long}], run: *tool, in: [], out: []}
+  hostile: {hints: [{class: "ui:Execution", profile: {queue: x}}, {class: "ui:Gift"}], run: *tool, in: [], out: []}
+  plain: {run: *tool, in: [], out: []}
+"""
+
+
+def test_the_plan_says_what_a_step_asks_of_the_site(tmp_path: Path) -> None:
+    steps = {step.id: step for step in compiled(tmp_path, main=NEEDY).steps}
+    needs = {name: (step.gpus, step.network, step.time_limit, step.profile) for name, step in steps.items()}
+    nothing = (0, False, None, "")
+    assert needs == {
+        "devices": (2, False, None, ""),
+        "limits": (0, True, 60, ""),
+        "profile": (0, False, None, "long"),
+        "hostile": nothing,
+        "plain": nothing,
+    }
+
+
+def test_a_prefix_of_ours_that_is_not_declared_is_enough(tmp_path: Path) -> None:
+    text = TOOL + "hints: {'cwl-ui:Execution': {profile: long}}\n"
+    (step,) = compiled(tmp_path, main=text).steps
+    assert step.profile == "long"
 
 
 @pytest.mark.parametrize("version", ["draft-3", "cwl:draft-4.dev1"])

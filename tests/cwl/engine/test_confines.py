@@ -316,7 +316,7 @@ def test_a_folder_that_holds_what_others_own_is_not_taken_whole(site: Site, docu
     for folder in (site.inputs / "uploads/other", site.place / "reuse/key"):
         folder.mkdir(parents=True)
         (folder / "x").write_text(SECRET)
-    confines = replace(site.confines, kept=site.place / "reuse")
+    confines = replace(site.confines, kept=(site.place / "reuse",))
     with pytest.raises(StepError, match=r"outside of|neither its own"):
         job = {"place": (site.place / name).as_uri()}
         run_compiled(site.compile(document), site.source, job, site.run, confines=confines)
@@ -325,7 +325,7 @@ def test_a_folder_that_holds_what_others_own_is_not_taken_whole(site: Site, docu
 
 def test_one_entry_of_what_is_kept_for_reuse_may_be_read(site: Site) -> None:
     (site.place / "reuse/key/files").mkdir(parents=True)
-    confines = replace(site.confines, kept=site.place / "reuse")
+    confines = replace(site.confines, kept=(site.place / "reuse",))
     assert confines.allows(site.place / "reuse/key/files/x")
     assert not confines.allows(site.place / "reuse")
     assert not confines.allows(site.place / "reused/key")

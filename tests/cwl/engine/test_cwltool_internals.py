@@ -40,10 +40,8 @@ def _changes_of(use: Use) -> Iterator[str]:
     except (ImportError, AttributeError) as error:
         yield f"it is gone ({error})"
         return
-    if use.parameters is not None:
-        taken = tuple(inspect.signature(found).parameters)
-        if not _takes(found, use.parameters):
-            yield f"it takes ({', '.join(taken)}), not ({', '.join(use.parameters)})"
+    if use.parameters is not None and not _takes(found, use.parameters):
+        yield f"it takes ({', '.join(_taken(found) or ())}), not ({', '.join(use.parameters)})"
     for name in use.attributes:
         if not _has_attribute(found, name):
             yield f"its objects have no attribute {name!r}"
@@ -64,8 +62,17 @@ def _resolve(name: str) -> Any:
 
 
 def _takes(found: Any, parameters: tuple[str, ...]) -> bool:
-    taken = tuple(inspect.signature(found).parameters)
-    return taken[: len(parameters)] == parameters or taken in (("args", "kwargs"), ("self", "args", "kwargs"))
+    taken = _taken(found)
+    any_at_all = (None, ("args", "kwargs"), ("self", "args", "kwargs"))
+    return taken in any_at_all or (taken is not None and taken[: len(parameters)] == parameters)
+
+
+def _taken(found: Any) -> tuple[str, ...] | None:
+    """Return the names of parameters; None where they can't be told, as of a function that mypyc has compiled."""
+    try:
+        return tuple(inspect.signature(found).parameters)
+    except ValueError:
+        return None
 
 
 def _has_attribute(cls: type, name: str) -> bool:

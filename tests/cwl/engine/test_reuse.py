@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.cwl.compiler import compiling
-from cwl_ui_plugin.cwl.engine import execution, run_settings, scattering
+from cwl_ui_plugin.cwl.engine import execution, reuse, run_settings, scattering
 from cwl_ui_plugin.cwl.plan import read_plan
 
 TOOL = """
@@ -117,3 +117,14 @@ def test_elements_of_a_scatter_are_reused_one_by_one(bench: Bench, tmp_path: Pat
     assert c.endswith("c")
     assert not reused_all
     assert run("a", "c") == ([a, c], True)
+
+
+def test_files_that_elements_share_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = tmp_path / "genome.fa"
+    shared.write_text("ACGT")
+    read: list[Path] = []
+    really = reuse._digest
+    monkeypatch.setattr(reuse, "_digest", lambda path: read.append(path) or really(path))
+    file, seen = {"class": "File", "location": shared.as_uri()}, {}
+    keys = {reuse.reuse_key({}, {"file": file, "number": number}, "none", seen) for number in range(5)}
+    assert (len(keys), read) == (5, [shared])

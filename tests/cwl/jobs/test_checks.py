@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.jobs.checks import FileRules, check_job, job_template, job_text, read_job
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
+from cwl_ui_plugin.fetching.hosts import HostRules
 
 READS = {
     "type": "record",
@@ -38,7 +40,7 @@ def rules(tmp_path: Path) -> FileRules:
     (tmp_path / "in/a.txt").write_text("a")
     (tmp_path / "secret.txt").write_text("s")
     (tmp_path / "in/link.txt").symlink_to(tmp_path / "secret.txt")
-    return FileRules(base=tmp_path / "in", roots=(tmp_path / "in",), allow_network=False)
+    return FileRules(base=tmp_path / "in", roots=(tmp_path / "in",))
 
 
 def problems(rules: FileRules, job: dict[str, Any]) -> dict[str, str]:
@@ -71,8 +73,29 @@ def test_files_outside_of_the_folders_for_inputs_are_refused(rules: FileRules, l
     assert set(problems(rules, {"text": "x", "file": {"class": "File", "location": location}})) == {"file"}
 
 
-def test_a_file_on_the_network_is_refused_unless_allowed(rules: FileRules) -> None:
-    assert "network" in problems(rules, {"text": "x", "file": {"class": "File", "location": "http://x.org/a"}})["file"]
+@pytest.mark.parametrize("location", ["http://x.org/a", "https://x.org/a", "drs://x.org/a"])
+def test_a_file_on_the_network_is_refused_unless_its_host_is_allowed(rules: FileRules, location: str) -> None:
+    job = {"text": "x", "file": {"class": "File", "location": location, "checksum": f"sha1${'a' * 40}"}}
+    assert "[cwl] fetch_hosts" in problems(rules, job)["file"]
+    allowed = replace(rules, hosts=HostRules.of(["x.org"]))
+    assert check_job(plan_with(), job, allowed)["file"] == job["file"]
+    assert "[cwl] fetch_hosts" in problems(replace(rules, hosts=HostRules.of(["y.org"])), job)["file"]
+
+
+@pytest.mark.parametrize(
+    ("item", "match"),
+    [
+        ({"location": "drs://x.org"}, "write drs://host/id"),
+        ({"location": "drs://dg.1234:abc"}, "write drs://host/id"),
+        ({"location": "http://user:secret@x.org/a"}, "a login"),
+        ({"location": "http://x.org:8080/a"}, "fetch_hosts"),
+        ({"location": "http://x.org/a", "checksum": "sha1$xyz"}, "no checksum"),
+        ({"location": "http://x.org/a", "checksum": 7}, "no checksum"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_told(rules: FileRules, item: dict[str, object], match: str) -> None:
+    allowed = replace(rules, hosts=HostRules.of(["x.org"]))
+    assert match in problems(allowed, {"text": "x", "file": {"class": "File", **item}})["file"]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +106,14 @@ def test_a_file_on_the_network_is_refused_unless_allowed(rules: FileRules) -> No
         ("a: 1e3", 1000.0),
         ("a: 2024-01-02", "2024-01-02"),
         ("a: 012", 12),
+        ("a: 0o17", 15),
+        ("a: 0x1F", 31),
+        ("a: -12", -12),
+        ("a: FALSE", False),
+        ("a: .5", 0.5),
+        ("a: 1.5e-3", 0.0015),
+        ("a: -.inf", float("-inf")),
+        ("a: no", "no"),
         ('{"a": [1, 2.5, null]}', [1, 2.5, None]),
     ],
 )
@@ -108,3 +139,78 @@ def test_the_proposed_job_names_every_input_and_is_a_job() -> None:
     text = job_text(plan_with())
     assert all(item.id in text for item in INPUTS)
     assert read_job(text) == job_template(plan_with()) == {"text": "", "count": 3}
+
+
+SAMPLES = {
+    "boolean": False,
+    "int": 0,
+    "long": 0,
+    "float": 0.0,
+    "double": 0.0,
+    "string": "",
+    "File": {"class": "File", "location": ""},
+    "Directory": {"class": "Directory", "location": ""},
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_required_input_is_proposed_with_a_value_of_its_type(name: str) -> None:
+    plan = plan_with((Parameter(id="x", type=name),))
+    assert job_template(plan) == read_job(job_text(plan)) == {"x": SAMPLES[name]}
+    assert type(job_template(plan)["x"]) is type(SAMPLES[name])
+
+
+def test_what_is_proposed_for_compound_types_has_all_that_is_required() -> None:
+    mode = {"type": "enum", "name": "mode", "symbols": ["fast", "exact"]}
+    types = {"reads": READS, "mode": mode, "files": {"type": "array", "items": "File"}, "either": [mode, "int"]}
+    assert job_template(plan_with(tuple(Parameter(id=name, type=kind) for name, kind in types.items()))) == {
+        "reads": {"lane": 0, "file": {"class": "File", "location": ""}},
+        "mode": "fast",
+        "files": [],
+        "either": "fast",
+    }
+    assert job_template(plan_with((Parameter(id="none", type={**mode, "symbols": []}),))) == {"none": ""}
+
+
+def test_an_input_is_proposed_below_what_it_is_and_an_optional_one_as_a_comment() -> None:
+    inputs = (
+        Parameter(id="mode", type=["null", "string"], doc="How.\nOr not."),
+        Parameter(id="names", type=["null", "string"], has_default=True, default="ä"),
+        Parameter(id="text", type="string", label="The text"),
+    )
+    assert job_text(plan_with(inputs)) == (
+        "# The text: string\ntext: ''\n\n# string?, optional\n# How.\n# Or not.\n# mode: null\n\n"
+        "# string?, optional\nnames: ä\n"
+    )
+    assert job_text(plan_with(inputs), {"text": "x", "other": 1}).endswith("\nother: 1\n")
+    assert job_text(plan_with(())) == "{}\n"
+
+
+@pytest.mark.parametrize(
+    ("default", "is_shown"), [(None, False), ({"class": "File", "location": "a"}, False), ("x", True), ([1], True)]
+)
+def test_a_default_is_proposed_if_it_can_be_edited(default: object, is_shown: bool) -> None:
+    item = Parameter(id="x", type=["null", "Any"], has_default=True, default=default)
+    assert job_template(plan_with((item,))) == ({"x": default} if is_shown else {})
+
+
+def test_what_is_said_of_a_wrong_value(rules: FileRules) -> None:
+    found = problems(rules, {"mode": "slow", "reads": {"lane": "x", "more": 1}})
+    assert found["mode"] == "expected one of fast, exact?, but got the text 'slow'"
+    assert found["text"] == "this input is required; give it a value of type string"
+    assert {name for name in found if name.startswith("reads")} == {"reads", "reads.lane", "reads.file"}
+
+
+def test_optional_fields_of_a_record_are_left_out_where_they_are_not_given(rules: FileRules) -> None:
+    fields = [{"name": "lane", "type": "int"}, {"name": "note", "type": ["null", "string"]}]
+    plan = plan_with((Parameter(id="x", type={"type": "record", "fields": fields}),))
+    assert check_job(plan, {"x": {"lane": 1}}, rules) == {"x": {"lane": 1}}
+    assert check_job(plan, {"x": {"lane": 1, "note": None}}, rules) == {"x": {"lane": 1, "note": None}}
+
+
+@pytest.mark.parametrize("value", ["slow", None, 1])
+def test_an_enum_that_must_be_given_takes_its_symbols_only(rules: FileRules, value: object) -> None:
+    plan = plan_with((Parameter(id="x", type={"type": "enum", "symbols": ["fast", "exact"]}),))
+    assert check_job(plan, {"x": "fast"}, rules) == {"x": "fast"}
+    with pytest.raises(JobError):
+        check_job(plan, {"x": value}, rules)

@@ -17,10 +17,10 @@ from cwl_ui_plugin.dags.access.file_access import check_values
 from cwl_ui_plugin.library.store import WorkflowStore
 
 
-def check(folder: Path, item: Any, network: bool = False) -> None:
-    rules = FileRules(folder, (folder / "in",), network, closed=(folder / "in/closed",))
+def check(folder: Path, item: Any) -> None:
+    rules = FileRules(folder, (folder / "in",), closed=(folder / "in/closed",))
     confines = Confines(rules, (folder / "own",))
-    check_values({"#step/out": [item, "success"]}, confines.allows, allow_network=network)
+    check_values({"#step/out": [item, "success"]}, confines.allows)
 
 
 @pytest.fixture
@@ -78,8 +78,7 @@ def test_it_reads_nothing_else(folder: Path, location: Any) -> None:
             check(folder, item)
 
 
-def test_the_network_is_for_those_who_have_it(folder: Path) -> None:
-    check(folder, file("https://host/a"), network=True)
+def test_tasks_hand_on_nothing_that_is_on_the_network(folder: Path) -> None:
     with pytest.raises(JobError):
         check(folder, file("https://host/a"))
 

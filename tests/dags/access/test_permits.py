@@ -22,7 +22,8 @@ from support.stored import add_version
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.plan import Plan, Step
 from cwl_ui_plugin.dags.access import permits
-from cwl_ui_plugin.dags.access.grants import GRANT, Grant, key_id, keys_folder
+from cwl_ui_plugin.dags.access.grants import Grant, key_id, keys_folder
+from cwl_ui_plugin.dags.conf import GRANT
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 from cwl_ui_plugin.signing import tokens
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
@@ -298,7 +299,9 @@ def test_marking_the_first_task_as_done_lets_no_other_task_run(every_kind: Store
         pushed: dict[str, Any] = {}
         names = {"dag_id": "kinds", "run_id": "r"}
         ti = SimpleNamespace(**names, id="1", xcom_push=lambda key, value, into=pushed: into.update({key: value}))
-        run = SimpleNamespace(**names, conf=CONF, run_after=datetime.now(timezone.utc), clear_number=0)
+        run = SimpleNamespace(
+            **names, conf=CONF, run_type="manual", run_after=datetime.now(timezone.utc), clear_number=0
+        )
         context: Any = {"dag_run": run, "ti": ti}
         operator = task.unmap({"batch": {}}) if getattr(task, "is_mapped", False) else task
         kinds.add(type(operator).__name__)

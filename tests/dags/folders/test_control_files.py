@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict
@@ -225,7 +226,12 @@ def test_no_other_program_is_asked_for_containers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(task_containers, "_ask", lambda program, *_words, seconds: asked.append(program))
+
+    def ask(program: str, *words: str, seconds: float) -> subprocess.CompletedProcess[str]:
+        asked.append(program)
+        return subprocess.CompletedProcess(words, 0, stdout="")
+
+    monkeypatch.setattr(task_containers, "_ask", ask)
     (tmp_path / task_containers.ENGINE_FILE).write_text(content)
     os.mkfifo(tmp_path / f"{task_containers.CID_PREFIX}-1.cid")
     assert task_containers.end_containers(tmp_path, "mark") == []

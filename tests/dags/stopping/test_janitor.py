@@ -15,6 +15,7 @@ import pytest
 
 from cwl_ui_plugin.cwl.processes import task_processes
 from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
+from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.stopping import stop_orders
 from cwl_ui_plugin.dags.stopping.janitor import settings
@@ -44,7 +45,7 @@ def command() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def write_lease(pid: int, machine: str) -> Path:
-    data = {"host": this_host(), "machine": machine, "pid": pid}
+    data = {"host": this_host(), "machine": machine, "pid": pid, "installation": run_folder.this_installation()}
     TASK.lease_file.parent.mkdir(parents=True, exist_ok=True)
     TASK.lease_file.write_text(json.dumps({**data, **asdict(TASK)}))
     return TASK.lease_file

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.plan import Step
-from cwl_ui_plugin.dags import operators
+from cwl_ui_plugin.dags import names, operators
 from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.operators import Document
 from cwl_ui_plugin.dags.stopping import tombstones
@@ -29,6 +29,8 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("CwlEnterOperator", {"step": STEP}),
     ("CwlLeaveOperator", {"step": STEP}),
     ("CwlGatherOperator", {}),
+    ("CwlGroupDispatchOperator", {"job": {}}),
+    ("CwlGroupGatherOperator", {}),
 ]
 
 
@@ -66,7 +68,7 @@ def test_it_ends_itself_and_says_why(context: Any, folders: Path, kind: str, mor
     operator = getattr(operators, kind)(task_id="s", document=document, sources=["x"], **more)
     with pytest.raises(AirflowFailException, match=r"^Stopped by ada\.$"):
         operator.execute(context)
-    error = context["ti"].pushed[operators.names.ERROR_KEY]
+    error = context["ti"].pushed[names.ERROR_KEY]
     assert (error["kind"], error["message"]) == ("stopped", "Stopped by ada.")
     assert run_folder.leases("dag", "run") == []
     assert not run_folder.run_tmp("dag", "run").exists()
@@ -77,7 +79,7 @@ def test_what_a_task_fails_of_as_its_run_is_stopped_is_the_stop(context: Any) ->
     with pytest.raises(AirflowFailException, match="Stopped by ada"), operator.reported(context):
         tombstones.write(stone())
         raise StepError("the command was ended by signal 15", kind="temporaryFail")
-    assert context["ti"].pushed[operators.names.ERROR_KEY]["kind"] == "stopped"
+    assert context["ti"].pushed[names.ERROR_KEY]["kind"] == "stopped"
 
 
 def test_one_that_was_started_by_a_later_clear_goes_on(context: Any) -> None:

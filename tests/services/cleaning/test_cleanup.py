@@ -18,7 +18,7 @@ from cwl_ui_plugin.cwl.processes import task_processes
 from cwl_ui_plugin.cwl.processes.machine import this_host
 from cwl_ui_plugin.dags.folders import claims, control_files, run_folder
 from cwl_ui_plugin.dags.folders.claims import Claim
-from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry, this_installation
 from cwl_ui_plugin.dags.stopping import janitor
 from cwl_ui_plugin.services.cleaning import cleanup
 
@@ -35,7 +35,8 @@ def left_try(folders: Path) -> Callable[..., TaskTry]:
         (task.folder / "stdout.log").write_text("printed")
         task.lease_file.parent.mkdir(parents=True, exist_ok=True)
         if pid:
-            task.lease_file.write_text(json.dumps({"host": this_host(), "pid": pid, **asdict(task)}))
+            lease = {"host": this_host(), "pid": pid, "installation": this_installation(), **asdict(task)}
+            task.lease_file.write_text(json.dumps(lease))
         return task
 
     return leave
@@ -101,7 +102,7 @@ def test_files_of_a_failed_run_are_kept_for_some_days(
 
     end = datetime.now(timezone.utc) - age if age else None
     with create_session() as session:
-        session.execute(update(DagRun).where(DagRun.run_id == run_id).values(end_date=end))
+        session.execute(update(DagRun).where(DagRun.run_id == run_id).values(_state="failed", end_date=end))
     folder = run_folder.run_tmp(workflow, run_id)
     folder.mkdir(parents=True)
     control_files.run_control(workflow, run_id).mkdir(parents=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cwl_ui_plugin.services.errors import NotFound
+from cwl_ui_plugin.services.errors import BadRequest, NotFound
 from cwl_ui_plugin.services.inputs import browsing
 from cwl_ui_plugin.services.inputs.access import shared_only
 
@@ -55,6 +55,39 @@ def test_a_folder_shows_what_a_job_may_name(tree: Path) -> None:
 def test_no_other_folder_is_shown(tree: Path, path: str) -> None:
     with pytest.raises(NotFound):
         browsing.browse(shared_only(), path)
+
+
+@pytest.mark.parametrize(
+    ("match", "shown"),
+    [
+        ("*_R1.fastq.gz", ["s2_R1.fastq.gz", "s10_R1.fastq.gz"]),
+        ("*.FQ s2*", ["a.fq", "s2_R1.fastq.gz", "s2_R2.fastq.gz"]),
+        ("_r2.", ["s2_R2.fastq.gz"]),
+        ("[a]*", ["a.fq"]),
+        ("*[*", ["[odd].txt"]),
+        ("(a+)+$", []),
+        ("", ["[odd].txt", "a.fq", "s2_R1.fastq.gz", "s2_R2.fastq.gz", "s10_R1.fastq.gz"]),
+    ],
+)
+def test_files_are_found_by_patterns_of_their_names(folders: Path, match: str, shown: list[str]) -> None:
+    (folders / "inputs/run/inner").mkdir(parents=True)
+    for name in ("s10_R1.fastq.gz", "s2_R1.fastq.gz", "s2_R2.fastq.gz", "a.fq", "[odd].txt"):
+        (folders / "inputs/run" / name).touch()
+    found = browsing.browse(shared_only(), "run", match)
+    assert [entry.name for entry in found.entries] == ["inner", *shown]
+    assert found.hidden == 5 - len(shown)
+
+
+@pytest.mark.parametrize("match", ["*a" * 9, "x " * 41, "x" * 501])
+def test_patterns_have_a_bound(tree: Path, match: str) -> None:
+    with pytest.raises(BadRequest, match="patterns"):
+        browsing.browse(shared_only(), "samples", match)
+
+
+def test_names_that_take_long_to_match_do_not(folders: Path) -> None:
+    (folders / "inputs").mkdir()
+    (folders / "inputs" / ("a" * 250)).touch()
+    assert browsing.browse(shared_only(), str(folders / "inputs"), "*a" * 8 + "b").hidden == 1
 
 
 def test_a_long_folder_is_cut(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

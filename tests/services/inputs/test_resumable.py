@@ -32,9 +32,30 @@ def test_an_upload_goes_on_where_it_was(folders: Path) -> None:
         resumable.get(upload.id, user="ada")
 
 
+def test_an_upload_that_is_cancelled_leaves_nothing(folders: Path) -> None:
+    upload = resumable.start("x", 3, user="ada", folder=FOLDER)
+    resumable.add(upload.id, 0, b"a", user="ada")
+    resumable.cancel(upload.id, user="ada")
+    assert parts_left(folders) == []
+    for call in (resumable.get, resumable.cancel):
+        with pytest.raises(NotFound):
+            call(upload.id, user="ada")
+    again = resumable.start("x", 1, user="ada", folder=FOLDER)
+    assert resumable.add(again.id, 0, b"b", user="ada").path is not None
+
+
+def test_an_upload_is_not_cancelled_while_a_part_arrives(folders: Path) -> None:
+    upload = resumable.start("x", 3, user="ada")
+    arriving = resumable._locked(folders / "inputs/uploads/.parts" / upload.id / "data")
+    with arriving, pytest.raises(Conflict, match="arriving"):
+        resumable.cancel(upload.id, user="ada")
+    assert resumable.get(upload.id, user="ada").size == 3
+
+
 def test_an_upload_is_its_users(folders: Path) -> None:
     upload = resumable.start("x", 3, user="ada")
     for call in (
+        lambda: resumable.cancel(upload.id, user="eve"),
         lambda: resumable.get(upload.id, user="eve"),
         lambda: resumable.add(upload.id, 0, b"abc", user="eve"),
         lambda: resumable.get("../../..", user="ada"),

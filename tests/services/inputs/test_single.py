@@ -10,7 +10,7 @@ import pytest
 
 from cwl_ui_plugin.last_use import LOCK
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, TooLarge
-from cwl_ui_plugin.services.inputs import single
+from cwl_ui_plugin.services.inputs import owners, single
 from cwl_ui_plugin.services.inputs.access import shared_only
 
 
@@ -31,6 +31,24 @@ def test_files_of_one_folder_lie_together(folders: Path) -> None:
     assert second == first.parent / "sub/reads.bam.bai"
     assert first.is_relative_to(folders / "inputs/uploads")
     assert single.save_input("reads.bam", io.BytesIO(b"x"), user="ada").parent != first.parent
+
+
+def test_two_files_of_a_new_folder_may_come_at_once(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one has seen no owner when the first one claims the folder, and makes it."""
+    folder, owner_of = str(uuid.uuid4()), owners.owner_of
+    first: list[Path] = []
+
+    def overtaken(name: str) -> str | None:
+        found = owner_of(name)
+        monkeypatch.setattr(owners, "owner_of", owner_of)
+        first.append(single.save_input("r1.fq", io.BytesIO(b"1"), user="ada", folder=folder))
+        return found
+
+    monkeypatch.setattr(owners, "owner_of", overtaken)
+    second = single.save_input("r2.fq", io.BytesIO(b"2"), user="ada", folder=folder)
+    assert second.parent == first[0].parent
+    with pytest.raises(Conflict, match="not yours"):
+        single.save_input("r3.fq", io.BytesIO(b"3"), user="eve", folder=folder)
 
 
 @pytest.mark.parametrize("name", ["", "/etc/x", "../x", "a/../../x", "a\0b", "x" * 300])
@@ -72,5 +90,9 @@ def test_paths_are_visible_inside_the_allowed_folders(folders: Path) -> None:
     link = folders / "inputs/link.txt"
     link.symlink_to(outside)
     asked = [str(inside), inside.as_uri(), "a b.txt", str(outside), str(link), "gone", "http://x/y", "../secret.txt"]
+    asked += ["http://[x", "//[x"]  # no addresses at all
     seen = single.visible_inputs(asked, shared_only())
     assert [path for path in asked if seen[path]] == asked[:3]
+    for no_text in ("a\0b", "\ud800"):
+        with pytest.raises(BadRequest, match="null character or half"):
+            single.visible_inputs([no_text], shared_only())

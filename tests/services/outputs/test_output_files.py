@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.stored import as_file
 
 from cwl_ui_plugin.services.errors import NotFound, TooLarge
 from cwl_ui_plugin.services.outputs import output_files
 from cwl_ui_plugin.services.triggering import triggers
-
-
-def as_file(path: Path, **more: Any) -> dict[str, Any]:
-    return {"class": "File", "location": path.as_uri(), "basename": path.name, **more}
 
 
 @pytest.fixture

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.stored import sized_file as as_file
 
 from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.services.errors import NotFound
-from cwl_ui_plugin.services.outputs import output_files, output_tree, previews, zip_stream
+from cwl_ui_plugin.services.outputs import output_files, output_tree, zip_stream
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202egpj.html"
-
-
-def as_file(path: Path, **more: Any) -> dict[str, Any]:
-    return {"class": "File", "location": path.as_uri(), "basename": path.name, "size": path.stat().st_size, **more}
 
 
 @pytest.fixture
@@ -130,38 +127,3 @@ def test_a_zip_of_too_many_files_says_so(tmp_path: Path, monkeypatch: pytest.Mon
     )
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.namelist() == ["0", "1", zip_stream.TOO_MANY]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "kind"),
-    [
-        ("a.txt", b"text", "text"),
-        ("a.log", "ü".encode() * 100_000, "text"),
-        ("a.bin", b"\x00\x01", "none"),
-        ("a.dat", b"\xff\xfe" * 100, "none"),
-        ("a.json", b'{"a": [1]}', "json"),
-        ("broken.json", b'{"a": ', "text"),
-        ("deep.json", b"[" * 100_000, "text"),
-        ("a.csv", b'x,"y\nz"\n1,2\n', "table"),
-        ("a.TSV", b'x\t"y\n1\t2\n', "table"),
-        ("a.svg", b"<svg/>", "image"),
-        ("a.html", b"<script>", "html"),
-        ("a.pdf", b"%PDF", "pdf"),
-        ("empty", b"", "text"),
-    ],
-)
-def test_a_preview_fits_the_file(tmp_path: Path, name: str, content: bytes, kind: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with (tmp_path / name).open("rb") as file:
-        assert previews.preview(file, name).kind == kind
-
-
-def test_a_preview_is_bounded(tmp_path: Path) -> None:
-    (tmp_path / "wide.csv").write_text(",".join(["x" * 10_000] * 100) + "\n" + "1,2\n" * 100_000)
-    with (tmp_path / "wide.csv").open("rb") as file:
-        found = previews.preview(file, "wide.csv")
-    assert found.is_part
-    assert sum(len(cell) for row in found.rows for cell in row) <= previews.TEXT_BYTES
-    (tmp_path / "long.txt").write_text("x" * 10_000_000)
-    with (tmp_path / "long.txt").open("rb") as file:
-        assert len(previews.preview(file, "long.txt").text) == previews.TEXT_BYTES

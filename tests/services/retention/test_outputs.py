@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 from support.interleaving import ThreadActor, orders
+from support.stored import BEGAN
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.errors import StepError
-from cwl_ui_plugin.dags.folders import claims
+from cwl_ui_plugin.dags.folders import claims, placement
 from cwl_ui_plugin.reports import removals
+from cwl_ui_plugin.services.answers import run_json
 from cwl_ui_plugin.services.errors import Conflict, InvalidJob
 from cwl_ui_plugin.services.inputs.access import InputAccess
 from cwl_ui_plugin.services.monitoring import queries
@@ -54,6 +56,17 @@ class Delivered:
 
     def grow_old(self, days: float) -> None:
         self.age(days, claims.record_of(self.folder), claims.file_of(self.folder))
+
+
+@dataclass
+class Part(Delivered):
+    """A group of tasks that has delivered, in a Dag that somebody wrote."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return placement.hold_part(self.dag_id, self.run_id, BEGAN, self.name).folders.outputs.path
 
 
 @pytest.fixture
@@ -102,6 +115,19 @@ def test_outputs_of_a_run_that_is_gone_go_with_folder_and_claim(gone: Delivered,
     assert removed() == []
 
 
+def test_each_part_of_a_dag_that_somebody_wrote_has_outputs_of_its_own(
+    other_dag: str, tmp_path: Path, age: Keep, keep: Keep
+) -> None:
+    parts = [Part(other_dag, "a-run-that-is-gone", tmp_path / "tasks", age, name) for name in ("one", "outer.two")]
+    for part in parts:
+        part.deliver()
+    parts[0].grow_old(11)
+    keep(outputs=10)
+    assert removed() == ["a-run-that-is-gone"]
+    assert [path.name for path in parts[1].folder.parent.iterdir()] == ["outer.two"]
+    assert (parts[1].folder / "out.txt").exists()
+
+
 @pytest.mark.parametrize(("seconds", "goes"), [(-1, False), (0, True), (1, True)])
 def test_the_limit_is_exact(
     gone: Delivered, keep: Keep, monkeypatch: pytest.MonkeyPatch, seconds: float, goes: bool
@@ -126,7 +152,7 @@ def test_where_it_is_said_the_run_tells_that_they_are_gone(old: Delivered, keep:
     assert removed() == [old.run_id]
     assert not old.folder.exists()
     assert page_says(old) == [("outputs", "keep_listed_outputs_days")]
-    told = queries.get_run(old.dag_id, old.run_id).as_json()["removed"]
+    told = run_json(queries.get_run(old.dag_id, old.run_id), None, {})["removed"]
     assert told[0]["option"] == "keep_listed_outputs_days"
     assert claims.of(old.folder) is not None  # it is the run's to deliver there again
     assert removed() == []

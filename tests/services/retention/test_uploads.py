@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.interleaving import ThreadActor, orders
+from support.stored import set_run
 
 from cwl_ui_plugin.services.errors import InvalidJob
 from cwl_ui_plugin.services.inputs import owners, resumable, single
@@ -257,3 +258,27 @@ def test_all_kinds_are_cleaned_though_one_can_not_be(upload: Path, monkeypatch: 
     done = {kind.kind: kind for kind in clean()}
     assert "keep_outputs_days must be a number" in done["outputs"].problem
     assert done["uploads"].items == 1
+
+
+def test_what_a_row_of_a_batch_names_stays_until_its_run_is_there_and_then_with_the_run(
+    workflow: str, upload: Path, age: Keep
+) -> None:
+    from cwl_ui_plugin.services.batches import batches, sheets, starts
+    from cwl_ui_plugin.services.batches.submitting import Wanted, submit
+
+    sheet = sheets.read_text(f"sample,text,file\nA,x,\nB,x,{upload}\n")
+    files = InputAccess("ada", lambda _dag: True)
+    batch = submit(Wanted(workflow, sheet, max_active=1), user="ada", files=files).batch
+    assert batch is not None
+    age(31, upload.parent)
+    assert removed() == []
+    batches.stop(workflow, batch.id, user="ada", wait=False)
+    assert removed() == []  # it may be started again
+    other = submit(Wanted(workflow, sheet, max_active=1), user="ada", files=files).batch
+    assert other is not None
+    for run_id in (starts.run_id_of(batch.id, 2, "A"), starts.run_id_of(other.id, 2, "A")):
+        set_run(workflow, run_id, "success")
+    starts.start_some(other.id)
+    age(31, upload.parent)
+    assert batches.get(workflow, other.id).counts == {"success": 1, "queued": 1}
+    assert removed() == []

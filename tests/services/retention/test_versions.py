@@ -232,3 +232,21 @@ def test_what_is_no_version_stays(add: Add, store: WorkflowStore, dag_id: str, t
     removed()
     assert strange.exists()
     assert broken.exists()
+
+
+def test_what_rows_of_a_batch_will_use_stays(add: Add, store: WorkflowStore, dag_id: str) -> None:
+    from cwl_ui_plugin.services.batches import sheets
+    from cwl_ui_plugin.services.batches.submitting import Wanted, submit
+    from cwl_ui_plugin.services.inputs.access import shared_only
+    from cwl_ui_plugin.services.stopping.database_state import delete_run
+
+    first = add(dag_id, "one")
+    batch = submit(
+        Wanted(dag_id, sheets.read_text("text\nx\ny\n"), max_active=1), user="ada", files=shared_only()
+    ).batch
+    assert batch is not None
+    add(dag_id, "two")
+    delete_run(dag_id, f"batch-{batch.id}-2-row-2", "ada")
+    make_old(store, dag_id)
+    assert removed() == []
+    assert store.has_version(dag_id, first.digest)

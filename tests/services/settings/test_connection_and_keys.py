@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cwl_ui_plugin import variables
 from cwl_ui_plugin.services.errors import BadRequest
 from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint
@@ -17,7 +18,7 @@ from cwl_ui_plugin.signing.keys import KeyPair, fingerprint
 def clean(airflow_home: Path) -> Iterator[None]:
     yield
     connection_and_keys.remove_report_connection()
-    for key in connection_and_keys.VARIABLES:
+    for key in variables.ALL:
         connection_and_keys.remove_variable(key)
 
 

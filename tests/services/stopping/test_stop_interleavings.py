@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+from support import tagged
 from support.interleaving import ProcessActor, ThreadActor, orders
 from support.stored import set_task
 
@@ -120,7 +121,7 @@ class Scene:
             self._see_the_end()
         finally:
             self.task.kill()
-            for process in task_processes.find(f"{self.dag_id}/{self.run_id}/"):
+            for process in tagged.find(f"{self.dag_id}/{self.run_id}"):
                 psutil.Process(process.pid).kill()
         return self.faults
 
@@ -169,7 +170,7 @@ class Scene:
         if self.stop.error:
             self.faults.append(f"the stop ended with {self.stop.error!r}")
         self.had_started = self.started.exists()
-        left = task_processes.find(f"{self.dag_id}/{self.run_id}/")
+        left = tagged.find(f"{self.dag_id}/{self.run_id}")
         self.faults += [f"after the answer there was {process}" for process in left]
 
     def _see_the_end(self) -> None:

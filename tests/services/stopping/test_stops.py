@@ -321,7 +321,7 @@ def clean_dag_run(store: WorkflowStore, airflow: Any) -> Callable[[dict[str, Any
     def ask(conf: dict[str, Any]) -> str:
         name = f"clean-{uuid.uuid4()}"
         triggers.trigger("clean_dag_run", conf=conf, run_id=name, user="portal", via=triggers.REST)
-        airflow.set_task("clean_dag_run", name, "stop_run", state="running", try_number=1)
+        airflow.set_task("clean_dag_run", name, "clean_dag_run", state="running", try_number=1)
         return name
 
     return ask
@@ -352,7 +352,7 @@ def test_a_task_of_clean_dag_run_gets_its_answer(
     assert answer["left"] == []
     assert "Stopped by portal" in (queries.get_run(workflow, run_id).note or "")
     assert stops.answer_stop_requests() == 0
-    airflow.set_task("clean_dag_run", asking, "stop_run", state="success")
+    airflow.set_task("clean_dag_run", asking, "clean_dag_run", state="success")
 
 
 def test_a_stop_that_is_not_complete_is_answered_so(
@@ -371,13 +371,13 @@ def test_a_stop_that_is_not_complete_is_answered_so(
     answer = eventually(lambda: answer_to(asking))
     assert answer["ok"] is False
     assert "worker-7" in str(answer["left"])
-    airflow.set_task("clean_dag_run", asking, "stop_run", state="failed")
+    airflow.set_task("clean_dag_run", asking, "clean_dag_run", state="failed")
 
 
 def test_a_run_of_clean_dag_run_does_not_stop_itself(
     clean_dag_run: Callable[[dict[str, Any]], str], eventually: Callable[..., Any], airflow: Any
 ) -> None:
     asking = clean_dag_run({"remove_dag_id": "clean_dag_run", "remove_run_id": "x"})
-    airflow.set_task("clean_dag_run", asking, "stop_run", state="success")
+    airflow.set_task("clean_dag_run", asking, "clean_dag_run", state="success")
     request = stops._Request(asking, 1, {"remove_dag_id": "clean_dag_run", "remove_run_id": asking}, "ada")
     assert stops._result(request)["ok"] is False

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.stored import set_run
 
 from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
@@ -84,6 +85,7 @@ def test_a_deleted_workflow_or_version_is_named(add: Callable[..., StoredVersion
     shutil.rmtree(first.folder)
     with pytest.raises(Conflict, match=r"is gone.*current version"):
         again(dag_id, old)
+    set_run(dag_id, old, "success")
     details.delete_workflow(dag_id)
     with pytest.raises(NotFound, match="was deleted"):
         again(dag_id, old)

@@ -13,13 +13,15 @@ import pytest
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.config import ConfigError
-from cwl_ui_plugin.dags.access.grants import GRANT, Grant, read_grant
+from cwl_ui_plugin.dags.access.grants import Grant, read_grant
 from cwl_ui_plugin.dags.access.permits import permit
+from cwl_ui_plugin.dags.conf import GRANT
+from cwl_ui_plugin.services import granting
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified
 from cwl_ui_plugin.services.inputs import single
 from cwl_ui_plugin.services.inputs.access import InputAccess
-from cwl_ui_plugin.services.models import RunSummary
-from cwl_ui_plugin.services.triggering import granting, triggers
+from cwl_ui_plugin.services.run_models import RunSummary
+from cwl_ui_plugin.services.triggering import triggers
 from cwl_ui_plugin.signing.keys import generate_key_pair
 from cwl_ui_plugin.signing.tokens import CLOCK_SKEW, sign
 
@@ -50,7 +52,7 @@ def runs_of(dag_id: str) -> int:
 
 
 def test_the_conf_is_kept_as_it_was_sent(workflow: str) -> None:
-    conf = {"job": {"text": "x"}, "check_payload": "a.b.c", "more": 1}
+    conf = {"job": {"text": "x"}, "check_payload": "a.b.c", "text": "y"}
     run = trigger(workflow, conf=conf, run_id=f"r-{uuid.uuid4()}")
     assert conf_of(run) == conf
     assert run.user == "ada"
@@ -67,6 +69,32 @@ def test_a_run_is_granted_what_its_job_needs(workflow: str, folders: Path, run_i
     assert grant is not None
     assert (grant.user, grant.roots, grant.signed_by) == ("ada", (sent.parent,), None)
     assert before <= grant.at <= time.time()
+
+
+def test_inputs_may_be_keys_of_the_conf_and_files_their_paths(workflow: str, folders: Path) -> None:
+    from cwl_ui_plugin.services.monitoring import queries
+
+    sent = single.save_input("a.txt", io.BytesIO(b"x"), user="ada")
+    conf = {"text": "x", "file": str(sent)}
+    run = trigger(workflow, conf=conf, files=InputAccess("ada", lambda _dag_id: False))
+    assert conf_of(run) == conf
+    grant = read_grant(kept_conf(run), dag_id=workflow, run_id=run.run_id)
+    assert grant is not None
+    assert grant.roots == (sent.parent,)
+    job = {"text": "x", "file": {"class": "File", "location": str(sent)}}
+    assert queries.get_run(workflow, run.run_id).job == job
+    assert queries.run_source(workflow, run.run_id).job == job
+    with pytest.raises(InvalidJob) as refused:
+        trigger(workflow, conf=conf, files=InputAccess("eve", lambda _dag_id: False))
+    assert [problem.input for problem in refused.value.problems] == ["file"]
+
+
+def test_a_key_that_means_nothing_is_refused_with_what_may_be_meant(workflow: str) -> None:
+    with pytest.raises(InvalidJob) as refused:
+        trigger(workflow, conf={"job": {"text": "x"}, "txt": "y"})
+    (problem,) = refused.value.problems
+    assert (problem.input, "did you mean 'text'" in problem.message) == ("txt", True)
+    assert runs_of(workflow) == 0
 
 
 def test_nobody_brings_a_grant(workflow: str) -> None:

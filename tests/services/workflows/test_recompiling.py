@@ -14,6 +14,7 @@ from cwl_ui_plugin.cwl import compile_process
 from cwl_ui_plugin.cwl.plan import FORMAT, installed_engine
 from cwl_ui_plugin.library import compilations
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.services.answers import workflow_json
 from cwl_ui_plugin.services.errors import NotFound, Unavailable
 from cwl_ui_plugin.services.triggering import triggers
 from cwl_ui_plugin.services.workflows import compilation_state, details, recompiling, versions
@@ -68,7 +69,7 @@ def test_a_round_compiles_what_an_earlier_version_has_compiled_once(
     assert compiled == [old.source], "neither twice, nor the version that nobody uses"
     after = details.get_workflow(old.dag_id)
     assert (after.compilation.state, after.compilation.engine) == ("current", installed_engine())
-    assert after.as_json()["warnings"] == []
+    assert workflow_json(after)["warnings"] == []
     assert after.plan.format == FORMAT
     assert compilation_state.progress() is None
 
@@ -93,7 +94,7 @@ def test_while_it_is_compiled_it_can_be_triggered_and_pages_say_so(
         found = details.get_workflow(old.dag_id)
         assert found.compilation.state == "compiling"
         assert "Validating" in found.compilation.message
-        assert found.as_json()["warnings"] == [found.compilation.message]
+        assert workflow_json(found)["warnings"] == [found.compilation.message]
         progress = compilation_state.progress()
         assert progress is not None
         assert (progress.total, progress.done, progress.dag_id) == (1, 0, old.dag_id)
@@ -116,7 +117,7 @@ def test_a_source_that_does_not_compile_any_more_needs_a_new_upload(old: StoredV
     assert OLD_ENGINE in found.compilation.message
     assert found.compilation.problems[0].file == "count.cwl"
     assert found.plan.steps, "it is not lost"
-    answer = found.as_json()
+    answer = workflow_json(found)
     assert answer["compilation"]["problems"][0]["file"] == "count.cwl"
     assert answer["warnings"] == [found.compilation.message]
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.stored import set_run
 
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidWorkflow, NotFound, TooLarge, Unavailable
-from cwl_ui_plugin.services.models import UploadRights
 from cwl_ui_plugin.services.triggering import triggers
+from cwl_ui_plugin.services.workflow_models import UploadRights
 from cwl_ui_plugin.services.workflows import details, upload_state, uploads
 from cwl_ui_plugin.services.workflows.listing import list_workflows
 from cwl_ui_plugin.services.workflows.uploads import UploadedFile
@@ -240,7 +241,7 @@ def test_an_upload_whose_server_died_reads_as_failed(
     script = tmp_path / "server.py"
     script.write_text(
         "import io, time\n"
-        "from cwl_ui_plugin.services.models import UploadRights\n"
+        "from cwl_ui_plugin.services.workflow_models import UploadRights\n"
         "from cwl_ui_plugin.services.workflows.uploads import UploadedFile, start_upload\n"
         "rights = UploadRights(may_see=lambda dag_id: True, may_change=lambda dag_id: True)\n"
         f"files = [UploadedFile('say.cwl', io.BytesIO({TOOL!r}.encode()))]\n"
@@ -305,6 +306,10 @@ def test_sources_are_read_from_the_upload_only(workflow: str) -> None:
 def test_a_deleted_workflow_can_not_be_run_but_its_runs_stay(workflow: str, run_id: str) -> None:
     from cwl_ui_plugin.services.monitoring import queries
 
+    with pytest.raises(Conflict, match=f"have not ended: {run_id}. Stop them"):
+        details.delete_workflow(workflow)
+    assert details.get_workflow(workflow).summary.dag_id == workflow
+    set_run(workflow, run_id, "success")
     details.delete_workflow(workflow)
     with pytest.raises(NotFound):
         details.get_workflow(workflow)
@@ -312,4 +317,4 @@ def test_a_deleted_workflow_can_not_be_run_but_its_runs_stay(workflow: str, run_
         details.delete_workflow(workflow)
     with pytest.raises(NotFound):
         triggers.trigger(workflow, conf={"job": {"text": "x"}}, user="ada", via=triggers.REST)
-    assert queries.get_run(workflow, run_id).summary.state == "queued"
+    assert queries.get_run(workflow, run_id).summary.state == "success"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import uuid
@@ -229,7 +230,7 @@ def test_a_name_that_another_dag_has_got_is_not_taken_back(
 
 def test_a_version_can_be_taken_away(add: Callable[..., StoredVersion]) -> None:
     version = add(fresh_id(), "the text")
-    with zipfile.ZipFile(versions.archive(version)) as packed:
+    with zipfile.ZipFile(io.BytesIO(versions.archive(version).read())) as packed:
         assert {name: packed.read(name) for name in packed.namelist()} == {"main.cwl": b"the text"}
     assert json.loads(versions.packed_document(version))["class"] == "Workflow"
 
@@ -256,3 +257,14 @@ def test_the_last_runs_of_each_workflow_are_shown_oldest_first(
     shown = {item.dag_id: item for item in list_workflows(ids).items}
     assert [run.run_id for run in shown[ids[0]].recent_runs] == [f"r{number}" for number in range(2, 12)]
     assert (shown[ids[0]].last_run_id, shown[ids[1]].recent_runs) == ("r11", ())
+
+
+def test_a_version_has_a_number_that_people_call_it_by(add: Callable[..., StoredVersion]) -> None:
+    dag_id = fresh_id()
+    first, second = add(dag_id, "a\n"), add(dag_id, "b\n")
+    versions.make_current(dag_id, first.digest)
+
+    assert versions.version_number(dag_id, first.digest) == 1
+    assert versions.version_number(dag_id, second.digest) == 2
+    assert versions.version_number(dag_id, "0" * 32) is versions.version_number(dag_id, None) is None
+    assert [one.number for one in details.get_workflow(dag_id).versions] == [2, 1]

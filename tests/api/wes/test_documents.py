@@ -1,0 +1,87 @@
+"""Runs of documents that come along: stored once, with their attachments as inputs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WES = "/ga4gh/wes/v1"
+TOOL = """cwlVersion: v1.2
+class: CommandLineTool
+baseCommand: [cat]
+inputs: {file: {type: File, inputBinding: {}}, more: {type: Directory?}}
+outputs: {all: stdout}
+stdout: all.txt
+"""
+MAIN = """cwlVersion: v1.2
+class: Workflow
+inputs: {file: File}
+outputs: {all: {type: File, outputSource: cat/all}}
+steps:
+  cat: {run: ../tools/cat.cwl, in: {file: file}, out: [all]}
+"""
+
+
+def file(location: str) -> dict[str, str]:
+    return {"class": "File", "location": location}
+
+
+def uploaded(folders: Path) -> list[str]:
+    return sorted(path.name for path in (folders / "inputs" / "uploads").glob("*-*"))
+
+
+def test_a_document_is_stored_once_and_its_files_are_inputs(
+    client: Callable[..., Any], post: Callable[..., Any], folders: Path
+) -> None:
+    files = {"wf/main.cwl": MAIN, "tools/cat.cwl": TOOL, "data/a b.txt": "A"}
+    ids = []
+    for name in ("data/a b.txt", "data/a%20b.txt"):
+        answer = post("op", files, url="wf/main.cwl", params={"file": file(name)})
+        assert answer.status_code == 200, answer.text
+        ids.append(answer.json()["run_id"])
+    log = client("op").get(f"{WES}/runs/{ids[0]}").json()
+    assert log["request"]["workflow_url"] == "wf/main.cwl"
+    assert log["request"]["workflow_params"] == {"file": file("data/a%20b.txt")}
+    (workflow,) = client("op").get("/cwl/api/v1/workflows").json()["workflows"]
+    assert workflow["dag_id"].startswith("wes-main-")
+    assert len(uploaded(folders)) == 2
+    other = post("op", {**files, "tools/cat.cwl": TOOL + "doc: changed\n"}, url="wf/main.cwl", params={})
+    assert other.status_code == 400
+    assert "file" in other.json()["msg"]
+    assert len(uploaded(folders)) == 2, "attachments of a request that failed are left"
+
+
+def test_who_may_not_upload_is_told_so(post: Callable[..., Any], folders: Path) -> None:
+    answer = post("user", {"cat.cwl": TOOL, "a.txt": "A"}, url="cat.cwl", params={"file": file("a.txt")})
+    assert answer.status_code == 403
+    assert "upload workflows" in answer.json()["msg"]
+    assert uploaded(folders) == []
+
+
+def test_a_document_elsewhere_is_fetched(
+    post: Callable[..., Any], client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cwl_ui_plugin.library.intake import UploadedFile
+    from cwl_ui_plugin.library.origins import Origin
+    from cwl_ui_plugin.services.importing import imports
+
+    address = "https://example.org/tools/cat.cwl"
+
+    @contextmanager
+    def fetched(asked: str) -> Iterator[imports.FetchedWorkflow]:
+        assert asked == address
+        file = UploadedFile("cat.cwl", io.BytesIO(TOOL.encode()))
+        yield imports.FetchedWorkflow(file, None, Origin("http", address))
+
+    monkeypatch.setattr(imports, "fetched", fetched)
+    answer = post("op", {"a.txt": "A"}, url=address, params={"file": file("a.txt")})
+    assert answer.status_code == 200, answer.text
+    log = client("op").get(f"{WES}/runs/{answer.json()['run_id']}").json()
+    assert log["request"]["workflow_url"] == address
+    (workflow,) = client("op").get("/cwl/api/v1/workflows").json()["workflows"]
+    assert workflow["dag_id"].startswith("wes-cat-")

@@ -1,0 +1,76 @@
+"""The example of a portal: it signs what it starts, believes reports whose signatures hold, and shows results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jwt
+import pytest
+from fastapi.testclient import TestClient
+from support.web import Web, giving, web
+
+from cwl_ui_plugin.signing.keys import generate_key_pair
+from examples.portal.portal import REPORTS, Settings, make_app
+
+PORTAL, SERVER = generate_key_pair("RS256"), generate_key_pair("RS256")
+TRIGGER = "/api/experimental/dags/count/dag_runs"
+
+
+@pytest.fixture
+def airflow() -> Iterator[Web]:
+    with web() as running:
+        running.put(
+            "/cwl/api/v1/workflows", json.dumps({"workflows": [{"dag_id": "count", "label": "<Count>"}]}).encode()
+        )
+        running.pages[TRIGGER] = giving(b"{}")
+        yield running
+
+
+@pytest.fixture
+def browser(airflow: Web) -> TestClient:
+    settings = Settings(airflow.url(""), "a-token", PORTAL.private, SERVER.public)
+    return TestClient(make_app(settings), follow_redirects=False)
+
+
+def report(browser: TestClient, route: str, key: str = SERVER.private, **payload: Any) -> int:
+    signed = jwt.encode({"dag_id": "count", "report_id": f"{route}-{payload}", **payload}, key, "RS256")
+    return browser.post(f"{REPORTS}/{route}", json={"payload": signed}).status_code
+
+
+def test_a_run_is_started_signed_and_shown_as_reports_tell(browser: TestClient, airflow: Web) -> None:
+    assert "&lt;Count&gt;" in browser.get("/").text
+    assert airflow.headers[0]["authorization"] == "Bearer a-token"
+    started = browser.post("/workflows/count", data={"job": '{"text": "x"}'})
+    address = started.headers["location"]
+    run_id = address.rpartition("/")[2]
+    sent = airflow.bodies[-1]
+    claims = jwt.decode(sent["check_payload"], PORTAL.public, algorithms=["RS256"])
+    assert claims == {"run_id": run_id, "conf": {"job": {"text": "x"}}} == {key: sent[key] for key in claims}
+    assert "queued, 0 %" in browser.get(address).text
+    assert report(browser, "progress", run_id=run_id, state="running", progress=50) == 200
+    assert report(browser, "status", run_id=run_id, task_id="sort", state="success") == 200
+    assert report(browser, "results", run_id=run_id, results={"said": "<b>"}) == 200
+    text = browser.get(address).text
+    assert "running, 50 %" in text
+    assert "<li>sort: success</li>" in text
+    assert "&lt;b&gt;" in text
+
+
+def test_a_report_whose_signature_does_not_hold_is_not_believed(browser: TestClient) -> None:
+    address = browser.post("/workflows/count", data={"job": "{}"}).headers["location"]
+    run_id = address.rpartition("/")[2]
+    assert report(browser, "progress", PORTAL.private, run_id=run_id, state="success", progress=100) == 403
+    for body in ({}, {"payload": {"run_id": run_id}}, {"payload": "x"}):
+        assert browser.post(f"{REPORTS}/progress", json=body).status_code == 403
+    assert "queued, 0 %" in browser.get(address).text
+    assert report(browser, "progress", run_id="of somebody else", state="success", progress=100) == 200
+
+
+def test_what_the_server_refuses_is_told(browser: TestClient, airflow: Web) -> None:
+    airflow.pages[TRIGGER] = giving(b'{"detail": "no such input"}', 422)
+    refused = browser.post("/workflows/count", data={"job": "{}"})
+    assert (refused.status_code, "no such input" in refused.text) == (422, True)
+    assert browser.post("/workflows/count", data={"job": "{"}).status_code == 400
+    assert browser.get("/runs/none").status_code == 404
