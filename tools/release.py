@@ -2,7 +2,8 @@
 
     python tools/release.py 1.2.3
 
-The version stands in one place, ``cwl_ui_plugin/version.py``; where anything is wrong, it gets back its old one.
+Each distribution of the repository has its version in one place (:data:`DISTRIBUTIONS`), and all have the same one;
+where anything is wrong, they get back their old one.
 """
 
 from __future__ import annotations
@@ -16,15 +17,34 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-VERSION_FILE = Path("cwl_ui_plugin/version.py")
-CHANGED_BY_A_RELEASE = {VERSION_FILE.as_posix(), "CHANGELOG.md"}
 NUMBER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)((a|b|rc)\d+)?")
 _ASSIGNMENT = re.compile(r'^__version__ = "([^"]*)"$', re.MULTILINE)
-USE = "import cwl_ui_plugin; print(cwl_ui_plugin.__version__)"
 USE_IN_AIRFLOW = "import cwl_ui_plugin.plugin, cwl_ui_plugin; print(cwl_ui_plugin.__version__)"
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What one folder of the repository is built into; ``package`` is its import name."""
+
+    folder: str
+    package: str
+    version_file: str
+
+    @property
+    def use(self) -> str:
+        """A program that prints the version of the package that is installed."""
+        return f"import {self.package}; print({self.package}.__version__)"
+
+
+PLUGIN = Distribution(".", "cwl_ui_plugin", "cwl_ui_plugin/version.py")
+LEGACY = Distribution("legacy", "cwl_ui_plugin_legacy", "legacy/cwl_ui_plugin_legacy/version.py")
+DISTRIBUTIONS = (PLUGIN, Distribution("client", "cwl_ui_client", "client/src/cwl_ui_client/version.py"), LEGACY)
+CHANGED_BY_A_RELEASE = {*(item.version_file for item in DISTRIBUTIONS), "CHANGELOG.md"}
 
 
 class ReleaseError(Exception):
@@ -62,14 +82,27 @@ def release(root: Path, version: str, *, dependencies: bool) -> tuple[Path, ...]
     before = set_version(root, version)
     try:
         with tempfile.TemporaryDirectory(prefix="cwl-ui-plugin-release-") as folder:
-            sdist, wheel = build(root, files, version, Path(folder))
-            check_wheel(wheel, files, root)
-            _step("twine check", [sys.executable, "-m", "twine", "check", "--strict", str(sdist), str(wheel)])
-            try_wheel(wheel, version, Path(folder) / "env", root / "constraints.txt" if dependencies else None)
-            return _keep(root / "dist", sdist, wheel)
+            constraints = root / "constraints.txt" if dependencies else None
+            built = [
+                made for item in DISTRIBUTIONS for made in _made(item, root, files, version, Path(folder), constraints)
+            ]
+            return _keep(root / "dist", *built)
     except BaseException:
-        (root / VERSION_FILE).write_text(before, encoding="utf-8")
+        for path, text in before.items():
+            path.write_text(text, encoding="utf-8")
         raise
+
+
+def _made(
+    item: Distribution, root: Path, files: list[str], version: str, folder: Path, constraints: Path | None
+) -> tuple[Path, Path]:
+    """Build, check and try one distribution; return its sdist and its wheel."""
+    place = folder / item.package
+    sdist, wheel = build(item, root, files, version, place)
+    check_wheel(item, wheel, files, root)
+    _step("twine check", [sys.executable, "-m", "twine", "check", "--strict", str(sdist), str(wheel)])
+    try_wheel(item, wheel, version, place / "env", constraints)
+    return sdist, wheel
 
 
 def check_version(version: str) -> None:
@@ -100,18 +133,21 @@ def tracked_files(root: Path) -> list[str]:
     return _output(["git", "ls-files", "-z"], root).rstrip("\0").split("\0")
 
 
-def set_version(root: Path, version: str) -> str:
-    """Write the version where it stands; return the text of that file from before."""
-    path = root / VERSION_FILE
-    before = path.read_text(encoding="utf-8")
-    after, count = _ASSIGNMENT.subn(f'__version__ = "{version}"', before)
-    if count != 1:
-        raise ReleaseError(f'{VERSION_FILE} has no line __version__ = "...".')
-    path.write_text(after, encoding="utf-8")
+def set_version(root: Path, version: str) -> dict[Path, str]:
+    """Write the version where it stands; return the texts of these files from before."""
+    before = {
+        root / item.version_file: (root / item.version_file).read_text(encoding="utf-8") for item in DISTRIBUTIONS
+    }
+    after = {path: _ASSIGNMENT.subn(f'__version__ = "{version}"', text) for path, text in before.items()}
+    for path, (_text, count) in after.items():
+        if count != 1:
+            raise ReleaseError(f'{path.relative_to(root)} has no line __version__ = "...".')
+    for path, (text, _count) in after.items():
+        path.write_text(text, encoding="utf-8")
     return before
 
 
-def build(root: Path, files: list[str], version: str, folder: Path) -> tuple[Path, Path]:
+def build(item: Distribution, root: Path, files: list[str], version: str, folder: Path) -> tuple[Path, Path]:
     """Build sdist and wheel of the tracked files alone: leftovers of earlier builds would get into them."""
     source = folder / "source"
     for name in files:
@@ -119,9 +155,9 @@ def build(root: Path, files: list[str], version: str, folder: Path) -> tuple[Pat
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes((root / name).read_bytes())
     built = folder / "built"
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built), str(source)]
-    _step("build", command)
-    sdist, wheel = built / f"cwl_ui_plugin-{version}.tar.gz", built / f"cwl_ui_plugin-{version}-py3-none-any.whl"
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built), str(source / item.folder)]
+    _step(f"build {item.package}", command)
+    sdist, wheel = (built / f"{item.package}-{version}{end}" for end in (".tar.gz", "-py3-none-any.whl"))
     for path in (sdist, wheel):
         if not path.is_file():
             raise ReleaseError(
@@ -130,19 +166,16 @@ def build(root: Path, files: list[str], version: str, folder: Path) -> tuple[Pat
     return sdist, wheel
 
 
-def check_wheel(wheel: Path, files: list[str], root: Path) -> None:
+def check_wheel(item: Distribution, wheel: Path, files: list[str], root: Path) -> None:
     """Refuse a wheel that lacks a file of the package, or has one that is not of it."""
-    config = configparser.ConfigParser()
-    config.read(root / "setup.cfg")
-    folders = dict(re.split(r"\s*=\s*", line) for line in config["options"]["package_dir"].strip().splitlines())
     expected = {
         package.replace(".", "/") + name[len(folder) :]
-        for package, folder in folders.items()
+        for package, folder in _folders(item, root)
         for name in files
         if name.startswith(f"{folder}/")
     }
     names = zipfile.ZipFile(wheel).namelist()
-    info = f"cwl_ui_plugin-{wheel.name.split('-')[1]}.dist-info/"
+    info = f"{item.package}-{wheel.name.split('-')[1]}.dist-info/"
     packed = {name for name in names if not name.startswith(info)}
     # What is written for readers of the repository may be left out; nothing else.
     missing = {name for name in expected - packed if not name.endswith(".md")}
@@ -156,20 +189,35 @@ def check_wheel(wheel: Path, files: list[str], root: Path) -> None:
         raise ReleaseError(
             f"The contents of the wheel are wrong ({'; '.join(parts)}): see packages and package_data in setup.cfg."
         )
-    for name in ("METADATA", "entry_points.txt", "licenses/LICENSE"):
+    needed = ["METADATA", "licenses/LICENSE"] + (["entry_points.txt"] if item is PLUGIN else [])
+    for name in needed:
         if info + name not in names:
             raise ReleaseError(f"The wheel has no {name}.")
 
 
-def try_wheel(wheel: Path, version: str, environment: Path, constraints: Path | None) -> None:
+def _folders(item: Distribution, root: Path) -> Iterator[tuple[str, str]]:
+    """Yield each package of a distribution that has a place of its own, with its folder in the repository."""
+    config = configparser.ConfigParser()
+    config.read(root / item.folder / "setup.cfg")
+    for line in config["options"]["package_dir"].strip().splitlines():
+        package, folder = (part.strip() for part in line.split("="))
+        place = f"{folder}/{item.package}" if not package else folder
+        yield package or item.package, place if item is PLUGIN else f"{item.folder}/{place}"
+
+
+def try_wheel(item: Distribution, wheel: Path, version: str, environment: Path, constraints: Path | None) -> None:
     """Install the wheel into a fresh environment (with its dependencies if there are constraints), and use it."""
     _step("a fresh environment", [sys.executable, "-m", "venv", str(environment)])
     python = str(environment / "bin" / "python")
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    how = ["--no-deps"] if constraints is None else ["--constraint", str(constraints)]
+    # What needs the plugin of the same version finds it nowhere yet; its modules that Airflow loads are tested apart.
+    is_alone = constraints is None or item is LEGACY
+    how = ["--no-deps"] if is_alone else ["--constraint", str(constraints)]
     _step("install the wheel", [*install, *how, str(wheel)])
-    _expect(f"cwl-ui-plugin {version}", [str(environment / "bin" / "cwl-ui-plugin"), "--version"], environment)
-    _expect(version, [python, "-c", USE if constraints is None else USE_IN_AIRFLOW], environment)
+    if item is PLUGIN:
+        _expect(f"cwl-ui-plugin {version}", [str(environment / "bin" / "cwl-ui-plugin"), "--version"], environment)
+    uses_airflow = item is PLUGIN and constraints is not None
+    _expect(version, [python, "-c", USE_IN_AIRFLOW if uses_airflow else item.use], environment)
 
 
 def _expect(answer: str, command: list[str], folder: Path) -> None:
