@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.airflow_server import DAG_FILE, DAG_FILE_DOCUMENT, DAG_FILE_ID, Server
+from support.airflow_server import DAG_FILE, DAG_FILE_DOCUMENT, DAG_FILE_ID, LEGACY, Server
 
 from cwl_ui_plugin.cli.home import Home
 
@@ -22,7 +23,8 @@ SECONDS = 300
 def airflow(home: Path, *words: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
     """Call ``cwl-ui-plugin airflow`` for the server in a home."""
     command = [sys.executable, "-m", "cwl_ui_plugin.cli.main", "airflow", "--home", str(home), *words]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    environment = os.environ | LEGACY
+    result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, env=environment)
     assert (result.returncode == 0) is ok, f"{words}: {result.stdout}\n{result.stderr}"
     return result
 

@@ -113,10 +113,11 @@ def test_a_long_run_is_canceled(wes: httpx.Client) -> None:
 
 
 @pytest.mark.skipif(not CLIENT.exists() and not os.environ.get("CI"), reason="make test installs wes-client")
-def test_wes_client_is_a_cwl_runner(server: Server, tmp_path: Path) -> None:
+def test_wes_client_is_a_cwl_runner(server: Server, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """It sends paths of inputs: they have to be where the server finds them."""
     suite = server.home / "cwl" / "inputs" / f"wes-{uuid.uuid4()}"
     shutil.copytree(ROOT / "tests/conformance", suite)
+    request.addfinalizer(lambda: shutil.rmtree(suite))
     runner = write_runner(
         tmp_path / "wes-client",
         *("env", f"WES_URL={server.url}", f"WES_TOKEN={server.token()}", f"WES_CLIENT={CLIENT}"),
