@@ -13,7 +13,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.services.errors import NotAllowed
+from cwl_ui_plugin.services.errors import NotAllowed, Unavailable
 from cwl_ui_plugin.services.inputs.access import InputAccess
 from cwl_ui_plugin.services.signatures import VerifiedToken, reason, trigger_policy, verify, verify_call
 from cwl_ui_plugin.signing.errors import BadSignature, SigningError
@@ -47,6 +47,19 @@ def sent_signature(body: Mapping[str, object]) -> Any:
     return next((body[name] for name in SIGNATURES if body.get(name)), None)
 
 
+def takes_signatures() -> bool:
+    """Whether a signature may stand for a login: a key is set, be it one that can't be used.
+
+    Raises:
+        Unavailable: it can't be read whether there is one.
+
+    """
+    try:
+        return trigger_policy() is not None
+    except SigningError:
+        return True
+
+
 def verify_body(body: Mapping[str, object], dag_id: str | None = None) -> VerifiedTrigger | None:
     """Verify ``{"run_id", "conf", "check_payload" or "token"}``; return None where no key is set.
 
@@ -54,6 +67,7 @@ def verify_body(body: Mapping[str, object], dag_id: str | None = None) -> Verifi
 
     Raises:
         SigningError: there is a key, and the signature is missing, wrong, or of something else.
+        Unavailable: it can't be read whether there is a key.
 
     """
     policy = trigger_policy()
@@ -74,6 +88,7 @@ def verify_fields(body: Mapping[str, object], fields: Mapping[str, object]) -> t
 
     Raises:
         SigningError: there is a key, and the signature is missing, wrong, or of something else.
+        Unavailable: it can't be read whether there is a key.
 
     """
     policy = trigger_policy()
@@ -154,6 +169,8 @@ def requires_authentication(function: Callable[..., object]) -> Callable[..., An
             verify_body(body if isinstance(body, dict) else {}, kwargs.get("dag_id"))
         except SigningError as error:
             return Response(refusal(error), status=403, mimetype="application/json")
+        except Unavailable as error:
+            return Response(_answer(error.message), status=error.status, mimetype="application/json")
         return function(*args, **kwargs)
 
     return decorated
@@ -161,4 +178,8 @@ def requires_authentication(function: Callable[..., object]) -> Callable[..., An
 
 def refusal(error: SigningError) -> str:
     """Return the answer to a trigger that is refused."""
-    return json.dumps({"detail": reason(error), "problems": []})
+    return _answer(reason(error))
+
+
+def _answer(detail: str) -> str:
+    return json.dumps({"detail": detail, "problems": []})

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.reports.errors import BadTarget
-from cwl_ui_plugin.reports.lookups import find_variable
-from cwl_ui_plugin.services.errors import NotAllowed
+from cwl_ui_plugin.services.errors import NotAllowed, Unavailable
 from cwl_ui_plugin.services.signatures import trigger_policy
 from cwl_ui_plugin.signing.errors import SigningError
-from cwl_ui_plugin.variables import TRIGGER_KEY
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -39,19 +36,6 @@ def unsigned_user() -> BaseUser | None:
 def _is_key_set() -> bool:
     """Whether there is a key, or may be one that can't be read or used now: it was set so that triggers are signed."""
     try:
-        if trigger_policy() is not None:
-            return True
-        found, _source = find_variable(TRIGGER_KEY)  # raises where one of its places can't be asked
-    except (SigningError, BadTarget):
+        return trigger_policy() is not None
+    except (SigningError, Unavailable):
         return True
-    return found is None and _is_unreadable()
-
-
-def _is_unreadable() -> bool:
-    """Whether Airflow's database has the key, but not so that it can be decrypted: to Airflow it is not there then."""
-    from airflow.models.variable import Variable
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session(scoped=False) as session:
-        return session.scalar(select(Variable.id).where(Variable.key == TRIGGER_KEY)) is not None

@@ -2,6 +2,7 @@
 
 ReportError
 ├── BadTarget       the Connection can't be used as it is
+│   └── Undecryptable   a Variable is there, and Airflow can't decrypt it
 ├── NotSigned       the key can't sign
 └── NotDelivered    the receiver did not take it
     └── Unreachable     it would not take any other, either
@@ -20,6 +21,10 @@ class BadTarget(ReportError):
     def __init__(self, message: str, field: str = "extra") -> None:
         super().__init__(message)
         self.field = field
+
+
+class Undecryptable(BadTarget):
+    """A Variable of Airflow's database that was stored with another Fernet key: it may be set anew."""
 
 
 class NotSigned(ReportError):

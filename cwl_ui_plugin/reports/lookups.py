@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cwl_ui_plugin.reports.errors import BadTarget
+from cwl_ui_plugin.reports.errors import BadTarget, Undecryptable
 
 if TYPE_CHECKING:
     from airflow.models.connection import Connection
@@ -29,8 +29,31 @@ def find_connection(conn_id: str, *, beside_database: bool = False) -> tuple[Con
 
 
 def find_variable(key: str) -> tuple[str | None, str]:
-    """Return a Variable and where it comes from; as :func:`find_connection`."""
-    return _find(f"the Variable {key}", f"AIRFLOW_VAR_{key.upper()}", lambda place: place.get_variable(key), False)
+    """Return a Variable and where it comes from; as :func:`find_connection`.
+
+    Raises:
+        BadTarget: it was not found, and one of the places can't be asked, or has it so that it can't be decrypted.
+
+    """
+    return _find(f"the Variable {key}", f"AIRFLOW_VAR_{key.upper()}", lambda place: _variable_in(place, key), False)
+
+
+def _variable_in(place: Any, key: str) -> str | None:
+    """Return a Variable of one place; to Airflow's database one that can't be decrypted is one that is not there."""
+    from airflow.models.variable import Variable
+    from airflow.secrets.metastore import MetastoreBackend
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    found: str | None = place.get_variable(key)
+    if found is None and isinstance(place, MetastoreBackend):
+        with create_session(scoped=False) as session:
+            if session.scalar(select(Variable.id).where(Variable.key == key)) is not None:
+                raise Undecryptable(
+                    f"The Variable {key} can't be decrypted with [core] fernet_key. Set that to the key with which it "
+                    "was stored, or set the Variable anew."
+                )
+    return found
 
 
 def _find(what: str, variable: str, ask: Callable[[Any], T | None], beside_database: bool) -> tuple[T | None, str]:
@@ -44,6 +67,8 @@ def _find(what: str, variable: str, ask: Callable[[Any], T | None], beside_datab
             continue
         try:
             found = ask(place)
+        except Undecryptable:
+            raise
         except Exception as error:
             failed.append(name)
             _complain(f"{what} can't be looked for in {name}: {error!r}")

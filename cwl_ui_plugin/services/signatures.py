@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.services.errors import BadRequest, Conflict, NotVerified
+from cwl_ui_plugin.reports.errors import BadTarget
+from cwl_ui_plugin.reports.lookups import find_variable
+from cwl_ui_plugin.services.errors import BadRequest, Conflict, NotVerified, Unavailable
 from cwl_ui_plugin.services.models import iso
 from cwl_ui_plugin.services.run_models import RunSignature
 from cwl_ui_plugin.signing import keys, triggers
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 EVENT = "cwl_signed_trigger"
 REFUSED = "Failed to verify data"
+UNREADABLE = (
+    "The Variable {} can't be read now, so nothing that may have to be signed is accepted. Try again later; if that "
+    "does not help, tell the administrator of this Airflow, whose log says why."
+)
 LIFETIME_SECONDS = 3600
 """How long a signature of the server or of a page holds, where signatures must expire."""
 LEEWAY = timedelta(minutes=1)
@@ -53,10 +59,17 @@ class VerifiedToken:
 
 
 def variable(name: str) -> str | None:
-    """Return an Airflow Variable, or None where it is not set."""
-    from airflow.models.variable import Variable
+    """Return an Airflow Variable, or None where it is not set.
 
-    value = Variable.get(name, default_var=None)
+    Raises:
+        Unavailable: it may be set, but can't be read: that is never taken for a key that is not there.
+
+    """
+    try:
+        value = find_variable(name)[0]
+    except BadTarget as error:
+        log.error("%s", error)
+        raise Unavailable(UNREADABLE.format(name)) from error
     return None if value is None else str(value)
 
 
@@ -65,6 +78,7 @@ def trigger_policy() -> TriggerPolicy | None:
 
     Raises:
         BadAlgorithm: the Variable with the algorithms can't be used.
+        Unavailable: one of the Variables can't be read.
 
     """
     return triggers.read_policy(

@@ -8,7 +8,7 @@ from typing import Any
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.services import signatures
-from cwl_ui_plugin.services.errors import BadRequest
+from cwl_ui_plugin.services.errors import BadRequest, Unavailable
 from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.services.settings_models import KeySetting
 from cwl_ui_plugin.signing import keys
@@ -87,5 +87,5 @@ def _policy(is_required: bool) -> tuple[tuple[str, ...], tuple[str, ...], str | 
             return (), (), problem
         named = keys.fingerprints(policy.keys) if keys.is_pem(policy.keys) else [keys.SHARED_SECRET]
         return policy.algorithms, tuple(named), None
-    except SigningError as error:
+    except (SigningError, Unavailable) as error:
         return (), (), f"Signatures can't be verified here: {error}"

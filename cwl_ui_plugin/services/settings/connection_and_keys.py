@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.reports.errors import BadTarget
+from cwl_ui_plugin.reports.errors import BadTarget, Undecryptable
 from cwl_ui_plugin.reports.formats import OURS, format_named
 from cwl_ui_plugin.reports.lookups import DATABASE, find_connection, find_variable
 from cwl_ui_plugin.reports.target import target_of
@@ -37,6 +37,10 @@ UNTRUSTED = (
 )
 _SHOWN_EXTRAS = ("verify", "timeout", "routes", "retry_for")
 """What is not among these may be a secret."""
+
+
+class _SetAnew(Unavailable):
+    """Airflow's database has it so that nobody can read it; what is set anew takes its place."""
 
 
 def report_connection() -> ReportConnection:
@@ -141,7 +145,7 @@ def signing_key() -> KeySetting:
         algorithm = algorithm_of(text)
         public = keys.public_of(text) if keys.is_pem(text) else None
         problem = None if _is_trusted(text, public) else UNTRUSTED
-    except SigningError as error:
+    except (SigningError, Unavailable) as error:
         return KeySetting(key=SIGNING_KEY, is_set=True, problem=str(error), elsewhere=elsewhere)
     named = keys.fingerprint(public) if public else keys.SHARED_SECRET
     return KeySetting(SIGNING_KEY, True, named, algorithm, public, problem, elsewhere)
@@ -263,6 +267,8 @@ def _found(key: str) -> tuple[str, str]:
     for name in names_of(key):
         try:
             value, source = find_variable(name)
+        except Undecryptable as error:
+            raise _SetAnew(str(error)) from error
         except BadTarget as error:
             raise Unavailable(str(error)) from error
         if value is not None:
@@ -274,6 +280,8 @@ def _elsewhere(*keys: str) -> str:
     """Return where Variables come from, unless it is Airflow's database, or they are not set."""
     try:
         sources = [_found(key)[1] for key in keys]
+    except _SetAnew:
+        return ""
     except Unavailable:
         return UNKNOWN
     return next((source for source in sources if source not in ("", DATABASE)), "")
@@ -285,10 +293,17 @@ def _require_here(elsewhere: str) -> None:
         raise BadRequest(f"This comes from {elsewhere}: change it there.")
 
 
+def _is_kept(key: str, value: str) -> bool:
+    try:
+        return value == variable(key)
+    except _SetAnew:
+        return False
+
+
 def _save(key: str, value: str | None) -> None:
     from airflow.models.variable import Variable
 
-    if value is None or value == variable(key):
+    if value is None or _is_kept(key, value):
         return
     _require_here(_elsewhere(key))
     if value:

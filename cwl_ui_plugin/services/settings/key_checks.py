@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cwl_ui_plugin import variables
-from cwl_ui_plugin.services.errors import BadRequest
+from cwl_ui_plugin.services.errors import BadRequest, Unavailable
 from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.signing import keys
 from cwl_ui_plugin.signing.errors import SigningError
@@ -58,8 +58,8 @@ def _fingerprints(text: str, name: str) -> list[str]:
 
 
 def _set_fingerprints(name: str) -> list[str]:
-    text = connection_and_keys.variable(name)
     try:
+        text = connection_and_keys.variable(name)
         return keys.fingerprints(text) if keys.is_pem(text) else []
-    except SigningError:
+    except (SigningError, Unavailable):
         return []

@@ -76,7 +76,7 @@ def _unsigned_warning() -> str:
     name = config.text("unsigned_trigger_user").strip()
     if not name:
         return ""
-    if connection_and_keys.variable(TRIGGER_KEY):
+    if connection_and_keys.trigger_key().is_set:
         return f"Not used while the Variable {TRIGGER_KEY} is set: calls must be signed."
     return f"Whoever reaches this server may call {addresses.TRIGGERS} as {name}, without a login."
 

@@ -120,6 +120,30 @@ def test_a_broken_key_that_was_set_elsewhere_is_explained() -> None:
     assert "can't be read" in (shown.problem or "")
 
 
+def test_a_key_that_can_not_be_decrypted_is_told_of_and_set_anew(pair: KeyPair) -> None:
+    from airflow.models.variable import Variable
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    def spoil() -> None:
+        with create_session() as session:
+            session.execute(update(Variable).values(_val="of another Fernet key", is_encrypted=True))
+
+    for save, shown, text in (
+        (connection_and_keys.save_trigger_key, connection_and_keys.trigger_key, pair.public),
+        (connection_and_keys.save_report_key, connection_and_keys.report_key, pair.private),
+    ):
+        save(text, "ES256")
+        spoil()
+        found = shown()
+        assert (found.is_set, found.elsewhere, "fernet_key" in str(found.problem)) == (True, "", True)
+        save(text, "ES256")
+        assert shown().problem is None
+        spoil()
+        connection_and_keys.remove_variable(found.key)
+        assert not shown().is_set or shown().problem
+
+
 def test_old_names_of_the_algorithms_are_read(pair: KeyPair) -> None:
     from airflow.models.variable import Variable
 
