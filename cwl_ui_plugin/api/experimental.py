@@ -18,7 +18,7 @@ from cwl_ui_plugin.addresses import TRIGGER_BELOW
 from cwl_ui_plugin.api import errors, starting
 from cwl_ui_plugin.api.answering import AnyTextResponse
 from cwl_ui_plugin.api.cwl_airflow import dags, runs, wes
-from cwl_ui_plugin.api.cwl_airflow.callers import AskingUser, allow_reading
+from cwl_ui_plugin.api.cwl_airflow.callers import CallingUser, allow_reading
 from cwl_ui_plugin.api.request_json import json_object
 from cwl_ui_plugin.api.schemas import ANY, OldRun, StartedRun, answers, failing
 from cwl_ui_plugin.api.security import OptionalUser, check_same_origin, clean_address, logged_in, name_of, own
@@ -83,7 +83,7 @@ def test() -> dict[str, str]:
 def trigger(
     dag_id: str,
     request: Request,
-    user: AskingUser,
+    user: CallingUser,
     body: Annotated[dict[str, Any], Depends(json_object)],
 ) -> Response:
     """Start a run: `{"run_id", "conf", "check_payload"?}`, `conf` as JSON text or as an object."""

@@ -18,7 +18,7 @@ from cwl_ui_plugin.api.downloads import UNTRUSTED, saved_as, sendable
 from cwl_ui_plugin.api.openapi import BINARY_ANSWER
 from cwl_ui_plugin.api.request_json import check_object, json_object
 from cwl_ui_plugin.api.schemas import Responses, RunList, SecondaryFiles, answers, failing, failing_file
-from cwl_ui_plugin.api.security import GetUserDep, OptionalUser, allow_dag, name_of, require
+from cwl_ui_plugin.api.security import CallingUser, GetUserDep, OptionalUser, allow_dag, name_of, require
 from cwl_ui_plugin.api.workflows import MAX_OFFSET
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
@@ -151,7 +151,7 @@ def list_runs(
     responses=answers(RunSummary, 404, 409, 413, 503, status=201, description="The run"),
     openapi_extra=_TRIGGER_SCHEMA,
 )
-def trigger_run(dag_id: str, user: OptionalUser, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
+def trigger_run(dag_id: str, user: CallingUser, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
     """Start a run. With a signature that holds no login is needed, where the server has keys to verify it."""
     with refusals.recorded(dag_id, body.get("run_id"), name_of(user)):
         return _triggered(dag_id, user, body).as_json()

@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.core_api.security import GetUserDep, bearer_scheme, get_user
 from fastapi import Depends, HTTPException, Request, params
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials
+
+from cwl_ui_plugin.auth import jwt_backend
 
 __all__ = ["GetUserDep", "OptionalUser", "allow", "allow_dag", "check_same_origin", "require", "same_origin"]
 
@@ -76,6 +79,19 @@ clean_address = Depends(check_address)
 
 
 OptionalUser = Annotated[BaseUser | HTTPException, Depends(optional_user)]
+
+
+async def login_or_signature(user: OptionalUser) -> BaseUser | HTTPException:
+    """Return an :data:`OptionalUser`; raise what says why there is none where no signature can make up for that.
+
+    A signature is in the body; a route that asks for this before reads no body of whoever is refused anyway.
+    """
+    if isinstance(user, HTTPException) and not await run_in_threadpool(jwt_backend.takes_signatures):
+        raise user
+    return user
+
+
+CallingUser = Annotated[BaseUser | HTTPException, Depends(login_or_signature)]
 
 
 def known(user: BaseUser | HTTPException) -> BaseUser | None:

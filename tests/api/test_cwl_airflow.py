@@ -336,10 +336,10 @@ def test_a_signed_call_that_is_sent_again_meanwhile_stops_nothing(
     body = {"dag_id": workflow, **signed(key, None, run_id=new_id("run"), conf=CONF)}
     go_on, started = module._go_on, []
 
-    def late(caller: Any, call: Any) -> dict[str, object]:
+    def late(*given: Any) -> dict[str, object]:
         monkeypatch.setattr(module, "_go_on", go_on)
         started.append(client().post(f"{OLD}/dags/dag_runs", json=body).json())
-        return go_on(caller, call)
+        return go_on(*given)
 
     monkeypatch.setattr(module, "_go_on", late)
     assert client().post(f"{OLD}/dags/dag_runs", json=body).status_code == 409

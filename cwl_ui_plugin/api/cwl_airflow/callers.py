@@ -13,14 +13,22 @@ from fastapi.concurrency import run_in_threadpool
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.api.hosts import is_surely_own
-from cwl_ui_plugin.api.security import OptionalUser, check_same_origin, known, logged_in, own, require
+from cwl_ui_plugin.api.security import (
+    OptionalUser,
+    check_same_origin,
+    known,
+    logged_in,
+    login_or_signature,
+    own,
+    require,
+)
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.auth.unsigned import unsigned_user
 from cwl_ui_plugin.services.errors import NotAllowed
 from cwl_ui_plugin.services.inputs.access import InputAccess
 from cwl_ui_plugin.services.signatures import VerifiedToken
 
-_OPTION = "uploads_without_login"
+UPLOADS_OPTION = "uploads_without_login"
 _UNKNOWN_NAME = (
     "Nobody is logged in, and under this name calls without a login are not answered: it could be that of a page of "
     "another site. Call the server by its address, or by a name in [api] base_url or [cwl] allowed_hosts."
@@ -43,6 +51,14 @@ async def asking_user(request: Request, user: OptionalUser) -> BaseUser | HTTPEx
 
 
 AskingUser = Annotated[BaseUser | HTTPException, Depends(asking_user)]
+
+
+async def calling_user(user: AskingUser) -> BaseUser | HTTPException:
+    """Return :data:`AskingUser`; raise before the body is read where that is nobody, and no signature can help."""
+    return await login_or_signature(user)
+
+
+CallingUser = Annotated[BaseUser | HTTPException, Depends(calling_user)]
 
 
 def reading_user(user: AskingUser) -> BaseUser:
@@ -97,10 +113,10 @@ class Caller:
 
     def check_upload(self) -> BaseUser:
         """Return the user who uploads; raise :class:`NotAllowed`, or 403, where nobody is known who may."""
-        if not self.is_logged_in and not config.flag(_OPTION):
+        if not self.is_logged_in and not config.flag(UPLOADS_OPTION):
             raise NotAllowed(
                 "A call without a login may start runs of workflows that are here, and can't upload any. Log in as a "
-                f"user who may, or have the administrator of this Airflow set [cwl] {_OPTION}."
+                f"user who may, or have the administrator of this Airflow set [cwl] {UPLOADS_OPTION}."
             )
         if self.user is None:
             raise NotAllowed(

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
+from starlette.types import Message
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.api.cwl_airflow.callers import UPLOADS_OPTION, CallingUser
 from cwl_ui_plugin.api.request_json import check_object, json_object, parse_object
 from cwl_ui_plugin.auth.jwt_backend import SIGNATURES
 from cwl_ui_plugin.library.compressed import decompressed
@@ -86,10 +88,15 @@ class OldCall:
 
 
 def call_with(*names: str, document: bool = False) -> Callable[[Request], Awaitable[OldCall]]:
-    """Return a dependency that reads a call with these fields; any other field is a mistake, and says so."""
+    """Return a dependency that reads a call with these fields; any other field is a mistake, and says so.
+
+    Of whoever is not logged in no more is read than a call without a new workflow may have: they can't upload any.
+    """
     known = {*names, *SIGNATURES, DATA, IGNORED, *((FILE, CONTENT) if document else ())}
 
-    async def read(request: Request) -> OldCall:
+    async def read(request: Request, user: CallingUser) -> OldCall:
+        if isinstance(user, HTTPException) and not config.flag(UPLOADS_OPTION):
+            request = _bounded(request, config.max_call_size())
         query = list(request.query_params.multi_items())
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() in _FORMS:
             async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=config.max_call_size()) as form:
@@ -98,6 +105,21 @@ def call_with(*names: str, document: bool = False) -> Callable[[Request], Awaita
         return await run_in_threadpool(_call, [*query, *body.items()], known)
 
     return read
+
+
+def _bounded(request: Request, limit: int) -> Request:
+    """Return a request whose body can't be read beyond ``limit`` bytes: reading on raises :class:`TooLarge`."""
+    size, receive = 0, request.receive
+
+    async def counting() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise TooLarge(f"A call without a login may have {config.bytes_text(limit)}. Log in to send more.")
+        return message
+
+    return Request(request.scope, counting)
 
 
 def query_of(request: Request, *names: str) -> dict[str, str]:

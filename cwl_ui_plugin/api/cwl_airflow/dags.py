@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from cwl_ui_plugin import addresses
 from cwl_ui_plugin.api.cwl_airflow import schemas
-from cwl_ui_plugin.api.cwl_airflow.callers import AskingUser, Caller, ReadingUser, allow_reading
+from cwl_ui_plugin.api.cwl_airflow.callers import Caller, CallingUser, ReadingUser, allow_reading
 from cwl_ui_plugin.api.cwl_airflow.calls import DAG_ID, Document, OldCall, call_with, check_document, query_of
 from cwl_ui_plugin.api.cwl_airflow.schemas import OldDag, OldDags, PostedDag
 from cwl_ui_plugin.api.cwl_airflow.verifying import caller_of_fields
@@ -54,16 +54,15 @@ def get_dag(dag_id: str) -> Any:
 
 @router.post(
     "/dags",
-    responses=answers(PostedDag, 404, 409, 413, 503),
+    responses=answers(PostedDag, 404, 409, 413, 503, 507),
     openapi_extra={"parameters": [schemas.DAG_ID], "requestBody": schemas.body("dag_id", document=True)},
 )
 async def post_dag(
-    request: Request, user: AskingUser, call: Annotated[OldCall, Depends(call_with(DAG_ID, document=True))]
+    request: Request, user: CallingUser, call: Annotated[OldCall, Depends(call_with(DAG_ID, document=True))]
 ) -> Any:
     """Upload a workflow: a file `workflow`, or `workflow_content`. Signed are `dag_id` and `workflow_sha256`."""
     dag_id, staged = await run_in_threadpool(_posted, request, user, call)
-    if staged is not None:
-        uploads.raise_failure(await ended(staged))
+    await stored_digest(staged)
     return {
         "dag_id": dag_id,
         "dag_path": addresses.workflow(dag_id),
@@ -71,7 +70,16 @@ async def post_dag(
     }
 
 
-def _posted(request: Request, user: BaseUser | HTTPException, call: OldCall) -> tuple[str, Upload | None]:
+async def stored_digest(staged: Upload | str) -> str | None:
+    """Return the version that an upload has become once it has ended; raise what it has failed with."""
+    if isinstance(staged, str):
+        return staged
+    upload = await ended(staged)
+    uploads.raise_failure(upload)
+    return upload.digest
+
+
+def _posted(request: Request, user: BaseUser | HTTPException, call: OldCall) -> tuple[str, Upload | str]:
     caller = caller_of_fields(request, user, call, DAG_ID)
     if call.document is None:
         caller.check_upload()
@@ -80,16 +88,16 @@ def _posted(request: Request, user: BaseUser | HTTPException, call: OldCall) -> 
     return dag_id, start_upload(caller, dag_id, document)
 
 
-def start_upload(caller: Caller, dag_id: str, document: Document) -> Upload | None:
-    """Begin to upload a workflow; None where that very document is there already, to which nobody needs a right.
+def start_upload(caller: Caller, dag_id: str, document: Document) -> Upload | str:
+    """Begin to upload a workflow; where that very document is there already, nobody needs a right: return its digest.
 
     Raises:
         NotAllowed: the caller may not upload; and what ``uploads.start_upload`` raises.
 
     """
     checked_name(dag_id)
-    if caller.may_trigger(dag_id) and details.has_document(dag_id, document.content):
-        return None
+    if caller.may_trigger(dag_id) and (digest := details.digest_with(dag_id, document.content)):
+        return digest
     user = caller.check_upload()
     return uploads.start_upload(
         [document.as_upload()], user=caller.name, rights=permissions.upload_rights(user), dag_id=dag_id

@@ -12,14 +12,13 @@ from fastapi.concurrency import run_in_threadpool
 
 from cwl_ui_plugin.api import starting
 from cwl_ui_plugin.api.cwl_airflow import schemas
-from cwl_ui_plugin.api.cwl_airflow.callers import AskingUser, Caller, ReadingUser
+from cwl_ui_plugin.api.cwl_airflow.callers import Caller, CallingUser, ReadingUser
 from cwl_ui_plugin.api.cwl_airflow.calls import CONF, DAG_ID, RUN_ID, OldCall, call_with, query_of
-from cwl_ui_plugin.api.cwl_airflow.dags import checked_name, start_upload
+from cwl_ui_plugin.api.cwl_airflow.dags import checked_name, start_upload, stored_digest
 from cwl_ui_plugin.api.cwl_airflow.schemas import CleanedRun, DagRunInfos, PostedRun
 from cwl_ui_plugin.api.cwl_airflow.verifying import caller_of_fields, caller_of_trigger
 from cwl_ui_plugin.api.schemas import answers
 from cwl_ui_plugin.api.security import name_of, require
-from cwl_ui_plugin.api.uploading import ended
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.services.errors import BadRequest
 from cwl_ui_plugin.services.monitoring import queries
@@ -28,7 +27,6 @@ from cwl_ui_plugin.services.run_models import RunFilter, RunSummary
 from cwl_ui_plugin.services.stopping import stops
 from cwl_ui_plugin.services.triggering import clearing, refusals, triggers
 from cwl_ui_plugin.services.workflow_models import Upload
-from cwl_ui_plugin.services.workflows import uploads
 
 router = APIRouter(tags=["CWL-Airflow"])
 STATE, DATE, SINCE, UNTIL = "state", "execution_date", "execution_date_start", "execution_date_end"
@@ -54,7 +52,7 @@ def list_dag_runs(request: Request, user: ReadingUser) -> Any:
         require(permissions.may_read(user, dag_id))
     wanted = RunFilter(
         run_id=asked.get(RUN_ID),
-        states=RUN_STATES[state] if state else (),
+        states=next((states for old, states in RUN_STATES.items() if old == state), ()),
         dated_from=max(filter(None, (since, date)), default=None),
         dated_to=min(filter(None, (until, date)), default=None),
     )
@@ -69,7 +67,7 @@ def list_dag_runs(request: Request, user: ReadingUser) -> Any:
     openapi_extra={"parameters": _TRIGGER_QUERY, "requestBody": schemas.body("dag_id", "run_id", "conf")},
 )
 def post_dag_run(
-    request: Request, user: AskingUser, call: Annotated[OldCall, Depends(call_with(DAG_ID, RUN_ID, CONF))]
+    request: Request, user: CallingUser, call: Annotated[OldCall, Depends(call_with(DAG_ID, RUN_ID, CONF))]
 ) -> Any:
     """Start a run. `run_id` and `conf` are signed, as for `/dags/{dag_id}/dag_runs`."""
     dag_id = call.needed(DAG_ID)
@@ -81,7 +79,7 @@ def post_dag_run(
 
 @router.post(
     "/dags/dag_runs",
-    responses=answers(PostedRun, 404, 409, 413, 503, 504),
+    responses=answers(PostedRun, 404, 409, 413, 503, 504, 507),
     openapi_extra={
         "parameters": _TRIGGER_QUERY,
         "requestBody": schemas.body("dag_id", "run_id", "conf", document=True),
@@ -89,7 +87,7 @@ def post_dag_run(
 )
 async def post_dag_and_run(
     request: Request,
-    user: AskingUser,
+    user: CallingUser,
     call: Annotated[OldCall, Depends(call_with(DAG_ID, RUN_ID, CONF, document=True))],
 ) -> Any:
     """Upload a workflow if it is not there, stop and remove the run of this name if there is one, and start it anew.
@@ -97,9 +95,8 @@ async def post_dag_and_run(
     With a workflow, `dag_id`, `run_id`, `conf` and `workflow_sha256` are signed; else what starts a run.
     """
     caller, staged = await run_in_threadpool(_begin, request, user, call)
-    if staged is not None:
-        uploads.raise_failure(await ended(staged))
-    return await run_in_threadpool(_go_on, caller, call)
+    version = None if staged is None else await stored_digest(staged)
+    return await run_in_threadpool(_go_on, caller, call, version)
 
 
 @router.post(
@@ -111,7 +108,7 @@ async def post_dag_and_run(
     },
 )
 def clean_dag_run(
-    request: Request, user: AskingUser, call: Annotated[OldCall, Depends(call_with(DAG_ID, RUN_ID))]
+    request: Request, user: CallingUser, call: Annotated[OldCall, Depends(call_with(DAG_ID, RUN_ID))]
 ) -> Any:
     """Stop a run, if there is one, and remove it where the caller may. `dag_id` and `run_id` are signed."""
     dag_id, run_id = call.needed(DAG_ID), call.needed(RUN_ID)
@@ -151,7 +148,7 @@ def _posted(run: RunSummary) -> dict[str, object]:
     }
 
 
-def _begin(request: Request, user: BaseUser | HTTPException, call: OldCall) -> tuple[Caller, Upload | None]:
+def _begin(request: Request, user: BaseUser | HTTPException, call: OldCall) -> tuple[Caller, Upload | str | None]:
     """Check all that can be checked before anything is changed; begin to upload."""
     dag_id, run_id = checked_name(call.needed(DAG_ID)), call.needed(RUN_ID)
     triggers.check_run_id(run_id)
@@ -166,15 +163,20 @@ def _begin(request: Request, user: BaseUser | HTTPException, call: OldCall) -> t
         return caller, start_upload(caller, dag_id, call.document) if call.document else None
 
 
-def _go_on(caller: Caller, call: OldCall) -> dict[str, object]:
-    """Check all that can be checked now that the workflow is there; only then stop what has the run's name."""
+def _go_on(caller: Caller, call: OldCall, version: str | None) -> dict[str, object]:
+    """Check all that can be checked now that the workflow is there; only then stop what has the run's name.
+
+    ``version`` is what the document of the call has become: somebody else may have replaced it meanwhile.
+    """
     dag_id, run_id = call.needed(DAG_ID), call.needed(RUN_ID)
     with refusals.recorded(dag_id, run_id, caller.name):
         conf = _kept_conf(caller, call)
         files, signature = caller.files(dag_id), caller.signature
-        triggers.check(dag_id, conf=conf, run_id=run_id, user=caller.name, files=files, signature=signature)
+        triggers.check(
+            dag_id, conf=conf, run_id=run_id, user=caller.name, files=files, signature=signature, version=version
+        )
         clearing.clear_way(dag_id, run_id, user=caller.name, check_stop=caller.check_stop, signature=signature)
-        return _posted(_start(caller, dag_id, run_id, conf))
+        return _posted(_start(caller, dag_id, run_id, conf, version))
 
 
 def _kept_conf(caller: Caller, call: OldCall) -> dict[str, object]:
@@ -183,7 +185,9 @@ def _kept_conf(caller: Caller, call: OldCall) -> dict[str, object]:
     return conf if caller.token is None else starting.with_signature(conf, caller.token)
 
 
-def _start(caller: Caller, dag_id: str, run_id: str | None, conf: dict[str, object]) -> RunSummary:
+def _start(
+    caller: Caller, dag_id: str, run_id: str | None, conf: dict[str, object], version: str | None = None
+) -> RunSummary:
     return triggers.trigger(
         dag_id,
         conf=conf,
@@ -192,6 +196,7 @@ def _start(caller: Caller, dag_id: str, run_id: str | None, conf: dict[str, obje
         files=caller.files(dag_id),
         via=triggers.EXPERIMENTAL,
         signature=caller.signature,
+        version=version,
     )
 
 

@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from cwl_ui_plugin.services.monitoring.old_states import RUN_STATES
-
-RunState = Literal["running", "success", "failed"]
-TaskState = Literal[
-    "failed",
-    "upstream_failed",
-    "up_for_retry",
-    "running",
-    "queued",
-    "scheduled",
-    "up_for_reschedule",
-    "none",
-    "skipped",
-    "success",
-]
+from cwl_ui_plugin.services.monitoring.old_states import RUN_STATES, RunState, TaskState
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,12 @@ async def _stored(found: documents.Document | documents.Remote, user: BaseUser) 
     if not permissions.may_upload(user):
         raise NotAllowed(NO_UPLOAD)
     if isinstance(found, documents.Document) and await run_in_threadpool(lambda: found.is_stored):
-        return documents.Stored(found.dag_id)
+        return documents.Stored(found.dag_id, found.digest)
     rights = permissions.upload_rights(user)
     upload = await run_in_threadpool(found.start_upload, str(user.get_name()), rights)
-    uploads.raise_failure(await ended(upload))
-    return documents.Stored(upload.dag_id)
+    upload = await ended(upload)
+    uploads.raise_failure(upload)
+    return documents.Stored(upload.dag_id, upload.digest)
 
 
 def _start(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from cwl_ui_plugin.services.run_models import RunSummary
 
-RUN_STATES = {"running": ("queued", "running"), "success": ("success",), "failed": ("failed",)}
-"""For each of its states of a run those of Airflow 3."""
-TASK_STATES = (
+RunState = Literal["running", "success", "failed"]
+TaskState = Literal[
     "failed",
     "upstream_failed",
     "up_for_retry",
@@ -21,23 +20,35 @@ TASK_STATES = (
     "none",
     "skipped",
     "success",
-)
+]
+RUN_STATES: dict[RunState, tuple[str, ...]] = {
+    "running": ("queued", "running"),
+    "success": ("success",),
+    "failed": ("failed",),
+}
+"""For each of its states of a run those of Airflow 3."""
+TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 """Its states of a task; of several task instances of one task the first of these is the state of the task."""
-_NEWER = {"restarting": "running", "deferred": "running", "awaiting_input": "running", "removed": "none"}
+_NEWER: dict[str, TaskState] = {
+    "restarting": "running",
+    "deferred": "running",
+    "awaiting_input": "running",
+    "removed": "none",
+}
 
 
-def run_state(state: str) -> str:
+def run_state(state: str) -> RunState:
     """Return the state of a run."""
     return next((old for old, news in RUN_STATES.items() if state in news), "running")
 
 
-def task_state(state: str | None) -> str:
+def task_state(state: str | None) -> TaskState:
     """Return the state of a task instance."""
     known = _NEWER.get(state or "none", state or "none")
-    return known if known in TASK_STATES else "none"
+    return next((old for old in TASK_STATES if old == known), "none")
 
 
-def task_states(runs: Iterable[RunSummary]) -> dict[tuple[str, str], dict[str, str]]:
+def task_states(runs: Iterable[RunSummary]) -> dict[tuple[str, str], dict[str, TaskState]]:
     """Return for each run, by dag_id and run_id, its tasks with their states; with one query for all of them."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
@@ -50,7 +61,7 @@ def task_states(runs: Iterable[RunSummary]) -> dict[tuple[str, str], dict[str, s
         .where(tuple_(task.c.dag_id, task.c.run_id).in_(keys))
         .distinct()
     )
-    found: dict[tuple[str, str], dict[str, str]] = {key: {} for key in keys}
+    found: dict[tuple[str, str], dict[str, TaskState]] = {key: {} for key in keys}
     with create_session(scoped=False) as session:
         for dag_id, run_id, task_id, state in session.execute(query):
             states = found[dag_id, run_id]

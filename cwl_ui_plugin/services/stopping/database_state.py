@@ -26,26 +26,56 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class WhichRun:
+    """Which of the runs that a name has had one after the other: SQLite gives the number of a row again."""
+
+    row: int
+    run_after: str | None
+
+    @classmethod
+    def of(cls, run: DagRun) -> WhichRun:
+        """Return which one a run is."""
+        return cls(run.id, tombstones.moment(run.run_after))
+
+
+@dataclass(frozen=True)
 class FoundRun:
     """A run as a stop found it: ``stopped`` are the tasks that it set to failed, ``running`` those that ran.
 
-    ``stopped_by`` is who stopped it first, as its note has it; empty where nobody did. ``row``, ``run_after`` and
-    ``clear_number`` say which run it is, and which beginning of it.
+    ``stopped_by`` is who stopped it first, as its note has it; empty where nobody did. ``which`` and ``clear_number``
+    say which run it is, and which beginning of it.
     """
 
-    exists: bool = False
     had_ended: bool = True
     stopped_by: str = ""
     stopped: tuple[str, ...] = ()
     running: tuple[TaskProcess, ...] = ()
-    row: int | None = None
-    run_after: str | None = None
+    which: WhichRun | None = None
     clear_number: int = 0
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a run."""
+        return self.which is not None
 
-def fail_unfinished(dag_id: str, run_id: str, user: str) -> FoundRun:
-    """Set the run and its unfinished tasks to failed, in one transaction."""
-    return retry_on_database_lock(lambda: _fail_once(dag_id, run_id, user), f"the stop of {dag_id} {run_id}")
+
+def which_run(dag_id: str, run_id: str) -> WhichRun | None:
+    """Return which run has a name now; None for none."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+    with create_session(scoped=False) as session:
+        run = session.scalar(query)
+        return None if run is None else WhichRun.of(run)
+
+
+def fail_unfinished(dag_id: str, run_id: str, user: str, which: WhichRun | None = None) -> FoundRun:
+    """Set the run and its unfinished tasks to failed, in one transaction; with ``which``, only if it is that one."""
+    return retry_on_database_lock(
+        lambda: _fail_once(dag_id, run_id, user, which=which), f"the stop of {dag_id} {run_id}"
+    )
 
 
 def fail_revived(stone: Tombstone) -> FoundRun:
@@ -56,7 +86,9 @@ def fail_revived(stone: Tombstone) -> FoundRun:
     )
 
 
-def _fail_once(dag_id: str, run_id: str, user: str, stone: Tombstone | None = None) -> FoundRun:
+def _fail_once(
+    dag_id: str, run_id: str, user: str, stone: Tombstone | None = None, which: WhichRun | None = None
+) -> FoundRun:
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from airflow.utils.sqlalchemy import with_row_locks
@@ -68,7 +100,9 @@ def _fail_once(dag_id: str, run_id: str, user: str, stone: Tombstone | None = No
         keep_out_writers(session)
         # The run first, as the scheduler does it: it then works on this run either before or after.
         run = session.scalar(with_row_locks(query, session, of=DagRun))
-        if run is None or (stone and (run.id != stone.row or run.clear_number > stone.clear_number)):
+        if run is None or which not in (None, WhichRun.of(run)):
+            return FoundRun()
+        if stone and (run.id != stone.row or run.clear_number > stone.clear_number):
             return FoundRun()
         tasks = _unfinished_tasks(session, dag_id, run_id)
         running = tuple(_process(task) for task in tasks if task.state == TaskInstanceState.RUNNING)
@@ -84,13 +118,11 @@ def _fail_once(dag_id: str, run_id: str, user: str, stone: Tombstone | None = No
             session.flush()
             _tell_listeners(None if was_failed else run, killed, user)
         return FoundRun(
-            exists=True,
             had_ended=had_ended,
             stopped_by=_stopped_by(run.note or ""),
             stopped=tuple(_name(task) for task in tasks),
             running=running,
-            row=run.id,
-            run_after=tombstones.moment(run.run_after),
+            which=WhichRun.of(run),
             clear_number=run.clear_number,
         )
 
@@ -184,8 +216,11 @@ def _tell_listeners(run: DagRun | None, killed: list[TaskInstance], user: str) -
         log.exception("A listener failed")
 
 
-def delete_run(dag_id: str, run_id: str, user: str) -> str | None:
-    """Delete a run with all its records, as Airflow's own API does; return the greatest id of its task instances."""
+def delete_run(dag_id: str, run_id: str, user: str, which: WhichRun | None = None) -> str | None:
+    """Delete a run with all its records, as Airflow's own API does; return the greatest id of its task instances.
+
+    With ``which``, only if it is that one: another run may have its name by now.
+    """
     from airflow.models.dagrun import DagRun
     from airflow.models.log import Log
     from airflow.utils.session import create_session
@@ -195,7 +230,7 @@ def delete_run(dag_id: str, run_id: str, user: str) -> str | None:
     query = select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
     with create_session(scoped=False) as session:
         run = session.scalar(with_row_locks(query, session, of=DagRun))  # the scheduler adds no task meanwhile
-        if run is None:
+        if run is None or which not in (None, WhichRun.of(run)):
             return None
         last = last_instance(session, dag_id, run_id)
         session.delete(run)

@@ -18,7 +18,7 @@ from cwl_ui_plugin.reports import loop, reporter
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import ServiceError, StopIncomplete, Unavailable
 from cwl_ui_plugin.services.run_models import StopProgress, StopReport
-from cwl_ui_plugin.services.stopping.database_state import FoundRun, delete_run, fail_unfinished, remove_files
+from cwl_ui_plugin.services.stopping.database_state import FoundRun, WhichRun, delete_run, fail_unfinished, remove_files
 from cwl_ui_plugin.services.stopping.proof import StopProof
 from cwl_ui_plugin.services.stopping.tombstone_watch import leave_word
 
@@ -28,10 +28,15 @@ _answering: set[tuple[str, int]] = set()
 _answering_lock = threading.Lock()
 
 
-def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False) -> StopReport:
+class _AnotherRun(Exception):
+    """The name that is being stopped is that of another run by now."""
+
+
+def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False, which: WhichRun | None = None) -> StopReport:
     """Stop a run of any Dag, and return when none of its processes is left; ``remove`` also deletes the run.
 
-    A run that does not exist or has ended is no error.
+    A run that does not exist or has ended is no error. With ``which``, another run that has the name by then is left
+    alone.
 
     Raises:
         StopIncomplete: some processes outlived ``2 * [core] killed_task_cleanup_time``.
@@ -39,7 +44,9 @@ def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False) -> St
 
     """
     try:
-        report = _stop_run(dag_id, run_id, user, remove)
+        report = _stop_run(dag_id, run_id, user, remove, which)
+    except _AnotherRun:
+        return StopReport(dag_id=dag_id, run_id=run_id, stopped=(), seconds=0.0, message=_message(FoundRun(), remove))
     except StopIncomplete:
         stats.emit("cwl.stop.failures")
         raise
@@ -49,13 +56,15 @@ def stop_run(dag_id: str, run_id: str, *, user: str, remove: bool = False) -> St
     return report
 
 
-def _stop_run(dag_id: str, run_id: str, user: str, remove: bool) -> StopReport:
+def _stop_run(dag_id: str, run_id: str, user: str, remove: bool, which: WhichRun | None) -> StopReport:
     began = time.monotonic()
     has_folder = _is_name(dag_id) and _is_name(run_id)
 
     def fail() -> FoundRun:
         """Fail what is unfinished, then leave word for what starts nevertheless, and only then look what is there."""
-        found = fail_unfinished(dag_id, run_id, user)
+        found = fail_unfinished(dag_id, run_id, user, which)
+        if which is not None and not found.exists:
+            raise _AnotherRun  # or none at all: whoever has removed it has ended its processes
         if has_folder:
             leave_word(dag_id, run_id, user, found)
         return found
@@ -70,7 +79,7 @@ def _stop_run(dag_id: str, run_id: str, user: str, remove: bool) -> StopReport:
     if has_folder and (remove or not found.had_ended or found.stopped_by or proof.had_leases):
         remove_files(dag_id, run_id)
     if remove and found.exists:
-        _remove(dag_id, run_id, user)
+        _remove(dag_id, run_id, user, found.which)
     return StopReport(
         dag_id=dag_id,
         run_id=run_id,
@@ -126,10 +135,10 @@ def _message(found: FoundRun, remove: bool) -> str:
     return f"{done} It was removed." if remove else done
 
 
-def _remove(dag_id: str, run_id: str, user: str) -> None:
+def _remove(dag_id: str, run_id: str, user: str, which: WhichRun | None) -> None:
     """Delete a stopped run; its last reports are kept until they have arrived."""
     reporter.keep_run(dag_id, run_id)
-    last = retry_on_database_lock(lambda: delete_run(dag_id, run_id, user), f"the removal of {dag_id} {run_id}")
+    last = retry_on_database_lock(lambda: delete_run(dag_id, run_id, user, which), f"the removal of {dag_id} {run_id}")
     stone = tombstones.find(dag_id, run_id) if last else None
     if stone and last:
         tombstones.close(stone, last)  # a later run of the same name may start

@@ -26,12 +26,12 @@ def leave_word(dag_id: str, run_id: str, user: str, found: FoundRun) -> None:
     """Write the tombstone of a run as a stop found it, unless it is there."""
     now = time.time()
     earlier = tombstones.find(dag_id, run_id)
-    if not found.exists:
+    if found.which is None:
         if earlier is None:  # tasks of it may be starting still; a run of that name can come later
             tombstones.write(Tombstone(dag_id, run_id, user, now, last=tombstones.last_before(now)))
         return
     who = found.stopped_by if found.stopped_by and not found.stopped else user
-    stone = Tombstone(dag_id, run_id, who, now, found.clear_number, found.run_after, found.row)
+    stone = Tombstone(dag_id, run_id, who, now, found.clear_number, found.which.run_after, found.which.row)
     is_there = earlier is not None and (earlier.row, earlier.clear_number) == (stone.row, stone.clear_number)
     is_quiet = found.had_ended and not found.stopped
     if not (is_there and earlier and (earlier.last is None or is_quiet)):

@@ -13,6 +13,7 @@ from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, TAG
 from cwl_ui_plugin.dags.site import site_policy
 from cwl_ui_plugin.library.errors import UnknownSchedule, UnknownWorkflow
+from cwl_ui_plugin.library.origins import Origin
 from cwl_ui_plugin.library.store import StoredVersion
 from cwl_ui_plugin.opened import Place, place_of
 from cwl_ui_plugin.services.errors import Conflict, NotFound, Unavailable
@@ -173,6 +174,12 @@ def stored_version(dag_id: str, digest: str | None = None) -> StoredVersion | No
         return None
 
 
+def origin_of(dag_id: str, digest: str | None) -> Origin | None:
+    """Return where a version came from, if it was no user's file and is still there."""
+    version = stored_version(dag_id, digest) if digest else None
+    return version.origin if version else None
+
+
 def pinned_workflow(dag_id: str, bundle_version: str | None) -> StoredVersion | None:
     """Return the version of a workflow that runs of a version of the bundle use, in the compilation that they use."""
     store = open_store()
@@ -227,16 +234,16 @@ def source_names(version: StoredVersion) -> list[str]:
     return sorted(source_place(version).files())
 
 
-def has_document(dag_id: str, content: bytes) -> bool:
-    """Whether a workflow consists of this one document now."""
+def digest_with(dag_id: str, content: bytes) -> str | None:
+    """Return the current version of a workflow if it consists of this one document; None if not."""
     version = stored_version(dag_id)
     if version is None:
-        return False
+        return None
     names = source_names(version)
     try:
         if len(names) != 1:
-            return False
+            return None
         with source_place(version).open(names[0]) as file:
-            return file.read(len(content) + 1) == content
+            return version.digest if file.read(len(content) + 1) == content else None
     except (OSError, ValueError):
-        return False
+        return None

@@ -56,6 +56,37 @@ def test_a_document_is_stored_once_and_its_files_are_inputs(
     assert len(uploaded(folders)) == 2, "attachments of a request that failed are left"
 
 
+def test_a_run_is_of_the_document_that_was_sent(
+    client: Callable[..., Any], post: Callable[..., Any], folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may edit workflows can replace it between the look at it, or its upload, and the start."""
+    from cwl_ui_plugin.api.wes import submitting
+    from cwl_ui_plugin.library.store import WorkflowStore
+
+    files, start = {"cat.cwl": TOOL, "a.txt": "A"}, submitting._start
+    sent: list[str] = []
+
+    def replace_first(workflow: Any, *given: Any) -> str:
+        store = WorkflowStore(folders / "workflows")
+        sent.append(store.current(workflow.dag_id).digest)
+        monkeypatch.setattr(submitting, "_start", start)
+        changed = {"files": ("cat.cwl", TOOL + "doc: replaced\n")}
+        answer = client("admin").post(
+            "/cwl/api/v1/workflows", data={"dag_id": workflow.dag_id, "replace": "true"}, files=changed
+        )
+        assert answer.status_code == 201, answer.text
+        assert store.current(workflow.dag_id).digest != sent[-1]
+        return start(workflow, *given)
+
+    for _way in ("uploaded", "there already"):
+        monkeypatch.setattr(submitting, "_start", replace_first)
+        run_id = post("op", files, url="cat.cwl", params={"file": file("a.txt")}).json()["run_id"]
+        (workflow,) = client("op").get("/cwl/api/v1/workflows").json()["workflows"]
+        (run, *_) = client("op").get(f"/cwl/api/v1/workflows/{workflow['dag_id']}/runs").json()["runs"]
+        shown = client("op").get(f"/cwl/api/v1/workflows/{workflow['dag_id']}/runs/{run['run_id']}").json()
+        assert shown["workflow_digest"] == sent[-1], (run_id, shown)
+
+
 def test_who_may_not_upload_is_told_so(post: Callable[..., Any], folders: Path) -> None:
     answer = post("user", {"cat.cwl": TOOL, "a.txt": "A"}, url="cat.cwl", params={"file": file("a.txt")})
     assert answer.status_code == 403
