@@ -79,6 +79,18 @@ OPTIONS: tuple[Option, ...] = (
     Option("max_unpacked_files", "5000", "integer", "Most files that an uploaded zip may hold."),
     Option("max_input_size", "10737418240", "integer", "Largest file that can be uploaded as an input, in bytes."),
     Option(
+        "max_fetched_files",
+        "1000",
+        "integer",
+        "Most files from the network that the job of a run may name; each counts once.",
+    ),
+    Option(
+        "max_fetched_size",
+        "107374182400",
+        "integer",
+        "How many bytes the files from the network of a run may have together; each may have max_input_size.",
+    ),
+    Option(
         "lineage_max_hashed_size",
         "1073741824",
         "integer",
@@ -436,6 +448,13 @@ OPTIONS: tuple[Option, ...] = (
         "float",
         "How many days a version of a workflow is kept that was replaced or deleted, unless a run in Airflow's list "
         "is pinned to it. 0: for ever.",
+    ),
+    Option(
+        "keep_wes_workflows_days",
+        "180",
+        "float",
+        "How many days a workflow is kept that a WES client sent with a run, after it was sent last, unless a run in "
+        "Airflow's list is of it, or somebody has given it a schedule, a preset or another version. 0: for ever.",
     ),
     Option(
         "notifiers",

@@ -3,7 +3,7 @@
 ::
 
     <tmp_folder>/.fetched/<key>/<name>     a file that was fetched; the key is made from address and checksum
-    <tmp_folder>/.fetched/<key>.lock       held by the task that fetches it
+    <tmp_folder>/.fetched/<key>.lock       there while a task fetches it, or looks whether it is there
 
 Whoever knows the address may have the file, which may hold a key; no job can name it here, and nobody can list these
 files. It is kept for ``[cwl] keep_fetched_days`` after its last use, and not asked for again meanwhile.
@@ -11,23 +11,24 @@ files. It is kept for ``[cwl] keep_fetched_days`` after its last use, and not as
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin import config, last_use
 from cwl_ui_plugin.cwl.errors import StepError
+from cwl_ui_plugin.cwl.files import file_objects
 from cwl_ui_plugin.cwl.jobs.file_objects import name_problem
 from cwl_ui_plugin.cwl.jobs.types import is_remote
+from cwl_ui_plugin.fetching.errors import FetchError, TooMuch
+from cwl_ui_plugin.file_locks import held
 
-_WAIT_SECONDS = 0.2
 _NAMELESS = "download"
 
 
@@ -39,42 +40,87 @@ def brought(job: Mapping[str, Any], check_stopped: Callable[[], None]) -> dict[s
         OSError: it can't be written.
 
     """
-    from cwl_ui_plugin.fetching.errors import FetchError
-
     try:
-        return {name: _local(value, check_stopped) for name, value in job.items()}
+        return _Bringing(check_stopped).job(job)
     except FetchError as error:
         kind = "temporaryFail" if error.may_pass else "permanentFail"
         raise StepError(f"An input can't be fetched: {error}", kind=kind) from error
 
 
-def _local(value: Any, check_stopped: Callable[[], None]) -> Any:
-    if isinstance(value, list):
-        return [_local(item, check_stopped) for item in value]
-    if not isinstance(value, dict):
-        return value
-    here = {name: _local(item, check_stopped) for name, item in value.items()}
-    if value.get("class") == "File" and is_remote(value.get("location")):
-        path = _file(value["location"], here.pop("checksum", None), check_stopped)
-        here |= {"location": path.as_uri(), "basename": value.get("basename") or path.name}
-    return here
+def fetched_from(job: Mapping[str, Any]) -> dict[Path, str]:
+    """Return the folders that files of a job on the network come to, each with the address that the job has of it."""
+    found: dict[Path, str] = {}
+    for item in file_objects(job):
+        location = item.get("location")
+        if isinstance(location, str) and is_remote(location):
+            with suppress(FetchError):
+                found[_place(location, _expected(item.get("checksum")))] = location
+    return found
 
 
-def _file(location: str, checksum: object, check_stopped: Callable[[], None]) -> Path:
+def _place(location: str, expected: Mapping[str, str]) -> Path:
+    """Return the folder of a file with an address and checksums; the scheme may be in capitals."""
+    scheme, sign, rest = location.partition("://")
+    named = json.dumps([f"{scheme.lower()}{sign}{rest}", expected], sort_keys=True)
+    return config.fetched_folder() / hashlib.sha256(named.encode()).hexdigest()
+
+
+def _expected(checksum: object) -> Mapping[str, str]:
     from cwl_ui_plugin.fetching.checksums import of_file_object
 
-    expected = of_file_object(checksum) if checksum else {}
-    key = hashlib.sha256(json.dumps([location, expected], sort_keys=True).encode()).hexdigest()
-    folder = config.fetched_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with _held(folder / f"{key}.lock", check_stopped):
-        place = folder / key
-        if not last_use.use(place, folder):
-            _fetch(location, expected, place, check_stopped)
-        return next(path for path in place.iterdir() if path.is_file())
+    return of_file_object(checksum) if checksum else {}
 
 
-def _fetch(location: str, expected: Mapping[str, str], place: Path, check_stopped: Callable[[], None]) -> None:
+class _Bringing:
+    """The files of one job, which are bounded together; one that is here already counts as one that is fetched."""
+
+    def __init__(self, check_stopped: Callable[[], None]) -> None:
+        self._check_stopped = check_stopped
+        self._files = int(config.number("max_fetched_files"))
+        self._size = self._left = int(config.number("max_fetched_size"))
+        self._here: dict[Path, Path] = {}
+
+    def job(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the job with its files here."""
+        return {name: self._local(value) for name, value in job.items()}
+
+    def _local(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._local(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        here = {name: self._local(item) for name, item in value.items()}
+        if value.get("class") == "File" and is_remote(value.get("location")):
+            path = self._file(value["location"], here.pop("checksum", None))
+            here |= {"location": path.as_uri(), "basename": value.get("basename") or path.name}
+        return here
+
+    def _file(self, location: str, checksum: object) -> Path:
+        expected = _expected(checksum)
+        place = _place(location, expected)
+        if place not in self._here:
+            if len(self._here) >= self._files:
+                raise TooMuch(f"The job names more than {self._files} files on the network ([cwl] max_fetched_files).")
+            path = self._brought(location, expected, place)
+            self._left -= path.stat().st_size
+            if self._left < 0:
+                raise TooMuch(
+                    f"The files from the network that the job names have more than {self._size} bytes together ([cwl] "
+                    "max_fetched_size)."
+                )
+            self._here[place] = path
+        return self._here[place]
+
+    def _brought(self, location: str, expected: Mapping[str, str], place: Path) -> Path:
+        with held(place.with_name(f"{place.name}.lock"), self._check_stopped):
+            if not last_use.use(place, place.parent):
+                _fetch(location, expected, place, self._left, self._check_stopped)
+            return next(path for path in place.iterdir() if path.is_file())
+
+
+def _fetch(
+    location: str, expected: Mapping[str, str], place: Path, most: int, check_stopped: Callable[[], None]
+) -> None:
     from cwl_ui_plugin.fetching import drs, site
     from cwl_ui_plugin.fetching.fetch import fetch_file, name_in
 
@@ -91,21 +137,10 @@ def _fetch(location: str, expected: Mapping[str, str], place: Path, check_stoppe
     try:
         target = made / (_NAMELESS if name_problem(name) else name)
         options: dict[str, Any] = {"headers": headers, "checksums": sums}
-        fetch_file(url, target, rules, site.input_limits(), on_chunk=lambda _size: check_stopped(), **options)
+        limits = site.input_limits()
+        if most < limits.size:
+            limits = replace(limits, size=most, size_option="what is left of [cwl] max_fetched_size for this run")
+        fetch_file(url, target, rules, limits, on_chunk=lambda _size: check_stopped(), **options)
         made.rename(place)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-@contextmanager
-def _held(lock: Path, check_stopped: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock that another task may have for hours."""
-    with lock.open("a") as file:
-        while True:
-            check_stopped()
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(_WAIT_SECONDS)
-        yield

@@ -196,6 +196,10 @@ class WorkflowStore:
             raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.")
         return sorted(found, key=lambda version: (version.uploaded_at, version.digest), reverse=True)
 
+    def digests(self, dag_id: str) -> list[str]:
+        """Return the digests of all versions of a workflow, a deleted one's too."""
+        return [folder.name for folder in self._version_folders(dag_id)]
+
     def has_version(self, dag_id: str, digest: str) -> bool:
         """Whether a version is there."""
         try:
@@ -298,11 +302,12 @@ class WorkflowStore:
     ) -> StoredVersion:
         """Move a compiled upload in and make it current; a version that is there only becomes current.
 
-        ``source`` and ``compiled`` must be folders on the store's file system (see :attr:`uploads`).
+        ``source`` and ``compiled`` must be folders on the store's file system (see :attr:`uploads`). What fails, as on
+        a disk that is full, leaves the store as it was.
         """
         digest = digest_of(source, main)
         folder = self._version_folder(check_dag_id(dag_id), digest)
-        with self._lock():
+        with self._lock(), self._restored(dag_id, digest):
             if not folder.exists():
                 _write_json(
                     compiled / VERSION_FILE,
@@ -321,6 +326,24 @@ class WorkflowStore:
             self._set_current(dag_id, digest)
         return self.version(dag_id, digest)
 
+    @contextmanager
+    def _restored(self, dag_id: str, digest: str) -> Iterator[None]:
+        """Take back what was done of adding a version, if that fails; who calls has the lock."""
+        existed, previous = self.has_version(dag_id, digest), self.manifest_of(dag_id)
+        try:
+            yield
+        except BaseException:
+            if previous is not None and self.manifest_of(dag_id) != previous:
+                self._set_current(dag_id, previous)
+            if not existed:
+                self._remove(self._version_folder(dag_id, digest))
+                self._numbers_file(dag_id).take_back(digest)
+                with suppress(OSError):  # where there are others
+                    self._version_folder(dag_id, digest).parent.rmdir()
+                    self._numbers_file(dag_id).forget()
+                    (self.workflows / dag_id).rmdir()
+            raise
+
     def make_current(self, dag_id: str, digest: str) -> StoredVersion:
         """Let new runs use an earlier version, or bring a deleted workflow back; raise :class:`UnknownWorkflow`."""
         with self._lock():
@@ -338,16 +361,20 @@ class WorkflowStore:
             self._remove(self._version_folder(dag_id, digest))
             self._numbers_file(dag_id).take_back(digest)
 
-    def delete(self, dag_id: str) -> None:
+    def delete(self, dag_id: str, *, unused_since: float | None = None) -> bool:
         """Take a workflow out of the store, and its schedule; raise :class:`UnknownWorkflow`.
 
-        Its versions stay on disk: runs that use one go on to their end.
+        Its versions stay on disk: runs that use one go on to their end. With ``unused_since``, return False where its
+        current version was used since that time.
         """
         digest = self._current_digest(dag_id)
         with self._lock():
+            if unused_since is not None and self._version_folder(dag_id, digest).stat().st_mtime > unused_since:
+                return False
             self._current_file(dag_id).unlink(missing_ok=True)
             self.schedules(dag_id).clear()
             self._touch(dag_id, digest)
+        return True
 
     def manifest(self) -> dict[str, str]:
         """Return ``{dag_id: revision}`` of the current versions."""

@@ -10,6 +10,10 @@ from cwl_ui_plugin.library.errors import BadDagId, NotCompiled, UnknownWorkflow
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 from cwl_ui_plugin.services.errors import BadRequest, NotFound, Unavailable
 
+WES_PREFIX = "wes"
+"""Begins the dag_id of a workflow that a WES client has sent; this many hex digits of a digest end it."""
+WES_DIGITS = 12
+
 
 def open_store() -> WorkflowStore:
     """Return the store that ``[cwl] workflows_folder`` names."""

@@ -60,6 +60,7 @@ def test_files_come_once_wherever_they_are_in_a_job(site: Web) -> None:
         assert path_of(here["record"]["one"]).read_bytes() == READS
         assert not file_rules().allows(path_of(first)), "whoever knows the address may have it, nobody else"
     assert sorted(site.asked) == ["/reads.fq", "/reads.fq", "/reads.fq.fai"], "with and without a checksum"
+    assert not list(config.fetched_folder().glob("?*.lock"))
     assert here["text"] == "x"
 
 
@@ -124,6 +125,31 @@ def test_two_runs_at_once_fetch_one_file(site: Web) -> None:
     assert site.asked == ["/reads.fq"]
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "match"),
+    [
+        ("MAX_FETCHED_FILES", "2", r"more than 2 files.*max_fetched_files"),
+        ("MAX_FETCHED_SIZE", "12", r"/c is larger than 2 bytes .*max_fetched_size"),
+    ],
+)
+def test_the_files_of_a_job_are_bounded_together(
+    site: Web, monkeypatch: pytest.MonkeyPatch, option: str, value: str, match: str
+) -> None:
+    """Also where they are here already, and each once however often it is named."""
+    a, b, c = (file(site.put(f"/{name}", READS)) for name in "abc")
+    brought({"files": [a, b, a, {**b, "secondaryFiles": [a]}]}, go_on)
+    monkeypatch.setenv(f"AIRFLOW__CWL__{option}", value)
+    brought({"files": [a, b, a, {**b, "secondaryFiles": [a]}]}, go_on)
+    with pytest.raises(StepError, match=match) as caught:
+        brought({"files": [a, b, c]}, go_on)
+    assert caught.value.kind == "permanentFail"
+    monkeypatch.delenv(f"AIRFLOW__CWL__{option}")
+    brought({"files": [a, b, c]}, go_on)
+    monkeypatch.setenv(f"AIRFLOW__CWL__{option}", value)
+    with pytest.raises(StepError, match=option.lower()):
+        brought({"record": {"files": [a, b]}, "more": c}, go_on)
+
+
 def test_names_that_are_none_get_another(site: Web) -> None:
     for path in ("/", "/a%2Fb", "/%2E%2E", f"/{'x' * 300}"):
         site.pages[path] = giving(READS)
@@ -152,6 +178,10 @@ def test_what_was_not_used_for_long_is_removed(site: Web, monkeypatch: pytest.Mo
     monkeypatch.setattr(fetched, "needed_since", lambda: 10.0**10)
     assert list(fetched.find()) == []
     os.utime(place, (1000, 1000))
+    lock = place.with_name(f"{place.name}.lock")
+    lock.touch()  # as an earlier version has left it
+    fetched.sweep()
+    assert not lock.exists()
     (item,) = fetched.find()
     assert fetched.remove(item)
     assert not place.exists()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from cwl_ui_plugin.cwl.plan import Plan
+from cwl_ui_plugin.library import numbering
 from cwl_ui_plugin.library.errors import BadDagId, UnknownWorkflow
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 
@@ -159,3 +161,32 @@ def test_the_number_of_a_version_that_was_taken_back_is_given_to_the_next(store:
 
 def test_no_workflow_no_numbers(store: WorkflowStore) -> None:
     assert store.version_numbers("a") == store.version_numbers("../a") == {}
+
+
+@pytest.mark.parametrize("method", ["keep", "kept"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_can_not_be_added_whole_leaves_the_store_as_it_was(
+    store: WorkflowStore, monkeypatch: pytest.MonkeyPatch, method: str, is_first: bool
+) -> None:
+    """On a disk that is full whatever comes after the version's folder, too, may fail."""
+    before = None if is_first else add(store, "a", "one")
+    numbers = store.version_numbers("a")
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        if method == "keep":
+            patched.setattr(numbering.NumberFile, "keep", full)
+        else:
+            patched.setattr(store, "_set_current", full)
+        with pytest.raises(OSError, match="No space"):
+            add(store, "a", "two")
+    assert store.digests("a") == ([before.digest] if before else [])
+    assert store.version_numbers("a") == numbers
+    assert (store.workflows / "a").exists() == (before is not None)
+    assert not before or store.current("a") == before
+    assert not [path.name for path in store.root.iterdir() if path.name.startswith(".removed")]
+    shutil.rmtree(store.uploads / "two")
+    added = add(store, "a", "two")
+    assert store.version_numbers("a")[added.digest] == (1 if is_first else 2)

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from cwl_ui_plugin import config, last_use
+from cwl_ui_plugin.dags.folders import control_files
+from cwl_ui_plugin.file_locks import held
 from cwl_ui_plugin.services.retention.items import DAY, Item, limit_of
 from cwl_ui_plugin.services.retention.references import needed_since
 from cwl_ui_plugin.services.retention.removed import sweep_removed
@@ -19,6 +21,7 @@ from cwl_ui_plugin.services.retention.trees import remove as remove_tree
 
 OPTION = "keep_fetched_days"
 _ENTRY = re.compile(r"[0-9a-f]{64}")
+_OLD_LOCK = re.compile(r"[0-9a-f]{64}\.lock")
 _HALF_MADE = re.compile(r"\.[0-9a-f]{64}\.[0-9a-f]{32}")
 
 
@@ -51,6 +54,10 @@ def sweep() -> None:
     for place, made in list(_entries(_HALF_MADE)):
         if made <= time.time() - HALF_MADE_DAYS * DAY:
             remove_tree(place)
+    for lock in control_files.listed(config.fetched_folder()):
+        if _OLD_LOCK.fullmatch(lock.name):
+            with suppress(OSError), held(lock):  # an earlier version of the plugin has left these
+                pass
 
 
 def _entries(name: re.Pattern[str]) -> Iterator[tuple[Path, float]]:

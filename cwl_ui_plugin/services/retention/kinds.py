@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import control_files, run_folder
 from cwl_ui_plugin.services import signatures
-from cwl_ui_plugin.services.retention import fetched, logs, outputs, reuse, uploads, versions
+from cwl_ui_plugin.services.retention import fetched, logs, outputs, reuse, uploads, versions, wes_workflows
 from cwl_ui_plugin.services.retention.items import Kind
 from cwl_ui_plugin.services.retention.trees import Measurer, Size
 
@@ -107,7 +107,7 @@ KINDS = (
     Kind(
         "versions",
         "Versions of workflows",
-        (versions.OPTION,),
+        (versions.OPTION, wes_workflows.OPTION),
         "The current version, and what a run in Airflow's list is pinned to, is kept.",
         versions.measure,
         config.workflows_folder,

@@ -159,6 +159,17 @@ def _versions_of_batches() -> set[Version]:
     return {(str(dag_id), str(digest)) for dag_id, digest in _rows(select(BatchRecord.dag_id, BatchRecord.version))}
 
 
+def dags_in_use() -> set[str]:
+    """Return the Dags of runs in Airflow's list, of batches and of presets."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    from cwl_ui_plugin.reports.tables import BatchRecord, PresetRow
+
+    columns = (DagRun.dag_id, BatchRecord.dag_id, PresetRow.dag_id)
+    return {str(dag_id) for column in columns for (dag_id,) in _rows(select(column).distinct())}
+
+
 def pinned_manifests() -> set[str]:
     """Return the names of the manifests that runs, Dags and the bundle itself refer to."""
     return {name for _dag_id, name in _pins()} | _bundle_versions()

@@ -1,4 +1,7 @@
-"""Versions of workflows, and manifests of all workflows: they go when they are old and nothing refers to them."""
+"""Versions of workflows, and manifests of all workflows: they go when they are old and nothing refers to them.
+
+So do workflows that nobody uploaded on purpose (``wes_workflows``); their versions follow when they are old.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterator
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import control_files
-from cwl_ui_plugin.services.retention import trees
+from cwl_ui_plugin.services.retention import trees, wes_workflows
 from cwl_ui_plugin.services.retention.items import Item, limit_of
 from cwl_ui_plugin.services.retention.references import known_manifests, pinned_manifests, pinned_versions
 from cwl_ui_plugin.services.retention.removed import sweep_removed
@@ -25,6 +28,7 @@ def measure(measurer: Measurer) -> Size:
 
 def find() -> Iterator[Item]:
     """Yield the versions and manifests that may go."""
+    yield from wes_workflows.find()
     limit = limit_of(OPTION)
     if limit is None:
         return
@@ -44,6 +48,8 @@ def find() -> Iterator[Item]:
 
 def remove(item: Item) -> bool:
     """Remove a version or a manifest, unless it was used since it was found."""
+    if item.option == wes_workflows.OPTION:
+        return wes_workflows.remove(item)
     store = open_store()
     if item.dag_id and item.digest:
         is_gone = store.remove_version(item.dag_id, item.digest, unused_since=item.last_use)

@@ -20,14 +20,12 @@ from cwl_ui_plugin.library.intake import UploadedFile, propose_dag_id
 from cwl_ui_plugin.library.store import digest_of_files
 from cwl_ui_plugin.services.errors import BadRequest, TooLarge
 from cwl_ui_plugin.services.importing import imports
-from cwl_ui_plugin.services.stored_workflows import open_store
+from cwl_ui_plugin.services.stored_workflows import WES_DIGITS, WES_PREFIX, open_store
 from cwl_ui_plugin.services.wes.attachments import Attachments
 from cwl_ui_plugin.services.workflow_models import Upload, UploadRights
 from cwl_ui_plugin.services.workflows import uploads
 
-PREFIX = "wes"
 _NAME = 150
-_DIGEST = 12
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def _document(path: Path, fragment: str, within: Path) -> Document:
 
 
 def _dag_id(main: str, digest: str) -> str:
-    return f"{PREFIX}-{propose_dag_id('', main)[:_NAME]}-{digest[:_DIGEST]}"
+    return f"{WES_PREFIX}-{propose_dag_id('', main)[:_NAME]}-{digest[:WES_DIGITS]}"
 
 
 class _OnDemand(io.RawIOBase):
