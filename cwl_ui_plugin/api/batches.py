@@ -181,8 +181,7 @@ def make_batch(
             )
             made = submit(wanted, user=user.get_name(), files=permissions.input_access(user))
         except InvalidSheet as error:
-            problems = [problem.as_json() for problem in error.found[:MAX_TOLD]]
-            return answer(error.status, error.message, problems, batch_id=None, rows=error.rows)
+            return answer(error.status, error.message, error.found[:MAX_TOLD], batch_id=None, rows=error.rows)
     return AnyTextResponse(asdict(_made(wanted, made)), status_code=201 if made.batch else 200)
 
 

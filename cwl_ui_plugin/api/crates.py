@@ -25,7 +25,7 @@ router = APIRouter(tags=["workflows"])
     status_code=201,
     dependencies=[allow(permissions.may_upload), allow(permissions.may_add_inputs)],
     responses=answers(
-        importing.Imported, 409, 413, 503, status=201, description="The workflow, and the job of its run"
+        importing.Imported, 409, 413, 503, 507, status=201, description="The workflow, and the job of its run"
     ),
 )
 async def import_crate(

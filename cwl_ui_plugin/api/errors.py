@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from airflow.api_fastapi.common.exceptions import ERROR_HANDLERS
 from fastapi import FastAPI, Request
@@ -15,35 +15,62 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cwl_ui_plugin.api.answering import AnyTextResponse
 from cwl_ui_plugin.config import ConfigError
+from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.services.errors import InvalidWorkflow, ServiceError
+from cwl_ui_plugin.services.full_disk import as_no_room
 
 log = logging.getLogger(__name__)
 UNEXPECTED = "An error in the server; its log says more."
 _BAD_JSON = "json_invalid"
 
 
-def install(app: FastAPI) -> None:
-    """Let an app of ours answer every error as JSON."""
-    app.add_exception_handler(ServiceError, _runs_error)
-    app.add_exception_handler(ConfigError, _config_error)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(RequestValidationError, _invalid_request)
-    for handler in ERROR_HANDLERS:
-        app.add_exception_handler(handler.exception_cls, handler.exception_handler)
-    app.add_middleware(CatchAll)
+class Detail(Protocol):
+    """One of the things that are wrong; ``str()`` is a line for users."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return the fields that are set."""
+        ...
 
 
-def answer(
-    status: int, detail: str, problems: Sequence[dict[str, Any]] = (), headers: Any = None, **more: Any
-) -> JSONResponse:
-    """Return an error's answer."""
-    return AnyTextResponse({"detail": detail, "problems": list(problems), **more}, status_code=status, headers=headers)
+class Answerer(Protocol):
+    """Makes the answer of an error, in the words of an API: its status, what is wrong, and what in detail."""
+
+    def __call__(
+        self, status: int, detail: str, problems: Sequence[Detail] = (), headers: Any = None, **more: Any
+    ) -> JSONResponse:
+        """Return the answer."""
+        ...
+
+
+def answer(status: int, detail: str, problems: Sequence[Detail] = (), headers: Any = None, **more: Any) -> JSONResponse:
+    """Return an error's answer, as our APIs have them."""
+    listed = [problem.as_json() for problem in problems]
+    return AnyTextResponse({"detail": detail, "problems": listed, **more}, status_code=status, headers=headers)
+
+
+def install(app: FastAPI, answer: Answerer = answer) -> None:
+    """Let an app answer every error as JSON, in the words of its API."""
+
+    def adding(kind: type[Exception], handler: Callable[[Any], JSONResponse]) -> None:
+        async def handle(_request: Request, error: Exception) -> JSONResponse:
+            return handler(error)
+
+        app.add_exception_handler(kind, handle)
+
+    adding(ServiceError, lambda error: _service_error(error, answer))
+    adding(ConfigError, lambda error: _config_error(error, answer))
+    adding(OSError, lambda error: _os_error(error, answer))
+    adding(HTTPException, lambda error: answer(error.status_code, _detail_of(error), headers=error.headers))
+    adding(RequestValidationError, lambda error: _invalid_request(error, answer))
+    for known in ERROR_HANDLERS:
+        app.add_exception_handler(known.exception_cls, known.exception_handler)
+    app.add_middleware(CatchAll, answer=answer)
 
 
 class CatchAll:
     """Answers 500 for what nobody else caught. Starlette would answer and raise, which cuts the connection."""
 
-    def __init__(self, app: ASGIApp, answer: Callable[[int, str], JSONResponse] = answer) -> None:
+    def __init__(self, app: ASGIApp, answer: Answerer) -> None:
         self.app = app
         self._answer = answer
 
@@ -68,39 +95,41 @@ class CatchAll:
             await self._answer(500, UNEXPECTED)(scope, receive, send)
 
 
-async def _runs_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ServiceError)  # noqa: S101 - registered for it
+def _service_error(error: ServiceError, answer: Answerer) -> JSONResponse:
     more: dict[str, object] = {}
     if isinstance(error, InvalidWorkflow):
         more = {"unsupported": True} if error.unsupported else {}
         more |= {"choices": list(error.choices)} if error.choices else {}
-    return answer(error.status, error.message, [problem.as_json() for problem in error.problems], **more)
+    return answer(error.status, error.message, error.problems, **more)
 
 
-async def _config_error(_request: Request, error: Exception) -> JSONResponse:
+def _config_error(error: ConfigError, answer: Answerer) -> JSONResponse:
     log.error("%s", error)
     return answer(500, str(error))
 
 
-async def _http_exception(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+def _os_error(error: OSError, answer: Answerer) -> JSONResponse:
+    """Answer where the disk is full; every other error of a file is one of the server."""
+    told = as_no_room(error)
+    if told is None:
+        raise error
+    log.error("%s", error)
+    return answer(told.status, told.message)
+
+
+def _detail_of(error: HTTPException) -> str:
     detail: object = error.detail
     if isinstance(detail, dict):  # from Airflow's own handlers
         detail = detail.get("message") or detail.get("reason") or UNEXPECTED
-    return answer(error.status_code, str(detail), headers=error.headers)
+    return str(detail)
 
 
-async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+def _invalid_request(error: RequestValidationError, answer: Answerer) -> JSONResponse:
     found = error.errors()
     if any(item.get("type") == _BAD_JSON for item in found):
         return answer(400, "The body is no valid JSON.")
     problems = [
-        {"message": str(item.get("msg", "")), "input": ".".join(str(part) for part in item.get("loc", ())[1:])}
+        Problem(str(item.get("msg", "")), input=".".join(str(part) for part in item.get("loc", ())[1:]))
         for item in found
     ]
-    return answer(422, "The request does not fit: " + "; ".join(_line(problem) for problem in problems), problems)
-
-
-def _line(problem: Mapping[str, object]) -> str:
-    return f"{problem['input']}: {problem['message']}" if problem["input"] else str(problem["message"])
+    return answer(422, "The request does not fit: " + "; ".join(map(str, problems)), problems)

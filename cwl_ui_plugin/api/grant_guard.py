@@ -106,8 +106,7 @@ class GrantGuard:
                 return False
             name, reason = user.get_name() if user else None, refusals.reason_of(error)
             await run_in_threadpool(refusals.record, dag_id, None, name, reason)
-            problems = [problem.as_json() for problem in error.problems]
-            await answer(error.status, words(error), problems)(scope, receive, send)
+            await answer(error.status, words(error), error.problems)(scope, receive, send)
             return True
         except config.ConfigError as error:
             log.warning("The conf of a run of %s is checked by its first task: %s", dag_id, error)

@@ -35,7 +35,7 @@ class Import:
     IMPORT_BELOW,
     status_code=201,
     dependencies=[allow(permissions.may_upload)],
-    responses=answers(Workflow, 404, 409, 413, 503, status=201, description="The workflow")
+    responses=answers(Workflow, 404, 409, 413, 503, 507, status=201, description="The workflow")
     | {202: {"model": Upload, "description": "The upload, which goes on (`wait=false`)"}},
 )
 async def import_workflow(

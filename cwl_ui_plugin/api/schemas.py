@@ -24,6 +24,7 @@ _REASONS = {
     500: "An error in the server",
     503: "Not now; try again",
     504: "Processes of the run are left",
+    507: "A disk of the server is full",
 }
 
 

@@ -54,7 +54,7 @@ def list_workflows(
     "/workflows",
     status_code=201,
     dependencies=[allow(permissions.may_upload)],
-    responses=answers(Workflow, 409, 413, 503, status=201, description="The workflow")
+    responses=answers(Workflow, 409, 413, 503, 507, status=201, description="The workflow")
     | {202: {"model": Upload, "description": "The upload, which goes on (`wait=false`)"}},
 )
 async def upload_workflow(

@@ -10,7 +10,8 @@ ServiceError
 ├── InvalidWorkflow   422  the document can't be used
 ├── InvalidJob        422  the job does not fit the workflow's inputs
 ├── Unavailable       503  not now
-└── StopIncomplete    504  processes of a run outlived the time they had
+├── StopIncomplete    504  processes of a run outlived the time they had
+└── NoRoom            507  a disk of the server is full
 """
 
 from __future__ import annotations
@@ -107,3 +108,9 @@ class StopIncomplete(ServiceError):
     def __init__(self, message: str, left: tuple[str, ...]) -> None:
         super().__init__(message, tuple(Problem(line) for line in left))
         self.left = left
+
+
+class NoRoom(ServiceError):
+    """A disk of the server is full; nothing was kept."""
+
+    status = 507

@@ -11,9 +11,17 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from cwl_ui_plugin import addresses
 from cwl_ui_plugin.auth.bridge import refusal
 from cwl_ui_plugin.services.errors import ServiceError
+from cwl_ui_plugin.services.full_disk import as_no_room
 
 log = logging.getLogger(__name__)
-_TITLES = {400: "Bad request", 403: "Not allowed", 404: "Not found", 409: "It exists already", 413: "Too large"}
+_TITLES = {
+    400: "Bad request",
+    403: "Not allowed",
+    404: "Not found",
+    409: "It exists already",
+    413: "Too large",
+    507: "The disk is full",
+}
 
 
 def init_errors(blueprint: Blueprint) -> None:
@@ -40,6 +48,9 @@ def init_errors(blueprint: Blueprint) -> None:
     def unexpected(error: Exception) -> Response:
         if not _is_ours():
             raise error
+        if told := as_no_room(error):
+            log.error("%s: %s", request.path, error)
+            return refused(told)
         log.exception("The page %s failed", request.path)
         return refusal(
             InternalServerError.code, "Something went wrong in the server. Its log says more.", "That did not work"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +53,29 @@ def test_a_document_is_imported_and_says_where_it_came_from(client: Client, site
     assert again.status_code == 202
     assert again.headers["location"] == f"{API}/uploads/{again.json()['id']}"
     assert uploads.wait_upload(again.json()["id"]).digest == answer.json()["digest"]
+
+
+@pytest.mark.parametrize("place", ["fetching", "unpacking", "storing"])
+def test_a_disk_that_is_full_is_told_and_nothing_is_left(
+    client: Client, site_elsewhere: Web, folders: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    from cwl_ui_plugin.fetching import fetch
+    from cwl_ui_plugin.library import intake
+    from cwl_ui_plugin.library.numbering import NumberFile
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    targets = {"fetching": (fetch, "fetch_file"), "unpacking": (intake, "unpack"), "storing": (NumberFile, "keep")}
+    url = site_elsewhere.put("/full-say.cwl", TOOL)
+    with monkeypatch.context() as patched:
+        patched.setattr(*targets[place], full)
+        answer = client("op").post(f"{API}/workflows/import", json={"url": url})
+    assert (answer.status_code, "The server's disk has no room" in answer.json()["detail"]) == (507, True), answer.text
+    store = folders / "workflows"
+    assert not (store / "workflows" / "full-say").exists()
+    assert not [path for path in (store / "uploads").rglob("*") if path.name in ("source", "compiled")]
+    assert client("op").post(f"{API}/workflows/import", json={"url": url}).status_code == 201
 
 
 def test_importing_takes_the_rights_of_an_upload(client: Client, site_elsewhere: Web) -> None:

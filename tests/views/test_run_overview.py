@@ -370,3 +370,21 @@ def test_a_run_with_outputs_can_be_had_as_a_crate(
     airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", {"count": 3})
     airflow.set_run(workflow, run_id, "success")
     assert f'href="/cwl/api/v1/workflows/{workflow}/runs/{run_id}/crate"' in page("run").text
+
+
+def test_a_run_says_where_its_workflow_and_its_files_came_from(
+    browser: Callable[..., Any], add: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cwl_ui_plugin.cwl.plan import Parameter
+
+    monkeypatch.setenv("AIRFLOW__CWL__FETCH_HOSTS", "data.example.org")
+    added = add("imported", inputs=(Parameter(id="reads", type="File"),))
+    data = json.loads((added.folder / "version.json").read_text())
+    origin = {"kind": "git", "address": "https://git.example.org/<b>", "commit": "0123456789abcdef", "verified": 0}
+    (added.folder / "version.json").write_text(json.dumps({**data, "origin": origin}))
+    reads = {"class": "File", "location": "https://data.example.org/reads.fq?key=1"}
+    run = triggers.trigger("imported", conf={"job": {"reads": reads}}, user="ada", via=triggers.VIEW)
+    text = " ".join(browser("viewer").get(at("run", dag_id="imported", run_id=run.run_id)).text.split())
+    assert "<dt>Came from</dt><dd>the repository <code>https://git.example.org/&lt;b&gt;</code>" in text
+    assert "commit <code>0123456789ab</code>" in text
+    assert "fetched from: https://data.example.org/reads.fq" in text

@@ -11,6 +11,7 @@ from fastapi.responses import PlainTextResponse
 
 from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.api.answering import AnyTextResponse
+from cwl_ui_plugin.api.errors import install
 from cwl_ui_plugin.api.security import clean_address, known, require, same_origin
 from cwl_ui_plugin.api.wes import errors, files, models
 from cwl_ui_plugin.api.wes.multipart import ATTACHMENT, FIELDS
@@ -77,7 +78,7 @@ def app() -> FastAPI:
         default_response_class=AnyTextResponse,
         responses=_ERRORS,
     )
-    errors.install(made)
+    install(made, errors.answer)
     made.get("/service-info", operation_id="GetServiceInfo")(get_service_info)
     made.get(AUTH_INSTRUCTIONS_BELOW, operation_id="GetAuthInstructions")(get_auth_instructions)
     made.get(addresses.WES_RUNS_BELOW, operation_id="ListRuns", response_model=models.RunListResponse)(list_runs)

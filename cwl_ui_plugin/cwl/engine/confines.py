@@ -21,11 +21,10 @@ from cwltool.pathmapper import MapperEnt, PathMapper
 from cwltool.stdfsaccess import StdFsAccess
 
 from cwl_ui_plugin.cwl.engine.cwltool_internals import absolute, planned
-from cwl_ui_plugin.cwl.jobs.types import FileRules
+from cwl_ui_plugin.cwl.jobs.types import FileRules, is_remote
 
 _OUTSIDE = "{} is outside of the folders that this run may read ([cwl] input_roots), or holds or leads to what is"
 _NOT_STAGED = "_:"
-_NETWORK = ("http://", "https://")
 _ON_NETWORK = (
     "{} is on the network: a step fetches nothing. Give the file as an input of the run, which is fetched before the "
     "first step ([cwl] fetch_hosts)"
@@ -130,7 +129,7 @@ class ConfinedAccess(StdFsAccess):
         return super().listdir(self._seen(fn))
 
     def _seen(self, place: str) -> str:
-        if not place.startswith(_NETWORK):
+        if not is_remote(place):
             self._confines.real(absolute(self, place))
         return place
 
@@ -152,7 +151,7 @@ class ConfinedPathMapper(PathMapper):
         location = obj["location"]
         if location in planned(self):
             return
-        if location.startswith(_NETWORK):
+        if is_remote(location):
             raise Outside(_ON_NETWORK.format(location[:200]))
         super().visit(obj, stagedir, basedir, copy=copy, staged=staged)
         entry = planned(self)[location]

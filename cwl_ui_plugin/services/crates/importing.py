@@ -30,6 +30,7 @@ from cwl_ui_plugin.services.crates.reading import (
     name_in_crate,
 )
 from cwl_ui_plugin.services.errors import BadRequest, InvalidWorkflow, NotFound, ServiceError, TooLarge
+from cwl_ui_plugin.services.full_disk import full_disk_told
 from cwl_ui_plugin.services.inputs import owners, single
 from cwl_ui_plugin.services.inputs.access import InputAccess
 from cwl_ui_plugin.services.presets import presets
@@ -102,13 +103,16 @@ def begin(
         BadRequest: it is no crate, or its zip or its metadata can't be read.
         InvalidWorkflow: it has no CWL workflow, lacks a file, or has another one than it says.
         TooLarge: it is larger, or has more files, than allowed.
-        Conflict, NotAllowed, Unavailable: as for an upload.
+        Conflict, NotAllowed, Unavailable, NoRoom: as for an upload.
 
     """
     store = open_store()
     store.uploads.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(dir=store.uploads, prefix=".crate-") as folder:
+        with (
+            full_disk_told("the crate"),
+            tempfile.TemporaryDirectory(dir=store.uploads, prefix=".crate-") as folder,
+        ):
             limits = _limits(file.stream)
             with intake.open_zip(file, Path(folder, "crate.zip"), limits) as archive:
                 files = CrateFiles(archive, limits)

@@ -21,6 +21,7 @@ from cwl_ui_plugin.library import intake
 from cwl_ui_plugin.library.errors import BadUpload
 from cwl_ui_plugin.library.origins import Origin
 from cwl_ui_plugin.services.errors import BadRequest, Unavailable
+from cwl_ui_plugin.services.full_disk import full_disk_told
 from cwl_ui_plugin.services.importing import registry, repository
 from cwl_ui_plugin.services.importing.addresses import GitSource, Source, TrsSource, WebSource, source_of
 from cwl_ui_plugin.services.importing.budget import Budget, as_service_error
@@ -73,13 +74,14 @@ def fetched(address: str, *, ref: str | None = None, path: str | None = None) ->
         NotFound: it is not there.
         TooLarge: it has more bytes, or takes more time, than an upload may.
         Unavailable: its host does not answer now, or too many are being fetched.
+        NoRoom: the disk is full.
 
     """
     source = source_of(address, ref=ref, path=path)
     if not _fetching.acquire(blocking=False):
         raise Unavailable("Too many workflows are being fetched; try again in a minute.")
     try:
-        with tempfile.TemporaryDirectory(prefix="cwl-import-") as folder:
+        with full_disk_told("the workflow"), tempfile.TemporaryDirectory(prefix="cwl-import-") as folder:
             yield _fetched(source, path, Path(folder))
     except FetchError as error:
         raise as_service_error(error) from error

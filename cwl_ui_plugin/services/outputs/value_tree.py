@@ -17,15 +17,15 @@ PAGE = 100
 MAX_DEPTH = 15
 """Lists in lists that are given at once; deeper ones are asked for."""
 FILE, FOLDER, LIST, RECORD, VALUE = "file", "folder", "list", "record", "value"
-ELSEWHERE, MISSING, CLOSED = "elsewhere", "missing", "closed"
+ELSEWHERE, MISSING, CLOSED, REMOTE = "elsewhere", "missing", "closed", "remote"
 
 
 @dataclass(frozen=True)
 class Node:
     """One line of the tree. ``place`` names it in the object; ``path`` is a file's in the run's output folder.
 
-    A ``value`` is no file. Files and folders that can't be opened are ``missing``, ``closed`` to whoever asks, or
-    ``elsewhere``: no file on this server, or none of the run's folder.
+    A ``value`` is no file. Files and folders that can't be opened are ``missing``, ``closed`` to whoever asks,
+    ``remote``: on the network, from where the run has fetched them; or ``elsewhere``: none of the run's folder.
     """
 
     name: str

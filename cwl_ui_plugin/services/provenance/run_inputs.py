@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cwl_ui_plugin.cwl.files import CLASSES
+from cwl_ui_plugin.cwl.jobs.types import is_remote
 from cwl_ui_plugin.opened import Place, parts_of
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.inputs.access import InputAccess, real_path
@@ -28,6 +29,7 @@ from cwl_ui_plugin.services.outputs.value_tree import (
     FOLDER,
     MISSING,
     PAGE,
+    REMOTE,
     VALUE,
     Node,
     basename_of,
@@ -164,7 +166,8 @@ def _file_node(access: InputAccess, name: str, value: dict[str, object], place: 
         return Node(basename, VALUE, place, value=value["contents"])
     path = local_path(location)
     if path is None:
-        return Node(basename, ELSEWHERE, place, value=text_of(location) or "")
+        kind, address = (REMOTE if is_remote(location) else ELSEWHERE), text_of(location) or ""
+        return Node(_plain(basename) if kind == REMOTE else basename, kind, place, value=address)
     found = _opened(path, access)
     if found is None:
         return Node(basename, CLOSED, place, value=str(path))
@@ -175,6 +178,11 @@ def _file_node(access: InputAccess, name: str, value: dict[str, object], place: 
     is_folder = stat.S_ISDIR(state.st_mode)
     size = None if is_folder else state.st_size
     return Node(basename, FOLDER if is_folder else FILE, place, size=size, format=format_)
+
+
+def _plain(basename: str) -> str:
+    """Return the last part of an address without its query."""
+    return basename.partition("?")[0]
 
 
 def _is_there(found: _Opened) -> bool:

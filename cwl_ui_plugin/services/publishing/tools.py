@@ -10,6 +10,9 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from typing_extensions import NotRequired, TypedDict
@@ -18,8 +21,8 @@ from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.cwl.plan import Plan, Step
 from cwl_ui_plugin.library import catalog
 from cwl_ui_plugin.library.catalog import Entry
-from cwl_ui_plugin.library.errors import NotCompiled
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.errors import NotCompiled, UnknownWorkflow
+from cwl_ui_plugin.library.store import VERSION_FILE, StoredVersion, WorkflowStore
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.stored_workflows import library_errors, open_store
 from cwl_ui_plugin.services.workflows.details import source_names, source_place
@@ -29,6 +32,10 @@ LATEST = "latest"
 PRIMARY, SECONDARY, OTHER = "PRIMARY_DESCRIPTOR", "SECONDARY_DESCRIPTOR", "OTHER"
 _DOCUMENTS = (".cwl", ".json", ".yaml", ".yml")
 _HEAD = 256 * 1024
+_REMEMBERED = 8192
+"""Versions whose facts are remembered; a list may have a thousand tools, with all of their versions."""
+_LISTED = 64
+"""Versions whose files are remembered, each with its checksum."""
 _CLASSES = {
     "Workflow": "A workflow of several steps",
     "CommandLineTool": "A command line tool",
@@ -145,24 +152,26 @@ def find_tools(wanted: ToolFilter, dag_ids: Iterable[str]) -> list[str]:
 def get_tool(dag_id: str) -> Tool:
     """Return a tool; raise :class:`NotFound`."""
     store = open_store()
-    with library_errors():
-        current = store.current(dag_id)
-        versions = store.versions(dag_id)
+    current = store.manifest_of(dag_id)
+    versions = list(_versions(store, dag_id))
     numbers = store.version_numbers(dag_id)
-    ordered = sorted(versions, key=lambda version: version.digest != current.digest)
-    plan = _plan(current)
+    shown = next((version for version in versions if version.digest == current), None)
+    if shown is None:
+        raise NotFound(f"There is no CWL workflow {dag_id!r}.")
+    versions.sort(key=lambda version: (version.digest == current, version.uploaded_at, version.digest), reverse=True)
+    facts = _facts(shown)
     return Tool(
         id=dag_id,
         url=tool_url(dag_id),
         aliases=[],
         organization=organization(),
-        name=(plan.label if plan else None) or dag_id,
-        toolclass=_tool_class(plan.kind if plan else "Workflow"),
-        description=(plan.doc if plan else None) or "",
-        meta_version=current.uploaded_at,
+        name=(facts.label if facts else None) or dag_id,
+        toolclass=_tool_class(facts.kind if facts else "Workflow"),
+        description=(facts.doc if facts else None) or "",
+        meta_version=shown.uploaded_at,
         has_checker=False,
         checker_url="",
-        versions=[_version(version, current.digest, numbers) for version in ordered],
+        versions=[_version(version, current, numbers) for version in versions],
     )
 
 
@@ -192,12 +201,17 @@ def version_of(dag_id: str, version_id: str) -> StoredVersion:
 
 def files(version: StoredVersion) -> list[ToolFile]:
     """Return the files of a version, the main document first."""
+    return list(_files(version, _stamp(version.folder)))
+
+
+@lru_cache(maxsize=_LISTED)
+def _files(version: StoredVersion, _stamp: str) -> tuple[ToolFile, ...]:
     main = version.main.partition("#")[0]
     names = sorted(source_names(version), key=lambda name: (name != main, name))
-    return [
+    return tuple(
         ToolFile(path=name, file_type=_file_type(name, main, content), checksum=_checksum(content))
         for name, content in ((name, read_file(version, name)) for name in names)
-    ]
+    )
 
 
 def main_document(version: StoredVersion) -> str:
@@ -237,16 +251,16 @@ def version_url(version: StoredVersion) -> str:
 
 
 def _version(version: StoredVersion, current: str | None, numbers: Mapping[str, int]) -> ToolVersion:
-    plan = _plan(version)
+    facts = _facts(version)
     return ToolVersion(
         id=version.digest,
         url=version_url(version),
         name=f"v{numbers.get(version.digest, 1)}",
         author=[version.uploaded_by],
         is_production=version.digest == current,
-        images=list(_images(plan.steps)) if plan else [],
+        images=list(facts.images) if facts else [],
         descriptor_type=[CWL],
-        descriptor_type_version={CWL: [plan.cwl_version]} if plan else {},
+        descriptor_type_version={CWL: [facts.cwl_version]} if facts else {},
         containerfile=False,
         meta_version=version.uploaded_at,
         verified=False,
@@ -256,12 +270,54 @@ def _version(version: StoredVersion, current: str | None, numbers: Mapping[str, 
     )
 
 
-def _plan(version: StoredVersion) -> Plan | None:
+class _Facts(NamedTuple):
+    """What a registry tells of the plan of a version."""
+
+    kind: str
+    cwl_version: str
+    label: str | None
+    doc: str | None
+    images: tuple[ImageData, ...]
+
+
+def _facts(version: StoredVersion) -> _Facts | None:
     """Return what is known of a version; None for one that has to be compiled again first."""
     try:
-        return version.plan
+        return _read_facts(version.folder, _stamp(version.folder))
     except (NotCompiled, OSError, ValueError, KeyError, TypeError):
         return None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_facts(folder: Path, _stamp: str) -> _Facts:
+    """Read the plan of a version. What fails is not remembered: it may be compiled again meanwhile."""
+    dag_id, digest = folder.parent.parent.name, folder.name
+    plan: Plan = open_store().version(dag_id, digest).plan
+    return _Facts(plan.kind, plan.cwl_version, plan.label, plan.doc, tuple(_images(plan.steps)))
+
+
+def _versions(store: WorkflowStore, dag_id: str) -> Iterator[StoredVersion]:
+    """Yield the versions of a workflow, without reading again what was read before."""
+    for digest in store.digests(dag_id):
+        folder = store.workflows / dag_id / "versions" / digest
+        with suppress(UnknownWorkflow, OSError):  # removed meanwhile
+            yield _read_version(folder, _stamp(folder))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_version(folder: Path, _stamp: str) -> StoredVersion:
+    return open_store().version(folder.parent.parent.name, folder.name)
+
+
+def _stamp(folder: Path) -> str:
+    """Return what tells a version from one with the same content that was stored after it was removed.
+
+    Raises:
+        OSError: it was removed.
+
+    """
+    state = (folder / VERSION_FILE).stat()
+    return f"{state.st_mtime_ns}.{state.st_ino}"
 
 
 def _images(steps: Iterable[Step]) -> Iterator[ImageData]:
@@ -305,8 +361,8 @@ def _is_wanted(entry: Entry, wanted: ToolFilter) -> bool:
 
 def _describes(dag_id: str, words: str) -> bool:
     with library_errors():
-        plan = _plan(open_store().current(dag_id))
-    return plan is not None and words.casefold() in (plan.doc or "").casefold()
+        facts = _facts(open_store().current(dag_id))
+    return facts is not None and words.casefold() in (facts.doc or "").casefold()
 
 
 def _tool_class(kind: str) -> ToolClass:

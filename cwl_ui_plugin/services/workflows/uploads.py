@@ -34,12 +34,14 @@ from cwl_ui_plugin.services.errors import (
     BadRequest,
     Conflict,
     InvalidWorkflow,
+    NoRoom,
     NotAllowed,
     NotFound,
     ServiceError,
     TooLarge,
     Unavailable,
 )
+from cwl_ui_plugin.services.full_disk import as_no_room, full_disk_told
 from cwl_ui_plugin.services.scheduling.schedules import follow_version
 from cwl_ui_plugin.services.stored_workflows import open_store
 from cwl_ui_plugin.services.workflow_models import Upload, UploadRights
@@ -57,7 +59,7 @@ _compiling = threading.BoundedSemaphore(COMPILING_AT_ONCE)
 _waiting = threading.BoundedSemaphore(MAX_WAITING)
 _ERRORS: dict[int, type[ServiceError]] = {
     error.status: error
-    for error in (BadRequest, NotAllowed, NotFound, Conflict, TooLarge, InvalidWorkflow, Unavailable)
+    for error in (BadRequest, NotAllowed, NotFound, Conflict, TooLarge, InvalidWorkflow, Unavailable, NoRoom)
 }
 
 
@@ -99,20 +101,22 @@ def start_upload(
         Conflict: another Dag has the dag_id.
         NotAllowed: the user may not change the workflow.
         Unavailable: too many uploads are waiting.
+        NoRoom: the disk is full.
 
     """
     store = open_store()
     sweep(store.uploads)
-    folder = UploadFolder.create(store.uploads)
-    try:
-        task, upload = _stage(store, folder, list(files), user, dag_id, main, replace, rights)
-        task = dataclasses.replace(task, origin=origin)
-        _check_free(task, upload.dag_id)
-        _start(task, upload)
-    except BaseException:
-        folder.remove()
-        raise
-    return folder.read()
+    with full_disk_told("the workflow"):
+        folder = UploadFolder.create(store.uploads)
+        try:
+            task, upload = _stage(store, folder, list(files), user, dag_id, main, replace, rights)
+            task = dataclasses.replace(task, origin=origin)
+            _check_free(task, upload.dag_id)
+            _start(task, upload)
+            return folder.read()
+        except BaseException:
+            folder.remove()
+            raise
 
 
 def get_upload(upload_id: str) -> Upload:
@@ -272,9 +276,10 @@ def _ended(task: _Task, upload: Upload) -> Upload:
         failed = replace(upload, message=error.message, problems=error.problems, status=422)
     except ServiceError as error:
         failed = replace(upload, message=error.message, problems=error.problems, status=error.status)
-    except Exception:
+    except Exception as error:
         log.exception("Upload %s of %s failed", upload.id, upload.dag_id)
-        failed = replace(upload, message=_UNEXPECTED, status=500)
+        told = as_no_room(error, "the workflow")
+        failed = replace(upload, message=told.message if told else _UNEXPECTED, status=told.status if told else 500)
     else:
         return replace(upload, state="done", message=_ready(task, version), digest=version.digest)
     return replace(failed, state="failed")
@@ -329,7 +334,7 @@ def _store(task: _Task, upload: Upload) -> StoredVersion:
     existed = _has_version(task, upload.dag_id)
     if existed:
         version = task.store.make_current(upload.dag_id, task.digest)
-    else:
+    else:  # whole, or not at all
         version = task.store.add(
             upload.dag_id,
             source=task.folder.source,
@@ -339,8 +344,8 @@ def _store(task: _Task, upload: Upload) -> StoredVersion:
             uploaded_by=upload.user,
             origin=task.origin,
         )
-    follow_version(upload.dag_id)
     try:
+        follow_version(upload.dag_id)
         retry_on_database_lock(lambda: registration.register(upload.dag_id), f"registering {upload.dag_id}")
     except BaseException as error:
         _take_back(task.store, version, previous, existed)

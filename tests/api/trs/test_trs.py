@@ -105,6 +105,29 @@ def test_a_list_is_filtered_and_paged(client: Client, tool: str) -> None:
     assert headers["last_page"].startswith(f"https://airflow.example.org/below{TRS}/tools?name=count&offset=")
 
 
+def test_a_list_reads_nothing_again(client: Client, tool: str, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry is asked again and again; what a version is never changes."""
+    call, files = client("viewer"), f"{TRS}/tools/{tool}/versions/latest/CWL/files"
+    first = call.get(f"{TRS}/tools").json(), call.get(files).json()
+    read: list[str] = []
+    open_file = io.open
+
+    def noting(place: Any, *arguments: Any, **options: Any) -> Any:
+        if str(place).startswith(f"{folders}/workflows"):
+            read.append(Path(str(place)).name)
+        return open_file(place, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(io, "open", noting)
+        patched.setattr(tools, "read_file", lambda *_arguments: pytest.fail("a file is read again"))
+        assert call.get(f"{TRS}/tools").json() == first[0]
+        assert set(read) <= {"current", "numbers.json"}
+        assert call.get(files).json() == first[1]
+    store = WorkflowStore(folders / "workflows")
+    new = add_version(store, tool, plan_of("sort"), "three", packed_of(plan_of("sort")))
+    assert call.get(f"{TRS}/tools/{tool}").json()["versions"][0]["id"] == new.digest
+
+
 def test_a_list_is_without_what_is_deleted_meanwhile(
     client: Client, tool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -329,3 +329,10 @@ def test_one_entry_of_what_is_kept_for_reuse_may_be_read(site: Site) -> None:
     assert confines.allows(site.place / "reuse/key/files/x")
     assert not confines.allows(site.place / "reuse")
     assert not confines.allows(site.place / "reused/key")
+
+
+@pytest.mark.parametrize("address", ["drs://drs.example.org/1", "HTTPS://data.example.org/a.txt"])
+def test_a_default_on_the_network_is_told_as_such(tmp_path: Path, address: str) -> None:
+    site = Site(tmp_path)
+    with pytest.raises(StepError, match="is on the network: a step fetches nothing"):
+        site.do(tool(CAT, inputs=f'{{file: {{type: File, default: {{class: File, location: "{address}"}}}}}}'))
