@@ -87,7 +87,7 @@ class OldCall:
         return fields
 
 
-def call_with(*names: str, document: bool = False) -> Callable[[Request], Awaitable[OldCall]]:
+def call_with(*names: str, document: bool = False) -> Callable[..., Awaitable[OldCall]]:
     """Return a dependency that reads a call with these fields; any other field is a mistake, and says so.
 
     Of whoever is not logged in no more is read than a call without a new workflow may have: they can't upload any.
