@@ -15,7 +15,6 @@ from typing import BinaryIO, cast
 from cwl_ui_client.closure import TooManyFiles, closure, common_folder
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.intake import UploadedFile, propose_dag_id
 from cwl_ui_plugin.library.store import digest_of_files
 from cwl_ui_plugin.services.errors import BadRequest, TooLarge
@@ -48,11 +47,9 @@ class Document:
 
     @property
     def is_stored(self) -> bool:
-        """Whether it is there already, and can be run."""
-        try:
-            return open_store().current(self.dag_id).digest == self.digest
-        except UnknownWorkflow:
-            return False
+        """Whether it is there already, and can be run, be it as an earlier version: somebody may have replaced it."""
+        store = open_store()
+        return self.dag_id in store and store.has_version(self.dag_id, self.digest)
 
     def start_upload(self, user: str, rights: UploadRights) -> Upload:
         """Begin to store it; raise what ``uploads.start_upload`` does."""

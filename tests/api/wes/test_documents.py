@@ -68,23 +68,30 @@ def test_a_run_is_of_the_document_that_was_sent(
 
     def replace_first(workflow: Any, *given: Any) -> str:
         store = WorkflowStore(folders / "workflows")
-        sent.append(store.current(workflow.dag_id).digest)
+        sent.append(workflow.version)
         monkeypatch.setattr(submitting, "_start", start)
-        changed = {"files": ("cat.cwl", TOOL + "doc: replaced\n")}
+        changed = {"files": ("cat.cwl", f"{TOOL}doc: replaced\n")}
         answer = client("admin").post(
             "/cwl/api/v1/workflows", data={"dag_id": workflow.dag_id, "replace": "true"}, files=changed
         )
         assert answer.status_code == 201, answer.text
-        assert store.current(workflow.dag_id).digest != sent[-1]
+        assert store.current(workflow.dag_id).digest != sent[0]
         return start(workflow, *given)
 
-    for _way in ("uploaded", "there already"):
+    def sent_while_it_is_replaced() -> Any:
         monkeypatch.setattr(submitting, "_start", replace_first)
-        run_id = post("op", files, url="cat.cwl", params={"file": file("a.txt")}).json()["run_id"]
-        (workflow,) = client("op").get("/cwl/api/v1/workflows").json()["workflows"]
-        (run, *_) = client("op").get(f"/cwl/api/v1/workflows/{workflow['dag_id']}/runs").json()["runs"]
-        shown = client("op").get(f"/cwl/api/v1/workflows/{workflow['dag_id']}/runs/{run['run_id']}").json()
-        assert shown["workflow_digest"] == sent[-1], (run_id, shown)
+        return post("op", files, url="cat.cwl", params={"file": file("a.txt")})
+
+    refused = sent_while_it_is_replaced()
+    assert (refused.status_code, "was replaced before its first run" in refused.json()["msg"]) == (400, True)
+    (workflow,) = client("op").get("/cwl/api/v1/workflows").json()["workflows"]
+    at = f"/cwl/api/v1/workflows/{workflow['dag_id']}"
+    assert client("admin").post(f"{at}/current", json={"version": sent[0]}).status_code == 200
+    assert post("op", files, url="cat.cwl", params={"file": file("a.txt")}).status_code == 200
+    assert sent_while_it_is_replaced().status_code == 200
+    runs = client("op").get("/cwl/api/v1/runs", params={"dag_id": workflow["dag_id"]}).json()["runs"]
+    assert [client("op").get(f"{at}/runs/{run['run_id']}").json()["version"] for run in runs] == [sent[0]] * 2
+    assert client("op").get(at).json()["digest"] != sent[0]
 
 
 def test_who_may_not_upload_is_told_so(post: Callable[..., Any], folders: Path) -> None:
