@@ -39,6 +39,17 @@ def report(browser: TestClient, route: str, key: str = SERVER.private, **payload
     return browser.post(f"{REPORTS}/{route}", json={"payload": signed}).status_code
 
 
+def test_a_server_that_is_away_or_refuses_is_told() -> None:
+    settings = Settings("http://127.0.0.1:9", "a-token", PORTAL.private, SERVER.public)
+    browser = TestClient(make_app(settings), follow_redirects=False, raise_server_exceptions=False)
+    for answer in (browser.get("/"), browser.post("/workflows/count", data={"job": "{}"})):
+        assert (answer.status_code, "can't be reached now" in answer.text) == (503, True), answer.text
+    with web() as running:
+        running.pages["/cwl/api/v1/workflows"] = giving(b'{"detail": "Not logged in"}', 401)
+        refused = TestClient(make_app(Settings(running.url(""), "t", PORTAL.private, SERVER.public))).get("/")
+    assert (refused.status_code, "Not logged in" in refused.text) == (502, True)
+
+
 def test_a_run_is_started_signed_and_shown_as_reports_tell(browser: TestClient, airflow: Web) -> None:
     assert "&lt;Count&gt;" in browser.get("/").text
     assert airflow.headers[0]["authorization"] == "Bearer a-token"

@@ -190,7 +190,8 @@ def _shown(dag_id: str, run_id: str, user: BaseUser) -> Any:
     run = queries.get_run(dag_id, run_id)
     waits = waiting.why(run, partial(permissions.may_read, user))
     told = {task_id: wait.sentence for task_id, wait in waits.tasks.items()}
-    return run_json(run, waits.run.sentence if waits.run else None, told)
+    folder = output_files.output_folder(dag_id, run_id) if run.outputs else None
+    return run_json(run, waits.run.sentence if waits.run else None, told, folder)
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}/outputs", responses=failing(404), dependencies=_READERS)
@@ -303,9 +304,13 @@ def get_zip(dag_id: str, run_id: str, path: str | None = None) -> StreamingRespo
     responses={200: {"description": "The crate, a zip", **BINARY_ANSWER}, **failing_file(404, 503)},
     dependencies=_READERS,
 )
-def get_crate(dag_id: str, run_id: str, user: GetUserDep, data: bool = True) -> StreamingResponse:
-    """Download a run as a Workflow Run RO-Crate; without `data` files are named and not brought along."""
-    crate = crates.crate_of(dag_id, run_id, access=permissions.input_access(user), with_data=data)
+def get_crate(dag_id: str, run_id: str, user: GetUserDep, data: bool = True, logs: bool = False) -> StreamingResponse:
+    """Download a run as a Workflow Run RO-Crate; without `data` files are named and not brought along.
+
+    With `logs` it has what the commands have printed: of each the last 16 MiB, together up to 256 MiB.
+    """
+    access = permissions.input_access(user)
+    crate = crates.crate_of(dag_id, run_id, access=access, with_data=data, with_logs=logs)
     headers = saved_as(f"{run_id}.crate.zip")
     return StreamingResponse(zip_stream(crate.entries), media_type="application/zip", headers=headers)
 

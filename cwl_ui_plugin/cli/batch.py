@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cwl_ui_client.models import ENDED
+from cwl_ui_client.running import BATCH_SECONDS
+from cwl_ui_client.steps import workflow_path
+
 from cwl_ui_plugin import addresses
 from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of, problem_lines
 from cwl_ui_plugin.cli.errors import UsageError
 
 POLL_SECONDS = 2.0
-STOP_SECONDS = 3600.0
-_ENDED = ("success", "failed", "stopped")
 _PAGE = 500
 
 
@@ -51,7 +53,7 @@ _START = "all: nothing starts if a row is wrong; good: start the good rows alone
 def run(arguments: argparse.Namespace) -> int:
     """Do what is asked for."""
     client = Client.of(arguments)
-    path = f"/workflows{path_of(arguments.dag_id)}"
+    path = workflow_path(arguments.dag_id)
     if arguments.sheet:
         if any((arguments.show, arguments.stop, arguments.retry, arguments.outputs, arguments.template)):
             raise UsageError("Give either a sheet, or what is to be done with a batch that is there.")
@@ -73,7 +75,7 @@ def _on_one(client: Client, path: str, arguments: argparse.Namespace) -> int:
         is_table = arguments.to.suffix == ".csv"
         return _save(client, f"{path}/outputs?format=csv" if is_table else f"{path}/zip", arguments.to)
     if arguments.stop:
-        changed = client.post(f"{path}/stop", timeout=STOP_SECONDS)
+        changed = client.post(f"{path}/stop", timeout=BATCH_SECONDS)
         print(f"Stopped; {changed['changed']} rows had not ended. {_counted(changed['batch'])}")
         return 0
     if arguments.retry:
@@ -88,7 +90,7 @@ def _make(client: Client, path: str, arguments: argparse.Namespace) -> int:
         guessed = _guessed(client, path, form)
         others = {column: place for column, place in guessed.items() if place not in given.values()}
         form["mapping"] = json.dumps({**others, **given})
-    made = client.request("POST", f"{addresses.REST}{path}/batches", form=form, timeout=STOP_SECONDS).json()
+    made = client.request("POST", f"{addresses.REST}{path}/batches", form=form, timeout=BATCH_SECONDS).json()
     for line in problem_lines(made):
         print(line, file=sys.stderr)
     named = ", ".join(f"{column} → {place}" for column, place in made["mapping"].items())
@@ -164,7 +166,7 @@ def _shown(client: Client, path: str, *, wait: bool) -> int:
     """Print a batch and its rows, once they have ended if they are waited for."""
     before = ""
     batch = client.get(path, params={"limit": "0"})
-    while wait and batch["state"] not in _ENDED:
+    while wait and batch["state"] not in ENDED:
         if (now := _counted(batch)) != before:
             print(now, file=sys.stderr)
             before = now

@@ -7,11 +7,13 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import urlencode
 
 from cwl_ui_client.errors import problem_lines, refusal
@@ -30,6 +32,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 TIMEOUT_SECONDS = 120.0
 CHUNK_BYTES = 1 << 20
 UNAUTHORIZED = 401
+_LINE_END = b"\r\n"
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,7 +130,10 @@ class Client:
         form: Mapping[str, Any] | None = None,
         timeout: float = TIMEOUT_SECONDS,
     ) -> Iterator[HTTPResponse]:
-        """Yield the answer to a request with a JSON body, a stream, or a form (``{name: text or (file, bytes)}``)."""
+        """Yield the answer to a request with a JSON body, a stream, or a form.
+
+        A form is ``{name: text, or (file name, bytes or an open file)}``; an open file is sent bit by bit.
+        """
         import urllib.error
         import urllib.request
 
@@ -175,15 +181,39 @@ def _opener() -> OpenerDirector:
 def _body(data: Any, content: Any, form: Mapping[str, Any] | None) -> tuple[Any, dict[str, str]]:
     """Return the body of a request, and the headers that go with it."""
     if form is not None:
-        from urllib3.filepost import encode_multipart_formdata
-
-        encoded, kind = encode_multipart_formdata(form)
-        return encoded, {"Content-Type": kind}
+        return _form(form)
     if content is not None:
         return content, {"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"}
     if data is not None:
         return json.dumps(data).encode(), {"Content-Type": "application/json"}
     return None, {}
+
+
+def _form(form: Mapping[str, Any]) -> tuple[Iterable[bytes], dict[str, str]]:
+    """Return a form bit by bit, and the headers that go with it."""
+    from urllib3.fields import RequestField
+
+    boundary = secrets.token_hex(16)
+    parts: list[tuple[bytes, bytes | BinaryIO]] = []
+    for name, value in form.items():
+        field = RequestField.from_tuples(name, value)
+        content = field.data.encode() if isinstance(field.data, str) else field.data
+        parts.append((f"--{boundary}\r\n{field.render_headers()}".encode(), content))
+    end = f"--{boundary}--\r\n".encode()
+    size = len(end) + sum(len(head) + _size(content) + len(_LINE_END) for head, content in parts)
+
+    def sent() -> Iterator[bytes]:
+        for head, content in parts:
+            yield head
+            yield from (content,) if isinstance(content, bytes) else iter(partial(content.read, CHUNK_BYTES), b"")
+            yield _LINE_END
+        yield end
+
+    return sent(), {"Content-Type": f"multipart/form-data; boundary={boundary}", "Content-Length": str(size)}
+
+
+def _size(content: bytes | BinaryIO) -> int:
+    return len(content) if isinstance(content, bytes) else os.fstat(content.fileno()).st_size
 
 
 def _not_logged_in() -> str:

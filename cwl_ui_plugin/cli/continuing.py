@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of
+from cwl_ui_client.steps import run_path
+
+from cwl_ui_plugin.cli.client import Client, add_server_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Let the run go on; print what runs again."""
     client = Client.of(arguments)
-    path = f"/workflows{path_of(arguments.dag_id)}/runs{path_of(arguments.run_id)}"
+    path = run_path(arguments.dag_id, arguments.run_id)
     if arguments.fix or arguments.version:
         return _fix(client, path, arguments)
     if arguments.dry_run:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from urllib.parse import urlencode
 
-from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of
+from cwl_ui_client.steps import run_path
+
+from cwl_ui_plugin.cli.client import Client, add_server_arguments
 from cwl_ui_plugin.cli.errors import UsageError
 
 SUFFIXES = {"crate": ".crate.zip", "report": ".report.html"}
@@ -22,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     if command == "crate":
         parser.add_argument("--no-data", action="store_true", help="leave out inputs and outputs, and name them only")
+        parser.add_argument("--logs", action="store_true", help="add what the commands have printed")
     add_server_arguments(parser)
 
 
@@ -33,11 +37,18 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{target} is a folder: give the name of the file.")
     client = Client.of(arguments)
     beside = target.with_name(f".{target.name}.part")
-    path = f"/workflows{path_of(arguments.dag_id)}/runs{path_of(arguments.run_id)}/{command}"
+    path = f"{run_path(arguments.dag_id, arguments.run_id)}/{command}"
     try:
-        client.download(f"{path}?data=false" if getattr(arguments, "no_data", False) else path, beside)
+        client.download(f"{path}{_query(arguments)}", beside)
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
     print(target)
     return 0
+
+
+def _query(arguments: argparse.Namespace) -> str:
+    """Return what is wanted in a crate besides what is in it by default; a report has everything."""
+    wanted = {"data": "false"} if getattr(arguments, "no_data", False) else {}
+    wanted |= {"logs": "true"} if getattr(arguments, "logs", False) else {}
+    return f"?{urlencode(wanted)}" if wanted else ""

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     client = Client.of(arguments)
     fields = {"dag_id": arguments.dag_id, "replace": "true" if arguments.replace else None}
     with arguments.file.open("rb") as file:
-        form = {**{name: value for name, value in fields.items() if value}, "file": (arguments.file.name, file.read())}
+        form = {**{name: value for name, value in fields.items() if value}, "file": (arguments.file.name, file)}
         made = client.post("/crates", form=form, timeout=TIMEOUT_SECONDS)
     print(f"{made['dag_id']}\t{client.url}{made['form']}")
     for name in made["left_out"]:

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cwl_ui_client.steps import workflow_path
+
 from cwl_ui_plugin import addresses
-from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of
+from cwl_ui_plugin.cli.client import Client, add_server_arguments
 from cwl_ui_plugin.cli.errors import UsageError
 
 
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do what is asked for; print the schedule."""
     client = Client.of(arguments)
-    path = f"/workflows{path_of(arguments.dag_id)}/schedule"
+    path = f"{workflow_path(arguments.dag_id)}/schedule"
     if arguments.remove:
         client.request("DELETE", addresses.REST + path)
         print(f"{arguments.dag_id} has no schedule any more.")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of
+from cwl_ui_client import running
+
+from cwl_ui_plugin.cli.client import Client, add_server_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,9 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Stop the run; print what was stopped."""
-    client = Client.of(arguments)
-    path = f"/workflows{path_of(arguments.dag_id)}/runs{path_of(arguments.run_id)}/stop"
-    answer = client.post(path, json={"remove": arguments.remove}, timeout=600)
-    stopped = answer.get("stopped") or []
-    print(f"Stopped {len(stopped)} tasks in {answer.get('seconds', 0):.1f} s. {' '.join(map(str, stopped))}".strip())
+    report = Client.of(arguments).drive(running.stop(arguments.dag_id, arguments.run_id, remove=arguments.remove))
+    print(f"Stopped {len(report.stopped)} tasks in {report.seconds:.1f} s. {' '.join(report.stopped)}".strip())
     return 0

@@ -75,6 +75,8 @@ class Run(run_models.RunSummary):
     steps: tuple[run_models.StepState, ...]
     job: dict[str, Any]
     outputs: dict[str, object] | None
+    output_folder: str | None
+    """Where they are, as a URI; None where there are none."""
     version: str | None
     has_signature: bool
     signature: run_models.RunSignature | None
@@ -105,7 +107,9 @@ def workflow_json(detail: workflow_models.WorkflowDetail) -> dict[str, object]:
     )
 
 
-def run_json(detail: run_models.RunDetail, waits: str | None, waiting_tasks: dict[str, str]) -> dict[str, object]:
+def run_json(
+    detail: run_models.RunDetail, waits: str | None, waiting_tasks: dict[str, str], output_folder: str | None
+) -> dict[str, object]:
     """Return a run as a :class:`Run` in JSON."""
     return as_json(
         Run(
@@ -114,6 +118,7 @@ def run_json(detail: run_models.RunDetail, waits: str | None, waiting_tasks: dic
             steps=detail.steps,
             job=detail.job,
             outputs=detail.outputs,
+            output_folder=output_folder,
             version=detail.version,
             has_signature=detail.has_signature,
             signature=detail.signature,

@@ -96,8 +96,9 @@ class Portal:
     def workflows(self) -> list[dict[str, Any]]:
         """Return the workflows that the token's user may read."""
         headers = {"Authorization": f"Bearer {self.settings.token}"}
-        answer = httpx.get(f"{self.settings.url}/cwl/api/v1/workflows", headers=headers, trust_env=False)
-        answer.raise_for_status()
+        answer = self._ask("GET", "/cwl/api/v1/workflows", headers=headers)
+        if answer.status_code != 200:
+            raise HTTPException(502, f"The server does not list its workflows: {answer.text}")
         found: list[dict[str, Any]] = answer.json()["workflows"]
         return found
 
@@ -106,16 +107,23 @@ class Portal:
         run_id, conf = f"portal-{uuid.uuid4().hex[:8]}", {"job": job}
         token = jwt.encode({"run_id": run_id, "conf": conf}, self.settings.private_key, self.settings.algorithm)
         self.runs[run_id] = run = Run(dag_id, run_id)  # reports may come before the answer
-        answer = httpx.post(
-            f"{self.settings.url}/api/experimental/dags/{quote(dag_id, safe='')}/dag_runs",
-            json={"run_id": run_id, "conf": conf, "check_payload": token},
-            timeout=60,
-            trust_env=False,
-        )
+        body = {"run_id": run_id, "conf": conf, "check_payload": token}
+        try:
+            answer = self._ask("POST", f"/api/experimental/dags/{quote(dag_id, safe='')}/dag_runs", json=body)
+        except HTTPException:
+            del self.runs[run_id]
+            raise
         if answer.status_code != 200:
             del self.runs[run_id]
             raise HTTPException(answer.status_code, answer.text)
         return run
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Return an answer of the server; raise :class:`HTTPException` where there is none."""
+        try:
+            return httpx.request(method, self.settings.url + path, timeout=60, trust_env=False, **options)
+        except httpx.HTTPError as error:
+            raise HTTPException(503, f"The server can't be reached now; try again later. ({error!r})") from error
 
     def verified(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return what a report says, if its signature holds."""

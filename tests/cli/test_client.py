@@ -6,6 +6,7 @@ import argparse
 import json
 import threading
 from collections.abc import Iterator
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,27 @@ def refused(client: Client, path: str = "/x") -> ServerError:
     return caught.value
 
 
-def test_json_streams_and_forms_arrive(server: str) -> None:
+def test_json_streams_and_forms_arrive(server: str, tmp_path: Path) -> None:
     Handler.answers["/x"] = (200, {}, b"{}")
     client = Client(server)
     client.request("POST", "/x", json={"a": "\u00e4"}, params={"wait": "false", "b": "c d"})
     client.request("POST", "/x", content=iter([b"one", b"two"]))
     client.request("POST", "/x", form={"dag_id": "d", "files": ("w.cwl", b"cwlVersion")})
-    first, second, third = Handler.seen
+    (tmp_path / "large").write_bytes(bytes(3 << 20))
+    with (tmp_path / "large").open("rb") as file:
+        client.request("POST", "/x", form={"dag_id": "\u00e4", "file": ('a"b.zip', file)})
+    first, second, third, fourth = Handler.seen
     assert (json.loads(first["body"]), first["path"]) == ({"a": "\u00e4"}, "/x?wait=false&b=c+d")
     assert second["body"] == b"onetwo"
     assert b'name="files"; filename="w.cwl"' in third["body"]
     assert b"cwlVersion" in third["body"]
+    assert (len(fourth["body"]), "Transfer-Encoding" in fourth["headers"]) == (
+        int(fourth["headers"]["Content-Length"]),
+        False,
+    )
+    sent = message_from_bytes(b"Content-Type: " + fourth["headers"]["Content-Type"].encode() + b"\n\n" + fourth["body"])
+    name, content = (part.get_payload(decode=True) for part in sent.get_payload())
+    assert (name, content) == ("\u00e4".encode(), bytes(3 << 20))
 
 
 def test_a_refusal_is_told_with_its_problems(server: str) -> None:

@@ -24,7 +24,8 @@ class Server:
         target.write_text("content")
 
     def post(self, path: str, *, form: dict[str, Any], timeout: float) -> dict[str, Any]:
-        self.asked.append((path, form, timeout > 60))
+        name, file = form["file"]
+        self.asked.append((path, {**form, "file": (name, file.read())}, timeout > 60))
         return MADE
 
 
@@ -41,6 +42,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     [
         (["crate", "d", "r/1"], "/workflows/d/runs/r%2F1/crate", "r_1.crate.zip"),
         (["crate", "d", "r", "--no-data"], "/workflows/d/runs/r/crate?data=false", "r.crate.zip"),
+        (["crate", "d", "r", "--no-data", "--logs"], "/workflows/d/runs/r/crate?data=false&logs=true", "r.crate.zip"),
         (["report", "d", "r"], "/workflows/d/runs/r/report", "r.report.html"),
         (["report", "d", "r", "-o", "x.html"], "/workflows/d/runs/r/report", "x.html"),
     ],

@@ -293,3 +293,80 @@ def test_both_clients_have_the_same_methods() -> None:
 
     assert methods(Client) == methods(AsyncClient)
     assert len(methods(Client)) > 20
+
+
+class Transport(httpx.MockTransport):
+    """Notes that it was closed."""
+
+    is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+def test_a_login_that_fails_leaves_no_connection_open() -> None:
+    async def enter(made: AsyncClient) -> None:
+        async with made:
+            pytest.fail("nobody is logged in")
+
+    transports = [Transport(Server(httpx.Response(401))), Transport(Server(httpx.Response(401)))]
+    with pytest.raises(NotLoggedIn):
+        Client(URL, user="ada", password="x", transport=transports[0])
+    with pytest.raises(NotLoggedIn):
+        asyncio.run(enter(AsyncClient(URL, user="ada", password="x", transport=transports[1])))
+    assert [transport.is_closed for transport in transports] == [True, True]
+
+
+def running_workflow(request: httpx.Request) -> httpx.Response:
+    """Answer as a server that takes a workflow, and whose runs never end."""
+    if request.url.path.endswith("/workflows"):
+        return httpx.Response(202, json={"id": "u", "state": "done", "message": "", "dag_id": "words"})
+    return httpx.Response(201, json=RUN)
+
+
+@both
+@pytest.mark.parametrize(
+    ("named", "replaces"), [({"dag_id": "words"}, False), ({"dag_id": "words", "replace": True}, True), ({}, True)]
+)
+def test_a_workflow_of_that_name_is_replaced_only_if_that_is_said(
+    call: Any, named: dict[str, Any], replaces: bool, tmp_path: Path
+) -> None:
+    document, asked = tmp_path / "words.cwl", []
+    document.write_text("class: CommandLineTool\n")
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return running_workflow(request)
+
+    with pytest.raises(WaitTimeout):
+        call(server, lambda client: client.run(document, {}, timeout=0, **named))
+    assert (b'name="replace"' in asked[0].content) == replaces
+
+
+def test_whoever_cancels_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document, asked = tmp_path / "words.cwl", []
+    document.write_text("class: CommandLineTool\n")
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return running_workflow(request)
+
+    async def sleep_for_ever(_seconds: float) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("cwl_ui_client.async_client.asyncio.sleep", sleep_for_ever)
+
+    async def main() -> None:
+        async with AsyncClient(URL, token="t", transport=httpx.MockTransport(server)) as client:
+            task = asyncio.create_task(client.run(document, {}))
+            while not any(path.endswith("/r") for path in asked):
+                await asyncio.wait([task], timeout=0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
+    assert asked[-1] == "/cwl/api/v1/workflows/d/runs/r/stop"

@@ -118,3 +118,20 @@ def test_a_server_does_not_say_where_files_go(tmp_path: Path, location: str) -> 
     with pytest.raises(ServerError, match="outside of the run's folder"):
         outputs = {"a": {"class": "File", "location": location}}
         drive(Fetcher("http://elsewhere.example", "d", "r", tmp_path).fetch(outputs), Server(1))
+
+
+def test_outputs_in_a_folder_of_the_runs_own_are_fetched(tmp_path: Path) -> None:
+    """As with ``output_folder`` in its job: the server says which folder that is, and nothing leads out of it."""
+    source, server = "file:///data/my%20results", Server(2)
+    outputs = {"a": {"class": "File", "location": f"{source}/other.txt"}}
+    outputs["b"] = {"class": "Directory", "location": f"{source}/folder"}
+    drive(Fetcher(server.url, "d", "r", tmp_path, source=source).fetch(outputs), server)
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.txt")) == [
+        "folder/0.txt",
+        "folder/1.txt",
+        "other.txt",
+    ]
+    for location in (f"{source}/../x", f"{source}2/x", f"{source}/%2e%2e/x", source):
+        with pytest.raises(ServerError, match="outside of the run's folder"):
+            outputs = {"a": {"class": "File", "location": location}}
+            drive(Fetcher(server.url, "d", "r", tmp_path, source=source).fetch(outputs), server)

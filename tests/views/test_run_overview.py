@@ -369,7 +369,9 @@ def test_a_run_with_outputs_can_be_had_as_a_crate(
 ) -> None:
     airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", {"count": 3})
     airflow.set_run(workflow, run_id, "success")
-    assert f'href="/cwl/api/v1/workflows/{workflow}/runs/{run_id}/crate"' in page("run").text
+    text = page("run").text
+    assert f'action="/cwl/api/v1/workflows/{workflow}/runs/{run_id}/crate"' in text
+    assert '<input type="checkbox" name="logs" value="true">' in text
 
 
 def test_a_run_says_where_its_workflow_and_its_files_came_from(

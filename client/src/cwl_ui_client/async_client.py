@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -60,7 +61,7 @@ class AsyncClient:
         """Log in; raise :class:`~cwl_ui_client.errors.NotLoggedIn` for a wrong user or password."""
         try:
             response = await self._http.post("/auth/token", json={"username": user, "password": password})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except http.TROUBLE as error:
             raise http.unreachable(self.url, error) from error
         self._use(http.token_of(self.url, response, user))
 
@@ -71,7 +72,11 @@ class AsyncClient:
     async def __aenter__(self) -> AsyncClient:
         if self._pending:
             user, password = self._pending
-            await self.login(user, password)
+            try:
+                await self.login(user, password)
+            except BaseException:
+                await self.close()
+                raise
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -230,25 +235,42 @@ class AsyncClient:
         basedir: str | Path | None = None,
         run_id: str | None = None,
         key: Key | None = None,
+        replace: bool = False,
         progress: Report = silent,
         timeout: float | None = None,
     ) -> Result:
         """Upload a document, run it, wait, and bring its outputs into ``outdir``, if that is given.
 
-        The workflow is named after the document and its content, unless a ``dag_id`` is given. The job is an object or
-        the name of a file.
+        The workflow is named after the document and its content, unless a ``dag_id`` is given; another workflow that
+        has that name gets a new version only with ``replace``. The job is an object or the name of a file. Whoever
+        cancels this (Ctrl-C, ``asyncio.timeout``) stops the run, as far as the server can be reached.
 
         Raises:
             UsageError: a file is not there.
+            Conflict: there is another workflow of the name ``dag_id``, and it is not to be replaced.
             Invalid: the document or the job can't be used, with ``problems``.
             RunFailed: the run did not succeed; ``error.run`` is all about it.
             WaitTimeout: it has not ended within ``timeout`` seconds; it goes on.
 
         """
         begun = await self._do(
-            flows.begin(document, job, dag_id=dag_id, basedir=basedir, run_id=run_id, key=key, report=progress)
+            flows.begin(
+                document,
+                job,
+                dag_id=dag_id,
+                basedir=basedir,
+                run_id=run_id,
+                key=key,
+                replace=replace,
+                report=progress,
+            )
         )
-        ended = await self._do(flows.wait(begun.dag_id, begun.run_id, progress), timeout)
+        try:
+            ended = await self._do(flows.wait(begun.dag_id, begun.run_id, progress), timeout)
+        except asyncio.CancelledError:
+            with contextlib.suppress(CwlUiError):
+                await self.stop(begun.dag_id, begun.run_id)
+            raise
         return await self._do(flows.finish(self.url, ended, outdir, progress))
 
     async def wait_for_batch(self, dag_id: str, batch_id: str, *, timeout: float | None = None) -> Batch:
@@ -294,31 +316,23 @@ class AsyncClient:
         return None
 
     async def _request(self, request: Request) -> Answer:
-        attempt = 0
-        while True:
-            try:
-                response = await self._http.request(**http.sent(request))
-                pause = http.pause_before(attempt, request, response)
-                if pause is None:
-                    return http.answered(response)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                pause = http.pause_before(attempt, request, error)
-                if pause is None:
-                    raise http.unreachable(self.url, error) from error
-            attempt += 1
-            await asyncio.sleep(pause)
+        return http.answered(await self._tried(request, lambda: self._http.request(**http.sent(request))))
 
     async def _download(self, download: Download) -> str:
-        request = Request("GET", download.path, repeatable=True)
-        attempt = 0
+        return await self._tried(Request("GET", download.path, repeatable=True), lambda: self._saved(download))
+
+    async def _tried(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
+        """Do something once, and again as long as that may help."""
+        tries = http.Tries(self.url, request)
         while True:
             try:
-                return await self._saved(download)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                pause = http.pause_before(attempt, request, error)
-                if pause is None:
-                    raise http.unreachable(self.url, error) from error
-            attempt += 1
+                found = await once()
+            except http.TROUBLE as error:
+                await asyncio.sleep(tries.pause_after(error))
+                continue
+            pause = tries.pause_before(found)
+            if pause is None:
+                return found
             await asyncio.sleep(pause)
 
     async def _saved(self, download: Download) -> str:

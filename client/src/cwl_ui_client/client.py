@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -48,7 +48,11 @@ class Client:
         if token:
             self._use(token)
         elif user:
-            self.login(user, password or "")
+            try:
+                self.login(user, password or "")
+            except BaseException:
+                self.close()
+                raise
 
     @classmethod
     def from_env(cls, **options: Any) -> Client:
@@ -60,7 +64,7 @@ class Client:
         """Log in; raise :class:`~cwl_ui_client.errors.NotLoggedIn` for a wrong user or password."""
         try:
             response = self._http.post("/auth/token", json={"username": user, "password": password})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except http.TROUBLE as error:
             raise http.unreachable(self.url, error) from error
         self._use(http.token_of(self.url, response, user))
 
@@ -223,23 +227,35 @@ class Client:
         basedir: str | Path | None = None,
         run_id: str | None = None,
         key: Key | None = None,
+        replace: bool = False,
         progress: Report = silent,
         timeout: float | None = None,
     ) -> Result:
         """Upload a document, run it, wait, and bring its outputs into ``outdir``, if that is given.
 
-        The workflow is named after the document and its content, unless a ``dag_id`` is given. The job is an object or
-        the name of a file. Ctrl-C stops the run.
+        The workflow is named after the document and its content, unless a ``dag_id`` is given; another workflow that
+        has that name gets a new version only with ``replace``. The job is an object or the name of a file. Ctrl-C
+        stops the run.
 
         Raises:
             UsageError: a file is not there.
+            Conflict: there is another workflow of the name ``dag_id``, and it is not to be replaced.
             Invalid: the document or the job can't be used, with ``problems``.
             RunFailed: the run did not succeed; ``error.run`` is all about it.
             WaitTimeout: it has not ended within ``timeout`` seconds; it goes on.
 
         """
         begun = self._do(
-            flows.begin(document, job, dag_id=dag_id, basedir=basedir, run_id=run_id, key=key, report=progress)
+            flows.begin(
+                document,
+                job,
+                dag_id=dag_id,
+                basedir=basedir,
+                run_id=run_id,
+                key=key,
+                replace=replace,
+                report=progress,
+            )
         )
         try:
             ended = self._do(flows.wait(begun.dag_id, begun.run_id, progress), timeout)
@@ -279,31 +295,23 @@ class Client:
         return None
 
     def _request(self, request: Request) -> Answer:
-        attempt = 0
-        while True:
-            try:
-                response = self._http.request(**http.sent(request))
-                pause = http.pause_before(attempt, request, response)
-                if pause is None:
-                    return http.answered(response)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                pause = http.pause_before(attempt, request, error)
-                if pause is None:
-                    raise http.unreachable(self.url, error) from error
-            attempt += 1
-            time.sleep(pause)
+        return http.answered(self._tried(request, lambda: self._http.request(**http.sent(request))))
 
     def _download(self, download: Download) -> str:
-        request = Request("GET", download.path, repeatable=True)
-        attempt = 0
+        return self._tried(Request("GET", download.path, repeatable=True), lambda: self._saved(download))
+
+    def _tried(self, request: Request, once: Callable[[], T]) -> T:
+        """Do something once, and again as long as that may help."""
+        tries = http.Tries(self.url, request)
         while True:
             try:
-                return self._saved(download)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                pause = http.pause_before(attempt, request, error)
-                if pause is None:
-                    raise http.unreachable(self.url, error) from error
-            attempt += 1
+                found = once()
+            except http.TROUBLE as error:
+                time.sleep(tries.pause_after(error))
+                continue
+            pause = tries.pause_before(found)
+            if pause is None:
+                return found
             time.sleep(pause)
 
     def _saved(self, download: Download) -> str:

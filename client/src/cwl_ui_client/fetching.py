@@ -22,10 +22,21 @@ _SHA1 = "sha1$"
 class Fetcher:
     """Copies what an output object names to ``outdir``: over HTTP, or on the same machine directly."""
 
-    def __init__(self, url: str, dag_id: str, run_id: str, outdir: Path, report: Report = silent) -> None:
+    def __init__(
+        self,
+        url: str,
+        dag_id: str,
+        run_id: str,
+        outdir: Path,
+        report: Report = silent,
+        *,
+        source: str | None = None,
+    ) -> None:
+        """Make it for one run; ``source`` is the folder of its outputs, where the server tells it."""
         self.outdir = outdir
         self._report = report
         self._run = run_path(dag_id, run_id)
+        self._source = source and source.rstrip("/") + "/"
         self._marker = f"/{quote(dag_id)}/{quote(run_id)}/"
         self._listed: dict[str, Mapping[str, Any]] | None = None
         self._fetched: set[Path] = set()
@@ -125,10 +136,11 @@ class Fetcher:
 
     def _target(self, location: str) -> tuple[str, Path]:
         """Return the name of an output within the run's folder, and where its copy goes."""
-        _before, marker, rest = location.partition(self._marker)
+        inside = self._source is not None and location.startswith(self._source)
+        before, marker, rest = location.partition(str(self._source) if inside else self._marker)
         name = unquote(rest).strip("/")
         target = (self.outdir / name).absolute()
-        if not marker or not name or ".." in Path(name).parts:
+        if not marker or (inside and before) or not name or ".." in Path(name).parts:
             raise ServerError(f"The server names an output outside of the run's folder: {location}")
         return name, target
 

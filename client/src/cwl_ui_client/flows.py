@@ -107,7 +107,8 @@ def told(run: Run) -> Progress:
 def fetch(url: str, run: Run, outdir: str | Path, report: Report = silent) -> Flow[Result]:
     """Bring the outputs of a run that has succeeded into a folder."""
     folder = Path(outdir).absolute()
-    outputs = yield from Fetcher(url, run.dag_id, run.run_id, folder, report).fetch(run.outputs or {})
+    fetcher = Fetcher(url, run.dag_id, run.run_id, folder, report, source=run.output_folder)
+    outputs = yield from fetcher.fetch(run.outputs or {})
     return Result(run, outputs, folder)
 
 
@@ -119,11 +120,16 @@ def begin(
     basedir: str | Path | None = None,
     run_id: str | None = None,
     key: Key | None = None,
+    replace: bool = False,
     report: Report = silent,
 ) -> Flow[Run]:
-    """Upload a document, under a name made from its content unless one is given, and start a run of it."""
+    """Upload a document, under a name made from its content unless one is given, and start a run of it.
+
+    Another workflow that has the given name is an error, unless it is to be replaced.
+    """
     name = dag_id or content_id(str(document))
-    uploaded = yield from upload(str(document), dag_id=name, replace=True, report=report)
+    replace = replace or dag_id is None  # a name made from the content is that of no other
+    uploaded = yield from upload(str(document), dag_id=name, replace=replace, report=report)
     wanted = run_id or new_run_id()
     return (yield from submit(uploaded.dag_id, job, basedir=basedir, run_id=wanted, key=key, report=report))
 

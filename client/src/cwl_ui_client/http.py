@@ -16,6 +16,8 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 RETRIES = 4
 MAX_PAUSE_SECONDS = 30.0
 MAY_PASS = (502, 503, 504)
+TROUBLE = (httpx.HTTPError, httpx.InvalidURL)
+"""What httpx raises where there is no answer."""
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 TOTAL = "X-Total-Count"
 
@@ -113,6 +115,29 @@ def pause_before(attempt: int, request: Request, problem: httpx.Response | Excep
     if isinstance(problem, NOT_SENT):
         return pause
     return pause if request.repeatable and isinstance(problem, httpx.TransportError) else None
+
+
+class Tries:
+    """The tries of one request: whoever sends it asks after each for how long to wait before the next one."""
+
+    def __init__(self, url: str, request: Request) -> None:
+        self._url, self._request, self._count = url, request, 0
+
+    def pause_after(self, problem: Exception) -> float:
+        """Return it for what httpx raised; raise the error of the client where there is no next try."""
+        pause = self._next(problem)
+        if pause is None:
+            raise unreachable(self._url, problem) from problem
+        return pause
+
+    def pause_before(self, response: object) -> float | None:
+        """Return it for what was answered; None where that is the answer."""
+        return self._next(response) if isinstance(response, httpx.Response) else None
+
+    def _next(self, problem: httpx.Response | Exception) -> float | None:
+        pause = pause_before(self._count, self._request, problem)
+        self._count += 1
+        return pause
 
 
 def token_of(url: str, response: httpx.Response, user: str) -> str:

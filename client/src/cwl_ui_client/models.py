@@ -79,6 +79,8 @@ class Run(_Answered):
     stopped_by: str | None = None
     waits: str | None = None
     outputs: Outputs | None = None
+    output_folder: str | None = None
+    """Where these are on the server, as a ``file://`` address."""
     steps: tuple[Step, ...] = ()
 
     @property

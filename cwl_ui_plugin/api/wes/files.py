@@ -70,8 +70,11 @@ def get_output(run: ReadableRun, path: str) -> Response:
 
 
 @router.get("/ro-crate", response_class=StreamingResponse, responses=_FILE, operation_id="GetRoCrate")
-def get_ro_crate(run: ReadableRun, user: User, data: bool = True) -> StreamingResponse:
-    """Return a run as a Workflow Run RO-Crate, a zip; without ``data`` files are named and not brought along."""
-    crate = crates.crate_of(*run, access=permissions.input_access(user), with_data=data)
+def get_ro_crate(run: ReadableRun, user: User, data: bool = True, logs: bool = False) -> StreamingResponse:
+    """Return a run as a Workflow Run RO-Crate, a zip; without ``data`` files are named and not brought along.
+
+    With ``logs`` it has what the commands have printed.
+    """
+    crate = crates.crate_of(*run, access=permissions.input_access(user), with_data=data, with_logs=logs)
     headers = saved_as(f"{run[1]}.crate.zip")
     return StreamingResponse(zip_stream(crate.entries), media_type="application/zip", headers=headers)

@@ -18,7 +18,7 @@ from cwl_ui_plugin.services.crates.facts import Execution, RunFacts, job_of
 from cwl_ui_plugin.services.crates.files import CrateFiles
 from cwl_ui_plugin.services.crates.graph import CrateGraph, Reference
 from cwl_ui_plugin.services.crates.workflow import DescribedStep, DescribedWorkflow, short_name
-from cwl_ui_plugin.services.run_models import STARTERS
+from cwl_ui_plugin.services.run_models import STARTERS, StepState
 
 _STATUS = {"success": "Completed", "skipped": "Completed", "failed": "Failed", "upstream_failed": "Failed"}
 _WAITING = ("queued", "scheduled", "no_status")
@@ -119,10 +119,9 @@ class Actions:
 
     def _describe_execution(self, step: DescribedStep, execution: Execution) -> Reference:
         state = execution.state
-        number = f"-{state.map_index}" if state.map_index >= 0 else ""
         outputs = {short_name(name): value for name, value in execution.outputs.items()}
         return self.graph.add(
-            f"#task-{quote(state.task_id)}{number}",
+            action_of(state),
             "CreateAction",
             name=f"{step.plan.label or step.plan.id}{f' ({state.element})' if state.element else ''}",
             description=shlex.join(state.command) if state.command else f"The step {step.plan.id} was run.",
@@ -224,6 +223,11 @@ MAX_NAMED = 50
 _SHOWN = 60
 _ANY_TEXT = ("utf-8", "surrogatepass")
 ENGINES = (("CWL for Airflow", "cwl-ui-plugin"), ("Apache Airflow", "apache-airflow"), ("cwltool", "cwltool"))
+
+
+def action_of(state: StepState) -> str:
+    """Return the id of what a task instance has done."""
+    return f"#task-{quote(state.task_id)}{f'-{state.map_index}' if state.map_index >= 0 else ''}"
 
 
 def _status(state: str) -> str:

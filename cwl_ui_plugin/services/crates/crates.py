@@ -19,6 +19,8 @@ from cwl_ui_plugin.services.crates.actions import Actions
 from cwl_ui_plugin.services.crates.facts import MAX_EXECUTIONS, RunFacts, facts_of
 from cwl_ui_plugin.services.crates.files import MAX_FILES, CrateFiles, Opener
 from cwl_ui_plugin.services.crates.graph import PROFILE_VERSION, PROFILES, WORKFLOW_CRATE, CrateGraph, Reference
+from cwl_ui_plugin.services.crates.logs import FOLDER as LOGS
+from cwl_ui_plugin.services.crates.logs import CrateLogs, describe_logs
 from cwl_ui_plugin.services.crates.reading import METADATA
 from cwl_ui_plugin.services.crates.workflow import DOCUMENT, describe_workflow
 from cwl_ui_plugin.services.inputs.access import InputAccess
@@ -37,8 +39,10 @@ class Crate:
     entries: tuple[tuple[str, Opener], ...]
 
 
-def crate_of(dag_id: str, run_id: str, *, access: InputAccess, with_data: bool) -> Crate:
+def crate_of(dag_id: str, run_id: str, *, access: InputAccess, with_data: bool, with_logs: bool = False) -> Crate:
     """Return the crate of a run, ``with_data`` with its outputs and the inputs that may be read by ``access``.
+
+    ``with_logs`` brings along what its commands have printed, within the bounds of ``logs``.
 
     Raises:
         NotFound: there is no such run, or the version of the workflow that it used is not stored.
@@ -50,10 +54,11 @@ def crate_of(dag_id: str, run_id: str, *, access: InputAccess, with_data: bool) 
     workflow = describe_workflow(graph, facts.version.plan, facts.packed, dag_id, facts.version.digest)
     actions = Actions(graph, facts, files, workflow)
     done = actions.describe()
-    brought = dict(_sources(graph, facts.version)) | files.brought
+    logs = describe_logs(graph, facts) if with_logs else CrateLogs({}, is_cut=False)
+    brought = dict(_sources(graph, facts.version)) | files.brought | logs.brought
     _name_original(graph, facts.version, workflow.main)
     readme = _read_me(graph, facts)
-    _describe_crate(graph, facts, workflow.main, done, actions.agent, files.is_cut)
+    _describe_crate(graph, facts, workflow.main, done, actions.agent, _cut(files, logs))
     metadata = graph.as_json()
     document = portable(facts.packed).encode()
     described = json.dumps(metadata, indent=2, ensure_ascii=False).encode("utf-8", "replace")
@@ -62,7 +67,7 @@ def crate_of(dag_id: str, run_id: str, *, access: InputAccess, with_data: bool) 
 
 
 def _describe_crate(
-    graph: CrateGraph, facts: RunFacts, main: Reference, done: list[Reference], agent: Reference | None, is_cut: bool
+    graph: CrateGraph, facts: RunFacts, main: Reference, done: list[Reference], agent: Reference | None, cut: str
 ) -> None:
     summary = facts.run.summary
     profiles = [f"{PROFILES}/{name}/{PROFILE_VERSION}" for name in ("process", "workflow", "provenance")]
@@ -74,7 +79,7 @@ def _describe_crate(
     )
     title = summary.title or facts.version.plan.label or summary.dag_id
     told = "" if facts.is_whole else f" It had more than {MAX_EXECUTIONS} tasks, so what each of them did is left out."
-    told += f" It had more than {MAX_FILES} files, which are not all described." if is_cut else ""
+    told += cut
     graph.describe(
         {
             "name": f"{title}: run {summary.run_id}",
@@ -87,6 +92,12 @@ def _describe_crate(
             **({"author": agent} if agent else {}),
         }
     )
+
+
+def _cut(files: CrateFiles, logs: CrateLogs) -> str:
+    """Say what the crate has no room for."""
+    told = f" It had more than {MAX_FILES} files, which are not all described." if files.is_cut else ""
+    return f"{told} Its commands have printed more than there is room for in a crate." if logs.is_cut else told
 
 
 def _read_me(graph: CrateGraph, facts: RunFacts) -> bytes:
@@ -103,6 +114,7 @@ def _read_me(graph: CrateGraph, facts: RunFacts) -> bytes:
         f"* `{METADATA}`: what was done, as a Workflow Run RO-Crate (https://w3id.org/ro/wfrun/provenance/0.5)",
         f"* `{DOCUMENT}`: the workflow in one file, for any CWL runner; below `{SOURCES}/` as it was uploaded",
         "* `inputs/`, `outputs/`: files, as far as the crate brings them along",
+        f"* `{LOGS}/`: what the commands have printed, if that was wanted",
         "",
         "Steps:",
         "",

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 from uuid import NAMESPACE_URL, uuid5
 
 from cwl_ui_plugin import addresses, config
+from cwl_ui_plugin.cwl.jobs.types import is_remote
+from cwl_ui_plugin.dags.remote_inputs import fetched_from
 from cwl_ui_plugin.opened import Place, place_of
 from cwl_ui_plugin.services.crates.facts import RunFacts
 from cwl_ui_plugin.services.crates.graph import CrateGraph, Reference
@@ -42,6 +44,8 @@ class CrateFiles:
     """By name in the crate."""
     _known: dict[object, Reference] = field(default_factory=dict)
     """By location, and, as a delivered file is a copy of one that a step has made, by name and checksum."""
+    _fetched: dict[Path, str] | None = None
+    """Where files from the network came to, with their addresses; looked up on first use."""
     _folders: int = 0
     _count: int = 0
     is_cut: bool = False
@@ -80,6 +84,8 @@ class CrateFiles:
         is_folder = value.get("class") == "Directory"
         location, checksum = str(value.get("location") or value.get("path") or ""), str(value.get("checksum") or "")
         end = "/" if is_folder else ""
+        if (address := self._address(location, path)) is not None:
+            return address
         inside = name_in(self.facts.place, location)
         if inside is not None and len(self.brought) < MAX_FILES:
             if self.with_data and self._brings(self.facts.place, inside, f"{OUTPUTS}/{inside}", is_folder=is_folder):
@@ -96,6 +102,14 @@ class CrateFiles:
         # What only tasks have seen is named by its content, or by nothing that tells where it was.
         algorithm, _, digest = checksum.partition("$")
         return f"urn:{algorithm}:{digest}" if digest else f"urn:uuid:{uuid5(NAMESPACE_URL, location)}{end}"
+
+    def _address(self, location: str, path: Path | None) -> str | None:
+        """Return where a file on the network is that the run has fetched; without the query, which may hold a key."""
+        if not is_remote(location):
+            if self._fetched is None:
+                self._fetched = fetched_from(self.facts.run.job)
+            location = self._fetched.get(path.parent, "") if path is not None else ""
+        return location.partition("#")[0].partition("?")[0] or None
 
     def _literal(self, value: dict[str, Any], name: str) -> str | None:
         """Bring along a file whose content stands in the job; return what it is called."""

@@ -208,6 +208,15 @@ def output_place(dag_id: str, run_id: str, conf: Mapping[str, object] | None) ->
     return _earlier_place(job) or place
 
 
+def output_folder(dag_id: str, run_id: str) -> str:
+    """Return the address of the folder that the outputs of a run go to; raise :class:`NotFound` for no run."""
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        conf = find_run(session, dag_id, run_id).conf
+    return output_place(dag_id, run_id, conf if isinstance(conf, dict) else None).path.as_uri()
+
+
 def _earlier_place(job: Mapping[str, object]) -> Place | None:
     """Return where a run without a grant has delivered to, if its job names a folder: it is from before grants.
 

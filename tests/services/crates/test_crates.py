@@ -15,8 +15,10 @@ from support.stored import as_file
 
 from cwl_ui_plugin.cwl.plan import Parameter, Step
 from cwl_ui_plugin.cwl.task_names import scatter_task
+from cwl_ui_plugin.dags.remote_inputs import fetched_from
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.services.crates import actions, crates, facts, files
+from cwl_ui_plugin.services.crates import logs as crate_logs
 from cwl_ui_plugin.services.crates.crates import crate_of
 from cwl_ui_plugin.services.crates.graph import CrateGraph
 from cwl_ui_plugin.services.crates.workflow import DescribedStep
@@ -104,13 +106,59 @@ def test_inputs_come_along_for_those_who_may_read_them(workflow: str, folders: P
     assert in_crate(crate_of(workflow, of_all, access=shared_only(), with_data=True)) == set()
 
 
-def test_the_key_in_an_address_of_an_input_is_in_no_crate(workflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_fetched", [False, True])
+def test_a_file_of_the_network_is_named_by_its_address_without_the_key_in_it(
+    workflow: str, airflow: Any, monkeypatch: pytest.MonkeyPatch, is_fetched: bool
+) -> None:
     monkeypatch.setenv("AIRFLOW__CWL__FETCH_HOSTS", "data.example.org")
-    remote = {"class": "File", "location": "https://data.example.org/in.txt?key=a-secret"}
+    remote = {"class": "File", "location": "HTTPS://data.example.org/in.txt?key=a-secret"}
     run_id = trigger(workflow, shared_only(), text="x", file=remote)
+    if is_fetched:
+        (place,) = fetched_from({"file": remote})
+        here = {"class": "File", "location": (place / "in.txt").as_uri(), "basename": "in.txt", "size": 4}
+        airflow.push(workflow, run_id, "CWLJobDispatcher", "return_value", {"#file": [here, "success"]})
     crate = crate_of(workflow, run_id, access=shared_only(), with_data=True)
-    assert b"a-secret" not in b"".join(unpacked(crate).values())
-    assert "in.txt" in {item.get("name") for item in entities(crate).values()}
+    everything = b"".join(unpacked(crate).values())
+    assert b"a-secret" not in everything
+    assert b".fetched" not in everything
+    found = {name.lower(): entity for name, entity in entities(crate).items()}["https://data.example.org/in.txt"]
+    assert (found["name"], found["@type"]) == ("in.txt", "File")
+
+
+def test_logs_come_along_by_choice_and_are_bounded(
+    workflow: str, run_id: str, airflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import datetime, timezone
+
+    from cwl_ui_plugin.dags.folders import run_folder
+
+    airflow.set_task(workflow, run_id, "sort", state="success", start_date=datetime.now(timezone.utc), try_number=1)
+    folder = run_folder.kept_logs(workflow, run_id) / "sort/-1/1"
+    folder.mkdir(parents=True)
+    (folder / "stdout.log").write_bytes(b"0123456789")
+    (folder / "stderr.log").write_bytes(b"Error: x")
+    (folder.parents[2] / "elsewhere").write_text("a secret")
+
+    def logs(**options: Any) -> dict[str, bytes]:
+        crate = crate_of(workflow, run_id, access=shared_only(), with_data=False, **options)
+        return {name: content for name, content in unpacked(crate).items() if name.startswith("logs/")}
+
+    assert logs() == {}
+    crate = crate_of(workflow, run_id, access=shared_only(), with_data=False, with_logs=True)
+    (folder / "stdout.log").write_bytes(b"0123456789 and more, meanwhile")
+    assert unpacked(crate)["logs/sort.stdout.txt"] == b"0123456789"
+    told = entities(crate)["logs/sort.stderr.txt"]
+    assert (told["contentSize"], told["about"]["@id"]) == ("8", "#task-sort")
+    (folder / "stdout.log").write_bytes(b"0123456789")
+    monkeypatch.setattr(crate_logs, "MAX_LOG", 4)
+    assert logs(with_logs=True) == {"logs/sort.stdout.txt": b"6789", "logs/sort.stderr.txt": b"r: x"}
+    monkeypatch.setattr(crate_logs, "MAX_LOGS", 6)
+    assert set(logs(with_logs=True)) == {"logs/sort.stdout.txt"}
+    cut = crate_of(workflow, run_id, access=shared_only(), with_data=False, with_logs=True)
+    assert "more than there is room for" in entities(cut)["./"]["description"]
+    (folder / "stdout.log").unlink()
+    (folder / "stdout.log").symlink_to(folder.parents[2] / "elsewhere")
+    assert b"a secret" not in b"".join(logs(with_logs=True).values())
 
 
 def test_a_text_of_the_job_comes_along_under_a_plain_name(workflow: str, run_id: str, airflow: Any) -> None:
