@@ -119,7 +119,7 @@ def checked(client: httpx.Client, dag_id: str, run_id: str, folder: Path, **quer
 
 @pytest.mark.parametrize("data", ["true", "false"])
 def test_a_crate_is_valid_and_can_be_read(client: httpx.Client, dag_id: str, tmp_path: Path, data: str) -> None:
-    found, entities = checked(client, dag_id, "good", tmp_path, data=data)
+    found, entities = checked(client, dag_id, "good", tmp_path, data=data, logs=data)
     issues = sorted({issue for issues in found["issues"].values() for issue in issues})
     assert not [issue for issue in issues if issue.startswith("REQUIRED")]
     assert {issue.split()[1] for issue in issues} <= LEFT_OPEN
@@ -145,3 +145,25 @@ def test_it_is_saved_by_the_command(server: Server, dag_id: str, tmp_path: Path)
     with zipfile.ZipFile(target) as archive:
         assert "ro-crate-metadata.json" in archive.namelist()
         assert not [name for name in archive.namelist() if name.startswith("outputs/")]
+
+
+def test_a_crate_that_is_imported_makes_the_same_files(
+    server: Server, client: httpx.Client, dag_id: str, tmp_path: Path
+) -> None:
+    target = tmp_path / "run.crate.zip"
+    server.command("crate", dag_id, "good", "-o", target)
+    with target.open("rb") as file:
+        form = {"dag_id": "words-again"}
+        imported = client.post("/cwl/api/v1/crates", data=form, files={"file": (target.name, file)}, timeout=300)
+    assert imported.status_code == 201, imported.text
+    made = imported.json()
+    assert made["left_out"] == []
+    body = {"run_id": "again", "job": made["job"]}
+    assert client.post(f"/cwl/api/v1/workflows/{made['dag_id']}/runs", json=body).status_code == 201
+    assert server.wait_for_run(client, made["dag_id"], "again")["state"] == "success"
+
+    def checksums(dag_id: str, run_id: str) -> dict[str, str]:
+        files = client.get(f"/cwl/api/v1/workflows/{dag_id}/runs/{run_id}/files").json()
+        return {file["path"]: file["checksum"] for file in files}
+
+    assert checksums(made["dag_id"], "again") == checksums(dag_id, "good") != {}

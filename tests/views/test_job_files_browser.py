@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,55 +10,17 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 from support.browsers import DROP, barriers
-from support.served import NARROW, fits, picture, script_of, serving_with_api, while_held
+from support.file_form import FASTQ, INPUTS, TRIM, Form, content, opened
+from support.served import NARROW, fits, picture, serving_with_api, while_held
 
 from cwl_ui_plugin.cwl.plan import Parameter
-from cwl_ui_plugin.services.inputs import single
 
 pytestmark = pytest.mark.e2e
-FASTQ = "http://edamontology.org/format_1930"
-FILES = {"type": "array", "items": "File"}
-SAMPLE = {
-    "type": "record",
-    "name": "sample",
-    "fields": [
-        {"name": "id", "type": "string"},
-        {"name": "forward", "type": "File"},
-        {"name": "reverse", "type": ["null", "File"]},
-    ],
-}
-LANES = {
-    "type": "record",
-    "name": "lanes",
-    "fields": [{"name": "name", "type": "string"}, {"name": "r1", "type": FILES}, {"name": "r2", "type": FILES}],
-}
-TRIM = {"type": "record", "name": "trim", "fields": [{"name": "length", "type": "int"}]}
-INPUTS = (
-    Parameter(id="reads2", type=["null", FILES], label="Reads 2", format=FASTQ),
-    Parameter(id="reads1", type=FILES, label="Reads 1", format=FASTQ, doc="## The forward reads\n\nOf *each* sample."),
-    Parameter(id="bams", type=["null", "File", FILES], label="Alignments", secondary_files=({"pattern": ".bai"},)),
-    Parameter(id="folders", type=["null", {"type": "array", "items": "Directory"}], label="Genomes"),
-    Parameter(id="samples", type=["null", {"type": "array", "items": SAMPLE}], label="Samples"),
-    Parameter(id="lanes", type=["null", {"type": "array", "items": LANES}], label="Lanes"),
-    Parameter(id="trim", type=["null", TRIM], label="Trimming"),
-    Parameter(id="reference", type=["null", "File"], label="Reference"),
-    Parameter(id="title", type=["null", "string"], label="Title"),
-)
-
 UNREADABLE = """() => {
   const entry = { isFile: true, fullPath: "/a.fq", file: (_done, failed) => failed(new DOMException("It is gone.")) };
   DataTransferItem.prototype.webkitGetAsEntry = () => entry;
-}"""
-
-COUNT_ABORTS = """() => {
-  const { abort } = XMLHttpRequest.prototype;
-  window.aborted = 0;
-  XMLHttpRequest.prototype.abort = function () {
-    if (this.readyState < XMLHttpRequest.DONE) window.aborted += 1;
-    abort.call(this);
-  };
 }"""
 
 
@@ -70,54 +31,9 @@ def address(flask_app: Any) -> Iterator[str]:
         yield found
 
 
-class Form:
-    """The page that starts a run of a workflow."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-
-    def box(self, label: str) -> Locator:
-        return self.page.locator(f'[data-title="{label}"]')
-
-    def rows(self, label: str) -> Locator:
-        return self.box(label).get_by_role("option")
-
-    def names(self, label: str) -> list[str]:
-        return self.rows(label).locator(".name").all_text_contents()
-
-    def press(self, label: str, name: str) -> None:
-        self.box(label).get_by_role("button", name=name).first.click()
-
-    def choose(self, label: str, button: str, paths: Any) -> None:
-        with self.page.expect_file_chooser() as chooser:
-            self.press(label, button)
-        chooser.value.set_files(paths)
-
-    def drop(self, label: str, *names: str) -> None:
-        self.box(label).evaluate(DROP, [[name, f"content of {name}"] for name in names])
-
-    def arrived(self, label: str, count: int) -> None:
-        """Wait until a list has that many files, and all of them are on the server."""
-        expect(self.rows(label)).to_have_count(count)
-        expect(self.page.locator("[data-busy]")).to_have_count(0)
-
-    def lines(self, label: str) -> list[str]:
-        return self.box(label).locator("textarea").input_value().split()
-
-    def job(self) -> dict[str, Any]:
-        """Return the job that the form would send."""
-        script = "(address) => import(address).then((job) => job.confText())"
-        found: dict[str, Any] = json.loads(self.page.evaluate(script, script_of(self.page, "job.js")))["job"]
-        return found
-
-
 @pytest.fixture
 def form(open_page: Callable[..., Page], add: Callable[..., Any]) -> Form:
-    dag_id = f"files-{uuid.uuid4().hex[:8]}"
-    add(dag_id, inputs=INPUTS)
-    page = open_page(f"/cwl/workflows/{dag_id}/run", expected="the server responded with a status of")
-    expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()
-    return Form(page)
+    return opened(open_page, add)
 
 
 def lanes(samples: int) -> list[str]:
@@ -127,10 +43,6 @@ def lanes(samples: int) -> list[str]:
         for lane in (1, 2)
         for side in (1, 2)
     ]
-
-
-def content(location: str) -> str:
-    return Path(unquote(location.removeprefix("file://"))).read_text()
 
 
 def test_many_files_are_uploaded_in_order_and_shown_by_their_names(form: Form, tmp_path: Path) -> None:
@@ -148,39 +60,6 @@ def test_many_files_are_uploaded_in_order_and_shown_by_their_names(form: Form, t
     assert barriers(form.page) == []
     form.page.set_viewport_size(NARROW)
     assert fits(form.page)
-
-
-def test_a_folder_of_three_hundred_files_arrives_three_at_a_time(
-    form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "run 1"
-    (folder / "lane").mkdir(parents=True)
-    for number in range(300):
-        (folder / "lane" / f"s{number}.fastq").write_text(str(number))
-    (folder / ".DS_Store").write_text("x")
-    (folder / "md5.txt").write_text("x")
-    under_way, most = [0], [0]
-    save = single.save_input
-
-    def counted(*arguments: Any, **more: Any) -> Path:
-        under_way[0] += 1
-        most[0] = max(most[0], under_way[0])
-        try:
-            return save(*arguments, **more)
-        finally:
-            under_way[0] -= 1
-
-    monkeypatch.setattr(single, "save_input", counted)
-    form.choose("Reads 1", "Upload a folder", folder)
-    expect(form.box("Reads 1").locator("[data-busy] progress").first).to_be_visible()
-    form.arrived("Reads 1", 300)
-    assert most[0] <= 3
-    assert form.names("Reads 1") == [f"s{number}.fastq" for number in range(300)]
-    assert [content(location) for location in form.lines("Reads 1")[::100]] == ["0", "100", "200"]
-    expect(form.box("Reads 1")).to_contain_text("2 files, hidden or of another type: left out.")
-    expect(form.page.locator("#job-status")).to_contain_text("uploaded")
-    form.press("Reads 1", "Add them, too")
-    form.arrived("Reads 1", 302)
 
 
 def test_files_are_ordered_and_removed_by_the_keyboard(form: Form) -> None:
@@ -229,106 +108,6 @@ def test_a_drop_that_can_not_be_read_is_no_silence(form: Form) -> None:
     form.drop("Reads 1", "a.fq")
     expect(form.page.locator("#toasts")).to_contain_text("What was dropped can't be read.")
     expect(form.rows("Reads 1")).to_have_count(0)
-
-
-def test_uploads_are_cancelled_one_by_one_and_all(form: Form, folders: Path) -> None:
-    held: list[Route] = []
-    form.page.route("**/api/v1/inputs?*", lambda route: held.append(route))
-    form.drop("Reads 1", *(f"f{number}.fq" for number in range(8)))
-    expect(form.box("Reads 1").locator(".uploads li")).to_have_count(3)
-    expect(form.rows("Reads 1").nth(7)).to_contain_text("waits")
-    form.page.get_by_role("button", name="Run", exact=True).click()
-    expect(form.page.locator("#job-message")).to_contain_text("still on its way")
-    form.press("Reads 1", "Cancel the upload of f1.fq")
-    expect(form.rows("Reads 1")).to_have_count(7)
-    expect(form.box("Reads 1").locator(".uploads li")).to_have_count(3)
-    form.press("Reads 1", "Cancel all uploads for Reads 1")
-    expect(form.rows("Reads 1")).to_have_count(0)
-    expect(form.page.locator("[data-busy]")).to_have_count(0)
-    assert form.lines("Reads 1") == []
-    form.page.unroute("**/api/v1/inputs?*")
-    form.drop("Reads 1", "f1.fq")
-    form.arrived("Reads 1", 1)
-
-
-def large(form: Form, content: str) -> None:
-    """Drop a file that goes in parts."""
-    form.page.locator("#trigger-form").evaluate("(form) => { form.dataset.partsAbove = 10 }")
-    form.box("Reads 1").evaluate(DROP, [["big.fq", content]])
-
-
-def test_a_cancelled_large_upload_leaves_nothing_on_the_server(form: Form, folders: Path) -> None:
-    held: list[Route] = []
-    form.page.route("**/inputs/parts/*?offset=*", lambda route: held.append(route))
-    large(form, "x" * 1000)
-    expect(form.box("Reads 1").locator(".uploads li")).to_have_count(1)
-    waiting = folders / "inputs/uploads/.parts"
-    with form.page.expect_request_finished(lambda request: request.method == "DELETE"):
-        form.press("Reads 1", "Cancel the upload of big.fq")
-    expect(form.rows("Reads 1")).to_have_count(0)
-    assert list(waiting.iterdir()) == []
-    assert form.page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('cwl-upload'))") == []
-
-
-def test_a_broken_large_upload_goes_on_where_it_was(form: Form, folders: Path) -> None:
-    form.page.route(
-        "**/inputs/parts/*?offset=*", lambda route: route.fulfill(status=400, json={"detail": "Broken off."})
-    )
-    large(form, "x" * 1000)
-    expect(form.rows("Reads 1").first).to_contain_text("Broken off.")
-    [upload] = (folders / "inputs/uploads/.parts").iterdir()
-    (upload / "data").write_text("y" * 400)  # what has arrived before it broke off
-    form.page.unroute("**/inputs/parts/*?offset=*")
-    form.page.reload()
-    large(form, "x" * 1000)
-    form.arrived("Reads 1", 1)
-    assert content(form.lines("Reads 1")[0]) == "y" * 400 + "x" * 600
-
-
-def test_a_failed_upload_is_tried_again(form: Form) -> None:
-    form.page.route(
-        "**/api/v1/inputs?name=b.fq*", lambda route: route.fulfill(status=503, json={"detail": "Full disk."})
-    )
-    form.drop("Reads 1", "a.fq", "b.fq", "c.fq")
-    expect(form.rows("Reads 1").nth(1)).to_contain_text("Full disk.")
-    expect(form.box("Reads 1")).to_contain_text("2 of 3 uploaded")
-    form.page.get_by_role("button", name="Run", exact=True).click()
-    expect(form.page.locator("#job-message")).to_contain_text("were not uploaded")
-    form.page.unroute("**/api/v1/inputs?name=b.fq*")
-    form.press("Reads 1", "Try failed uploads for Reads 1 again")
-    form.arrived("Reads 1", 3)
-    assert [unquote(line).rpartition("/")[2] for line in form.lines("Reads 1")] == ["a.fq", "b.fq", "c.fq"]
-
-
-def test_a_file_and_its_index_are_tried_again_together(form: Form) -> None:
-    held: list[Route] = []
-    full = {"status": 503, "json": {"detail": "Full disk."}}
-    form.page.route("**/inputs?name=a.bam&*", lambda route: route.fulfill(**full))
-    form.page.route("**/inputs?name=a.bam.bai&*", lambda route: route.continue_() if held else held.append(route))
-    form.drop("Alignments", "a.bam", "a.bam.bai")
-    expect(form.rows("Alignments").first).to_contain_text("Full disk.")
-    form.page.evaluate(COUNT_ABORTS)
-    form.page.unroute("**/inputs?name=a.bam&*")
-    form.press("Alignments", "Try failed uploads for Alignments again")
-    form.page.wait_for_function("() => aborted === 1")  # the index is not put where the file will not be
-    form.arrived("Alignments", 1)
-    assert content(f"{form.lines('Alignments')[0]}.bai") == "content of a.bam.bai"
-
-
-def test_an_index_that_was_broken_off_earlier_goes_where_its_file_goes(form: Form) -> None:
-    parts = "**/inputs/parts"
-    broken = {"status": 400, "json": {"detail": "Broken off."}}
-    for dropped in (["a.bam.bai"], ["a.bam", "a.bam.bai"]):
-        form.page.reload()
-        form.page.locator("#trigger-form").evaluate("(form) => { form.dataset.partsAbove = 10 }")
-        form.page.route(f"{parts}/*?offset=*", lambda route: route.fulfill(**broken))
-        form.drop("Alignments", *dropped)
-        expect(form.rows("Alignments").first).to_contain_text("Broken off.")
-        form.page.route(f"{parts}?name=a.bam.bai&*", lambda route: route.fulfill(**broken))  # the second time
-    form.page.unroute_all()
-    form.press("Alignments", "Try failed uploads for Alignments again")
-    form.arrived("Alignments", 1)
-    assert content(f"{form.lines('Alignments')[0]}.bai") == "content of a.bam.bai"
 
 
 def test_pairs_go_into_two_lists_after_a_preview_and_back(form: Form) -> None:
