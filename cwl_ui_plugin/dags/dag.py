@@ -19,7 +19,7 @@ from cwl_ui_plugin.dags.params import params_of, with_own
 from cwl_ui_plugin.dags.resources import ExecutorRules
 from cwl_ui_plugin.dags.shown_names import default_arguments, display_name
 from cwl_ui_plugin.dags.tasks import add_tasks
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 
 _AIRFLOWS_TIMETABLE: Any = attrs.fields(DAG).timetable.default
 _UNSCHEDULED = (NullTimetable, type(None))

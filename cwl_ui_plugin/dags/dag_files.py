@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import DocumentError
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 
 _PACKAGE = str(Path(__file__).parents[1])
 _BETWEEN = ("airflow.sdk.", "cwl_airflow_parser.", "cwl_airflow.", "cwl_ui_plugin_legacy.")

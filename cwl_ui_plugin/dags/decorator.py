@@ -13,7 +13,7 @@ from cwl_ui_plugin.dags.operators.whole import CwlToolOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from cwl_ui_plugin.library.store import StoredVersion
+    from cwl_ui_plugin.library.versions import StoredVersion
 
 
 class DecoratedCwlOperator(DecoratedOperator, CwlToolOperator):

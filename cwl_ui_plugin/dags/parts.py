@@ -15,7 +15,7 @@ from cwl_ui_plugin.cwl.errors import DocumentError, StepError
 from cwl_ui_plugin.dags.dag_files import calling_file, document_of_file, kept_document, stored_document
 from cwl_ui_plugin.dags.errors import DagFileError
 from cwl_ui_plugin.library.revisions import digest_of_revision
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 
 if TYPE_CHECKING:
     from cwl_ui_plugin.cwl.plan import Plan

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pendulum.tz.timezone import FixedTimezone, Timezone
 
     from cwl_ui_plugin.dags.timetables import CronDataIntervalSince, CronTriggerSince
-    from cwl_ui_plugin.library.store import StoredVersion
+    from cwl_ui_plugin.library.versions import StoredVersion
 
 STARTED_BY_AIRFLOW = frozenset({"scheduled", "backfill", "asset_triggered"})
 """Types of runs that Airflow creates from a Dag's schedule."""

@@ -6,7 +6,7 @@ Both come from outside: they are one line of bounded length, without anything th
 from __future__ import annotations
 
 from cwl_ui_plugin.cwl.plan import Plan
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 
 MAX_LABEL = 200
 MAX_OWNER = 100

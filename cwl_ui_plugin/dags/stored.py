@@ -7,7 +7,8 @@ from typing import Any
 
 from cwl_ui_plugin.dags.dag import CWLDAG
 from cwl_ui_plugin.library.recompile import usable
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 
 def stored_dag(dag_id: str, revision: str, *, store: str) -> CWLDAG:

@@ -17,7 +17,8 @@ from typing import Any
 from cwl_ui_plugin.cwl.plan import PLAN_FILE
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.files import write_text
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 log = logging.getLogger(__name__)
 CATALOG_FILE = "catalog.json"

@@ -29,7 +29,7 @@ from cwl_ui_plugin.cwl.plan import PLAN_FILE
 from cwl_ui_plugin.library.files import write_text
 from cwl_ui_plugin.library.paths import copy
 from cwl_ui_plugin.library.recompile import usable
-from cwl_ui_plugin.library.store import SOURCE_FOLDER, StoredVersion, digest_of
+from cwl_ui_plugin.library.versions import SOURCE_FOLDER, StoredVersion, digest_of
 
 _DIGEST = re.compile(r"[0-9a-f]+")
 

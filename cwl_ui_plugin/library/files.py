@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from cwl_ui_plugin import atomic
@@ -21,3 +23,8 @@ def read_digest(path: Path, form: re.Pattern[str]) -> str | None:
     except FileNotFoundError:
         return None
     return digest if form.fullmatch(digest) else None
+
+
+def write_json(path: Path, data: Mapping[str, object]) -> None:
+    """Write JSON as :func:`write_text` does."""
+    write_text(path, json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False))

@@ -14,7 +14,7 @@ from cwl_ui_plugin.cwl.errors import CompileInterrupted, CompileTimeout, Documen
 from cwl_ui_plugin.library import compilations
 from cwl_ui_plugin.library.compilations import COMPILED_FOLDER, Failure
 from cwl_ui_plugin.library.errors import NotCompiled
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 
 _LOCK = ".lock"
 

@@ -15,121 +15,43 @@ A *revision* names a version, a compilation of it, and a schedule (``revisions``
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
-from functools import cached_property
 from pathlib import Path
 
 from cwl_ui_plugin import last_use
-from cwl_ui_plugin.cwl.errors import UnknownFormat
-from cwl_ui_plugin.cwl.plan import Plan, read_plan
 from cwl_ui_plugin.library import compilations
 from cwl_ui_plugin.library.approvals import ApprovalFolder
-from cwl_ui_plugin.library.compilations import Compilation
 from cwl_ui_plugin.library.errors import BadDagId, NotCompiled, UnknownWorkflow
-from cwl_ui_plugin.library.files import write_text
+from cwl_ui_plugin.library.files import write_json, write_text
+from cwl_ui_plugin.library.manifests import ManifestFolder
 from cwl_ui_plugin.library.numbering import NumberFile
 from cwl_ui_plugin.library.origins import Origin
 from cwl_ui_plugin.library.revisions import Revision
 from cwl_ui_plugin.library.schedules import Schedule, ScheduleFolder
+from cwl_ui_plugin.library.versions import (
+    SOURCE_FOLDER,
+    StoredVersion,
+    check_dag_id,
+    digest_of,
+    is_dag_id,
+    is_digest,
+)
 
-SOURCE_FOLDER = "source"
 VERSION_FILE = "version.json"
-DIGEST_LENGTH = 32
-_DAG_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
-_DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_LENGTH}}}")
 
 
-@dataclass(frozen=True)
-class StoredVersion:
-    """One version of a workflow. ``uploaded_at`` is ISO 8601 in UTC; nothing in ``folder`` ever changes.
-
-    ``layout`` is that of the compilation that a run is pinned to, None stands for the newest; ``schedule`` is the one
-    that a run is pinned to, ``approvals`` the digest of the choice, and ``asked`` the steps of that. ``origin``
-    is where it came from, if it was no user's file.
-    """
-
-    dag_id: str
-    digest: str
-    folder: Path
-    main: str
-    filename: str
-    uploaded_by: str
-    uploaded_at: str
-    layout: str | None = None
-    schedule: Schedule | None = None
-    approvals: str | None = None
-    asked: tuple[str, ...] = ()
-    origin: Origin | None = None
-
-    @property
-    def source(self) -> Path:
-        """The folder with the files as uploaded."""
-        return self.folder / SOURCE_FOLDER
-
-    @cached_property
-    def compilation(self) -> Compilation:
-        """What it was compiled to, for this process; looked up on first use. Raises :class:`NotCompiled`."""
-        return compilations.chosen(self.folder, self.layout)
-
-    @property
-    def compiled(self) -> Path:
-        """The folder with the compiled workflow (see ``cwl.plan``). Raises :class:`NotCompiled`."""
-        return self.compilation.folder
-
-    @cached_property
-    def plan(self) -> Plan:
-        """The compiled workflow, read on first use. Raises :class:`NotCompiled`."""
-        try:
-            return read_plan(self.compiled).asking(self.asked)
-        except UnknownFormat as error:
-            raise NotCompiled(f"The workflow {self.dag_id!r} has to be compiled again. {error}") from error
-
-    @property
-    def revision(self) -> str:
-        """What runs are pinned to: this version, with tasks as they are called in its compilation."""
-        schedule = self.schedule.digest if self.schedule else None
-        return str(Revision(self.digest, self.compilation.layout, schedule, self.approvals))
-
-
-def check_dag_id(dag_id: str) -> str:
-    """Return ``dag_id`` if it can be one, and a file's name too; else raise :class:`BadDagId`."""
-    if not _DAG_ID.fullmatch(dag_id):
-        raise BadDagId(
-            f"{dag_id!r} can't be a dag_id: use up to 200 letters, digits, '_', '-' and '.', "
-            "and begin with a letter, a digit or '_'."
-        )
-    return dag_id
-
-
-def digest_of(source: Path, main: str) -> str:
-    """Return the digest of an upload: SHA-256 over the names and contents of its files and the main file."""
-    return digest_of_files(source, (path for path in source.rglob("*") if path.is_file()), main)
-
-
-def digest_of_files(source: Path, files: Iterable[Path], main: str) -> str:
-    """Return what :func:`digest_of` does for an upload of these files of a folder."""
-    total = hashlib.sha256(main.encode())
-    for path in sorted(files):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        total.update(f"\0{path.relative_to(source).as_posix()}\0{content}".encode())
-    return total.hexdigest()[:DIGEST_LENGTH]
-
-
-class WorkflowStore:
+class WorkflowStore(ManifestFolder):
     """The store below one folder. Safe to use from many processes; writers take a lock."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        super().__init__(root)
         self.workflows = root / "workflows"
-        self._manifests = root / "manifests"
 
     @property
     def uploads(self) -> Path:
@@ -141,7 +63,7 @@ class WorkflowStore:
         return sorted(name for name in self._all_dag_ids() if name in self)
 
     def __contains__(self, dag_id: object) -> bool:
-        return isinstance(dag_id, str) and bool(_DAG_ID.fullmatch(dag_id)) and self._current_file(dag_id).is_file()
+        return isinstance(dag_id, str) and is_dag_id(dag_id) and self._current_file(dag_id).is_file()
 
     def current(self, dag_id: str) -> StoredVersion:
         """Return the current version of a workflow; raise :class:`UnknownWorkflow`."""
@@ -167,7 +89,7 @@ class WorkflowStore:
 
     def approvals(self, dag_id: str) -> ApprovalFolder:
         """Return before which steps of a workflow somebody is asked; raise :class:`UnknownWorkflow`."""
-        if not _DAG_ID.fullmatch(dag_id):
+        if not is_dag_id(dag_id):
             raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.")
         return ApprovalFolder(self.workflows / dag_id)
 
@@ -179,7 +101,7 @@ class WorkflowStore:
 
     def schedules(self, dag_id: str) -> ScheduleFolder:
         """Return the schedules of a workflow, to read them; raise :class:`UnknownWorkflow`."""
-        if not _DAG_ID.fullmatch(dag_id):
+        if not is_dag_id(dag_id):
             raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.")
         return ScheduleFolder(self.workflows / dag_id)
 
@@ -249,18 +171,6 @@ class WorkflowStore:
                 folder.parent.parent.rmdir()
         return True
 
-    def manifests(self) -> Iterator[tuple[str, float]]:
-        """Yield the names of the manifests that are kept, with when each was used last."""
-        with suppress(FileNotFoundError):
-            for path in sorted(self._manifests.iterdir()):
-                if path.suffix == ".json" and _DIGEST.fullmatch(path.stem):
-                    with suppress(FileNotFoundError):
-                        yield path.stem, path.stat().st_mtime
-
-    def remove_manifest(self, name: str, *, unused_since: float) -> bool:
-        """Take a manifest out of the store; return False for one that was used since a time."""
-        return last_use.take_away(self.manifest_file(name), unused_since=unused_since, folder=self.root)
-
     def manifest_of(self, dag_id: str) -> str | None:
         """Return the digest of the current version of a workflow; None for a deleted one."""
         try:
@@ -270,7 +180,7 @@ class WorkflowStore:
 
     def version_numbers(self, dag_id: str) -> dict[str, int]:
         """Return the number of each version of a workflow, those of removed ones included: 1 is the first."""
-        if not _DAG_ID.fullmatch(dag_id):
+        if not is_dag_id(dag_id):
             return {}
         numbers = self._numbers_file(dag_id)
         known = numbers.kept()
@@ -309,7 +219,7 @@ class WorkflowStore:
         folder = self._version_folder(check_dag_id(dag_id), digest)
         with self._lock(), self._restored(dag_id, digest):
             if not folder.exists():
-                _write_json(
+                write_json(
                     compiled / VERSION_FILE,
                     {
                         "main": main,
@@ -390,32 +300,6 @@ class WorkflowStore:
             return str(Revision(digest, schedule=schedule, approvals=approvals))
         return str(Revision(digest, layout, schedule, approvals))
 
-    def keep_manifest(self, manifest: dict[str, str]) -> str:
-        """Keep a manifest for runs pinned to it; return its name, made from its content."""
-        text = json.dumps(manifest, sort_keys=True)
-        name = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
-        if not self._use_manifest(self.manifest_file(name)):
-            _write_json(self.manifest_file(name), manifest)
-        return name
-
-    def kept_manifest(self, name: str) -> dict[str, str]:
-        """Return a manifest kept earlier; raise :class:`UnknownWorkflow`."""
-        try:
-            manifest: dict[str, str] = json.loads(self.manifest_file(name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UnknownWorkflow(f"The store {self.root} has no manifest {name!r}.") from None
-        return manifest
-
-    def _use_manifest(self, file: Path) -> bool:
-        try:
-            return last_use.use(file, self.root)
-        except OSError:  # the store is not there yet, or this user may only read it
-            return file.exists()
-
-    def manifest_file(self, name: str) -> Path:
-        """Return the file of a manifest."""
-        return self._manifests / f"{name}.json"
-
     def _current_file(self, dag_id: str) -> Path:
         return self.workflows / dag_id / "current"
 
@@ -426,18 +310,18 @@ class WorkflowStore:
             raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.") from None
 
     def _version_folder(self, dag_id: str, digest: str) -> Path:
-        if not _DAG_ID.fullmatch(dag_id) or not _DIGEST.fullmatch(digest):
+        if not is_dag_id(dag_id) or not is_digest(digest):
             raise UnknownWorkflow(f"There is no version {digest!r} of a workflow {dag_id!r}.")
         return self.workflows / dag_id / "versions" / digest
 
     def _version_folders(self, dag_id: str) -> list[Path]:
-        if not _DAG_ID.fullmatch(dag_id):
+        if not is_dag_id(dag_id):
             return []
         try:
             folders = list((self.workflows / dag_id / "versions").iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [folder for folder in folders if _DIGEST.fullmatch(folder.name)]
+        return [folder for folder in folders if is_digest(folder.name)]
 
     def _set_current(self, dag_id: str, digest: str) -> None:
         """Make a version current; both it and the one before were used last now."""
@@ -452,7 +336,7 @@ class WorkflowStore:
 
     def _all_dag_ids(self) -> list[str]:
         try:
-            return [folder.name for folder in self.workflows.iterdir() if _DAG_ID.fullmatch(folder.name)]
+            return [folder.name for folder in self.workflows.iterdir() if is_dag_id(folder.name)]
         except FileNotFoundError:
             return []
 
@@ -478,7 +362,3 @@ class WorkflowStore:
         self.root.mkdir(parents=True, exist_ok=True)
         with last_use.locked(self.root, fcntl.LOCK_EX):
             yield
-
-
-def _write_json(path: Path, data: Mapping[str, object]) -> None:
-    write_text(path, json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False))

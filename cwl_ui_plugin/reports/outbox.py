@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
-    from cwl_ui_plugin.reports.tables import Base
+    from cwl_ui_plugin.reports.table_base import Base
 
 SHOWN_ERROR = 1000
 REMOVED_AT_ONCE = 1000

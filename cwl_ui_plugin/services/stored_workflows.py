@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.library.errors import BadDagId, NotCompiled, UnknownWorkflow
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import BadRequest, NotFound, Unavailable
 
 WES_PREFIX = "wes"

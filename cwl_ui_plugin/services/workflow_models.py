@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.plan import Plan
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 
 
 @dataclass(frozen=True)

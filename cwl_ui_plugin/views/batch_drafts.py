@@ -16,7 +16,7 @@ from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import current_user, requires
 from cwl_ui_plugin.cwl.errors import CwlError, JobError
 from cwl_ui_plugin.cwl.plan import Plan
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.batches import batches, drafts, sheets
 from cwl_ui_plugin.services.batches.drafts import Draft
 from cwl_ui_plugin.services.batches.mapping import guess, read_mapping

@@ -9,7 +9,7 @@ from flask import g, request
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import current_user
 from cwl_ui_plugin.cwl.errors import Problem
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.presets import presets
 from cwl_ui_plugin.services.presets.models import FittedPreset, PresetSummary

@@ -13,7 +13,7 @@ from cwl_ui_plugin.auth.bridge import current_user, requires
 from cwl_ui_plugin.config import MEBIBYTE
 from cwl_ui_plugin.cwl.errors import CwlError, JobError
 from cwl_ui_plugin.cwl.plan import Plan
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import Conflict, NotFound, ServiceError
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.run_models import RunSummary

@@ -9,7 +9,8 @@ import pytest
 from support.stored import add_version
 
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 
 def diamond(label: str) -> Plan:

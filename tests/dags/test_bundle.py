@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 Add = Callable[[str, str], StoredVersion]
 

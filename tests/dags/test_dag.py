@@ -11,7 +11,8 @@ from support.stored import add_version
 
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.plan import Approval, Plan, Step
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 Add = Callable[[str, str], StoredVersion]
 

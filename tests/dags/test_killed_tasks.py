@@ -99,7 +99,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, airflow_home: Path) -> It
     from cwl_ui_plugin.cwl.compiler import compiling
     from cwl_ui_plugin.cwl.engine import run_settings
     from cwl_ui_plugin.dags.dag import CWLDAG
-    from cwl_ui_plugin.library.store import StoredVersion
+    from cwl_ui_plugin.library.versions import StoredVersion
 
     folder = tmp_path_factory.mktemp("document")
     (folder / "source").mkdir()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.dags.operators import CwlElementsOperator, links
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 
 KEY = SimpleNamespace(dag_id="a/b", run_id="manual__2026-01-31T00:00:00+00:00", task_id="sort", map_index=-1)
 RUN = "dags/a%2Fb/runs/manual__2026-01-31T00%3A00%3A00%2B00%3A00"

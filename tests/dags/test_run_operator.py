@@ -25,7 +25,8 @@ from support.stored import add_version
 from cwl_ui_plugin.dags import triggered_runs
 from cwl_ui_plugin.dags.errors import DagFileError
 from cwl_ui_plugin.dags.operators.runs import CwlRunOperator, run_address
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 Add = Callable[[str, str], StoredVersion]
 JOB = {"x": 1}

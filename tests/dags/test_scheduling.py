@@ -14,7 +14,8 @@ import pytest
 
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.library.schedules import Schedule
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 Add = Callable[[str, str], StoredVersion]
 SAVED = "2026-01-31T12:00:00+00:00"

@@ -14,7 +14,8 @@ from cwl_ui_plugin.cwl.errors import DocumentError
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
 from cwl_ui_plugin.dags.errors import DagFileError
 from cwl_ui_plugin.dags.task_group import CWLTaskGroup
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 Add = Callable[[str, str], StoredVersion]
 

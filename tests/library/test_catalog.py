@@ -8,7 +8,8 @@ import pytest
 from support.stored import add_version, plan_of
 
 from cwl_ui_plugin.library import catalog
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 
 def add(store: WorkflowStore, dag_id: str, content: str = "one", steps: tuple[str, ...] = ("sort",)) -> StoredVersion:

@@ -19,7 +19,8 @@ from cwl_ui_plugin.cwl.plan import FORMAT, read_plan, step_document_text
 from cwl_ui_plugin.library import compilations, recompile
 from cwl_ui_plugin.library.errors import NotCompiled
 from cwl_ui_plugin.library.recompile import is_due, usable
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 OF_FORMAT_1 = Path(__file__).parent / "stores" / "format-1"
 """What the plugin wrote before its plans had format 2."""

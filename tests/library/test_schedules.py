@@ -11,7 +11,8 @@ from support.stored import add_version, plan_of
 from cwl_ui_plugin.library.errors import UnknownSchedule, UnknownWorkflow
 from cwl_ui_plugin.library.revisions import Revision, digest_of_revision
 from cwl_ui_plugin.library.schedules import Schedule
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 SCHEDULE = Schedule(
     kind="cron",

@@ -11,7 +11,8 @@ import pytest
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.library import numbering
 from cwl_ui_plugin.library.errors import BadDagId, UnknownWorkflow
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ def connection(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 def test_an_old_database_gets_what_a_new_one_has(airflow_home: Path, connection: Connection) -> None:
-    from cwl_ui_plugin.reports.tables import Base, CwlDBManager
+    from cwl_ui_plugin.reports.table_base import Base
+    from cwl_ui_plugin.reports.tables import CwlDBManager
 
     scripts = ScriptDirectory(CwlDBManager.migration_dir)
     assert len(scripts.get_heads()) == 1

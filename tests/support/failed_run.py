@@ -15,7 +15,8 @@ from support.stored import push, set_run, set_task
 from cwl_ui_plugin.cwl.plan import read_plan
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.folders import control_files, run_folder
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 STEPS = ("sort", "count", "last")
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 BEGAN = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 FOLDERS = ("workflows", "inputs", "outputs", "tmp")

@@ -18,7 +18,7 @@ from support.stored import start_run
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response
 
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 
 pytestmark = pytest.mark.e2e
 PREFIX = "/science/airflow"

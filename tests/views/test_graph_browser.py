@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from support.browsers import barriers
 from support.served import fits, script_of
 
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 
 pytestmark = pytest.mark.e2e
 HOSTILE = '</title><img src=x onerror="alert(1)">\u202e\u2066right to left'

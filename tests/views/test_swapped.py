@@ -13,7 +13,8 @@ import pytest
 from support.swapping import SECRET, elsewhere, swap_when_opened
 
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 
 
 def content(answer: Any) -> str:

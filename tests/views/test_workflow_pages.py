@@ -18,7 +18,7 @@ from support.keyboard import press
 from support.served import NARROW, fits, picture, while_held
 
 from cwl_ui_plugin.cwl.plan import Parameter
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.triggering import triggers
 
 pytestmark = pytest.mark.e2e

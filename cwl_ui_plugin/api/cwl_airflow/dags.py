@@ -19,7 +19,7 @@ from cwl_ui_plugin.api.schemas import answers
 from cwl_ui_plugin.api.uploading import ended
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.library.errors import BadDagId
-from cwl_ui_plugin.library.store import check_dag_id
+from cwl_ui_plugin.library.versions import check_dag_id
 from cwl_ui_plugin.services.errors import BadRequest, NotFound
 from cwl_ui_plugin.services.workflow_models import Upload
 from cwl_ui_plugin.services.workflows import details, uploads

@@ -16,7 +16,7 @@ from cwl_ui_plugin.api.downloads import UNTRUSTED
 from cwl_ui_plugin.api.security import OptionalUser, clean_address, known, logged_in, require
 from cwl_ui_plugin.api.trs.errors import TrsErrors
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.discovery import organization
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.publishing import published, tools

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cwl_ui_plugin.dags.stopping.tombstones import StopCheck
     from cwl_ui_plugin.dags.xcoms import TaskError
     from cwl_ui_plugin.library.schedules import Schedule
-    from cwl_ui_plugin.library.store import StoredVersion
+    from cwl_ui_plugin.library.versions import StoredVersion
 
 
 class Document(NamedTuple):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cwl_ui_plugin.cwl.engine.run_settings import RunSettings
     from cwl_ui_plugin.dags.folders.run_folder import TaskTry
-    from cwl_ui_plugin.library.store import StoredVersion
+    from cwl_ui_plugin.library.versions import StoredVersion
 
 
 class CwlToolOperator(CwlOperator):

@@ -18,8 +18,8 @@ from typing import Literal, TypeVar
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.reports import loop
+from cwl_ui_plugin.reports.batch_tables import BatchRecord, BatchRowRecord
 from cwl_ui_plugin.reports.one_writer import keep_out_writers
-from cwl_ui_plugin.reports.tables import BatchRecord, BatchRowRecord
 from cwl_ui_plugin.services.batches import starts, states
 from cwl_ui_plugin.services.batches.checking import JobSizes
 from cwl_ui_plugin.services.batches.models import (

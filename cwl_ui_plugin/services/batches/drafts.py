@@ -28,7 +28,7 @@ from cwl_ui_plugin.services.models import iso
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from cwl_ui_plugin.reports.tables import BatchDraftRow
+    from cwl_ui_plugin.reports.batch_tables import BatchDraftRow
 
 MAX_DRAFTS = 5
 """Drafts that a user has, of all workflows together: the oldest makes room."""
@@ -93,7 +93,7 @@ def create(draft: Draft) -> Draft:
     content = _encoded(made)
 
     def write(session: Session) -> None:
-        from cwl_ui_plugin.reports.tables import BatchDraftRow
+        from cwl_ui_plugin.reports.batch_tables import BatchDraftRow
 
         _make_room(session, made.owner)
         now = datetime.now(timezone.utc)
@@ -127,7 +127,7 @@ def discard(dag_id: str, draft_id: str, owner: str) -> None:
     """Remove a draft of a user; one that is gone is no error."""
     from sqlalchemy import delete
 
-    from cwl_ui_plugin.reports.tables import BatchDraftRow
+    from cwl_ui_plugin.reports.batch_tables import BatchDraftRow
 
     mine = (BatchDraftRow.id == draft_id, BatchDraftRow.dag_id == dag_id, BatchDraftRow.owner == owner)
     written(lambda session: session.execute(delete(BatchDraftRow).where(*mine)), "the sheet")
@@ -137,7 +137,7 @@ def list_of(dag_id: str, owner: str) -> tuple[DraftSummary, ...]:
     """Return the drafts of a user for a workflow, newest first."""
     from sqlalchemy import select
 
-    from cwl_ui_plugin.reports.tables import BatchDraftRow as Row
+    from cwl_ui_plugin.reports.batch_tables import BatchDraftRow as Row
 
     query = select(Row.id, Row.title, Row.updated_at).where(Row.dag_id == dag_id, Row.owner == owner)
     query = query.where(Row.updated_at > _oldest()).order_by(Row.updated_at.desc()).limit(MAX_DRAFTS)
@@ -261,7 +261,7 @@ def _problems(found: list[dict[str, Any]]) -> tuple[SheetProblem, ...]:
 def _make_room(session: Session, owner: str) -> None:
     from sqlalchemy import delete, select
 
-    from cwl_ui_plugin.reports.tables import BatchDraftRow as Row
+    from cwl_ui_plugin.reports.batch_tables import BatchDraftRow as Row
 
     session.execute(delete(Row).where(Row.updated_at <= _oldest()))
     newest = select(Row.id).where(Row.owner == owner).order_by(Row.updated_at.desc()).limit(MAX_DRAFTS - 1)
@@ -274,7 +274,7 @@ def _oldest() -> datetime:
 
 
 def _row(session: Session, dag_id: str, draft_id: str, owner: str) -> BatchDraftRow:
-    from cwl_ui_plugin.reports.tables import BatchDraftRow
+    from cwl_ui_plugin.reports.batch_tables import BatchDraftRow
 
     row = session.get(BatchDraftRow, draft_id) if "\0" not in draft_id else None
     if row is None or row.dag_id != dag_id or row.owner != owner or row.updated_at <= _oldest():

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from cwl_ui_plugin.reports.tables import BatchRecord
+from cwl_ui_plugin.reports.batch_tables import BatchRecord
 from cwl_ui_plugin.services.errors import NotFound
 
 if TYPE_CHECKING:

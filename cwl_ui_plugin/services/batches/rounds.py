@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from cwl_ui_plugin.reports.tables import BatchRecord, BatchRowRecord
+from cwl_ui_plugin.reports.batch_tables import BatchRecord, BatchRowRecord
 from cwl_ui_plugin.services.batches import starts, states, stops
 from cwl_ui_plugin.services.database import in_session, retry_on_database_lock, written
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.cwl.temporary_errors import may_pass
-from cwl_ui_plugin.reports.tables import BatchRecord, BatchRowRecord
+from cwl_ui_plugin.reports.batch_tables import BatchRecord, BatchRowRecord
 from cwl_ui_plugin.services.batches.models import SheetProblem
 from cwl_ui_plugin.services.batches.states import PENDING, REFUSED, STARTED
 from cwl_ui_plugin.services.database import written

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from cwl_ui_plugin.cwl.plan import Plan, Step
+from cwl_ui_plugin.reports.batch_tables import BatchRecord, BatchRowRecord
 from cwl_ui_plugin.reports.stops import stops_run
-from cwl_ui_plugin.reports.tables import BatchRecord, BatchRowRecord
 from cwl_ui_plugin.services.batches.models import Batch, BatchRow, BatchState, BatchStep, RowState, SheetProblem
 from cwl_ui_plugin.services.models import iso
 from cwl_ui_plugin.services.monitoring.run_states import asks, told_task_state

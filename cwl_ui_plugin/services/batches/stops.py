@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone
 
+from cwl_ui_plugin.reports.batch_tables import BatchRecord, BatchRowRecord
 from cwl_ui_plugin.reports.one_writer import keep_out_writers
-from cwl_ui_plugin.reports.tables import BatchRecord, BatchRowRecord
 from cwl_ui_plugin.services.batches import states
 from cwl_ui_plugin.services.batches.records import audit, find
 from cwl_ui_plugin.services.database import retry_on_database_lock

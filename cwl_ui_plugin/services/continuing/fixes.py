@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.cwl.jobs.moving import OTHER_TYPE, moved
 from cwl_ui_plugin.dags.access.grants import Continued
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.cleaning.unread_files import standing_of
 from cwl_ui_plugin.services.continuing.forecasts import forecast
 from cwl_ui_plugin.services.continuing.made import made_in

@@ -19,7 +19,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.containers.engines import AUTO
 from cwl_ui_plugin.cwl.fingerprints import StepIdentity
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step, installed_engine, read_traits
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.continuing.made import Made, MadeByRun
 from cwl_ui_plugin.services.continuing.models import AGAIN, PARTLY, TAKEN, Forecast, StepForecast
 

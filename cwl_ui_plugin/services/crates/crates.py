@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from cwl_ui_plugin.cwl.packing import portable
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.crates.actions import Actions
 from cwl_ui_plugin.services.crates.facts import MAX_EXECUTIONS, RunFacts, facts_of
 from cwl_ui_plugin.services.crates.files import MAX_FILES, CrateFiles, Opener

@@ -10,7 +10,7 @@ from cwl_ui_plugin.cwl.plan import CwlObject, read_packed
 from cwl_ui_plugin.cwl.readers import Batches, batches_in
 from cwl_ui_plugin.dags.names import RETURN_KEY, STATISTICS_KEY
 from cwl_ui_plugin.dags.xcom_values import unpacked
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.outputs.output_files import output_place

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cwl_ui_plugin.cwl.plan import END_DOCUMENT, Step, step_document_text
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.run_models import RunDetail
 from cwl_ui_plugin.services.workflows.details import stored_version
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from cwl_ui_plugin.reports.tables import BatchRecord
+from cwl_ui_plugin.reports.batch_tables import BatchRecord
 from cwl_ui_plugin.services.batches import batches
 from cwl_ui_plugin.services.batches.starts import batch_id_of
 from cwl_ui_plugin.services.errors import ServiceError

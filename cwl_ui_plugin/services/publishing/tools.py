@@ -22,7 +22,8 @@ from cwl_ui_plugin.cwl.plan import Plan, Step
 from cwl_ui_plugin.library import catalog
 from cwl_ui_plugin.library.catalog import Entry
 from cwl_ui_plugin.library.errors import NotCompiled, UnknownWorkflow
-from cwl_ui_plugin.library.store import VERSION_FILE, StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import VERSION_FILE, WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.stored_workflows import library_errors, open_store
 from cwl_ui_plugin.services.workflows.details import source_names, source_place

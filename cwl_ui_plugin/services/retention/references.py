@@ -96,7 +96,7 @@ def _waiting_jobs() -> Iterator[Any]:
     """Yield the jobs of rows of batches that have no run, or not yet, a part at a time."""
     from sqlalchemy import select, tuple_
 
-    from cwl_ui_plugin.reports.tables import BatchRowRecord as Row
+    from cwl_ui_plugin.reports.batch_tables import BatchRowRecord as Row
 
     last = ("", 0)
     while True:
@@ -154,7 +154,7 @@ def _versions_of_batches() -> set[Version]:
     """Return the versions that rows of batches would use whose runs have not begun, or could be started again."""
     from sqlalchemy import select
 
-    from cwl_ui_plugin.reports.tables import BatchRecord
+    from cwl_ui_plugin.reports.batch_tables import BatchRecord
 
     return {(str(dag_id), str(digest)) for dag_id, digest in _rows(select(BatchRecord.dag_id, BatchRecord.version))}
 
@@ -164,7 +164,8 @@ def dags_in_use() -> set[str]:
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
-    from cwl_ui_plugin.reports.tables import BatchRecord, PresetRow
+    from cwl_ui_plugin.reports.batch_tables import BatchRecord
+    from cwl_ui_plugin.reports.tables import PresetRow
 
     columns = (DagRun.dag_id, BatchRecord.dag_id, PresetRow.dag_id)
     return {str(dag_id) for column in columns for (dag_id,) in _rows(select(column).distinct())}

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.library.errors import UnknownWorkflow
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.presets import presets
 from cwl_ui_plugin.services.retention.items import Item, limit_of
 from cwl_ui_plugin.services.retention.references import dags_in_use

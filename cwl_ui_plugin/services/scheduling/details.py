@@ -7,7 +7,8 @@ from typing import Any
 
 from cwl_ui_plugin.library.errors import UnknownSchedule
 from cwl_ui_plugin.library.schedules import Schedule
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import ServiceError
 from cwl_ui_plugin.services.scheduling.given import misfits
 from cwl_ui_plugin.services.scheduling.kinds import short_text

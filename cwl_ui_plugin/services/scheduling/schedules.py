@@ -21,7 +21,8 @@ from cwl_ui_plugin.dags.access.schedule_grants import granted_roots
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.library.errors import LibraryError, NotCompiled, UnknownSchedule, UnknownWorkflow
 from cwl_ui_plugin.library.schedules import MAX_BYTES, Schedule
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services import granting
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import Conflict, NotFound, NotVerified, ServiceError, TooLarge, Unavailable

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.dags.run_job import MEANINGLESS, check_form, given, run_job, strangers
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import InvalidJob
 
 

@@ -23,7 +23,7 @@ from cwl_ui_plugin.dags.folders import placement
 from cwl_ui_plugin.dags.folders.placement import Held
 from cwl_ui_plugin.dags.registration import register
 from cwl_ui_plugin.dags.run_job import given
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services import granting, signatures
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable

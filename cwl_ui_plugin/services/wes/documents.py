@@ -16,7 +16,7 @@ from cwl_ui_client.closure import TooManyFiles, closure, common_folder
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.library.intake import UploadedFile, propose_dag_id
-from cwl_ui_plugin.library.store import digest_of_files
+from cwl_ui_plugin.library.versions import digest_of_files
 from cwl_ui_plugin.services.errors import BadRequest, TooLarge
 from cwl_ui_plugin.services.importing import imports
 from cwl_ui_plugin.services.stored_workflows import WES_DIGITS, WES_PREFIX, open_store

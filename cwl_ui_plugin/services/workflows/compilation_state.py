@@ -11,7 +11,7 @@ from cwl_ui_plugin.cwl.plan import installed_engine
 from cwl_ui_plugin.library import compilations
 from cwl_ui_plugin.library.errors import NotCompiled
 from cwl_ui_plugin.library.files import write_text
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.workflow_models import Compilation
 
 PROGRESS_FILE = "recompiling.json"

@@ -14,7 +14,7 @@ from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, TAG
 from cwl_ui_plugin.dags.site import site_policy
 from cwl_ui_plugin.library.errors import UnknownSchedule, UnknownWorkflow
 from cwl_ui_plugin.library.origins import Origin
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.opened import Place, place_of
 from cwl_ui_plugin.services.errors import Conflict, NotFound, Unavailable
 from cwl_ui_plugin.services.presets import presets
@@ -127,7 +127,7 @@ def _check_all_begun(dag_id: str) -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    from cwl_ui_plugin.reports.tables import BatchRecord, BatchRowRecord
+    from cwl_ui_plugin.reports.batch_tables import BatchRecord, BatchRowRecord
 
     query = (
         select(BatchRecord.name)

@@ -8,7 +8,8 @@ from typing import Any
 from cwl_ui_plugin.library import catalog
 from cwl_ui_plugin.library.catalog import Entry
 from cwl_ui_plugin.library.errors import UnknownWorkflow
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.models import Page
 from cwl_ui_plugin.services.scheduling.details import schedule_in_words
 from cwl_ui_plugin.services.stored_workflows import open_store

@@ -23,7 +23,8 @@ from cwl_ui_plugin.library.documents import stored_documents
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.recompile import recompile
 from cwl_ui_plugin.library.revisions import digest_of_revision
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.reports.loop import wake
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.stored_workflows import library_errors, open_store

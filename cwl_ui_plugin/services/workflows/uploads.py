@@ -27,7 +27,8 @@ from cwl_ui_plugin.library import intake
 from cwl_ui_plugin.library.errors import BadDagId, BadUpload, UnknownWorkflow, UploadTooLarge
 from cwl_ui_plugin.library.intake import UploadedFile
 from cwl_ui_plugin.library.origins import Origin
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore, check_dag_id, digest_of
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion, check_dag_id, digest_of
 from cwl_ui_plugin.observing import stats
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import (

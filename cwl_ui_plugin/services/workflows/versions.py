@@ -17,7 +17,7 @@ from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.names import BUNDLE
 from cwl_ui_plugin.library.revisions import digest_of_revision
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import Conflict, NotFound, Unavailable

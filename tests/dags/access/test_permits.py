@@ -24,7 +24,8 @@ from cwl_ui_plugin.cwl.plan import Plan, Step
 from cwl_ui_plugin.dags.access import permits
 from cwl_ui_plugin.dags.access.grants import Grant, key_id, keys_folder
 from cwl_ui_plugin.dags.conf import GRANT
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.signing import tokens
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
 from cwl_ui_plugin.signing.triggers import sign_trigger

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from support.batches import INPUTS, end_all, stop_in_database
 
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.batches import stops
 
 

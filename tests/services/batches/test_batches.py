@@ -11,7 +11,7 @@ import pytest
 from support.batches import INPUTS, end, end_all, go_on, make, runs_of, states_of, submission
 
 from cwl_ui_plugin.cwl.plan import Parameter
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.batches import batches, checking, outputs, rounds
 from cwl_ui_plugin.services.batches.models import InvalidSheet
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, NotFound, NotVerified, TooLarge

@@ -50,7 +50,7 @@ def test_only_its_owner_has_it(workflow: str, add: Callable[..., Any]) -> None:
 def _rows() -> list[Any]:
     from airflow.utils.session import create_session
 
-    from cwl_ui_plugin.reports.tables import BatchDraftRow
+    from cwl_ui_plugin.reports.batch_tables import BatchDraftRow
 
     with create_session() as session:
         rows = session.query(BatchDraftRow).all()
@@ -81,7 +81,7 @@ def test_a_change_does_not_encrypt_the_sheet_again(workflow: str, monkeypatch: p
 def test_one_that_can_not_be_read_any_more_says_so(workflow: str, content: str) -> None:
     from airflow.utils.session import create_session
 
-    from cwl_ui_plugin.reports.tables import BatchDraftRow
+    from cwl_ui_plugin.reports.batch_tables import BatchDraftRow
 
     made = drafts.create(draft_of(workflow))
     with create_session() as session:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.library.store import StoredVersion
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import BadRequest, NotFound
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.triggering import triggers

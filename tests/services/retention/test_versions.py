@@ -13,7 +13,8 @@ import pytest
 from support.interleaving import ThreadActor, orders
 
 from cwl_ui_plugin.dags import registration
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import Conflict, NotFound
 from cwl_ui_plugin.services.retention import versions
 from cwl_ui_plugin.services.retention.items import DAY

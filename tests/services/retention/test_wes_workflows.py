@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from cwl_ui_plugin.dags import registration
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.presets import presets
 from cwl_ui_plugin.services.retention import versions, wes_workflows
 from cwl_ui_plugin.services.retention.items import DAY

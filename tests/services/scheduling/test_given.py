@@ -15,7 +15,8 @@ from support.stored import add_version, plan_of
 from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.dags.scheduling import dag_arguments
 from cwl_ui_plugin.library.schedules import Schedule
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import BadRequest, InvalidJob
 from cwl_ui_plugin.services.inputs.access import InputAccess, shared_only
 from cwl_ui_plugin.services.scheduling import schedules

@@ -12,7 +12,8 @@ import pytest
 
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.plan import Parameter
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
 from cwl_ui_plugin.services.inputs.access import InputAccess, shared_only
 from cwl_ui_plugin.services.scheduling import schedules

@@ -11,7 +11,8 @@ import pytest
 from support.stored import set_run
 
 from cwl_ui_plugin.cwl.plan import Parameter
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import Conflict, InvalidJob, NotFound
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.triggering import reruns, triggers

@@ -13,7 +13,8 @@ import pytest
 from cwl_ui_plugin.cwl.jobs.file_sets import read_watch
 from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.library.schedules import Schedule
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import Conflict
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.triggering import triggers

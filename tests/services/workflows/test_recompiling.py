@@ -13,7 +13,8 @@ import pytest
 from cwl_ui_plugin.cwl import compile_process
 from cwl_ui_plugin.cwl.plan import FORMAT, installed_engine
 from cwl_ui_plugin.library import compilations
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.answers import workflow_json
 from cwl_ui_plugin.services.errors import NotFound, Unavailable
 from cwl_ui_plugin.services.triggering import triggers

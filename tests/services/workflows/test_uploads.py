@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from support.stored import set_run
 
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidWorkflow, NotFound, TooLarge, Unavailable
 from cwl_ui_plugin.services.triggering import triggers
 from cwl_ui_plugin.services.workflow_models import UploadRights

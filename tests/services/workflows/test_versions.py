@@ -13,7 +13,8 @@ import pytest
 
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.errors import RegistrationError
-from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
+from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import Conflict, NotFound, Unavailable
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.triggering import triggers

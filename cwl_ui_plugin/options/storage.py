@@ -1,0 +1,111 @@
+"""Folders of the site, and how large may be what users send."""
+
+from __future__ import annotations
+
+from cwl_ui_plugin.options.option import Option
+
+STORAGE = (
+    Option(
+        "workflows_folder",
+        "",
+        "string",
+        "Where uploaded workflows are kept. Empty: the folder cwl/workflows in the Airflow home. "
+        "API server, Dag processor and workers must see the same files there.",
+        "/srv/cwl/workflows",
+    ),
+    Option(
+        "inputs_folder",
+        "",
+        "string",
+        "Relative paths in a job are resolved against this folder, and files uploaded as inputs are put "
+        "below it. Empty: the folder cwl/inputs in the Airflow home.",
+        "/srv/cwl/inputs",
+    ),
+    Option(
+        "input_roots",
+        "",
+        "string",
+        "More folders that the files of everybody's jobs may come from, separated by colons, besides inputs_folder. "
+        "What users uploaded, and outputs of runs, can be used by those who may see them; a folder of these that is "
+        "named here is open to everybody.",
+        "/data/genomes:/data/reads",
+    ),
+    Option(
+        "outputs_folder",
+        "",
+        "string",
+        "Outputs of a run go to <outputs_folder>/<dag_id>/<run_id>, if its job names no output_folder. "
+        "Empty: the folder cwl/outputs in the Airflow home.",
+        "/srv/cwl/outputs",
+    ),
+    Option(
+        "output_roots",
+        "",
+        "string",
+        "Folders that a job may name by absolute paths as its output_folder or tmp_folder, separated by colons. "
+        "Relative ones are below outputs_folder/<dag_id> and tmp_folder/<dag_id>. No folder here may contain, or be "
+        "in, a folder of workflows, inputs, intermediate files or reuse.",
+        "/data/results",
+    ),
+    Option(
+        "tmp_folder",
+        "",
+        "string",
+        "Intermediate files of runs; all workers must see the same files there. "
+        "Empty: the folder cwl/tmp in the Airflow home.",
+        "/scratch/cwl",
+    ),
+    Option("max_upload_size", "33554432", "integer", "Largest upload of a workflow, in bytes."),
+    Option(
+        "max_unpacked_size",
+        "268435456",
+        "integer",
+        "Largest size of the files of an uploaded zip after unpacking, in bytes.",
+    ),
+    Option("max_unpacked_files", "5000", "integer", "Most files that an uploaded zip may hold."),
+    Option("max_input_size", "10737418240", "integer", "Largest file that can be uploaded as an input, in bytes."),
+    Option(
+        "max_fetched_files",
+        "1000",
+        "integer",
+        "Most files from the network that the job of a run may name; each counts once.",
+    ),
+    Option(
+        "max_fetched_size",
+        "107374182400",
+        "integer",
+        "How many bytes the files from the network of a run may have together; each may have max_input_size.",
+    ),
+    Option(
+        "lineage_max_hashed_size",
+        "1073741824",
+        "integer",
+        "Largest input, in bytes, that the API server reads for its checksum after its run has ended, so that runs are "
+        "found that made or used the same file elsewhere. Larger ones are found by where they are. 0: none is read.",
+    ),
+    Option(
+        "max_job_size",
+        "4194304",
+        "integer",
+        "Most characters of a job as text (YAML or JSON). Calls that carry jobs may have four bytes for each of them, "
+        "and never less than 16 MiB. Reading YAML takes a second of the API server for each million, JSON much less.",
+    ),
+    Option(
+        "batch_max_rows",
+        "10000",
+        "integer",
+        "Most rows of a sheet of samples, each of which becomes a run of the workflow.",
+    ),
+    Option(
+        "batch_max_active",
+        "16",
+        "integer",
+        "How many runs of a batch there may be at a time, where whoever makes it says nothing else.",
+    ),
+    Option(
+        "compile_timeout",
+        "300",
+        "integer",
+        "Seconds after which the validation of an uploaded workflow is given up.",
+    ),
+)

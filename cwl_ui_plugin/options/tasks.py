@@ -1,0 +1,95 @@
+"""How the tasks of a run are made, placed, tried again and reused."""
+
+from __future__ import annotations
+
+from cwl_ui_plugin.options.option import Option
+
+TASKS = (
+    Option(
+        "require_signed_conf",
+        "False",
+        "boolean",
+        "Every task verifies that its run was signed, before anything else, and fails if it was not.",
+    ),
+    Option(
+        "retries",
+        "2",
+        "integer",
+        "How often a step is tried again: after a temporaryFail exit code, or when its worker died. "
+        "A permanentFail is never tried again.",
+    ),
+    Option(
+        "retry_delay", "10", "float", "Seconds before the first retry of a step; twice as long before each further."
+    ),
+    Option(
+        "reuse",
+        "False",
+        "boolean",
+        "Use the outputs of an earlier run of the same tool on the same inputs again, unless the document says no "
+        "(WorkReuse).",
+    ),
+    Option(
+        "reuse_folder",
+        "",
+        "string",
+        "Where outputs for reuse are kept. All workers must see the same files there. "
+        "Empty: the folder cwl/reuse in the Airflow home.",
+        "/srv/cwl/reuse",
+    ),
+    Option(
+        "scatter_max_tasks",
+        "100",
+        "integer",
+        "Most task instances of a scattered step. With more elements, each task instance runs a batch of them side "
+        "by side: at most 250, as long as this many task instances are enough for that. Never more than [core] "
+        "max_map_length.",
+    ),
+    Option(
+        "pool",
+        "",
+        "string",
+        "The Airflow pool of steps; each takes as many of its slots as its ResourceRequirement asks for cores. Give it "
+        "as many slots as the workers have cores. Empty: default_pool.",
+        "cwl_cores",
+    ),
+    Option(
+        "max_pool_slots",
+        "16",
+        "integer",
+        "Most slots of the pool that a step takes: Airflow never starts a task that needs more than there are.",
+    ),
+    Option(
+        "queues",
+        "",
+        "string",
+        "Which steps go to which queue (Celery): a JSON list, the first entry counts whose minimum of cores and ram "
+        "(MiB) the step's ResourceRequirement reaches. Empty: [operators] default_queue for all.",
+        '[{"queue": "highmem", "ram": 64000}, {"queue": "large", "cores": 16}]',
+    ),
+    Option(
+        "task_rules",
+        "",
+        "string",
+        "Which tasks go to which executor, queue or pool, and how they run: a JSON list of rules, each with conditions "
+        "(when: dag_id, tag, step, tool, container, profile, cores, ram, gpus, network, scatter) and with what it sets "
+        "(set: executor, queue, pool, priority_weight, weight_rule, execution_timeout, time_limit_headroom, "
+        "run_as_user, retries, max_active_runs, max_active_tasks). For each thing to set the first rule counts whose "
+        "conditions all hold; it goes before pool, queues and retries.",
+        '[{"when": {"cores": 16}, "set": {"executor": "CeleryExecutor", "queue": "large"}}]',
+    ),
+    Option(
+        "kubernetes_resources",
+        "False",
+        "boolean",
+        "Ask Kubernetes for the cores and the memory of a step's ResourceRequirement (executor_config, pod_override). "
+        "Needs the extra: cwl-ui-plugin[kubernetes].",
+    ),
+    Option(
+        "mpi_config_file",
+        "",
+        "string",
+        "How this site starts MPI programs, for tools with cwltool:MPIRequirement: a file as for cwltool's "
+        "--mpi-config-file. Empty: mpirun -n.",
+        "/etc/cwl/mpi.yml",
+    ),
+)
