@@ -29,6 +29,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 
+from cwl_ui_plugin.cwl.cwl_types import CwlType
 from cwl_ui_plugin.cwl.errors import UnknownFormat
 from cwl_ui_plugin.cwl.task_names import approval_task, gather_task, inputs_task, scatter_task
 
@@ -55,26 +56,44 @@ CwlObject = dict[str, Any]
 """A CWL document, or a part of it, as JSON."""
 
 
+class SecondaryFile(TypedDict):
+    """A pattern of secondary files; whether one must be there may be an expression."""
+
+    pattern: str
+    required: bool | str | None
+
+
+class Resources(TypedDict, total=False):
+    """What a ResourceRequirement asks for at least: each a number or an expression; ``ram`` in MiB."""
+
+    cores: float | str
+    ram: float | str
+
+
+class FromJob(TypedDict):
+    """Where an input of a step comes from: the name of the job's input ("" for none), and its numeric default."""
+
+    input: str
+    default: float | None
+
+
 @dataclass(frozen=True)
 class Parameter:
     """An input or output of the workflow.
 
-    ``id`` is the short name that a job uses. ``type`` is a CWL type as JSON with names resolved in place:
-    ``"File"``, ``["null", "int"]``, ``{"type": "array", "items": ...}``, ``{"type": "enum", "symbols": [short
-    names]}``, ``{"type": "record", "name": ..., "fields": [{"name": short, "type": ..., "label", "doc"}]}``.
-    ``default`` counts only where ``has_default``. ``secondary_files`` is a list of
-    ``{"pattern": str, "required": bool | str | None}``.
+    ``id`` is the short name that a job uses.
+    ``default`` counts only where ``has_default``.
     """
 
     id: str
-    type: Any
+    type: CwlType
     label: str | None = None
     doc: str | None = None
     has_default: bool = False
-    default: Any = None
-    format: Any = None
-    secondary_files: tuple[dict[str, Any], ...] = ()
-    extras: dict[str, Any] = field(default_factory=dict)
+    default: object = None
+    format: object = None
+    secondary_files: tuple[SecondaryFile, ...] = ()
+    extras: dict[str, object] = field(default_factory=dict)
     """Fields of other namespaces, for instance ``{"sd:preview": {...}}``."""
     is_secret: bool = False
     """Whether cwltool:Secrets names it: its value is not shown, nor handed from task to task."""
@@ -131,12 +150,11 @@ class Step:
     """The steps of its subworkflow, where these are tasks of their own."""
     output_sources: tuple[str, ...] = ()
     """The full ids that the outputs of that subworkflow are made from."""
-    resources: dict[str, Any] = field(default_factory=dict)
-    """What its ResourceRequirement asks for at least: ``{"cores", "ram"}``, each a number or an expression."""
+    resources: Resources = field(default_factory=Resources)
     by_element: tuple[str, ...] = ()
     """Those of ``sources`` that are lists over which it is scattered, and of which each element reads its own only."""
-    resource_inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Where inputs that such an expression may name come from: ``{name: {"input": of the job, "default": value}}``."""
+    resource_inputs: dict[str, FromJob] = field(default_factory=dict)
+    """Where inputs that such an expression may name come from."""
 
     gpus: float = 0
     """Devices of its CUDARequirement; 1 where an expression says how many."""
@@ -330,7 +348,7 @@ def _known(kind: type[Plan | Step], data: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key in kind.__dataclass_fields__}
 
 
-def _layout(step: Step) -> list[Any]:
+def _layout(step: Step) -> list[object]:
     own = [step.task_id, step.full_id, step.document, step.sources, step.outputs, step.scatter, step.output_sources]
     return [*own, [_layout(inner) for inner in step.steps]]
 

@@ -22,6 +22,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from cwl_ui_plugin.cwl import input_hints
+from cwl_ui_plugin.cwl.cwl_types import ArrayType, Compound, CwlType, OneType, RecordType, kinds_but_null, kinds_of
 from cwl_ui_plugin.cwl.errors import JobError, Problem
 from cwl_ui_plugin.cwl.jobs.types import fits, type_text
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
@@ -48,6 +49,7 @@ _BITS = {"int": 32, "long": 64}
 _FILES = ("File", "Directory")
 _ANY_TYPE = ["string", _NUMBER, "boolean", "object", "array"]
 _Schema = dict[str, Any]
+"""A JSON schema."""
 
 
 def params_of(plan: Plan, *, scheduled: bool = False, template: Collection[str] = ()) -> dict[str, Param]:
@@ -68,7 +70,9 @@ def params_of(plan: Plan, *, scheduled: bool = False, template: Collection[str] 
     }
 
 
-def with_own(params: dict[str, Param], own: Mapping[str, object] | None, inputs: Iterable[Parameter]) -> dict[str, Any]:
+def with_own(
+    params: dict[str, Param], own: Mapping[str, object] | None, inputs: Iterable[Parameter]
+) -> dict[str, object]:
     """Return the Params of inputs, and what the author of a Dag file gives as ``params``: others, or values of these.
 
     Raises:
@@ -98,7 +102,7 @@ def _schema(item: Parameter, control: _Schema, is_wrong: bool) -> _Schema:
     return {
         "$schema": SCHEMA,
         "$ref": "#/definitions/input",
-        "definitions": {"input": _nullable(_union(_alternatives(item.type)))},
+        "definitions": {"input": _nullable(_union([*kinds_but_null(item.type)]))},
         **control,
         "title": _clean(input_hints.title(item)),
         "description_md": _clean(_description(item, is_wrong)),
@@ -106,7 +110,7 @@ def _schema(item: Parameter, control: _Schema, is_wrong: bool) -> _Schema:
     }
 
 
-def _value(item: Parameter, is_wrong: bool) -> Any:
+def _value(item: Parameter, is_wrong: bool) -> object:
     """Return what a form begins with: the default, as far as the form can send it back as it is."""
     if item.has_default:
         return item.default if not is_wrong and _can_be_sent(item) else None
@@ -117,7 +121,7 @@ def _can_be_sent(item: Parameter) -> bool:
     return not item.is_secret and all(map(_is_simple, _nodes(item.default)))
 
 
-def _nodes(value: object) -> Iterable[Any]:
+def _nodes(value: object) -> Iterable[object]:
     waiting = [value]
     while waiting:
         node = waiting.pop()
@@ -151,17 +155,17 @@ def _hints_on_writing(item: Parameter) -> Iterable[str]:
     yield f"JSON, for instance {_escaped(json.dumps(_example(item.type), ensure_ascii=False))}"
 
 
-def _holds_only_json(declared: object) -> bool:
+def _holds_only_json(declared: CwlType) -> bool:
     """Whether the form has a field for JSON, where nobody could guess what is wanted."""
-    parts = _alternatives(declared)
-    kinds = [part["type"] if isinstance(part, dict) else part for part in parts]
-    return "record" in kinds or any(
-        kind == "array" and _form_type(part["items"]) != ["string"] for kind, part in zip(kinds, parts, strict=True)
+    return any(
+        part["type"] == "record" or (part["type"] == "array" and _form_type(part["items"]) != ["string"])
+        for part in kinds_but_null(declared)
+        if not isinstance(part, str)
     )
 
 
-def _example(declared: object) -> Any:
-    parts = _alternatives(declared)
+def _example(declared: CwlType) -> object:
+    parts = kinds_but_null(declared)
     part = parts[0] if parts else "null"
     if isinstance(part, dict):
         if part["type"] == "enum":
@@ -169,7 +173,7 @@ def _example(declared: object) -> Any:
         if part["type"] == "record":
             return {field["name"]: _example(field["type"]) for field in part["fields"]}
         return [_example(part["items"])]
-    examples = {"boolean": True, "int": 1, "long": 1, "float": 0.5, "double": 0.5, "null": None}
+    examples: dict[str, object] = {"boolean": True, "int": 1, "long": 1, "float": 0.5, "double": 0.5, "null": None}
     return FILE_EXAMPLES[part][0] if part in _FILES else examples.get(part, "text")
 
 
@@ -194,11 +198,11 @@ def _clean(text: str) -> str:
 # What is accepted
 
 
-def _definition(declared: Any) -> _Schema:
+def _definition(declared: CwlType) -> _Schema:
     if isinstance(declared, list):
         return _union(declared)
     if isinstance(declared, dict):
-        return _COMPOUND[declared["type"]](declared)
+        return _compound(declared)
     if declared in _FILES:
         return {
             "type": ["string", "object"],
@@ -214,20 +218,22 @@ def _definition(declared: Any) -> _Schema:
     return {"type": _json_type(declared)}
 
 
-def _array(declared: _Schema) -> _Schema:
+def _compound(declared: Compound) -> _Schema:
+    if declared["type"] == "array":
+        return _array(declared)
+    return {"enum": list(declared["symbols"])} if declared["type"] == "enum" else _record(declared)
+
+
+def _array(declared: ArrayType) -> _Schema:
     """Return what accepts a list; in one of files an empty text is an empty line of the form, and left out."""
     items = _definition(declared["items"])
     items.pop("pattern", None)
     return {"type": "array", "items": items}
 
 
-def _enum(declared: _Schema) -> _Schema:
-    return {"enum": list(declared["symbols"])}
-
-
-def _record(declared: _Schema) -> _Schema:
+def _record(declared: RecordType) -> _Schema:
     fields = declared["fields"]
-    required = [field["name"] for field in fields if "null" not in _parts(field["type"])]
+    required = [field["name"] for field in fields if "null" not in kinds_of(field["type"])]
     return {
         "type": "object",
         "properties": {field["name"]: _definition(field["type"]) for field in fields},
@@ -236,10 +242,7 @@ def _record(declared: _Schema) -> _Schema:
     }
 
 
-_COMPOUND = {"array": _array, "enum": _enum, "record": _record}
-
-
-def _union(parts: Sequence[object]) -> _Schema:
+def _union(parts: Sequence[CwlType]) -> _Schema:
     """Return what accepts any of several types: plainly where that can be, as messages quote it."""
     if len(parts) == 1:
         return _definition(parts[0])
@@ -263,16 +266,16 @@ def _nullable(schema: _Schema) -> _Schema:
 
 def _control(item: Parameter, is_required: bool) -> _Schema:
     """Return what makes Airflow's form choose a control, and ask for a value."""
-    parts = _alternatives(item.type)
-    kinds = _form_type(parts)
+    parts = kinds_but_null(item.type)
+    kinds = _form_type(item.type)
     hints = _control_of(parts[0], item) if len(parts) == 1 else _common_enum(parts)
     if is_required and kinds:
         return {"type": kinds[0] if len(kinds) == 1 else kinds, **hints}
     return {"type": [*kinds, "null"], **hints}
 
 
-def _control_of(part: object, item: Parameter) -> _Schema:
-    if isinstance(part, dict):
+def _control_of(part: OneType, item: Parameter) -> _Schema:
+    if not isinstance(part, str):
         return _compound_control(part)
     if part in _FILES:
         return {"examples": FILE_EXAMPLES[part]}
@@ -287,28 +290,29 @@ def _text_control(item: Parameter) -> _Schema:
     return {"format": "multiline"} if isinstance(item.default, str) and "\n" in item.default else {}
 
 
-def _compound_control(part: _Schema) -> _Schema:
+def _compound_control(part: Compound) -> _Schema:
     if part["type"] == "enum":
         return {"enum": list(part["symbols"])}
     if part["type"] == "record":
         return {}
-    inner = _alternatives(part["items"])
+    inner = kinds_but_null(part["items"])
     if len(inner) == 1 and isinstance(inner[0], dict) and inner[0]["type"] == "enum":
         return {"items": {"type": "string"}, "examples": list(inner[0]["symbols"])}
-    kinds = _form_type(inner)
+    kinds = _form_type(part["items"])
     return {"items": {"type": kinds[0] if len(kinds) == 1 else kinds or ["null"]}}
 
 
-def _common_enum(parts: list[Any]) -> _Schema:
-    if not parts or not all(isinstance(part, dict) and part["type"] == "enum" for part in parts):
+def _common_enum(parts: list[OneType]) -> _Schema:
+    enums = [part for part in parts if not isinstance(part, str) and part["type"] == "enum"]
+    if not enums or len(enums) < len(parts):
         return {}
-    return {"enum": list(dict.fromkeys(symbol for part in parts for symbol in part["symbols"]))}
+    return {"enum": list(dict.fromkeys(symbol for part in enums for symbol in part["symbols"]))}
 
 
-def _form_type(declared: object) -> list[str]:
+def _form_type(declared: CwlType) -> list[str]:
     """Return the types of JSON that a form makes values of; files are texts there."""
     found: list[str] = []
-    for part in _alternatives(declared):
+    for part in kinds_but_null(declared):
         if isinstance(part, dict):
             found.append({"array": "array", "record": "object", "enum": "string"}[part["type"]])
         else:
@@ -318,14 +322,3 @@ def _form_type(declared: object) -> list[str]:
 
 def _json_type(name: str) -> str:
     return _TYPES.get(name, "null" if name == "null" else _NUMBER)
-
-
-def _alternatives(declared: object) -> list[Any]:
-    return [part for part in _parts(declared) if part != "null"]
-
-
-def _parts(declared: object) -> list[Any]:
-    """Return the types that a type is a union of, unions within it opened."""
-    if not isinstance(declared, list):
-        return [declared]
-    return [inner for part in declared for inner in _parts(part)]

@@ -17,6 +17,7 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from cwl_ui_plugin.cwl.cwl_types import CwlType, OneType, kinds_of
 from cwl_ui_plugin.cwl.errors import JobError, Problem
 from cwl_ui_plugin.cwl.jobs.checks import FOLDERS, MAX_PROBLEMS, MAX_SUGGESTIONS
 from cwl_ui_plugin.cwl.jobs.types import fits
@@ -91,7 +92,7 @@ def with_files(inputs: Iterable[Parameter], values: Mapping[str, object]) -> dic
     return {name: _with_files(types[name], value) if name in types else value for name, value in values.items()}
 
 
-def is_of_type(declared: object, value: object) -> bool:
+def is_of_type(declared: CwlType, value: object) -> bool:
     """Whether a value of a flat key is of a type, wherever its files are; null is, as "not given"."""
     return value is None or fits(declared, _with_files(declared, value))
 
@@ -133,7 +134,7 @@ def _all(known: Collection[str]) -> str:
     return f"it has {', '.join(names)}{', …' if len(known) > len(names) else ''}"
 
 
-def _with_files(declared: object, value: object) -> object:
+def _with_files(declared: CwlType, value: object) -> object:
     """Return a value in which texts are File objects where only a File can be meant: a string stays a string."""
     if isinstance(value, str):
         return _file(declared, value)
@@ -144,8 +145,8 @@ def _with_files(declared: object, value: object) -> object:
     return value
 
 
-def _file(declared: object, text: str) -> object:
-    parts = _parts(declared)
+def _file(declared: CwlType, text: str) -> object:
+    parts = kinds_of(declared)
     kinds = [part for part in parts if part in _FILES]
     if not kinds or any(_takes_text(part, text) for part in parts):
         return text
@@ -153,18 +154,18 @@ def _file(declared: object, text: str) -> object:
     return {"class": "Directory" if is_folder else "File", "location": text}
 
 
-def _list(declared: object, values: list[object]) -> list[object]:
+def _list(declared: CwlType, values: list[object]) -> list[object]:
     """Return a list; of texts for files without empty ones, which a form makes of empty lines."""
-    items = [part["items"] for part in _parts(declared) if isinstance(part, dict) and part["type"] == "array"]
+    items = [part["items"] for part in kinds_of(declared) if isinstance(part, dict) and part["type"] == "array"]
     if not items:
         return values
     found = [(value, _with_files(items, value)) for value in values]
     return [made for value, made in found if value != "" or made == ""]
 
 
-def _record(declared: object, value: dict[str, object]) -> dict[str, object]:
+def _record(declared: CwlType, value: dict[str, object]) -> dict[str, object]:
     """Return a record by the first type of a union that has all of its fields."""
-    for part in _parts(declared):
+    for part in kinds_of(declared):
         if isinstance(part, dict) and part["type"] == "record":
             types = {field["name"]: field["type"] for field in part["fields"]}
             if value.keys() <= types.keys():
@@ -172,13 +173,7 @@ def _record(declared: object, value: dict[str, object]) -> dict[str, object]:
     return value
 
 
-def _takes_text(part: object, text: str) -> bool:
+def _takes_text(part: OneType, text: str) -> bool:
     if isinstance(part, dict):
         return part["type"] == "enum" and text in part["symbols"]
     return part in ("string", "Any")
-
-
-def _parts(declared: object) -> list[object]:
-    if not isinstance(declared, list):
-        return [declared]
-    return [inner for part in declared for inner in _parts(part)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
+from cwl_ui_plugin.cwl.cwl_types import Compound, CwlType
 from cwl_ui_plugin.cwl.plan import Plan
 
 CONTENT = b"simulated\n"
-_PLAIN: dict[str, Any] = {
+_PLAIN: dict[str, object] = {
     "boolean": True,
     "int": 1,
     "long": 1,
@@ -24,11 +24,11 @@ def simulated_outputs(plan: Plan, folder: str) -> dict[str, object]:
     return {output.id: _value(output.type, output.id, folder) for output in plan.outputs}
 
 
-def _value(kind: Any, name: str, folder: str) -> Any:
+def _value(kind: CwlType, name: str, folder: str) -> object:
     if isinstance(kind, list):
         real = [item for item in kind if item != "null"]
         return _value(real[0], name, folder) if real else None
-    if isinstance(kind, dict):
+    if not isinstance(kind, str):
         return _compound(kind, name, folder)
     if kind in ("File", "stdout", "stderr"):
         return _file(f"{name}.txt", folder)
@@ -38,14 +38,12 @@ def _value(kind: Any, name: str, folder: str) -> Any:
     return _PLAIN.get(kind)
 
 
-def _compound(kind: dict[str, Any], name: str, folder: str) -> Any:
+def _compound(kind: Compound, name: str, folder: str) -> object:
     if kind["type"] == "array":
         return [_value(kind["items"], name, folder)]
     if kind["type"] == "enum":
         return next(iter(kind["symbols"]), None)
-    if kind["type"] == "record":
-        return {item["name"]: _value(item["type"], item["name"], folder) for item in kind.get("fields", ())}
-    return _value(kind["type"], name, folder)
+    return {item["name"]: _value(item["type"], item["name"], folder) for item in kind["fields"]}
 
 
 def _file(name: str, folder: str) -> dict[str, object]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
+from cwl_ui_plugin.cwl.cwl_types import kinds_but_null
 from cwl_ui_plugin.cwl.input_hints import ordered, title
 from cwl_ui_plugin.cwl.jobs.types import type_text
 from cwl_ui_plugin.cwl.plan import Plan
@@ -14,7 +15,7 @@ from cwl_ui_plugin.services.batches.cells import text_of
 from cwl_ui_plugin.services.batches.drafts import Draft
 from cwl_ui_plugin.services.batches.mapping import secret_columns
 from cwl_ui_plugin.services.batches.models import Cell, ColumnMapping, SheetRow
-from cwl_ui_plugin.services.batches.paths import Place, UnknownPlace, is_array, leaves, options_of, place_of
+from cwl_ui_plugin.services.batches.paths import Place, UnknownPlace, is_array, leaves, place_of
 
 MAX_EXAMPLES = 3
 MAX_ITEMS = 4
@@ -171,7 +172,7 @@ def _offered(plan: Plan) -> list[Place]:
     found: dict[str, Place] = {}
     for leaf in leaves(plan):
         whole = place_of(plan, leaf.parts[0])
-        is_list = any(is_array(option) for option in options_of(whole.declared))
+        is_list = any(is_array(option) for option in kinds_but_null(whole.declared))
         if is_list or leaf.parts == whole.parts:
             found.setdefault(whole.path, whole)
         count = MAX_ITEMS if is_list and len(leaf.parts) > 1 and leaf.parts[1] == "0" else 1
@@ -183,7 +184,7 @@ def _offered(plan: Plan) -> list[Place]:
 
 
 def _label(place: Place) -> str:
-    is_list = any(is_array(option) for option in options_of(place.declared))
+    is_list = any(is_array(option) for option in kinds_but_null(place.declared))
     words = f"{place.path} ({type_text(place.declared)})"
     return f"{words}: one more item" if is_list else words
 

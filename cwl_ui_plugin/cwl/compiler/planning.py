@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from cwltool.process import Process, shortname
 from cwltool.update import ORIGINAL_CWLVERSION
 from cwltool.utils import aslist
-from cwltool.workflow import Workflow
+from cwltool.workflow import Workflow, WorkflowStep
 
 from cwl_ui_plugin.cwl.compiler.approvals import approval_of
 from cwl_ui_plugin.cwl.compiler.step_needs import needs_of
 from cwl_ui_plugin.cwl.compiler.written_order import WrittenOrder, sorted_as
+from cwl_ui_plugin.cwl.cwl_types import CwlType, Described, RecordField, kinds_of
 from cwl_ui_plugin.cwl.engine.cwltool_internals import LOOP
 from cwl_ui_plugin.cwl.engine.secrets import secret_inputs
 from cwl_ui_plugin.cwl.errors import DocumentError
-from cwl_ui_plugin.cwl.plan import JOB_REQUIREMENTS, Parameter, Plan, Step
+from cwl_ui_plugin.cwl.plan import JOB_REQUIREMENTS, CwlObject, FromJob, Parameter, Plan, Resources, SecondaryFile, Step
 from cwl_ui_plugin.cwl.requirements import needs_a_job
 from cwl_ui_plugin.cwl.task_names import DISPATCHER, GATHERER, SUFFIXES
 
@@ -33,8 +34,9 @@ RESERVED_TASK_IDS = (DISPATCHER, GATHERER)
 _OF_HELPERS = re.compile(rf"({'|'.join(SUFFIXES)})$")
 _CWL_NAMESPACES = ("http://commonwl.org/cwltool#", "https://w3id.org/cwl/cwl#", "https://w3id.org/cwl/salad#")
 _DEEPEST_TYPE = 50
-_RESOURCES = ("cores", "ram")
-_FromJob = dict[str, dict[str, Any]]
+_Resource = Literal["cores", "ram"]
+_RESOURCES: tuple[_Resource, ...] = ("cores", "ram")
+_FromJob = dict[str, FromJob]
 """By the full id of an input: the name of the job's input that it is, and its default."""
 
 
@@ -65,17 +67,17 @@ def make_plan(process: Process, main: str, engine: str, order: WrittenOrder | No
     )
 
 
-def _definitions(process: Process) -> dict[str, Any]:
+def _definitions(process: Process) -> dict[str, CwlObject]:
     """Return the types of a process's SchemaDefRequirement, by their full names."""
     requirement: Any = process.get_requirement("SchemaDefRequirement")[0] or {}
     return {declared["name"]: declared for declared in requirement.get("types", [])}
 
 
-def _id(item: dict[str, Any]) -> str:
+def _id(item: CwlObject) -> str:
     return shortname(item["id"])
 
 
-def _parameter(data: dict[str, Any], types: _Types, is_secret: bool = False) -> Parameter:
+def _parameter(data: CwlObject, types: _Types, is_secret: bool = False) -> Parameter:
     has_default = "default" in data
     return Parameter(
         id=shortname(data["id"]),
@@ -93,32 +95,41 @@ def _parameter(data: dict[str, Any], types: _Types, is_secret: bool = False) -> 
     )
 
 
-def _secondary_files(data: dict[str, Any]) -> list[dict[str, Any]]:
-    entries = [_plain(entry) for entry in aslist(data.get("secondaryFiles") or [])]
-    return [entry if isinstance(entry, dict) else {"pattern": entry, "required": None} for entry in entries]
+def _secondary_files(data: CwlObject) -> list[SecondaryFile]:
+    return [_secondary_file(_plain(entry)) for entry in aslist(data.get("secondaryFiles") or [])]
+
+
+def _secondary_file(entry: Any) -> SecondaryFile:
+    if isinstance(entry, str):
+        return {"pattern": entry, "required": None}
+    whole: SecondaryFile = entry
+    return whole
 
 
 @dataclass(frozen=True)
 class _Types:
     """The types of a SchemaDefRequirement by their full names, and how the fields of records were written."""
 
-    definitions: dict[str, Any]
+    definitions: Mapping[str, CwlObject]
     fields: Mapping[frozenset[str], tuple[str, ...]]
 
-    def plain(self, declared: Any, depth: int = 0) -> Any:
+    def plain(self, declared: str | CwlObject | list[Any], depth: int = 0) -> CwlType:
         """Return a type with short names and with the types of a SchemaDefRequirement put in their places."""
         if depth > _DEEPEST_TYPE:
             raise DocumentError("A type of the document contains itself.")
 
-        def inner(part: Any) -> Any:
+        def inner(part: Any) -> CwlType:
             return self.plain(part, depth + 1)
 
         if isinstance(declared, list):
             return _flat([inner(part) for part in declared])
         if isinstance(declared, str):
             return inner(self.definitions[declared]) if declared in self.definitions else _primitive(declared)
+        return self._compound(declared, inner)
+
+    def _compound(self, declared: CwlObject, inner: Callable[[Any], CwlType]) -> CwlType:
         kind = _primitive(str(declared["type"])) if isinstance(declared["type"], str) else None
-        common = {key: _text(declared.get(key)) for key in ("label", "doc") if declared.get(key)}
+        common = _described(declared)
         if kind == "array":
             return {"type": "array", "items": inner(declared["items"]), **common}
         if kind == "enum":
@@ -128,19 +139,27 @@ class _Types:
             return {"type": "record", "name": _last_name(str(declared.get("name", ""))), "fields": fields, **common}
         return inner(declared["type"])
 
-    def _in_order(self, fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _in_order(self, fields: list[RecordField]) -> list[RecordField]:
         written = self.fields.get(frozenset(item["name"] for item in fields), ())
         return sorted_as(written, fields, lambda item: str(item["name"]))
 
 
-def _field(data: dict[str, Any], inner: Any) -> dict[str, Any]:
-    common = {key: _text(data.get(key)) for key in ("label", "doc") if data.get(key)}
-    return {"name": _last_name(data["name"]), "type": inner(data["type"]), **common}
+def _field(data: CwlObject, inner: Callable[[Any], CwlType]) -> RecordField:
+    return {"name": _last_name(data["name"]), "type": inner(data["type"]), **_described(data)}
 
 
-def _flat(union: list[Any]) -> list[Any]:
+def _described(data: CwlObject) -> Described:
+    found: Described = {}
+    if data.get("label"):
+        found["label"] = _text(data["label"])
+    if data.get("doc"):
+        found["doc"] = _text(data["doc"])
+    return found
+
+
+def _flat(union: list[CwlType]) -> list[CwlType]:
     """Return a union without unions in it, each type once: ``[null, "string?"]`` is ``string?``."""
-    parts = [inner for part in union for inner in (part if isinstance(part, list) else [part])]
+    parts = kinds_of(union)
     return [part for index, part in enumerate(parts) if part not in parts[:index]]
 
 
@@ -195,7 +214,7 @@ def _steps(
 
 
 def _step(
-    step: Any,
+    step: WorkflowStep,
     from_job: _FromJob,
     task_ids: _TaskIds,
     *,
@@ -225,7 +244,7 @@ def _step(
         container=_image(tool),
         needs_container=_needs_container(tool),
         steps=_steps(tool, _passed_on(tool, inputs), task_ids, f"{document}.", f"{task_id}.")
-        if has_tasks_of_its_own(step)
+        if isinstance(tool, Workflow) and has_tasks_of_its_own(step)
         else (),
         output_sources=_output_sources(tool) if isinstance(tool, Workflow) else (),
         resources=resources,
@@ -236,7 +255,7 @@ def _step(
     )
 
 
-def has_tasks_of_its_own(step: Any) -> bool:
+def has_tasks_of_its_own(step: WorkflowStep) -> bool:
     """Whether the steps of a step's subworkflow become tasks: not where it is run many times, or has no steps."""
     tool = step.embedded_tool
     is_repeated = any(step.tool.get(key) for key in ("scatter", "loop")) or step.get_requirement(LOOP)[0] is not None
@@ -269,7 +288,7 @@ def _inputs_of_job(process: Process) -> _FromJob:
     return {item["id"]: _from_job(shortname(item["id"]), item.get("default")) for item in process.tool["inputs"]}
 
 
-def _step_inputs_of_job(step: Any, from_job: _FromJob) -> dict[str, dict[str, Any]]:
+def _step_inputs_of_job(step: WorkflowStep, from_job: _FromJob) -> dict[str, FromJob]:
     """Return the inputs of a step that are inputs of the job, as they are: no link in between changes them."""
     scattered = aslist(step.tool.get("scatter") or [])
     defaults = {shortname(item["id"]): item.get("default") for item in step.embedded_tool.tool["inputs"]}
@@ -287,38 +306,47 @@ def _step_inputs_of_job(step: Any, from_job: _FromJob) -> dict[str, dict[str, An
     return found
 
 
-def _passed_on(workflow: Process, inputs: dict[str, dict[str, Any]]) -> _FromJob:
+def _passed_on(workflow: Process, inputs: _FromJob) -> _FromJob:
     """Return which inputs of a subworkflow are inputs of the job."""
     names = {item["id"]: shortname(item["id"]) for item in workflow.tool["inputs"]}
     return {full_id: inputs[name] for full_id, name in names.items() if name in inputs}
 
 
-def _from_job(name: str, default: Any) -> dict[str, Any]:
+def _from_job(name: str, default: object) -> FromJob:
     return {"input": name, "default": default if isinstance(default, (int, float)) else None}
 
 
-def _by_short_name(from_job: _FromJob) -> dict[str, dict[str, Any]]:
+def _by_short_name(from_job: _FromJob) -> _FromJob:
     return {shortname(name): source for name, source in from_job.items()}
 
 
-def _resources(process: Process) -> dict[str, Any]:
+def _resources(process: Process) -> Resources:
     """Return what a tool asks for at least; of a workflow, the most that any of its tools asks for in numbers."""
     if isinstance(process, Workflow):
         inner = [_resources(step.embedded_tool) for step in process.steps]
-        numbers = {
-            name: [asked[name] for asked in inner if isinstance(asked.get(name), (int, float))] for name in _RESOURCES
-        }
-        return {name: max(found) for name, found in numbers.items() if found}
+        return _asked({name: _most(asked.get(name) for asked in inner) for name in _RESOURCES})
     requirement: Any = process.get_requirement("ResourceRequirement")[0] or {}
-    asked = {name: requirement.get(f"{name}Min", requirement.get(f"{name}Max")) for name in _RESOURCES}
-    return {name: _plain(value) for name, value in asked.items() if value is not None}
+    return _asked({name: _plain(requirement.get(f"{name}Min", requirement.get(f"{name}Max"))) for name in _RESOURCES})
 
 
-def _sources(step: dict[str, Any]) -> tuple[str, ...]:
+def _most(asked: Iterable[float | str | None]) -> float | None:
+    return max((value for value in asked if isinstance(value, (int, float))), default=None)
+
+
+def _asked(values: Mapping[_Resource, float | str | None]) -> Resources:
+    found: Resources = {}
+    for name in _RESOURCES:
+        value = values[name]
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _sources(step: CwlObject) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source for item in step["in"] for source in aslist(item.get("source") or [])))
 
 
-def _by_element(step: dict[str, Any]) -> tuple[str, ...]:
+def _by_element(step: CwlObject) -> tuple[str, ...]:
     """Return the lists of which element n of a scattered step reads the n-th element, and nothing else of the step."""
     scattered = aslist(step.get("scatter") or [])
     if len(scattered) > 1 and step.get("scatterMethod") != "dotproduct":
@@ -364,7 +392,7 @@ class _TaskIds:
         return task_id.replace(".", "-")
 
 
-def _tool_name(step: Any) -> str:
+def _tool_name(step: WorkflowStep) -> str:
     """Return a short name of what a step runs: its file, or its id within a packed document."""
     run = step.tool.get("run")
     if not isinstance(run, str):
@@ -389,11 +417,11 @@ def _needs_container(process: Process) -> bool:
     return process.get_requirement("DockerRequirement")[1] is True
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     if value is None:
         return None
     return "\n".join(str(line) for line in value) if isinstance(value, list) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     return json.loads(json.dumps(value, default=str))

@@ -147,7 +147,7 @@ def _in_cwl_notation(text: str) -> str:
     return f"{text} ({merged})" if merged else text
 
 
-def _with_short_names(declared: Any) -> object:
+def _with_short_names(declared: Any) -> Any:
     """Return a type whose names are the last parts of the URIs that cwltool has for them."""
     if isinstance(declared, str):
         return declared.rpartition("#")[2].rpartition("/")[2]

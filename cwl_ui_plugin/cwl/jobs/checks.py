@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from cwl_ui_plugin import strict_json
+from cwl_ui_plugin.cwl.cwl_types import CwlType
 from cwl_ui_plugin.cwl.errors import JobError, Problem
 from cwl_ui_plugin.cwl.jobs.file_objects import is_directive
 from cwl_ui_plugin.cwl.jobs.files import file_problems
@@ -208,7 +209,7 @@ def _first(problems: list[Problem]) -> tuple[Problem, ...]:
     return (*problems[:MAX_PROBLEMS], Problem(f"and {len(problems) - MAX_PROBLEMS} more problems"))
 
 
-def _accepted_type(item: Parameter) -> object:
+def _accepted_type(item: Parameter) -> CwlType:
     """An input with a default may be null: CWL then takes the default."""
     return ["null", item.type] if item.has_default else item.type
 
@@ -231,7 +232,7 @@ def shows_default(item: Parameter) -> bool:
     return item.has_default and item.default is not None and "class" not in str(item.default)
 
 
-def _example(declared: Any) -> object:
+def _example(declared: CwlType) -> object:
     if isinstance(declared, list):
         return _example(next((part for part in declared if part != "null"), "null"))
     if isinstance(declared, dict):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cwl_ui_plugin.cwl.cwl_types import OneType, kinds_but_null, kinds_of
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.jobs.file_patterns import Pattern, PatternError, parse
 from cwl_ui_plugin.cwl.jobs.types import type_text
@@ -250,7 +251,7 @@ def _file_input(parameter: Parameter, text: str, problems: list[Problem]) -> Wat
     pattern = _pattern(text, parameter.id, problems)
     if pattern is None:
         return None
-    kinds = [kind for kind in _kinds(parameter.type) if _shape(kind)]
+    kinds = [kind for kind in kinds_but_null(parameter.type) if _shape(kind)]
     if not kinds:
         problems.append(
             Problem(
@@ -279,25 +280,17 @@ def _file_input(parameter: Parameter, text: str, problems: list[Problem]) -> Wat
     return None
 
 
-def _kinds(declared: object) -> list[object]:
-    return [kind for kind in declared if kind != "null"] if isinstance(declared, list) else [declared]
-
-
-def _shape(kind: object) -> tuple[str, tuple[str, ...]] | None:
+def _shape(kind: OneType) -> tuple[str, tuple[str, ...]] | None:
     """Return how files are given to a type, and the fields of a record; None for a type that takes none."""
     if kind == "File":
         return "one", ()
-    if isinstance(kind, dict) and kind["type"] == "array" and "File" in _kinds(kind["items"]):
+    if isinstance(kind, dict) and kind["type"] == "array" and "File" in kinds_but_null(kind["items"]):
         return "list", ()
     if isinstance(kind, dict) and kind["type"] == "record":
-        fields = [part for part in kind["fields"] if "File" in _kinds(part["type"])]
-        others = [part for part in kind["fields"] if part not in fields and "null" not in _as_list(part["type"])]
+        fields = [part for part in kind["fields"] if "File" in kinds_but_null(part["type"])]
+        others = [part for part in kind["fields"] if part not in fields and "null" not in kinds_of(part["type"])]
         return None if others else ("record", tuple(part["name"] for part in fields))
     return None
-
-
-def _as_list(declared: object) -> list[object]:
-    return declared if isinstance(declared, list) else [declared]
 
 
 def _name_input(
@@ -308,7 +301,7 @@ def _name_input(
         known = ", ".join(f"{{{name}}}" for name in groups) or "none"
         problems.append(Problem(f"No pattern has the group {{{group}}}; there is {known}.", input=parameter.id))
         return None
-    if not _WORDS & {kind for kind in _kinds(parameter.type) if isinstance(kind, str)}:
+    if not _WORDS & {kind for kind in kinds_but_null(parameter.type) if isinstance(kind, str)}:
         problems.append(Problem(f"It is {type_text(parameter.type)}; a group is a string.", input=parameter.id))
         return None
     return WatchedInput(parameter.id, None, group)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cwl_ui_plugin.cwl.cwl_types import CwlType
+
 MAX_SYMBOLS = 6
 MAX_FIELDS = 6
 _WORDS = {
@@ -19,7 +21,7 @@ _WORDS = {
 }
 
 
-def type_words(declared: object) -> str:
+def type_words(declared: CwlType) -> str:
     """Return a type in plain words: ``file``, ``list of texts``, ``one of a, b``.
 
     That a value may be left out is not in it.
@@ -27,22 +29,19 @@ def type_words(declared: object) -> str:
     return _words(declared, plural=False)
 
 
-def _words(declared: object, *, plural: bool) -> str:
+def _words(declared: CwlType, *, plural: bool) -> str:
     if isinstance(declared, list):
         parts = [_words(part, plural=plural) for part in declared if part != "null"]
         return " or ".join(dict.fromkeys(parts)) or "nothing"
-    if not isinstance(declared, dict):
-        one, many = _WORDS.get(str(declared), (str(declared), str(declared)))
+    if isinstance(declared, str):
+        one, many = _WORDS.get(declared, (declared, declared))
         return many if plural else one
-    kind = declared.get("type")
-    if kind == "array":
-        return f"{'lists' if plural else 'list'} of {_words(declared.get('items'), plural=True)}"
-    if kind == "enum":
+    if declared["type"] == "array":
+        return f"{'lists' if plural else 'list'} of {_words(declared['items'], plural=True)}"
+    if declared["type"] == "enum":
         return f"{'choices' if plural else 'one'} of {_listed(declared['symbols'], MAX_SYMBOLS)}"
-    if kind == "record":
-        names = [field["name"] for field in declared["fields"]]
-        return f"{'groups' if plural else 'group'} of {_listed(names, MAX_FIELDS)}"
-    return _words(kind, plural=plural)
+    names = [field["name"] for field in declared["fields"]]
+    return f"{'groups' if plural else 'group'} of {_listed(names, MAX_FIELDS)}"
 
 
 def _listed(names: list[str], most: int) -> str:

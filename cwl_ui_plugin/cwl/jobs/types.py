@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 import stat
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from cwl_ui_plugin.cwl.cwl_types import ArrayType, Compound, CwlType, RecordType
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.jobs.file_objects import file_object, parts_problems
 from cwl_ui_plugin.fetching.hosts import HostRules
@@ -67,7 +66,7 @@ class FileRules:
         return {**closed, **{root.resolve(): True for root in self.roots}}
 
 
-def type_text(declared: object) -> str:
+def type_text(declared: CwlType) -> str:
     """Return a type as people write it: ``File``, ``int?``, ``string[]``, ``one of a, b``."""
     if isinstance(declared, list):
         names = [type_text(part) for part in declared if part != "null"]
@@ -87,12 +86,12 @@ def type_text(declared: object) -> str:
     return "record with " + ", ".join(f"{field['name']}: {type_text(field['type'])}" for field in declared["fields"])
 
 
-def fits(declared: Any, value: Any) -> bool:
+def fits(declared: CwlType, value: object) -> bool:
     """Whether a value is of a type, wherever its files are."""
     if isinstance(declared, list):
         return any(fits(part, value) for part in declared)
     if isinstance(declared, dict):
-        return _compound_fits[declared["type"]](declared, value)
+        return _compound_fits(declared, value)
     if declared == "Any":
         return value is not None
     if declared in ("File", "Directory"):
@@ -100,15 +99,15 @@ def fits(declared: Any, value: Any) -> bool:
     return _is_scalar(declared, value)
 
 
-def _array_fits(declared: Mapping[str, object], value: object) -> bool:
-    return isinstance(value, list) and all(fits(declared["items"], item) for item in value)
+def _compound_fits(declared: Compound, value: object) -> bool:
+    if declared["type"] == "array":
+        return isinstance(value, list) and all(fits(declared["items"], item) for item in value)
+    if declared["type"] == "enum":
+        return isinstance(value, str) and value in declared["symbols"]
+    return _record_fits(declared, value)
 
 
-def _enum_fits(declared: dict[str, Any], value: Any) -> bool:
-    return isinstance(value, str) and value in declared["symbols"]
-
-
-def _record_fits(declared: dict[str, Any], value: object) -> bool:
+def _record_fits(declared: RecordType, value: object) -> bool:
     kinds = {field["name"]: field["type"] for field in declared["fields"]}
     return (
         isinstance(value, dict)
@@ -117,21 +116,18 @@ def _record_fits(declared: dict[str, Any], value: object) -> bool:
     )
 
 
-_compound_fits = {"array": _array_fits, "enum": _enum_fits, "record": _record_fits}
-
-
 class Checker:
     """Checks values and makes the locations of files absolute."""
 
     def __init__(self, files: FileRules) -> None:
         self.files = files
 
-    def check(self, declared: Any, value: Any, problems: list[Problem]) -> Any:
+    def check(self, declared: CwlType, value: object, problems: list[Problem]) -> object:
         """Return the value with absolute locations; add what is wrong, and where within it, to ``problems``."""
         if isinstance(declared, list):
             return self._check_union(declared, value, problems)
         if isinstance(declared, dict):
-            return self._compound[declared["type"]](self, declared, value, problems)
+            return self._check_compound(declared, value, problems)
         if declared == "Any":
             return self._check_any(value, problems)
         if declared in ("File", "Directory"):
@@ -142,7 +138,7 @@ class Checker:
             _check_text(value, problems)
         return value
 
-    def _check_union(self, declared: Sequence[object], value: object, problems: list[Problem]) -> Any:
+    def _check_union(self, declared: list[CwlType], value: object, problems: list[Problem]) -> object:
         if value is None and "null" in declared:
             return None
         attempts: list[list[Problem]] = []
@@ -156,18 +152,22 @@ class Checker:
         problems += attempts[0] if attempts else [_wrong(declared, value)]
         return value
 
-    def _check_array(self, declared: Any, value: Any, problems: list[Problem]) -> Any:
+    def _check_compound(self, declared: Compound, value: object, problems: list[Problem]) -> object:
+        if declared["type"] == "array":
+            return self._check_array(declared, value, problems)
+        if declared["type"] == "record":
+            return self._check_record(declared, value, problems)
+        if value not in declared["symbols"]:
+            problems.append(_wrong(declared, value))
+        return value
+
+    def _check_array(self, declared: ArrayType, value: object, problems: list[Problem]) -> object:
         if not isinstance(value, list):
             problems.append(_wrong(declared, value))
             return value
         return [self._check_at(f"[{index}]", declared["items"], item, problems) for index, item in enumerate(value)]
 
-    def _check_enum(self, declared: Any, value: Any, problems: list[Problem]) -> Any:
-        if value not in declared["symbols"]:
-            problems.append(_wrong(declared, value))
-        return value
-
-    def _check_record(self, declared: Any, value: object, problems: list[Problem]) -> Any:
+    def _check_record(self, declared: RecordType, value: object, problems: list[Problem]) -> object:
         if not isinstance(value, dict):
             problems.append(_wrong(declared, value))
             return value
@@ -181,15 +181,13 @@ class Checker:
             if name in value or not _is_optional(kind)
         }
 
-    def _check_at(self, where: str, declared: object, value: object, problems: list[Problem]) -> Any:
+    def _check_at(self, where: str, declared: CwlType, value: object, problems: list[Problem]) -> object:
         found: list[Problem] = []
         result = self.check(declared, value, found)
         problems += [replace(problem, input=where + (problem.input or "")) for problem in found]
         return result
 
-    _compound: dict[str, Callable[..., object]] = {"array": _check_array, "enum": _check_enum, "record": _check_record}
-
-    def _check_any(self, value: object, problems: list[Problem]) -> Any:
+    def _check_any(self, value: object, problems: list[Problem]) -> object:
         """Any value but null; files within it follow the rules of files."""
         if value is None:
             problems.append(Problem("expected a value of any type, but got null"))
@@ -205,7 +203,7 @@ class Checker:
             _check_text(value, problems)
         return value
 
-    def _check_file(self, declared: str, value: object, problems: list[Problem]) -> Any:
+    def _check_file(self, declared: str, value: object, problems: list[Problem]) -> object:
         if not isinstance(value, dict) or value.get("class") != declared:
             problems.append(_wrong(declared, value))
             return value
@@ -229,13 +227,13 @@ class Checker:
         problems += parts_problems(checked)
         return checked
 
-    def _check_part(self, where: str, item: object, problems: list[Problem]) -> Any:
+    def _check_part(self, where: str, item: object, problems: list[Problem]) -> object:
         if not isinstance(item, dict) or item.get("class") not in ("File", "Directory"):
             problems.append(Problem("secondaryFiles and listing hold objects of class File or Directory", input=where))
             return item
         return self._check_at(where, item["class"], item, problems)
 
-    def _check_location(self, declared: str, location: object, problems: list[Problem]) -> Any:
+    def _check_location(self, declared: str, location: object, problems: list[Problem]) -> object:
         if not isinstance(location, str) or not location.strip() or "\0" in location:
             problems.append(Problem(f"choose a {declared.lower()}: its location is empty"))
             return location
@@ -271,7 +269,7 @@ class Checker:
         except FetchError as error:
             problems.append(Problem(str(error)))
 
-    def _check_path(self, declared: str, path: Path, location: str, problems: list[Problem]) -> Any:
+    def _check_path(self, declared: str, path: Path, location: str, problems: list[Problem]) -> str:
         try:
             real = path.resolve()
             mode = real.stat().st_mode
@@ -302,7 +300,7 @@ def is_remote(location: object) -> bool:
     return isinstance(location, str) and location[:_LONGEST].lower().startswith(_REMOTE)
 
 
-def _keep_checksum(checksum: object, checked: dict[str, Any], problems: list[Problem]) -> None:
+def _keep_checksum(checksum: object, checked: dict[str, object], problems: list[Problem]) -> None:
     """Keep the checksum that a file must have when it is fetched; of files here the runner finds it out itself."""
     from cwl_ui_plugin.fetching.checksums import of_file_object
     from cwl_ui_plugin.fetching.errors import OtherContent
@@ -334,11 +332,11 @@ def _check_text(text: str, problems: list[Problem]) -> None:
         problems.append(Problem("the text has a null character or half of a surrogate pair in it"))
 
 
-def _is_optional(declared: object) -> bool:
+def _is_optional(declared: CwlType) -> bool:
     return declared == "null" or (isinstance(declared, list) and "null" in declared)
 
 
-def _same_shape(declared: object, value: object) -> bool:
+def _same_shape(declared: CwlType, value: object) -> bool:
     """Whether ``value`` was meant to be of this type, so that what is wrong inside of it is worth telling."""
     if isinstance(declared, dict):
         return isinstance(value, list) if declared["type"] == "array" else isinstance(value, dict)
@@ -347,7 +345,7 @@ def _same_shape(declared: object, value: object) -> bool:
     return declared in ("File", "Directory") and isinstance(value, dict) and value.get("class") == declared
 
 
-def _wrong(declared: object, value: object) -> Problem:
+def _wrong(declared: CwlType, value: object) -> Problem:
     return Problem(f"expected {type_text(declared)}, but got {_shown(value)}")
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import quote
 
 from cwl_ui_plugin import strict_json
+from cwl_ui_plugin.cwl.cwl_types import CwlType, OneType, kinds_but_null
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.jobs.checks import check_depth
 from cwl_ui_plugin.cwl.jobs.types import type_text
 from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.dags.run_job import with_files
 from cwl_ui_plugin.services.batches.models import Cell
-from cwl_ui_plugin.services.batches.paths import is_array, is_record, options_of
+from cwl_ui_plugin.services.batches.paths import is_array, is_record
 
 FILES = ("File", "Directory")
 _TRUE, _FALSE = ("true", "yes", "y", "t", "1"), ("false", "no", "n", "f", "0")
@@ -27,13 +27,13 @@ class CellError(ValueError):
     """A cell does not fit; ``str()`` says why."""
 
 
-def value_of(declared: Any, cell: Cell, folder: str = "") -> object:
+def value_of(declared: CwlType, cell: Cell, folder: str = "") -> object:
     """Return the value of a cell that is not empty; raise :class:`CellError`.
 
     ``folder`` is what relative names of files are in. What is compound stands as JSON in a cell; one plain value makes
     a list of one.
     """
-    options = options_of(declared)
+    options = kinds_but_null(declared)
     if any(not isinstance(option, str) or option == "Any" for option in options) and _is_json(cell):
         return in_folder(_parsed(declared, str(cell)), folder)
     tried = [option for option in options if not is_record(option)]
@@ -49,14 +49,14 @@ def value_of(declared: Any, cell: Cell, folder: str = "") -> object:
 _NOTHING = object()
 
 
-def _plain(option: Any, cell: Cell, folder: str) -> object:
+def _plain(option: OneType, cell: Cell, folder: str) -> object:
     if is_array(option):
         try:
             return [value_of(option["items"], cell, folder)]
         except CellError:
             return _NOTHING
-    if isinstance(option, dict):
-        return _symbol(option["symbols"], text_of(cell))
+    if not isinstance(option, str):
+        return _symbol(option["symbols"], text_of(cell)) if option["type"] == "enum" else _NOTHING
     if option in FILES:
         return in_folder(_file(option, text_of(cell)), folder)
     reader = _SCALARS.get(option)
@@ -120,7 +120,7 @@ def _is_json(cell: Cell) -> bool:
     return isinstance(cell, str) and cell.startswith(("{", "["))
 
 
-def _parsed(declared: Any, text: str) -> object:
+def _parsed(declared: CwlType, text: str) -> object:
     """Return JSON with File objects where it has paths of files."""
     try:
         value = strict_json.loads(text)
@@ -134,7 +134,7 @@ def _parsed(declared: Any, text: str) -> object:
     return with_files([Parameter("cell", declared)], {"cell": value})["cell"]
 
 
-def in_folder(value: Any, folder: str) -> Any:
+def in_folder(value: object, folder: str) -> object:
     """Return a value in which relative names of files are in a folder."""
     if not folder:
         return value
@@ -145,8 +145,9 @@ def in_folder(value: Any, folder: str) -> Any:
     made = {name: in_folder(item, folder) for name, item in value.items()}
     if made.get("class") in FILES:
         for name in ("location", "path"):
-            if isinstance(made.get(name), str) and made[name] and not made[name].startswith("/"):
-                made[name] = _joined(folder, made[name])
+            place = made.get(name)
+            if isinstance(place, str) and place and not place.startswith("/"):
+                made[name] = _joined(folder, place)
     return made
 
 

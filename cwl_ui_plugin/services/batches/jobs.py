@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from cwl_ui_plugin.cwl.cwl_types import CwlType, kinds_but_null
 from cwl_ui_plugin.cwl.jobs.files import formats
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.services.batches.cells import CellError, value_of
 from cwl_ui_plugin.services.batches.models import Cell, ColumnMapping, SheetProblem, SheetRow
-from cwl_ui_plugin.services.batches.paths import Parts, is_array, options_of, place_of
+from cwl_ui_plugin.services.batches.paths import Parts, is_array, place_of
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Target:
     column: str
     index: int
     parts: Parts
-    declared: Any
+    declared: CwlType
     adds: bool = False
 
 
@@ -130,7 +130,7 @@ def _targets(plan: Plan, columns: Sequence[str], mapping: ColumnMapping) -> list
             continue
         adds, declared = shared.count(place.parts) > 1, place.declared
         if adds:
-            declared = next(option["items"] for option in options_of(declared) if is_array(option))
+            declared = next(option["items"] for option in kinds_but_null(declared) if is_array(option))
         found.append(Target(column, index, place.parts, declared, adds))
     return found
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from cwl_ui_plugin.cwl.cwl_types import kinds_but_null
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.input_hints import title
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.services.batches.models import ColumnMapping
-from cwl_ui_plugin.services.batches.paths import Place, UnknownPlace, is_array, leaves, options_of, place_of
+from cwl_ui_plugin.services.batches.paths import Place, UnknownPlace, is_array, leaves, place_of
 from cwl_ui_plugin.services.errors import BadRequest
 
 NAMES = ("sample", "sampleid", "samplename", "name", "id", "samples", "library", "specimen")
@@ -21,7 +22,7 @@ _FORWARD, _REVERSE = ("forward", "forwardreads", "fwd"), ("reverse", "reverserea
 def guess(plan: Plan, columns: Sequence[str]) -> ColumnMapping:
     """Return what columns most likely are for, each place given by one at most; others are left out."""
     found: dict[str, str] = {}
-    places = [place for place in leaves(plan) if "File" in options_of(place.declared)]
+    places = [place for place in leaves(plan) if "File" in kinds_but_null(place.declared)]
     for column in columns:
         path = _same_name(plan, column) or _of_read(places, column)
         if path and path not in found.values():
@@ -90,7 +91,7 @@ def _twice(plan: Plan, paths: Mapping[str, str]) -> Iterable[Problem]:
     seen: list[tuple[str, Place]] = []
     for column, path in paths.items():
         place = place_of(plan, path)
-        is_list = any(is_array(option) for option in options_of(place.declared))
+        is_list = any(is_array(option) for option in kinds_but_null(place.declared))
         for other, earlier in seen:
             shorter = min(len(place.parts), len(earlier.parts))
             if place.parts[:shorter] == earlier.parts[:shorter] and not (is_list and place.parts == earlier.parts):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeGuard
 
+from cwl_ui_plugin.cwl.cwl_types import ArrayType, CwlType, OneType, RecordType, kinds_but_null
 from cwl_ui_plugin.cwl.plan import Plan
 
 MAX_INDEX = 999
@@ -22,7 +23,7 @@ class Place:
     """A place of a job, and its type; ``parts`` of its path, items of lists as digits."""
 
     parts: Parts
-    declared: Any
+    declared: CwlType
 
     @property
     def path(self) -> str:
@@ -44,7 +45,7 @@ def place_of(plan: Plan, path: str) -> Place:
     raise UnknownPlace(f"the workflow has no input {parts[0][:80]!r}; it has {_some(inputs)}")
 
 
-def _type_at(declared: Any, parts: list[str], path: str) -> Any:
+def _type_at(declared: CwlType, parts: list[str], path: str) -> CwlType:
     if len(parts) > MAX_DEPTH:
         raise UnknownPlace(f"{path[:80]!r} is too deep")
     for part in parts:
@@ -52,9 +53,9 @@ def _type_at(declared: Any, parts: list[str], path: str) -> Any:
     return declared
 
 
-def _inside(declared: Any, part: str, path: str) -> Any:
+def _inside(declared: CwlType, part: str, path: str) -> CwlType:
     """Return the type of an item of a list, or of a field of a record, whichever of a union has it."""
-    options = options_of(declared)
+    options = kinds_but_null(declared)
     if part.isdecimal():
         items = [option["items"] for option in options if is_array(option)]
         if items and int(part) <= MAX_INDEX:
@@ -73,9 +74,9 @@ def leaves(plan: Plan) -> Iterator[Place]:
         yield from _leaves((item.id,), item.type)
 
 
-def _leaves(parts: Parts, declared: Any) -> Iterator[Place]:
-    records = [option for option in options_of(declared) if is_record(option)]
-    arrays = [option for option in options_of(declared) if is_array(option)]
+def _leaves(parts: Parts, declared: CwlType) -> Iterator[Place]:
+    records = [option for option in kinds_but_null(declared) if is_record(option)]
+    arrays = [option for option in kinds_but_null(declared) if is_array(option)]
     if records and len(parts) < MAX_DEPTH:
         for field in records[0]["fields"]:
             yield from _leaves((*parts, field["name"]), field["type"])
@@ -85,26 +86,16 @@ def _leaves(parts: Parts, declared: Any) -> Iterator[Place]:
         yield Place(parts, declared)
 
 
-def options_of(declared: Any) -> list[Any]:
-    """Return the types that a type may be, null left out."""
-    options = declared if isinstance(declared, list) else [declared]
-    return [inner for option in options if option != "null" for inner in _flat(option)]
-
-
-def _flat(option: Any) -> list[Any]:
-    return options_of(option) if isinstance(option, list) else [option]
-
-
-def is_array(declared: Any) -> bool:
+def is_array(declared: OneType) -> TypeGuard[ArrayType]:
     """Whether a type is that of a list."""
     return isinstance(declared, dict) and declared["type"] == "array"
 
 
-def is_record(declared: Any) -> bool:
+def is_record(declared: OneType) -> TypeGuard[RecordType]:
     """Whether a type is that of a record."""
     return isinstance(declared, dict) and declared["type"] == "record"
 
 
-def _some(names: Any) -> str:
+def _some(names: Iterable[str]) -> str:
     known = list(names)
     return ", ".join(known[:20]) + (", …" if len(known) > 20 else "") if known else "none"

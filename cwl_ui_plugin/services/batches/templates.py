@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
+from cwl_ui_plugin.cwl.cwl_types import kinds_but_null
 from cwl_ui_plugin.cwl.input_hints import ordered, title
 from cwl_ui_plugin.cwl.jobs.types import type_text
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
 from cwl_ui_plugin.services.batches.models import Cell
-from cwl_ui_plugin.services.batches.paths import Place, is_array, leaves, options_of, place_of
+from cwl_ui_plugin.services.batches.paths import Place, is_array, leaves, place_of
 from cwl_ui_plugin.services.csv_lines import csv_line
 
 SAMPLE = "sample"
@@ -43,7 +44,7 @@ def _columns(plan: Plan) -> list[tuple[str, Place | None]]:
     for place in sorted(leaves(plan), key=lambda place: order[place.parts[0]]):
         columns.append((place.path, place))
         parts = place.parts
-        if len(parts) == 2 and parts[1] == "0" and "File" in options_of(place.declared):
+        if len(parts) == 2 and parts[1] == "0" and "File" in kinds_but_null(place.declared):
             second = place_of(plan, f"{parts[0]}.1")
             columns.append((second.path, second))
     names = [name for name, _place in columns]
@@ -53,8 +54,8 @@ def _columns(plan: Plan) -> list[tuple[str, Place | None]]:
 def _example(place: Place | None) -> Cell:
     if place is None:
         return "sample1"
-    kinds = options_of(place.declared)
-    kind: Any = kinds[0] if kinds else "string"
+    kinds = kinds_but_null(place.declared)
+    kind = kinds[0] if kinds else "string"
     if kind == "File":
         number = f"_R{int(place.parts[-1]) + 1}" if place.parts[-1].isdecimal() else ""
         return f"sample1{number}.txt"

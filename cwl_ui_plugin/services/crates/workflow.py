@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from cwl_ui_plugin.cwl.plan import CwlObject, Plan, Step
 from cwl_ui_plugin.services.crates.graph import CrateGraph, Reference
@@ -210,7 +209,7 @@ def _is_plain(text: object) -> bool:
     return isinstance(text, str) and "$(" not in text and "${" not in text
 
 
-def _type(kind: Any) -> str:
+def _type(kind: object) -> str:
     """Return which type of schema.org a CWL type is; of a union the one that is not null."""
     if isinstance(kind, list):
         others = [item for item in kind if item != "null"]
@@ -222,13 +221,13 @@ def _type(kind: Any) -> str:
     return _TYPES.get(str(kind).removesuffix("[]").removesuffix("?"), "PropertyValue")
 
 
-def _is_list(kind: Any) -> bool:
+def _is_list(kind: object) -> bool:
     if isinstance(kind, list):
         return any(_is_list(item) for item in kind)
     return isinstance(kind, dict) and kind.get("type") == "array"
 
 
-def _is_optional(kind: Any) -> bool:
+def _is_optional(kind: object) -> bool:
     return kind == "null" or (isinstance(kind, list) and "null" in kind)
 
 

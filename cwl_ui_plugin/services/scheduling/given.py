@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.cwl_types import CwlType
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.jobs.file_patterns import groups_of
 from cwl_ui_plugin.cwl.jobs.file_sets import WatchProblems, read_watch
@@ -140,7 +141,7 @@ def _misfit_link(asset: str, taken: Parameter) -> str:
     return ""
 
 
-def _outputs_of(dag_id: str) -> dict[str, object] | None:
+def _outputs_of(dag_id: str) -> dict[str, CwlType] | None:
     """Return the types of a workflow's outputs; None if there is no such workflow."""
     try:
         plan = WorkflowStore(config.workflows_folder()).current(dag_id).plan
@@ -149,6 +150,6 @@ def _outputs_of(dag_id: str) -> dict[str, object] | None:
     return {item.id: item.type for item in plan.outputs}
 
 
-def _nullable(declared: object) -> object:
-    kinds = declared if isinstance(declared, list) else [declared]
+def _nullable(declared: CwlType) -> CwlType:
+    kinds: list[CwlType] = declared if isinstance(declared, list) else [declared]
     return kinds if "null" in kinds else ["null", *kinds]

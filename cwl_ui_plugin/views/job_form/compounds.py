@@ -6,6 +6,7 @@ from typing import Any
 
 from wtforms import HiddenField, SelectField, TextAreaField
 
+from cwl_ui_plugin.cwl.cwl_types import CwlType, fields_of, items_of
 from cwl_ui_plugin.cwl.jobs.files import formats
 from cwl_ui_plugin.cwl.jobs.types import fits, type_text
 from cwl_ui_plugin.views.job_form.controls import (
@@ -75,7 +76,7 @@ class ListControl(Control):
 
     def item_place(self, number: int | str) -> Place:
         """Return the place of an item."""
-        return self.place.inside(self.place.declared["items"], number, f"[{number}]", must_exist=True)
+        return self.place.inside(items_of(self.place.declared), number, f"[{number}]", must_exist=True)
 
     @property
     def pair_fields(self) -> PairFields | None:
@@ -110,7 +111,7 @@ class RecordControl(Control):
     @classmethod
     def holds(cls, place: Place, value: Any) -> bool:
         """Hold mappings that have no other fields."""
-        names = {field["name"] for field in place.declared["fields"]}
+        names = {field["name"] for field in fields_of(place.declared)}
         return isinstance(value, dict) and value.keys() <= names
 
     @property
@@ -128,7 +129,7 @@ class RecordControl(Control):
         given = {} if value is MISSING else value
         self.switch = self.part("use", HiddenField(), "" if value is MISSING else _MARK) if self.has_switch else None
         self.fields: list[tuple[str, Control]] = []
-        for index, field in enumerate(self.place.declared["fields"]):
+        for index, field in enumerate(fields_of(self.place.declared)):
             name = field["name"]
             title = field.get("label") or name
             place = self.place.inside(field["type"], index, f".{name}", title=title, doc=field.get("doc"))
@@ -153,7 +154,7 @@ class UnionControl(Control):
     kind = "union"
 
     @classmethod
-    def options(cls, place: Place) -> list[object]:
+    def options(cls, place: Place) -> list[CwlType]:
         """Return the types to choose from."""
         return list(place.declared) if isinstance(place.declared, list) else [place.declared]
 

@@ -15,6 +15,7 @@ from wtforms import Field, HiddenField, PasswordField, RadioField, SelectField, 
 from wtforms.fields.core import UnboundField
 
 from cwl_ui_plugin import strict_json
+from cwl_ui_plugin.cwl.cwl_types import symbols_of
 from cwl_ui_plugin.cwl.edam import format_name
 from cwl_ui_plugin.cwl.jobs.files import formats
 from cwl_ui_plugin.cwl.plan import SOURCE_TOKEN
@@ -44,7 +45,7 @@ class ControlForm(Protocol):
     is_posted: bool
     posted: Posted
 
-    def part(self, name: str, field: UnboundField[Any], value: Any) -> Field:
+    def part(self, name: str, field: UnboundField[Any], value: object) -> Field:
         """Add a field of the form with a value in it, or with what was posted."""
 
     def has_room(self) -> bool:
@@ -68,11 +69,11 @@ class Control:
         self.null_mark: Field | None = None
 
     @classmethod
-    def holds(cls, place: Place, value: Any) -> bool:
+    def holds(cls, place: Place, value: object) -> bool:
         """Whether this kind of control can show ``value``, which is neither null nor missing."""
         raise NotImplementedError
 
-    def fill(self, value: Any) -> None:
+    def fill(self, value: object) -> None:
         """Show a value; MISSING and null show nothing."""
         self.make_parts(MISSING if value is None else value)
         if value is None and not self.place.must_exist:
@@ -84,7 +85,7 @@ class Control:
         if f"{self.place.name}-null" in self.form.posted:
             self.null_mark = self.part("null", HiddenField(), "")
 
-    def make_parts(self, value: Any) -> None:
+    def make_parts(self, value: object) -> None:
         """Make the fields: with ``value`` in them, or with what was posted."""
         raise NotImplementedError
 
@@ -93,14 +94,14 @@ class Control:
         raise NotImplementedError
 
     @property
-    def value(self) -> Any:
+    def value(self) -> object:
         """The value of the place, or MISSING."""
         value = self.typed()
         if value is not MISSING:
             return value
         return None if self.place.must_exist or (self.null_mark and self.null_mark.data == _YES) else MISSING
 
-    def gives(self, value: Any) -> bool:
+    def gives(self, value: object) -> bool:
         """Whether the value that was filled in comes out unchanged."""
         if value is MISSING:
             return True
@@ -117,7 +118,7 @@ class Control:
         for child in self.children:
             yield from child.walk()
 
-    def part(self, suffix: str, field: Any, value: Any) -> Field:
+    def part(self, suffix: str, field: Any, value: object) -> Field:
         """Add a field to the form, with ``value`` in it or with what was posted."""
         return self.form.part(f"{self.place.name}-{suffix}" if suffix else self.place.name, field, value)
 
@@ -201,13 +202,13 @@ class TextControl(Control):
     kind = "text"
 
     @classmethod
-    def holds(cls, place: Place, value: Any) -> bool:
+    def holds(cls, place: Place, value: object) -> bool:
         """Hold texts of characters that a browser gives back, and where a number is meant also numbers."""
         if place.declared in _NUMBERS:
             return is_number(value) or is_line(value)
         return is_plain(value) and not (place.parameter.is_secret and "\n" in value)
 
-    def make_parts(self, value: Any) -> None:
+    def make_parts(self, value: object) -> None:
         """Make one field, of several lines if the text has them."""
         text = "" if value is MISSING else number_text(value)
         kind = TextAreaField if "\n" in "".join([text, *self.form.posted.getlist(self.place.name)]) else StringField
@@ -228,7 +229,7 @@ class TextControl(Control):
     def input_mode(self) -> str:
         """What a touch keyboard offers."""
         modes = {"int": "numeric", "long": "numeric", "float": "decimal", "double": "decimal"}
-        return modes.get(self.place.declared, "text")
+        return modes.get(str(self.place.declared), "text")
 
 
 class ChoiceOfTexts(Control):
@@ -239,14 +240,14 @@ class ChoiceOfTexts(Control):
     @classmethod
     def symbols(cls, place: Place) -> dict[str, object]:
         """Return the value for each text that can be chosen."""
-        return {symbol: symbol for symbol in place.declared["symbols"] if symbol}
+        return {symbol: symbol for symbol in symbols_of(place.declared) if symbol}
 
     @classmethod
-    def holds(cls, place: Place, value: Any) -> bool:
+    def holds(cls, place: Place, value: object) -> bool:
         """Hold the values that can be chosen."""
         return isinstance(value, (str, bool)) and value in cls.symbols(place).values()
 
-    def make_parts(self, value: Any) -> None:
+    def make_parts(self, value: object) -> None:
         """Make one field."""
         symbols = self.symbols(self.place)
         chosen = next((text for text, known in symbols.items() if value is not MISSING and known == value), "")
@@ -288,16 +289,16 @@ class FileControl(Control):
     _OWN = ("class", "location", "path", "format")
 
     @classmethod
-    def holds(cls, place: Place, value: Any) -> bool:
+    def holds(cls, place: Place, value: object) -> bool:
         """Hold objects of that class, also without a location."""
         if not isinstance(value, dict) or value.get("class") != place.declared:
             return False
         own = [value[key] for key in cls._OWN[1:] if key in value]
         return all(is_line(text) for text in own) and not ("location" in value and "path" in value)
 
-    def make_parts(self, value: Any) -> None:
+    def make_parts(self, value: object) -> None:
         """Make the fields."""
-        given = {} if value is MISSING else value
+        given = value if isinstance(value, dict) else {}
         wanted = formats(self.place.parameter) if self.place.declared == "File" else []
         more = {key: part for key, part in given.items() if key not in self._OWN}
         self.location = self.part("", StringField(), given.get("location", given.get("path", "")))
@@ -332,15 +333,15 @@ class JsonControl(Control):
     kind = "json"
 
     @classmethod
-    def holds(cls, place: Place, value: Any) -> bool:
+    def holds(cls, place: Place, value: object) -> bool:
         """Hold everything."""
         return True
 
-    def fill(self, value: Any) -> None:
+    def fill(self, value: object) -> None:
         """Show a value, also null."""
         self.make_parts(value)
 
-    def make_parts(self, value: Any) -> None:
+    def make_parts(self, value: object) -> None:
         """Make one field; its name tells the reader of the form that it is JSON."""
         self.text = self.part("json", TextAreaField(), "" if value is MISSING else json_text(value))
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from wtforms import HiddenField, TextAreaField
 
 from cwl_ui_plugin import strict_json
+from cwl_ui_plugin.cwl.cwl_types import CwlType
 from cwl_ui_plugin.cwl.jobs.files import formats
 from cwl_ui_plugin.views.job_form.controls import Control, ControlForm, note_bad_text
 from cwl_ui_plugin.views.job_form.file_filters import FileFilter, filter_of
@@ -135,7 +136,7 @@ class FilesControl(Control):
         return text if _is_plain_line(text, "") else json.dumps(value)
 
 
-def _item_kind(declared: object) -> str | None:
+def _item_kind(declared: CwlType) -> str | None:
     """Return File or Directory for a list of these, and for a union of one and its list."""
     if isinstance(declared, dict) and declared["type"] == "array" and declared["items"] in _KINDS:
         return str(declared["items"])

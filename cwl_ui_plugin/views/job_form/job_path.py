@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cwl_ui_plugin.cwl.cwl_types import CwlType, OneType, kinds_but_null, kinds_of
 from cwl_ui_plugin.cwl.plan import Parameter
 
 PREFIX = "in"
@@ -34,7 +35,7 @@ class Place:
     ``must_exist`` (an item, a chosen alternative), no text means null or an empty text, not that it is left out.
     """
 
-    declared: Any
+    declared: CwlType
     name: str
     path: str
     title: str
@@ -44,7 +45,7 @@ class Place:
     must_exist: bool = False
     depth: int = 0
 
-    def inside(self, declared: Any, name: str | int, path: str, **changes: Any) -> Place:
+    def inside(self, declared: CwlType, name: str | int, path: str, **changes: Any) -> Place:
         """Return a place within this one."""
         changes = {"title": self.title, "doc": None, "must_exist": False, **changes}
         return replace(
@@ -95,20 +96,19 @@ class Posted:
             self._places.add(before)
 
 
-def without_null(declared: Any) -> object:
+def without_null(declared: CwlType) -> CwlType:
     """Return a type without null, and a union of one type as that type; unions within a union are part of it."""
     if not isinstance(declared, list):
         return declared
-    rest = [part for part in flat(declared) if part != "null"]
-    return rest[0] if len(rest) == 1 else rest or "null"
+    rest = _each_once(kinds_but_null(declared))
+    return rest[0] if len(rest) == 1 else [*rest] or "null"
 
 
-def allows_null(declared: Any) -> bool:
+def allows_null(declared: CwlType) -> bool:
     """Whether null is of a type."""
-    return declared == "null" or (isinstance(declared, list) and "null" in flat(declared))
+    return "null" in kinds_of(declared)
 
 
-def flat(union: list[Any]) -> list[Any]:
-    """Return the types of a union, each once; ``["null", ["null", "string"]]`` is what some documents come to."""
-    parts = [inner for part in union for inner in (flat(part) if isinstance(part, list) else [part])]
-    return [part for index, part in enumerate(parts) if part not in parts[:index]]
+def _each_once(kinds: list[OneType]) -> list[OneType]:
+    """Return each of some types once; ``["null", ["null", "string"]]`` is what some documents come to."""
+    return [kind for index, kind in enumerate(kinds) if kind not in kinds[:index]]

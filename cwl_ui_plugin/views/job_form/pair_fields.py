@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from cwl_ui_plugin.cwl.cwl_types import RecordField
 from cwl_ui_plugin.views.job_form.job_path import without_null
 
 
@@ -23,12 +24,12 @@ class PairFields(TypedDict):
     texts: list[PairField]
 
 
-def pair_fields(fields: Iterable[dict[str, Any]]) -> PairFields | None:
+def pair_fields(fields: Iterable[RecordField]) -> PairFields | None:
     """Return the fields of a record that pairs can be put into; None where fewer than two take files."""
     files: list[PairField] = []
     texts: list[PairField] = []
     for index, field in enumerate(fields):
-        declared: Any = without_null(field["type"])
+        declared = without_null(field["type"])
         many = isinstance(declared, dict) and declared["type"] == "array" and declared["items"] == "File"
         found = PairField(index=index, name=str(field["name"]), many=many)
         if many or declared == "File":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from typing import TypeGuard
 
 from cwl_ui_plugin import strict_json
+from cwl_ui_plugin.cwl.cwl_types import CwlType
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -24,12 +25,12 @@ def number_of(text: str) -> int | float | str:
     return text
 
 
-def number_text(value: int | float | str) -> str:
+def number_text(value: object) -> str:
     """Return what :func:`number_of` reads back."""
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether a value is a number that a text field can hold."""
     return (
         isinstance(value, (int, float))
@@ -39,36 +40,36 @@ def is_number(value: Any) -> bool:
     )
 
 
-def is_plain(text: Any) -> bool:
+def is_plain(text: object) -> TypeGuard[str]:
     """Whether a text field gives a text back as it is."""
     return isinstance(text, str) and strict_json.is_text(text) and not _CONTROL.search(text)
 
 
-def is_line(text: Any) -> bool:
+def is_line(text: object) -> TypeGuard[str]:
     """Whether a field of one line gives a text back as it is, and the text is not blank."""
     return is_plain(text) and bool(text.strip()) and "\n" not in text
 
 
-def json_text(value: Any) -> str:
+def json_text(value: object) -> str:
     """Return a value as JSON for people."""
     text = json.dumps(value, ensure_ascii=False, indent=1)
     return text if is_plain(text) else json.dumps(value, indent=1)
 
 
-def brief_type(declared: Any) -> str:
+def brief_type(declared: CwlType) -> str:
     """Return a type as people write it, without what the controls show anyway: symbols and fields."""
     if isinstance(declared, list):
         text = " or ".join(brief_type(part) for part in declared if part != "null")
         return f"{text}?" if "null" in declared else text
-    if not isinstance(declared, dict):
-        return str(declared)
+    if isinstance(declared, str):
+        return declared
     if declared["type"] != "array":
         return str(declared["type"])
     text = brief_type(declared["items"])
     return f"({text})[]" if " " in text else f"{text}[]"
 
 
-def canonical(value: Any) -> str:
+def canonical(value: object) -> str:
     """Return a text that is the same for the same JSON value, and tells 1 from 1.0 and true."""
     return json.dumps(value, sort_keys=True)
 
