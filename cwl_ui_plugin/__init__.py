@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.version import __version__
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["CWLDAG", "CWLTaskGroup", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import what Dag files need when they ask for it: the command line must not pay for Airflow."""
     if name == "CWLDAG":
         from cwl_ui_plugin.dags.dag import CWLDAG

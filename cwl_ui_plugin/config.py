@@ -12,7 +12,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, TypeGuard
 
 from cwl_ui_plugin.options import OPTIONS
 
@@ -28,6 +28,17 @@ _BYTES_PER_CHARACTER = 4
 MIN_TOKEN = 16
 """Characters of a secret that gives access to something."""
 CONTAINER_ENGINES = ("auto", "docker", "podman", "singularity", "udocker", "none")
+
+
+class _Least(TypedDict, total=False):
+    cores: float
+    ram: float
+
+
+class QueueRule(_Least):
+    """Which queue steps go to that ask for so many cores, and so much memory (MiB), or more."""
+
+    queue: str
 
 
 class ConfigError(ValueError):
@@ -317,8 +328,8 @@ def default_queue() -> str:
     return str(_conf().get("operators", "default_queue", fallback="default"))
 
 
-def queues() -> list[dict[str, object]]:
-    """Return the rules for queues: ``{"queue": str, "cores"?: number, "ram"?: MiB}``, in their order."""
+def queues() -> list[QueueRule]:
+    """Return the rules for queues, in their order."""
     value = text("queues")
     try:
         rules = json.loads(value) if value.strip() else []
@@ -331,7 +342,7 @@ def queues() -> list[dict[str, object]]:
     return rules
 
 
-def _is_queue_rule(rule: object) -> bool:
+def _is_queue_rule(rule: object) -> TypeGuard[QueueRule]:
     return (
         isinstance(rule, dict)
         and isinstance(rule.get("queue"), str)

@@ -24,7 +24,7 @@ class CwlUiPlugin(AirflowPlugin):
     listeners = [component_listener, report_listeners, lineage_listeners]
 
     @cached_property
-    def timetables(self) -> list[Any]:  # type: ignore[override]
+    def timetables(self) -> list[object]:  # type: ignore[override]
         """What Airflow reads the Dags of workflows with a schedule with, once there is one."""
         from cwl_ui_plugin.dags.timetables import CronDataIntervalSince, CronTriggerSince
 
@@ -38,21 +38,21 @@ class CwlUiPlugin(AirflowPlugin):
         return [views.blueprint()]
 
     @cached_property
-    def appbuilder_views(self) -> list[Any]:  # type: ignore[override]
+    def appbuilder_views(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The Flask-AppBuilder views. They have no menu name: Airflow would put those under "Legacy Views"."""
         from cwl_ui_plugin import views
 
         return views.appbuilder_views()
 
     @cached_property
-    def external_views(self) -> list[Any]:  # type: ignore[override]
+    def external_views(self) -> list[dict[str, object]]:  # type: ignore[override]
         """The CWL item of the navigation, and the tabs on the pages of Dags, DagRuns and task instances."""
         from cwl_ui_plugin.views import mounting, navigation
 
         return navigation.external_views(mounting.mount())
 
     @cached_property
-    def operator_extra_links(self) -> list[Any]:  # type: ignore[override]
+    def operator_extra_links(self) -> list[object]:  # type: ignore[override]
         """The buttons on the page of a task, once Airflow shows one."""
         from cwl_ui_plugin.dags.operators import links
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cwl_ui_plugin.config import SECTION
 from cwl_ui_plugin.options import OPTIONS
 from cwl_ui_plugin.version import __version__
 
 
-def get_provider_info() -> dict[str, Any]:
+def get_provider_info() -> dict[str, object]:
     """Return the provider info; its ``config`` is what ``airflow config list`` shows and documents."""
     return {
         "package-name": "cwl-ui-plugin",

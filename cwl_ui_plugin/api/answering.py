@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 class AnyTextResponse(JSONResponse):
     """JSON with another character for half of a surrogate pair, which outputs and names of files may have."""
 
-    def render(self, content: Any) -> bytes:
+    def render(self, content: object) -> bytes:
         """Return the body of an answer."""
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode("utf-8", "replace")

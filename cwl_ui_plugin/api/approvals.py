@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body
 
@@ -20,7 +20,7 @@ MAX_STEPS = 1000
     dependencies=[allow_dag(permissions.may_read)],
     responses=answers(approvals.Approvals, 404),
 )
-def get_approvals(dag_id: str) -> Any:
+def get_approvals(dag_id: str) -> object:
     """Show before which steps somebody is asked: those that were chosen, and those that the document names."""
     return approvals.approvals_of(dag_id)
 
@@ -32,6 +32,6 @@ def get_approvals(dag_id: str) -> Any:
 )
 def set_approvals(
     dag_id: str, steps: Annotated[list[str], Body(embed=True, max_length=MAX_STEPS)], user: GetUserDep
-) -> Any:
+) -> object:
     """Ask before these steps (task ids) from now on, besides those that the document names; runs go on as they are."""
     return approvals.choose(dag_id, steps, user=user.get_name())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
@@ -20,6 +20,7 @@ from cwl_ui_plugin.api.schemas import Failure, Responses, answers, failing_file
 from cwl_ui_plugin.api.security import GetUserDep, allow_dag
 from cwl_ui_plugin.api.workflows import MAX_OFFSET
 from cwl_ui_plugin.auth import permissions
+from cwl_ui_plugin.services.answers import as_json
 from cwl_ui_plugin.services.batches import batches, outputs, sheets, templates
 from cwl_ui_plugin.services.batches.models import (
     MAX_TOLD,
@@ -190,10 +191,10 @@ def list_batches(
     dag_id: str,
     limit: Annotated[int, Query(ge=0, le=batches.MAX_PAGE)] = 50,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
-) -> Any:
+) -> object:
     """List the batches of a workflow, newest first."""
     page = batches.list_of(dag_id, limit=limit, offset=offset)
-    return {"batches": [batch.as_json() for batch in page.items], "total": page.total}
+    return as_json(BatchList(list(page.items), page.total))
 
 
 @router.get(_BATCH, responses=answers(BatchDetail, 404), dependencies=[_MAY_READ])
@@ -204,7 +205,7 @@ def get_batch(
     text: Annotated[str, Query(description="Rows with this in their names", max_length=200)] = "",
     limit: Annotated[int, Query(ge=0, le=batches.MAX_PAGE)] = 100,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
-) -> Any:
+) -> object:
     """Show a batch: how many of its rows are in which state, and a part of the rows with the states of their steps."""
     page = batches.rows(dag_id, batch_id, wanted=state or (), text=text, limit=limit, offset=offset)
     rows = [row.as_json() for row in page.items]
@@ -216,7 +217,7 @@ def get_batch(
     responses=answers(ChangedBatch, 404, 503, 504),
     dependencies=[_MAY_READ, allow_dag(permissions.may_stop)],
 )
-def stop_batch(dag_id: str, batch_id: str, user: GetUserDep, wait: bool = True) -> Any:
+def stop_batch(dag_id: str, batch_id: str, user: GetUserDep, wait: bool = True) -> object:
     """Stop a batch: rows that have not begun never begin; answered when no process of any of its runs is left.
 
     With `wait=false` it is answered at once, and the server goes on; the state of the batch is `stopping` until then.
@@ -230,7 +231,7 @@ def stop_batch(dag_id: str, batch_id: str, user: GetUserDep, wait: bool = True) 
     responses=answers(ChangedBatch, 404, 409, 503),
     dependencies=[_MAY_READ, _MAY_TRIGGER],
 )
-def retry_batch(dag_id: str, batch_id: str, user: GetUserDep, which: RetryRows | None = None) -> Any:
+def retry_batch(dag_id: str, batch_id: str, user: GetUserDep, which: RetryRows | None = None) -> object:
     """Start rows again that have failed, were stopped, or could not start: each as a new run; the former runs stay.
 
     Refused (403) if one of them uses files that you may not use.
@@ -253,14 +254,14 @@ def get_batch_outputs(
     format: Literal["json", "csv"] = "json",
     limit: Annotated[int, Query(ge=1, le=outputs.AT_ONCE)] = outputs.AT_ONCE,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
-) -> Any:
+) -> object:
     """Return the CWL output objects of rows, a part at a time; as `csv` a table of all rows, files by their paths."""
     if format == "csv":
         name = f"{batches.get(dag_id, batch_id).name}.csv"
         headers = saved_as(name)
         return StreamingResponse(outputs.table(dag_id, batch_id), media_type=_SHEET_TYPES["csv"], headers=headers)
     page = batches.outputs(dag_id, batch_id, limit=limit, offset=offset)
-    return {"outputs": [row.as_json() for row in page.items], "total": page.total}
+    return as_json(OutputsOfBatch(list(page.items), page.total))
 
 
 @router.get(f"{_BATCH}/zip", response_class=StreamingResponse, responses=_binary("The zip"), dependencies=[_MAY_READ])
@@ -293,4 +294,4 @@ def _made(wanted: Wanted, made: Submission) -> MadeBatch:
 
 
 def _changed(changed: int, dag_id: str, batch_id: str) -> dict[str, object]:
-    return {"changed": changed, "batch": batches.get(dag_id, batch_id).as_json()}
+    return as_json(ChangedBatch(changed, batches.get(dag_id, batch_id)))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from cwl_ui_plugin.api.downloads import saved_as
-from cwl_ui_plugin.api.request_json import check_object, json_object
+from cwl_ui_plugin.api.request_json import JsonBody, check_object
 from cwl_ui_plugin.api.schemas import answers
 from cwl_ui_plugin.api.security import GetUserDep, allow_dag
 from cwl_ui_plugin.auth import permissions
@@ -29,7 +29,7 @@ _FIELDS: dict[str, dict[str, object]] = {
 }
 _REPORT = answers(ResourceReport, 404)
 _REPORT[200]["content"] = {"text/csv": {"schema": {"type": "string"}}}
-_FIX_SCHEMA: dict[str, Any] = {
+_FIX_SCHEMA: dict[str, object] = {
     "requestBody": {
         "content": {
             "application/json": {"schema": {"type": "object", "additionalProperties": False, "properties": _FIELDS}}
@@ -51,7 +51,7 @@ class Fixed(RunSummary):
     responses=answers(RunSummary, 404, 409, 503, status=201, description="The new run"),
     dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_trigger)],
 )
-def run_again(dag_id: str, run_id: str, user: GetUserDep) -> Any:
+def run_again(dag_id: str, run_id: str, user: GetUserDep) -> object:
     """Start a run like an earlier one: the same version of the workflow, the same job, outputs in a folder of its own.
 
     It is signed with the server's key, if it has one. Inputs that are gone, or not yours, are refused (422).
@@ -63,7 +63,7 @@ def run_again(dag_id: str, run_id: str, user: GetUserDep) -> Any:
 
 
 @router.get(f"{_RUN}/continue", responses=answers(Continuation, 404), dependencies=_READERS)
-def get_continuation(dag_id: str, run_id: str) -> Any:
+def get_continuation(dag_id: str, run_id: str) -> object:
     """Tell whether a failed run can go on, and what of what it would need is gone."""
     return asdict(continues.continuation(dag_id, run_id))
 
@@ -73,13 +73,13 @@ def get_continuation(dag_id: str, run_id: str) -> Any:
     responses=answers(ContinuedRun, 404, 409, 503),
     dependencies=[allow_dag(permissions.may_continue)],
 )
-def continue_run(dag_id: str, run_id: str, user: GetUserDep) -> Any:
+def continue_run(dag_id: str, run_id: str, user: GetUserDep) -> object:
     """Let a failed run go on: what failed, and what follows it, runs again."""
     return continues.continue_run(dag_id, run_id, user=user.get_name()).as_json()
 
 
 @router.get(f"{_RUN}/fix", responses=answers(Forecast, 404, 409), dependencies=_READERS)
-def get_forecast(dag_id: str, run_id: str, version: str | None = None) -> Any:
+def get_forecast(dag_id: str, run_id: str, version: str | None = None) -> object:
     """Tell which steps a run of a version would take over from a failed run."""
     return fixes.preview(dag_id, run_id, version).as_json()
 
@@ -91,9 +91,7 @@ def get_forecast(dag_id: str, run_id: str, version: str | None = None) -> Any:
     dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_trigger)],
     openapi_extra=_FIX_SCHEMA,
 )
-def fix_and_continue(
-    dag_id: str, run_id: str, user: GetUserDep, body: Annotated[dict[str, Any], Depends(json_object)]
-) -> Any:
+def fix_and_continue(dag_id: str, run_id: str, user: GetUserDep, body: JsonBody) -> object:
     """Start a run of a mended version that takes over from a failed run the steps that did not change."""
     unknown = sorted(set(body) - set(_FIELDS))
     version, job = body.get("version"), body.get("job")
@@ -125,7 +123,7 @@ def get_resources(
     run_id: str,
     runs: Annotated[int, Query(ge=1, le=resource_report.MAX_RUNS)] = resource_report.RUNS,
     form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
-) -> Any:
+) -> object:
     """Report what each step asked for and used: in this run, and in the last that succeeded, `runs` in all."""
     report = resource_report.report(dag_id, run_id, runs)
     if form == "json":

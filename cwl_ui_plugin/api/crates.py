@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.concurrency import run_in_threadpool
@@ -33,7 +33,7 @@ async def import_crate(
     file: Annotated[UploadFile, File(description="A Workflow Run RO-Crate, as a zip")],
     dag_id: Annotated[str | None, Form(description="Default: from the name of the workflow's file")] = None,
     replace: Annotated[bool, Form(description="Make it a new version of the workflow of that name")] = False,
-) -> Any:
+) -> object:
     """Upload the workflow of a crate and the files of its job; `form` leads to the form that is filled in with that."""
     require(not replace or permissions.may_replace(user))
     begin = partial(

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from cwl_ui_plugin.addresses import TRIGGER_BELOW
@@ -19,10 +18,11 @@ from cwl_ui_plugin.api import errors, starting
 from cwl_ui_plugin.api.answering import AnyTextResponse
 from cwl_ui_plugin.api.cwl_airflow import dags, runs, wes
 from cwl_ui_plugin.api.cwl_airflow.callers import CallingUser, allow_reading
-from cwl_ui_plugin.api.request_json import json_object
+from cwl_ui_plugin.api.request_json import JsonBody
 from cwl_ui_plugin.api.schemas import ANY, OldRun, StartedRun, answers, failing
 from cwl_ui_plugin.api.security import OptionalUser, check_same_origin, clean_address, logged_in, name_of, own
 from cwl_ui_plugin.auth import jwt_backend
+from cwl_ui_plugin.services.answers import as_json
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.run_models import RunSummary
 from cwl_ui_plugin.services.triggering import refusals, triggers
@@ -84,12 +84,12 @@ def trigger(
     dag_id: str,
     request: Request,
     user: CallingUser,
-    body: Annotated[dict[str, Any], Depends(json_object)],
+    body: JsonBody,
 ) -> Response:
     """Start a run: `{"run_id", "conf", "check_payload"?}`, `conf` as JSON text or as an object."""
     with refusals.recorded(dag_id, body.get("run_id"), name_of(user)):
         run = _triggered(dag_id, request, user, body)
-    return JSONResponse(_answer(run))
+    return JSONResponse(as_json(_answer(run)))
 
 
 @router.get(
@@ -97,17 +97,11 @@ def trigger(
     responses=answers(list[OldRun]) | ANY,
     dependencies=[allow_reading()],
 )
-def list_runs(dag_id: str, state: str | None = None) -> Any:
+def list_runs(dag_id: str, state: str | None = None) -> object:
     """List the newest runs of a Dag, as the predecessors did."""
     page = queries.list_runs([dag_id], state=state, limit=queries.MAX_PAGE)
     return [
-        {
-            "dag_id": run.dag_id,
-            "run_id": run.run_id,
-            "state": run.state,
-            "execution_date": run.logical_date or run.queued_at,
-            "start_date": run.started_at,
-        }
+        as_json(OldRun(run.dag_id, run.run_id, run.state, run.logical_date or run.queued_at, run.started_at))
         for run in page.items
     ]
 
@@ -130,15 +124,15 @@ def _triggered(dag_id: str, request: Request, user: OptionalUser, body: Mapping[
     )
 
 
-def _answer(run: RunSummary) -> dict[str, object]:
+def _answer(run: RunSummary) -> StartedRun:
     """Return what the predecessors' clients read; Airflow 3 has no logical date for such runs, they want some date."""
     date = run.logical_date or run.queued_at
-    return {
-        "message": f"Created <DagRun {run.dag_id} @ {date}: {run.run_id}, externally triggered: True>",
-        "dag_id": run.dag_id,
-        "run_id": run.run_id,
-        "dag_run_id": run.run_id,
-        "state": run.state,
-        "logical_date": run.logical_date,
-        "execution_date": date,
-    }
+    return StartedRun(
+        message=f"Created <DagRun {run.dag_id} @ {date}: {run.run_id}, externally triggered: True>",
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        dag_run_id=run.run_id,
+        state=run.state,
+        logical_date=run.logical_date,
+        execution_date=date,
+    )

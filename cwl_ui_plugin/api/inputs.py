@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio.from_thread
 from fastapi import APIRouter, Query, Request
@@ -16,6 +16,7 @@ from cwl_ui_plugin.api.openapi import BINARY_BODY
 from cwl_ui_plugin.api.schemas import InputFile, PartialInput, VisibleInputs, answers, failing
 from cwl_ui_plugin.api.security import GetUserDep, allow
 from cwl_ui_plugin.auth import permissions
+from cwl_ui_plugin.services.answers import as_json
 from cwl_ui_plugin.services.inputs import browsing, resumable, single
 
 router = APIRouter(tags=["inputs"], dependencies=[allow(permissions.may_add_inputs)])
@@ -50,7 +51,7 @@ class _Body(io.RawIOBase):
     responses=answers(InputFile, 413, status=201, description="The file"),
     openapi_extra=BINARY_BODY,
 )
-async def send_input(request: Request, user: GetUserDep, name: str, folder: str | None = None) -> Any:
+async def send_input(request: Request, user: GetUserDep, name: str, folder: str | None = None) -> object:
     """Send a file that a job will name; the body is the file. Files with one `folder`, a UUID, lie together."""
     body = _Body(request.stream())
     path = await run_in_threadpool(single.save_input, name, body, user=user.get_name(), folder=folder)  # type: ignore[arg-type]
@@ -58,13 +59,13 @@ async def send_input(request: Request, user: GetUserDep, name: str, folder: str 
 
 
 @router.post("/inputs/visible", responses=answers(VisibleInputs))
-def list_visible_inputs(user: GetUserDep, asked: WantedPaths) -> Any:
+def list_visible_inputs(user: GetUserDep, asked: WantedPaths) -> object:
     """Tell for each path whether a job of this user may name it: it exists where their inputs may come from."""
-    return {"visible": single.visible_inputs(asked.paths, permissions.input_access(user))}
+    return as_json(VisibleInputs(single.visible_inputs(asked.paths, permissions.input_access(user))))
 
 
 @router.get("/inputs/browse", responses=answers(browsing.Folder, 404))
-def browse_inputs(user: GetUserDep, path: str = "", match: str = "") -> Any:
+def browse_inputs(user: GetUserDep, path: str = "", match: str = "") -> object:
     """List a folder that this user's inputs may come from; without a path, the shared folders themselves.
 
     `match` leaves out files whose names fit none of its patterns (`*_R1.fastq.gz *.fq`, separated by spaces).
@@ -79,13 +80,13 @@ def browse_inputs(user: GetUserDep, path: str = "", match: str = "") -> Any:
 )
 def start_partial_input(
     user: GetUserDep, name: str, size: Annotated[int, Query(ge=0)], folder: str | None = None
-) -> Any:
+) -> object:
     """Begin to send a large file in parts of up to 16 MiB; the answer has the `id` of this upload."""
     return _upload_json(resumable.start(name, size, user=user.get_name(), folder=folder))
 
 
 @router.get("/inputs/parts/{upload_id}", responses=answers(PartialInput, 404))
-def get_partial_input(user: GetUserDep, upload_id: str) -> Any:
+def get_partial_input(user: GetUserDep, upload_id: str) -> object:
     """Tell how much has arrived: where to go on after a break."""
     return _upload_json(resumable.get(upload_id, user=user.get_name()))
 
@@ -95,7 +96,7 @@ def get_partial_input(user: GetUserDep, upload_id: str) -> Any:
     responses=answers(PartialInput, 404, 409, 413),
     openapi_extra=BINARY_BODY,
 )
-async def send_part(request: Request, user: GetUserDep, upload_id: str, offset: Annotated[int, Query(ge=0)]) -> Any:
+async def send_part(request: Request, user: GetUserDep, upload_id: str, offset: Annotated[int, Query(ge=0)]) -> object:
     """Send the part that begins at `offset`, which must be what has arrived; with the last one comes the `file`."""
     content = await request.body()
     return _upload_json(await run_in_threadpool(resumable.add, upload_id, offset, content, user=user.get_name()))
@@ -108,9 +109,10 @@ def cancel_partial_input(user: GetUserDep, upload_id: str) -> None:
 
 
 def _upload_json(upload: resumable.PartialUpload) -> dict[str, object]:
-    found: dict[str, object] = {"id": upload.id, "size": upload.size, "received": upload.received}
-    return {**found, "file": _file_json(upload.path)} if upload.path else found
+    file = _file_json(upload.path) if upload.path else None
+    found = as_json(PartialInput(upload.id, upload.size, upload.received, file))
+    return {name: value for name, value in found.items() if name != "file" or value}
 
 
-def _file_json(path: Path) -> dict[str, object]:
+def _file_json(path: Path) -> InputFile:
     return {"class": "File", "location": path.as_uri(), "basename": path.name, "size": path.stat().st_size}

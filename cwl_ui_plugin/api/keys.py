@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 from pydantic import BaseModel
 
 from cwl_ui_plugin.api.schemas import KeyPair, answers
 from cwl_ui_plugin.api.security import GetUserDep, require
 from cwl_ui_plugin.auth import permissions
+from cwl_ui_plugin.services.answers import as_json
 from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.signing.keys import fingerprint
 from cwl_ui_plugin.variables import REPORT_KEY
@@ -24,14 +23,9 @@ class KeyRequest(BaseModel):
 
 
 @router.post("/keys", responses=answers(KeyPair))
-def generate_keys(user: GetUserDep, wanted: KeyRequest | None = None) -> Any:
+def generate_keys(user: GetUserDep, wanted: KeyRequest | None = None) -> object:
     """Make a key pair. Nothing of it is kept: whoever asked has the only copy."""
     require(permissions.may_edit_variable(user, REPORT_KEY))
     algorithm = (wanted or KeyRequest()).algorithm
     pair = connection_and_keys.generate_keys(algorithm)
-    return {
-        "algorithm": algorithm,
-        "private": pair.private,
-        "public": pair.public,
-        "fingerprint": fingerprint(pair.public),
-    }
+    return as_json(KeyPair(algorithm, pair.private, pair.public, fingerprint(pair.public)))

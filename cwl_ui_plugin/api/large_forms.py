@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
 
 from fastapi import Request, Response, params
 from fastapi.routing import APIRoute
@@ -20,7 +19,7 @@ _TOO_LONG = "maximum size"
 class LargeFormRoute(APIRoute):
     """A route that reads a form, if it takes one, with fields as long as a sheet may be."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         """Return what answers a request."""
         handler = super().get_route_handler()
         if not (self.body_field and isinstance(self.body_field.field_info, params.Form)):

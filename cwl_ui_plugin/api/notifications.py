@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -46,7 +45,7 @@ class Notifications:
 
 
 @router.get("/notifications", responses=answers(Notifications))
-def get_notifications(user: GetUserDep) -> Any:
+def get_notifications(user: GetUserDep) -> object:
     """Show what the caller wants to be told, by which ways that is possible, and what was sent lately."""
     name = str(user.get_name())
     ways = [ChannelName(one.name, one.title, one.address) for one in channels.usable_channels().values()]
@@ -54,7 +53,7 @@ def get_notifications(user: GetUserDep) -> Any:
 
 
 @router.post("/notifications", status_code=201, responses=answers(choices.Choice, 400, 404, 409, status=201))
-def choose_notification(wanted: Wanted, user: GetUserDep) -> Any:
+def choose_notification(wanted: Wanted, user: GetUserDep) -> object:
     """Tell the caller what happens to runs from now on; the same channel and address for a workflow is replaced."""
     return choices.choose(
         str(user.get_name()),

@@ -18,6 +18,7 @@ from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.observing.lineage.schema_files import schema_file
 from cwl_ui_plugin.servers import recent_restarts, server_id
 from cwl_ui_plugin.services import health
+from cwl_ui_plugin.services.answers import as_json
 from cwl_ui_plugin.services.discovery import Service, service
 from cwl_ui_plugin.services.observing import checks, metrics
 from cwl_ui_plugin.version import __version__
@@ -58,16 +59,20 @@ def get_health(user: Asking) -> object:
     found, is_ready = checks.checks(), health.is_ready()
     viewer = known(user)
     status = checks.worst(found) if is_ready else checks.FAIL
-    told = {
-        "status": status,
-        "checks": [asdict(check) for check in found] if viewer and permissions.may_monitor(viewer) else None,
-        "version": __version__,
-        "ready": is_ready,
-        "problems": health.problems(),
-        "restarts": [asdict(restart) for restart in recent_restarts()],
-        "server": server_id(),
-    }
-    return JSONResponse(told, status_code=503 if status == checks.FAIL else 200)
+    told = schemas.Health(
+        status=status,
+        checks=list(map(_told, found)) if viewer and permissions.may_monitor(viewer) else None,
+        version=__version__,
+        ready=is_ready,
+        problems=health.problems(),
+        restarts=list(recent_restarts()),
+        server=server_id(),
+    )
+    return JSONResponse(as_json(told), status_code=503 if status == checks.FAIL else 200)
+
+
+def _told(check: checks.Check) -> schemas.HealthCheck:
+    return schemas.HealthCheck(check.name, check.status, check.message, check.details)
 
 
 async def check_scraper(request: Request) -> None:

@@ -97,7 +97,7 @@ class DescribedApi(FastAPI):
     def __init__(self, **options: Any) -> None:
         super().__init__(generate_unique_id_function=_operation_id, **options)
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> dict[str, object]:
         """Return the document, made once."""
         if self.openapi_schema is None:
             document = super().openapi()
@@ -125,7 +125,7 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, object]]:
     for methods in document["paths"].values():
         yield from methods.values()
 
@@ -155,7 +155,7 @@ def _name_words(schema: dict[str, Any], words: tuple[str, ...]) -> None:
             choice["enum"] = list(words)
 
 
-def _plain(node: Any) -> None:
+def _plain(node: object) -> None:
     """Say in ways that OpenAPI 3.0 had, which all generators know, that something is binary or of several types."""
     if isinstance(node, list):
         for item in node:

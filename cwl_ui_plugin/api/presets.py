@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
 from cwl_ui_plugin.api.downloads import saved_as
-from cwl_ui_plugin.api.request_json import check_object, json_object
+from cwl_ui_plugin.api.request_json import JsonBody, check_object
 from cwl_ui_plugin.api.schemas import answers, failing
 from cwl_ui_plugin.api.security import GetUserDep, allow_dag
 from cwl_ui_plugin.auth import permissions
@@ -35,11 +35,13 @@ _FIELDS: dict[str, dict[str, object]] = {
     "version": {"type": ["string", "null"], "description": "The version that job is for; default: the current one"},
     "revision": {"type": ["integer", "null"], "description": "Of a change: refuse it if the preset has another by now"},
 }
-_JOB_FILE: dict[str, Any] = {
+_JOB_FILE: dict[str, object] = {
     "application/yaml": {"schema": {"type": "string"}},
     "application/json": {"schema": {"type": "object"}},
 }
-_OF_RUN = {"from_run": {"type": ["string", "null"], "description": "Instead of job: a run of the workflow"}}
+_OF_RUN: dict[str, dict[str, object]] = {
+    "from_run": {"type": ["string", "null"], "description": "Instead of job: a run of the workflow"}
+}
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,19 @@ class PresetList:
 class Saved(PresetSummary):
     """A preset that was saved, and the inputs that are not kept."""
 
-    job: dict[str, Any]
+    job: dict[str, object]
     not_kept: list[Problem]
 
 
-def _body(properties: dict[str, dict[str, Any]], *required: str) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
+def _body(properties: dict[str, dict[str, object]], *required: str) -> dict[str, object]:
+    schema: dict[str, object] = {"type": "object", "additionalProperties": False, "properties": properties}
     if required:
         schema["required"] = list(required)
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 @router.get("/workflows/{dag_id}/presets", responses=answers(PresetList, 404))
-def list_presets(dag_id: str, user: GetUserDep) -> Any:
+def list_presets(dag_id: str, user: GetUserDep) -> object:
     """List the presets that you have of a workflow: your own, and those that others share."""
     stored(dag_id)
     return as_json(PresetList(list(presets.list_presets(dag_id, _name(user)))))
@@ -77,22 +79,22 @@ def list_presets(dag_id: str, user: GetUserDep) -> Any:
     responses=answers(Saved, 404, 409, 413, 503, status=201),
     openapi_extra=_body({key: value for key, value in (_FIELDS | _OF_RUN).items() if key != "revision"}, "name"),
 )
-def save_preset(dag_id: str, user: GetUserDep, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
+def save_preset(dag_id: str, user: GetUserDep, body: JsonBody) -> object:
     """Keep inputs under a name, for yourself or for all who may run the workflow."""
-    _check_fields(body, {*_FIELDS, *_OF_RUN} - {"revision"})
+    given = _checked(body, {*_FIELDS, *_OF_RUN} - {"revision"})
     saved = presets.save_preset(
         dag_id,
-        body.get("name"),  # type: ignore[arg-type]  # it is checked there
+        given.get("name"),
         _job(dag_id, body, user) or {},
         user=_name(user),
-        is_shared=body.get("is_shared") or False,
-        version=body.get("version"),
+        is_shared=given.get("is_shared") or False,
+        version=given.get("version"),
     )
     return _saved(saved)
 
 
 @router.get("/workflows/{dag_id}/presets/{preset_id}", responses=answers(FittedPreset, 404))
-def get_preset(dag_id: str, preset_id: str, user: GetUserDep) -> Any:
+def get_preset(dag_id: str, preset_id: str, user: GetUserDep) -> object:
     """Show a preset; its job is what fits the current version of the workflow, and ``left_out`` says what does not."""
     return as_json(presets.fitted(presets.get_preset(dag_id, preset_id, _name(user))))
 
@@ -102,19 +104,17 @@ def get_preset(dag_id: str, preset_id: str, user: GetUserDep) -> Any:
     responses=answers(Saved, 404, 409, 413, 503),
     openapi_extra=_body(_FIELDS | _OF_RUN),
 )
-def change_preset(
-    dag_id: str, preset_id: str, user: GetUserDep, body: Annotated[dict[str, Any], Depends(json_object)]
-) -> Any:
+def change_preset(dag_id: str, preset_id: str, user: GetUserDep, body: JsonBody) -> object:
     """Change what is given of a preset: one of your own, or, with the right to edit the Dag, one that is shared."""
-    _check_fields(body, {*_FIELDS, *_OF_RUN})
-    changes = Changes(body.get("name"), body.get("is_shared"), _job(dag_id, body, user), body.get("version"))
+    given = _checked(body, {*_FIELDS, *_OF_RUN})
+    changes = Changes(given.get("name"), given.get("is_shared"), _job(dag_id, body, user), given.get("version"))
     changed = presets.change_preset(
         dag_id,
         preset_id,
         changes,
         user=_name(user),
         may_change_all=permissions.may_change_presets(user, dag_id),
-        revision=body.get("revision"),
+        revision=given.get("revision"),
     )
     return _saved(changed)
 
@@ -150,7 +150,8 @@ def _saved(saved: SavedPreset) -> dict[str, object]:
     return as_json(Saved(**vars(saved.preset), not_kept=list(saved.not_kept)))
 
 
-def _check_fields(body: dict[str, Any], known: set[str]) -> None:
+def _checked(body: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    """Return the fields of a body, each of the type that it has; raise :class:`BadRequest`."""
     if more := sorted(set(body) - known):
         raise BadRequest(f"These fields are not known: {', '.join(more)}. There are {', '.join(sorted(known))}.")
     if not isinstance(body.get("is_shared", False), bool):
@@ -161,6 +162,7 @@ def _check_fields(body: dict[str, Any], known: set[str]) -> None:
     revision = body.get("revision")
     if revision is not None and (isinstance(revision, bool) or not isinstance(revision, int)):
         raise BadRequest("revision must be a whole number.", field="revision")
+    return body
 
 
 def _job(dag_id: str, body: dict[str, Any], user: BaseUser) -> dict[str, Any] | None:

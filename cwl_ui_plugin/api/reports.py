@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
@@ -44,7 +44,7 @@ class RetryReports(BaseModel):
     responses=answers(report_delivery.DeliveryState),
     dependencies=[allow(permissions.may_read_connection)],
 )
-def get_reports() -> Any:
+def get_reports() -> object:
     """Show the state of the delivery."""
     return asdict(report_delivery.delivery_state())
 
@@ -56,7 +56,7 @@ def get_reports() -> Any:
 )
 def list_waiting(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50, offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0
-) -> Any:
+) -> object:
     """List the runs with reports that wait, the longest waiting first."""
     page = report_delivery.waiting_runs(limit, offset)
     return {"runs": [asdict(run) for run in page.items], "total": page.total}
@@ -72,7 +72,7 @@ def list_reports_of_run(
     run_id: str,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
-) -> Any:
+) -> object:
     """List the reports of a run, the last first; also of one that was deleted."""
     page = report_delivery.reports_of(dag_id, run_id, limit, offset)
     return {"reports": [asdict(report) for report in page.items], "total": page.total}
@@ -83,7 +83,7 @@ def list_reports_of_run(
     responses=answers(report_delivery.TestResult),
     dependencies=[allow(permissions.may_test_connection)],
 )
-def send_test_report(user: GetUserDep) -> Any:
+def send_test_report(user: GetUserDep) -> object:
     """Send a report that is about no run, where Airflow may test connections (`[core] test_connection`).
 
     What the receiver answered besides its status is for Admins only.
@@ -96,7 +96,7 @@ def send_test_report(user: GetUserDep) -> Any:
     responses=answers(report_delivery.DeliveryState),
     dependencies=[allow(permissions.may_edit_connection)],
 )
-def retry_reports(wanted: RetryReports | None = None) -> Any:
+def retry_reports(wanted: RetryReports | None = None) -> object:
     """Try again now to deliver what waits, of one run or all."""
     wanted = wanted or RetryReports()
     report_delivery.retry_now(wanted.dag_id, wanted.run_id)

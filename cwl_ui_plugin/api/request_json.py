@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+from typing import Annotated
+
+from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
 from cwl_ui_plugin import strict_json
@@ -18,6 +20,10 @@ async def json_object(request: Request) -> dict[str, object]:
     """
     body = await request.body()
     return await run_in_threadpool(parse_object, body, "body") if body.strip() else {}
+
+
+JsonBody = Annotated[dict[str, object], Depends(json_object)]
+"""What a route is given of a body that is a JSON object; it checks the values itself."""
 
 
 def parse_object(text: str | bytes, what: str) -> dict[str, object]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -93,7 +93,7 @@ def get_docs() -> HTMLResponse:
     )
 
 
-def _swagger_file(folder: str, name: str) -> Any:
+def _swagger_file(folder: str, name: str) -> Callable[[], FileResponse]:
     spec = find_spec("flask_appbuilder")
     static = Path(spec.origin).parent / "static" / "appbuilder" if spec and spec.origin else Path()
 

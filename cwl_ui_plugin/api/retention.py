@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -25,26 +24,26 @@ class RemovableKinds(BaseModel):
 
 
 @router.get("", responses=answers(retention.Retention), dependencies=[allow(permissions.may_read_connection)])
-def get_retention() -> Any:
+def get_retention() -> object:
     """Show what grows, what it took when it was measured, and how long it is kept."""
     return asdict(retention.retention())
 
 
 @router.get("/removable", responses=answers(RemovableKinds), dependencies=_EDITORS)
-def get_removable(user: GetUserDep) -> Any:
+def get_removable(user: GetUserDep) -> object:
     """Tell what would be removed now. Workflows and runs are named that the user may see."""
     found = retention.removable(partial(permissions.may_read, user))
     return {"kinds": [asdict(kind) for kind in found]}
 
 
 @router.post("/clean", responses=answers(RemovableKinds), dependencies=_EDITORS)
-def clean_up(user: GetUserDep) -> Any:
+def clean_up(user: GetUserDep) -> object:
     """Remove what may go now, as the server does by itself each hour; tell what has gone."""
     return {"kinds": [asdict(kind) for kind in retention.clean(partial(permissions.may_read, user))]}
 
 
 @router.post("/measure", responses=answers(retention.Retention), dependencies=_EDITORS)
-def measure_retention() -> Any:
+def measure_retention() -> object:
     """Begin to measure what everything takes, in the background; `GET /retention` has it when it is done."""
     retention.measure_in_background()
     return asdict(retention.retention())

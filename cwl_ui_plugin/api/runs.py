@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
@@ -16,13 +16,13 @@ from cwl_ui_plugin.api import starting
 from cwl_ui_plugin.api.answering import OpenFileResponse
 from cwl_ui_plugin.api.downloads import UNTRUSTED, saved_as, sendable
 from cwl_ui_plugin.api.openapi import BINARY_ANSWER
-from cwl_ui_plugin.api.request_json import check_object, json_object
+from cwl_ui_plugin.api.request_json import JsonBody, check_object
 from cwl_ui_plugin.api.schemas import Responses, RunList, SecondaryFiles, answers, failing, failing_file
 from cwl_ui_plugin.api.security import CallingUser, GetUserDep, OptionalUser, allow_dag, name_of, require
 from cwl_ui_plugin.api.workflows import MAX_OFFSET
 from cwl_ui_plugin.auth import jwt_backend, permissions
 from cwl_ui_plugin.dags.conf import SIGNATURE
-from cwl_ui_plugin.services.answers import Run, run_json
+from cwl_ui_plugin.services.answers import Run, as_json, run_json
 from cwl_ui_plugin.services.crates import crates
 from cwl_ui_plugin.services.errors import BadRequest, NotFound
 from cwl_ui_plugin.services.monitoring import command_logs, naming, queries, waiting
@@ -131,7 +131,7 @@ def list_runs(
     tag: Annotated[str, Query(max_length=MAX_TEXT)] = "",
     limit: Annotated[int, Query(ge=0, le=queries.MAX_PAGE)] = 50,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
-) -> Any:
+) -> object:
     """List runs of the CWL Dags that the user may see, newest first.
 
     `state` is Airflow's (to which stopped runs have failed), or `stopped` or `waiting`; `shown_state` is what people
@@ -142,7 +142,7 @@ def list_runs(
     dag_ids = [dag_id] if dag_id is not None else permissions.readable_dag_ids(user)
     wanted = RunFilter(state=state, shown_state=shown_state, text=text, tag=tag.strip())
     page = queries.list_runs(dag_ids, wanted=wanted, limit=limit, offset=offset)
-    return {"runs": [run.as_json() for run in page.items], "total": page.total}
+    return as_json(RunList(list(page.items), page.total))
 
 
 @router.post(
@@ -151,7 +151,7 @@ def list_runs(
     responses=answers(RunSummary, 404, 409, 413, 503, status=201, description="The run"),
     openapi_extra=_TRIGGER_SCHEMA,
 )
-def trigger_run(dag_id: str, user: CallingUser, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
+def trigger_run(dag_id: str, user: CallingUser, body: JsonBody) -> object:
     """Start a run. With a signature that holds no login is needed, where the server has keys to verify it."""
     with refusals.recorded(dag_id, body.get("run_id"), name_of(user)):
         return _triggered(dag_id, user, body).as_json()
@@ -163,13 +163,13 @@ def trigger_run(dag_id: str, user: CallingUser, body: Annotated[dict[str, Any], 
     dependencies=[allow_dag(permissions.may_trigger)],
     openapi_extra=_JOB_SCHEMA,
 )
-def list_secondary_files(dag_id: str, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
+def list_secondary_files(dag_id: str, body: JsonBody) -> object:
     """Tell which secondary files the workflow's patterns name for the files of a job, which are not looked at."""
-    return {"locations": secondary_files.secondary_files(dag_id, check_object(body.get("job"), "job"))}
+    return as_json(SecondaryFiles(secondary_files.secondary_files(dag_id, check_object(body.get("job"), "job"))))
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}", responses=answers(Run, 404), dependencies=_READERS)
-def get_run(dag_id: str, run_id: str, user: GetUserDep) -> Any:
+def get_run(dag_id: str, run_id: str, user: GetUserDep) -> object:
     """Show a run with its steps, and what it waits for."""
     return _shown(dag_id, run_id, user)
 
@@ -179,14 +179,14 @@ def get_run(dag_id: str, run_id: str, user: GetUserDep) -> Any:
     responses=answers(Run, 404, 503),
     dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_label)],
 )
-def name_run(dag_id: str, run_id: str, user: GetUserDep, names: Names) -> Any:
+def name_run(dag_id: str, run_id: str, user: GetUserDep, names: Names) -> object:
     """Give a run another title, other tags, another note; what is left out stays, what is empty is taken away."""
     given = naming.Naming(names.title, names.tags, names.note)
     naming.name_run(dag_id, run_id, given, user=user.get_name())
     return _shown(dag_id, run_id, user)
 
 
-def _shown(dag_id: str, run_id: str, user: BaseUser) -> Any:
+def _shown(dag_id: str, run_id: str, user: BaseUser) -> object:
     run = queries.get_run(dag_id, run_id)
     waits = waiting.why(run, partial(permissions.may_read, user))
     told = {task_id: wait.sentence for task_id, wait in waits.tasks.items()}
@@ -195,7 +195,7 @@ def _shown(dag_id: str, run_id: str, user: BaseUser) -> Any:
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}/outputs", responses=failing(404), dependencies=_READERS)
-def get_outputs(dag_id: str, run_id: str) -> dict[str, Any]:
+def get_outputs(dag_id: str, run_id: str) -> dict[str, object]:
     """Return the CWL output object of a run that has succeeded."""
     found = output_files.output_object(dag_id, run_id)
     if found is None:
@@ -210,7 +210,7 @@ def list_files(
     response: Response,
     limit: Annotated[int, Query(ge=1, le=output_files.MAX_FILES)] = output_files.MAX_FILES,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
-) -> Any:
+) -> object:
     """List the output files of a run, a part at a time; the header `X-Total-Count` says how many there are."""
     page = output_files.output_tree(dag_id, run_id, offset=offset, limit=limit)
     response.headers[TOTAL] = str(page.total)
@@ -262,7 +262,7 @@ def get_lineage(
     direction: Literal["in", "out"] | None = None,
     limit: Annotated[int, Query(ge=1, le=stories.MAX_PAGE)] = stories.MAX_PAGE,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
-) -> Any:
+) -> object:
     """List the files of a run with the runs that made and used each, as far as you may see their workflows."""
     access, readable = permissions.input_access(user), permissions.readable_dag_ids(user)
     found = stories.stories_of_run(
@@ -356,7 +356,7 @@ def get_log(
     responses=answers(StopReport, 503, 504),
     dependencies=[allow_dag(permissions.may_stop)],
 )
-def stop_run(dag_id: str, run_id: str, user: GetUserDep, how: Stop | None = None) -> Any:
+def stop_run(dag_id: str, run_id: str, user: GetUserDep, how: Stop | None = None) -> object:
     """Stop a run, and answer when none of its processes is left; with `remove`, delete the run, too."""
     remove = how is not None and how.remove
     require(not remove or permissions.may_remove(user, dag_id))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel
 
-from cwl_ui_plugin.api.request_json import check_object, json_object
+from cwl_ui_plugin.api.request_json import JsonBody, check_object
 from cwl_ui_plugin.api.schemas import answers, failing
 from cwl_ui_plugin.api.security import GetUserDep, allow_dag, require
 from cwl_ui_plugin.auth import permissions
@@ -75,7 +75,7 @@ class Again(BaseModel):
 
 
 @router.get("/workflows/{dag_id}/schedule", responses=answers(ScheduleDetail, 404, 409), dependencies=[_MAY_READ])
-def get_schedule(dag_id: str) -> Any:
+def get_schedule(dag_id: str) -> object:
     """Show when Airflow starts a workflow by itself, with which job, and the next times; 404 if it does not."""
     return _shown(dag_id)
 
@@ -86,7 +86,7 @@ def get_schedule(dag_id: str) -> Any:
     dependencies=[_MAY_READ, _MAY_SCHEDULE],
     openapi_extra=_SCHEMA,
 )
-def save_schedule(dag_id: str, user: GetUserDep, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
+def save_schedule(dag_id: str, user: GetUserDep, body: JsonBody) -> object:
     """Let a workflow have this schedule, instead of the one that it has. Its job is checked as that of a run."""
     wanted = _wanted(dag_id, check_object(body, "body"))
     require(wanted.kind != "assets" or permissions.may_read_assets(user))
@@ -110,14 +110,14 @@ def delete_schedule(dag_id: str, user: GetUserDep) -> None:
     responses=answers(ScheduleDetail, 404, 409, 503),
     dependencies=[_MAY_READ, _MAY_SCHEDULE],
 )
-def pause_schedule(dag_id: str, user: GetUserDep, wanted: Pause) -> Any:
+def pause_schedule(dag_id: str, user: GetUserDep, wanted: Pause) -> object:
     """Stop or go on starting runs; the workflow can be run as before."""
     schedules.pause(dag_id, wanted.is_paused, user=_name(user))
     return _shown(dag_id)
 
 
 @router.get("/workflows/{dag_id}/schedule/folder", responses=answers(FolderState, 404), dependencies=[_MAY_SCHEDULE])
-def get_watched_folder(dag_id: str) -> Any:
+def get_watched_folder(dag_id: str) -> object:
     """Show how the watched folder of a workflow stood when it was looked at last: its sets, and what was refused."""
     found = states.kept(dag_id)
     if found is None:
@@ -130,7 +130,7 @@ def get_watched_folder(dag_id: str) -> Any:
     responses=answers(FolderState, 404),
     dependencies=[_MAY_READ, _MAY_SCHEDULE],
 )
-def preview_watched_folder(dag_id: str, user: GetUserDep, body: Annotated[dict[str, Any], Depends(json_object)]) -> Any:
+def preview_watched_folder(dag_id: str, user: GetUserDep, body: JsonBody) -> object:
     """Show which sets the settings of a watched folder find now. Nothing is saved or started."""
     settings = checked_settings("folder", check_object(body, "body"))
     return preview(settings, stored(dag_id).plan, permissions.input_access(user)).as_json()

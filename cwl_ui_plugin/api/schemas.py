@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from typing_extensions import TypedDict
 
@@ -11,7 +12,7 @@ from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.servers import Restart
 from cwl_ui_plugin.services import run_models, workflow_models
 
-Responses = dict[int | str, dict[str, Any]]
+Responses = dict[int | str, dict[str, object]]
 _REASONS = {
     400: "Invalid value or malformed JSON",
     401: "Not logged in",
@@ -48,7 +49,7 @@ class HealthCheck:
     name: str
     status: Literal["ok", "warn", "fail"]
     message: str
-    details: dict[str, Any]
+    details: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class PartialInput:
     file: InputFile | None = None
 
 
-def answers(model: Any, *failures: int, status: int = 200, description: str = "Successful Response") -> Responses:
+def answers(model: object, *failures: int, status: int = 200, description: str = "Successful Response") -> Responses:
     """Return what a route answers: ``model``, or one of the failures."""
     good: Responses = {status: {"model": model, "description": description}}
     return good | failing(*failures)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
@@ -16,7 +16,7 @@ from cwl_ui_plugin.api.security import GetUserDep, allow, allow_dag, require
 from cwl_ui_plugin.api.uploading import ended
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.services import workflow_models
-from cwl_ui_plugin.services.answers import Workflow, workflow_json
+from cwl_ui_plugin.services.answers import Workflow, as_json, workflow_json
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.workflow_models import Upload
 from cwl_ui_plugin.services.workflows import details, listing, recompiling, uploads, versions
@@ -40,14 +40,14 @@ def list_workflows(
     sort: str = listing.DEFAULT_SORT,
     limit: Annotated[int, Query(ge=0, le=MAX_PAGE)] = 100,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
-) -> Any:
+) -> object:
     """List the workflows that the user may see; `search` looks into names, labels and who uploaded them.
 
     `sort` is one of name, kind, steps, uploaded and by, with a `-` before it for the other way round.
     """
     may_see = permissions.readable_dag_ids(user)
     page = listing.list_workflows(may_see, search, sort=sort, limit=limit, offset=offset)
-    return {"workflows": [summary.as_json() for summary in page.items], "total": page.total}
+    return as_json(WorkflowList(list(page.items), page.total))
 
 
 @router.post(
@@ -73,7 +73,7 @@ async def upload_workflow(
 
 
 @router.get("/uploads/{upload_id}", responses=answers(Upload, 404))
-def get_upload(upload_id: str, user: GetUserDep) -> Any:
+def get_upload(upload_id: str, user: GetUserDep) -> object:
     """Show an upload on its way."""
     found = uploads.get_upload(upload_id)
     if found.user != user.get_name() and not permissions.may_read(user, found.dag_id):
@@ -82,7 +82,7 @@ def get_upload(upload_id: str, user: GetUserDep) -> Any:
 
 
 @router.get("/workflows/{dag_id}", responses=answers(Workflow, 404), dependencies=[allow_dag(permissions.may_read)])
-def get_workflow(dag_id: str, version: str | None = None) -> Any:
+def get_workflow(dag_id: str, version: str | None = None) -> object:
     """Show a workflow: inputs, outputs, steps, versions. `version` is a digest; default: the current one."""
     return workflow_json(details.get_workflow(dag_id, version))
 
@@ -106,7 +106,7 @@ def get_source(dag_id: str, path: str | None = None, version: str | None = None)
     dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_replace)],
     responses=answers(workflow_models.Compilation, 404, status=202, description="What it is compiled to now"),
 )
-def recompile_workflow(dag_id: str) -> Any:
+def recompile_workflow(dag_id: str) -> object:
     """Have a workflow compiled again that another version of the plugin or of cwltool has compiled, or could not.
 
     After an upgrade this happens by itself. The field `compilation` of the workflow says how far it is.
@@ -119,7 +119,7 @@ def recompile_workflow(dag_id: str) -> Any:
     dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_replace)],
     responses=answers(Workflow, 404, 409, 503),
 )
-def make_version_current(dag_id: str, wanted: CurrentVersion) -> Any:
+def make_version_current(dag_id: str, wanted: CurrentVersion) -> object:
     """Let new runs use another version of a workflow; runs on their way keep theirs."""
     versions.make_current(dag_id, wanted.version)
     return workflow_json(details.get_workflow(dag_id))
@@ -130,7 +130,7 @@ def make_version_current(dag_id: str, wanted: CurrentVersion) -> Any:
     dependencies=[allow_dag(permissions.may_read), allow_dag(permissions.may_restore)],
     responses=answers(Workflow, 404, 409, 503),
 )
-def restore_workflow(dag_id: str) -> Any:
+def restore_workflow(dag_id: str) -> object:
     """Bring a deleted workflow back, in its newest version."""
     versions.restore(dag_id)
     return workflow_json(details.get_workflow(dag_id))

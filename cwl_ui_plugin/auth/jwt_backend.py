@@ -161,7 +161,7 @@ def requires_authentication(function: Callable[..., object]) -> Callable[..., An
     """Let a Flask view be called only with a signed body, where a key is set; its ``dag_id`` may be signed, too."""
 
     @wraps(function)
-    def decorated(*args: object, **kwargs: Any) -> Any:
+    def decorated(*args: object, **kwargs: Any) -> object:
         from flask import Response, request
 
         body = request.get_json(silent=True)

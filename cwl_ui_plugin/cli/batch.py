@@ -109,7 +109,7 @@ def _form(arguments: argparse.Namespace) -> dict[str, Any]:
         content = sheet.read_bytes()
     except OSError as error:
         raise UsageError(f"The sheet {sheet} can't be read: {error.strerror}.") from error
-    form: dict[str, Any] = {"sheet": (sheet.name, content), "start": arguments.start}
+    form: dict[str, object] = {"sheet": (sheet.name, content), "start": arguments.start}
     constants = {name: _value(text) for name, text in _pairs(arguments.constant, "--constant").items()}
     more = {
         "constants": json.dumps(constants) if constants else "",

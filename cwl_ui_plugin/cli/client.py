@@ -84,11 +84,11 @@ class Client:
             total = answer.headers.get("X-Total-Count", "")
             return Answer(answer.status, answer.reason, answer.read(), int(total) if total.isdigit() else None)
 
-    def get(self, path: str, **options: Any) -> Any:
+    def get(self, path: str, **options: object) -> Any:
         """Return the JSON of a path of the plugin's API."""
         return self.request("GET", addresses.REST + path, **options).json()
 
-    def post(self, path: str, **options: Any) -> Any:
+    def post(self, path: str, **options: object) -> Any:
         """Post to a path of the plugin's API; return its JSON."""
         return self.request("POST", addresses.REST + path, **options).json()
 
@@ -172,13 +172,13 @@ def _opener() -> OpenerDirector:
     import urllib.request
 
     class NoRedirects(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *_arguments: Any) -> None:
+        def redirect_request(self, *_arguments: object) -> None:
             return None
 
     return urllib.request.build_opener(NoRedirects)
 
 
-def _body(data: Any, content: Any, form: Mapping[str, Any] | None) -> tuple[Any, dict[str, str]]:
+def _body(data: object, content: object, form: Mapping[str, Any] | None) -> tuple[Any, dict[str, str]]:
     """Return the body of a request, and the headers that go with it."""
     if form is not None:
         return _form(form)

@@ -163,7 +163,7 @@ def _check_steps(option: str, steps: Collection[str], names: Collection[str]) ->
         raise UsageError(f"--{option} {unknown[0]}: there is no such step; the steps are {', '.join(names)}.")
 
 
-def _paced(reports: Iterator[Sent], interval: float, speed: float | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def _paced(reports: Iterator[Sent], interval: float, speed: float | None) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield reports with the pauses that were asked for."""
     before: datetime | None = None
     for route, payload, moment in reports:
@@ -173,7 +173,7 @@ def _paced(reports: Iterator[Sent], interval: float, speed: float | None) -> Ite
         yield route, payload
 
 
-def _send(sender: Sender, route: str, payload: dict[str, Any]) -> bool:
+def _send(sender: Sender, route: str, payload: dict[str, object]) -> bool:
     """Send one report and print it with the answer; return whether it was taken."""
     from cwl_ui_plugin.reports.errors import NotSigned, ReportError
 

@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_client.uploading import local_name, split_fragment
 
@@ -57,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _workflow_and_job(arguments: argparse.Namespace) -> tuple[str, dict[str, Any], Path]:
+def _workflow_and_job(arguments: argparse.Namespace) -> tuple[str, dict[str, object], Path]:
     """Return the workflow, its job, and what paths of the job are relative to."""
     if arguments.job:
         job_file = Path(local_name(arguments.job))
@@ -70,7 +69,7 @@ def _workflow_and_job(arguments: argparse.Namespace) -> tuple[str, dict[str, Any
     return arguments.workflow, {}, arguments.basedir or folder
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, object]:
     from cwl_ui_plugin.cwl.errors import JobError
     from cwl_ui_plugin.cwl.jobs.checks import read_job
 

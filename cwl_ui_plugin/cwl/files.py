@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from cwl_ui_client.names import SCHEME as SCHEME
@@ -25,6 +25,11 @@ def local_paths(node: object) -> Iterator[Path]:
 
 def file_objects(node: object) -> Iterator[dict[str, object]]:
     """Yield every File and Directory in a JSON value, at any depth."""
+    return objects_of(node, CLASSES)
+
+
+def objects_of(node: object, classes: Collection[str]) -> Iterator[dict[str, object]]:
+    """Yield every object of these classes in a JSON value, at any depth."""
     waiting = [node]
     while waiting:
         item = waiting.pop()
@@ -32,7 +37,7 @@ def file_objects(node: object) -> Iterator[dict[str, object]]:
             waiting += item
         elif isinstance(item, dict):
             waiting += item.values()
-            if item.get("class") in CLASSES:
+            if item.get("class") in classes:
                 yield item
 
 

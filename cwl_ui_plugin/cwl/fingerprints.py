@@ -16,14 +16,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cwl_ui_plugin.cwl.files import CLASSES, local_path
+from cwl_ui_plugin.cwl.files import CLASSES, local_path, objects_of
 from cwl_ui_plugin.cwl.plan import SOURCE_TOKEN, installed_engine, step_document_text
 
 RESULTS = ".results"
@@ -74,7 +74,7 @@ class StepIdentity:
         try:
             texts = [step_document_text(self._compiled, name) for name in self._names]
             documents = [json.loads(self.plain(text)) for text in texts]
-            if any(item.get("enableReuse") is not True for item in _of_class(documents, "WorkReuse")):
+            if any(item.get("enableReuse") is not True for item in objects_of(documents, ["WorkReuse"])):
                 return None
             return _digest([self._known(document) for document in documents])
         except (OSError, NotCertain, RecursionError):
@@ -99,7 +99,7 @@ class StepIdentity:
             return {**{key: self._known(value) for key, value in node.items() if key != "location"}, "": _content(path)}
         return {key: self._known(value) for key, value in self._named(node).items()}
 
-    def _named(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _named(self, node: Mapping[str, object]) -> Mapping[str, object]:
         """Return an object without names that the compiler has drawn."""
         drawn = {node.get(stream) for stream in ("stdout", "stderr") if _is_drawn(node.get(stream))}
         found = {key: value for key, value in node.items() if key != "id" or not _means_nothing(value, self._uri)}
@@ -129,24 +129,13 @@ def _means_nothing(name: object, main: str) -> bool:
     return isinstance(name, str) and (name.startswith(_LITERAL) or name == main)
 
 
-def _without(node: Any, drawn: set[Any]) -> Any:
+def _without(node: object, drawn: set[object]) -> Any:
     """Return a tool with the same word in the place of each drawn name."""
     if isinstance(node, list):
         return [_without(item, drawn) for item in node]
     if isinstance(node, dict):
         return {key: _without(value, drawn) for key, value in node.items()}
     return "drawn" if isinstance(node, str) and node in drawn else node
-
-
-def _of_class(node: object, name: str) -> Iterator[dict[str, object]]:
-    if isinstance(node, dict):
-        if node.get("class") == name:
-            yield node
-        for value in node.values():
-            yield from _of_class(value, name)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _of_class(item, name)
 
 
 def _value(node: object, places: RunPlaces) -> object:

@@ -11,12 +11,11 @@ from collections.abc import Iterable
 from typing import Any, Literal, TypedDict
 
 from cwl_ui_plugin.cwl.containers.policy import ANYTHING, ContainerPolicy, complaint_of
-from cwl_ui_plugin.cwl.plan import Plan, Step
+from cwl_ui_plugin.cwl.plan import CwlObject, Plan, Step
 from cwl_ui_plugin.cwl.requirements import in_force
 from cwl_ui_plugin.cwl.task_names import approval_task
 
 MAX_TEXT = 2000
-_Json = dict[str, Any]
 Parameter = Literal["input", "output"]
 Edge = TypedDict("Edge", {"from": str, "to": str, "links": list[str]})
 """``from`` and ``to`` are ids of nodes; ``links`` says which output is read as which input."""
@@ -93,7 +92,7 @@ class Graph(TypedDict):
     edges: list[Edge]
 
 
-def graph_of(plan: Plan, packed: _Json, policy: ContainerPolicy = ANYTHING) -> Graph:
+def graph_of(plan: Plan, packed: CwlObject, policy: ContainerPolicy = ANYTHING) -> Graph:
     """Return the graph of a compiled workflow; ``packed`` is its packed document, ``policy`` the site's."""
     if plan.is_tool:
         return _tool_graph(plan, packed, policy)
@@ -101,7 +100,7 @@ def graph_of(plan: Plan, packed: _Json, policy: ContainerPolicy = ANYTHING) -> G
 
 
 def _workflow_graph(
-    document: _Json, steps: Iterable[Step], prefix: str, inherited: tuple[_Json, ...], policy: ContainerPolicy
+    document: CwlObject, steps: Iterable[Step], prefix: str, inherited: tuple[CwlObject, ...], policy: ContainerPolicy
 ) -> Graph:
     """Return the graph of a (sub)workflow; ``steps`` are those of its steps that are tasks."""
     inherited = in_force(document, inherited)
@@ -125,7 +124,7 @@ def _workflow_graph(
     return {"nodes": [*inputs, *nodes, *outputs], "edges": edges.as_json()}
 
 
-def _tool_graph(plan: Plan, document: _Json, policy: ContainerPolicy) -> Graph:
+def _tool_graph(plan: Plan, document: CwlObject, policy: ContainerPolicy) -> Graph:
     step = plan.steps[0]
     inputs = [_parameter_node(item, "input", "") for item in document["inputs"]]
     outputs = [_parameter_node(item, "output", "") for item in document["outputs"]]
@@ -156,7 +155,7 @@ class _Edges:
         return [{"from": maker, "to": target, "links": links} for (maker, target), links in self._links.items()]
 
 
-def _parameter_node(item: _Json, kind: Parameter, prefix: str) -> ParameterNode:
+def _parameter_node(item: CwlObject, kind: Parameter, prefix: str) -> ParameterNode:
     name = short_name(item["id"])
     return {
         "id": f"{prefix}{kind}s/{name}",
@@ -169,10 +168,10 @@ def _parameter_node(item: _Json, kind: Parameter, prefix: str) -> ParameterNode:
 
 
 def _step_node(
-    item: _Json,
+    item: CwlObject,
     step: Step | None,
     prefix: str,
-    inherited: tuple[_Json, ...],
+    inherited: tuple[CwlObject, ...],
     given: set[str],
     policy: ContainerPolicy,
 ) -> StepNode:
@@ -208,7 +207,7 @@ def _planned(step: Step) -> _Planned:
     }
 
 
-def _unplanned(item: _Json, scatter: Iterable[str], prefix: str) -> _Planned:
+def _unplanned(item: CwlObject, scatter: Iterable[str], prefix: str) -> _Planned:
     """Return the same of a step that has no task, in a scattered subworkflow."""
     name = short_name(item["id"])
     return {
@@ -225,10 +224,10 @@ def _unplanned(item: _Json, scatter: Iterable[str], prefix: str) -> _Planned:
     }
 
 
-def _tool(document: _Json, inherited: tuple[_Json, ...], policy: ContainerPolicy) -> _Tool:
+def _tool(document: CwlObject, inherited: tuple[CwlObject, ...], policy: ContainerPolicy) -> _Tool:
     """Return what the process of a step is."""
     requirements = in_force(document, inherited)
-    docker: _Json = next((item for item in requirements if item["class"] == "DockerRequirement"), {})
+    docker: CwlObject = next((item for item in requirements if item["class"] == "DockerRequirement"), {})
     return {
         "tool": document["class"],
         "container": docker.get("dockerPull") or docker.get("dockerImageId"),
@@ -241,7 +240,7 @@ def _tool(document: _Json, inherited: tuple[_Json, ...], policy: ContainerPolicy
     }
 
 
-def _step_inputs(item: _Json, scatter: set[str], given: set[str]) -> list[StepInput]:
+def _step_inputs(item: CwlObject, scatter: set[str], given: set[str]) -> list[StepInput]:
     types = {short_name(port["id"]): _type(port.get("type")) for port in item["run"]["inputs"]}
     found = []
     for port in item["in"]:
@@ -265,13 +264,13 @@ def _step_inputs(item: _Json, scatter: set[str], given: set[str]) -> list[StepIn
     return found
 
 
-def _requirement(item: _Json) -> Requirement:
+def _requirement(item: CwlObject) -> Requirement:
     fields = {key: value for key, value in item.items() if key not in ("class", "is_hint")}
     text = ", ".join(f"{key}: {_value(value)}" for key, value in fields.items())
     return {"class": _fragment(item["class"]), "hint": bool(item.get("is_hint")), "text": _text(text)}
 
 
-def _command(document: _Json) -> str | None:
+def _command(document: CwlObject) -> str | None:
     if document["class"] == "ExpressionTool":
         return _text(document.get("expression"))
     parts = [str(part) for part in _list(document.get("baseCommand"))]

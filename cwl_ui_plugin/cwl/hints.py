@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 NAMESPACE = "https://w3id.org/cwl-ui-plugin#"
 """What documents declare in ``$namespaces`` under the prefix ``cwl-ui``; the prefix alone is enough, too."""
 EXECUTION = "Execution"
@@ -14,6 +12,6 @@ APPROVAL = "Approval"
 _PREFIX = "cwl-ui:"
 
 
-def is_hint(hint: Any, name: str) -> bool:
+def is_hint(hint: object, name: str) -> bool:
     """Whether a hint is one of ours, with this name."""
     return isinstance(hint, dict) and hint.get("class") in (NAMESPACE + name, _PREFIX + name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cwl_ui_plugin.cwl.plan import SOURCE_TOKEN
+from cwl_ui_plugin.cwl.plan import SOURCE_TOKEN, CwlObject
 
 PORTABLE_VERSION = "v1.2"
 """The loader has updated what was older; nothing in a packed document is newer."""
@@ -18,7 +18,7 @@ def portable(packed: dict[str, object]) -> str:
     return json.dumps({"cwlVersion": PORTABLE_VERSION, **_process(packed)}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _process(process: dict[str, Any], step: str = "") -> dict[str, Any]:
+def _process(process: CwlObject, step: str = "") -> CwlObject:
     """Return a process, maybe one that stands in a step, with the ids in it relative to it."""
     prefix = _prefix(str(process.get("id", "")), step)
     own = {key: value for key, value in process.items() if key not in _LOADERS_OWN}
@@ -27,7 +27,7 @@ def _process(process: dict[str, Any], step: str = "") -> dict[str, Any]:
     return {**made, "steps": steps} if process["class"] == "Workflow" else made
 
 
-def _step(step: dict[str, Any], prefix: str) -> dict[str, Any]:
+def _step(step: CwlObject, prefix: str) -> CwlObject:
     made = {key: _relative(key, value, prefix) for key, value in step.items() if key != "run"}
     start = f"{made['id']}/"
     for port in made["in"]:

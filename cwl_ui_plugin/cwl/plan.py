@@ -270,9 +270,9 @@ def read_plan(folder: Path) -> Plan:
     return Plan.from_json((folder / PLAN_FILE).read_text(encoding="utf-8"))
 
 
-def read_packed(folder: Path) -> dict[str, Any]:
+def read_packed(folder: Path) -> dict[str, object]:
     """Read the packed document of a compiled workflow's folder."""
-    document: dict[str, Any] = json.loads((folder / PACKED_FILE).read_text(encoding="utf-8"))
+    document: dict[str, object] = json.loads((folder / PACKED_FILE).read_text(encoding="utf-8"))
     return document
 
 
@@ -343,7 +343,7 @@ def _step(data: dict[str, Any]) -> Step:
     return Step(**{**_known(Step, data), **tuples, "steps": steps, "approval": approval})
 
 
-def _known(kind: type[Plan | Step], data: dict[str, Any]) -> dict[str, Any]:
+def _known(kind: type[Plan | Step], data: dict[str, object]) -> dict[str, Any]:
     """Leave out what is no field any more: stored workflows outlive versions of the plugin."""
     return {key: value for key, value in data.items() if key in kind.__dataclass_fields__}
 

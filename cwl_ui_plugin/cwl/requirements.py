@@ -58,10 +58,10 @@ def resolve(asked: Mapping[str, object], inputs: Mapping[str, object]) -> Resour
     )
 
 
-def step_inputs(sources: Mapping[str, Mapping[str, Any]], job: Mapping[str, Any]) -> dict[str, object]:
+def step_inputs(sources: Mapping[str, Mapping[str, object]], job: Mapping[str, object]) -> dict[str, object]:
     """Return the inputs of a step that come straight from a job: see :attr:`plan.Step.resource_inputs`."""
     return {
-        name: source.get("default") if job.get(source.get("input", "")) is None else job[source["input"]]
+        name: source.get("default") if job.get(str(source.get("input"))) is None else job[str(source["input"])]
         for name, source in sources.items()
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
@@ -77,8 +77,9 @@ def _check(conf: Mapping[str, object]) -> None:
         )
 
 
-def _result(answer: dict[str, Any]) -> str:
+def _result(answer: dict[str, object]) -> str:
     message = str(answer.get("message", ""))
     if answer.get("ok"):
         return message
-    raise AirflowFailException("\n".join([message, *map(str, answer.get("left", []))]))
+    left = answer.get("left")
+    raise AirflowFailException("\n".join([message, *map(str, left if isinstance(left, list) else ())]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow import policies, settings
 
@@ -19,10 +19,15 @@ from cwl_ui_plugin.dags.resources import EXECUTOR_KEY, ExecutorRules
 from cwl_ui_plugin.dags.run_job import given
 from cwl_ui_plugin.dags.stopping.janitor import start_in_celery_worker
 
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+
+
 log = logging.getLogger(__name__)
 
 
-def apply(task_instance: Any, dag_run: Any) -> None:
+def apply(task_instance: TaskInstance, dag_run: DagRun) -> None:
     """Give a task instance of a step what its run's job makes it need."""
     executor_config = task_instance.executor_config
     if dag_run is None or not isinstance(executor_config, dict) or EXECUTOR_KEY not in executor_config:
@@ -38,7 +43,7 @@ def apply(task_instance: Any, dag_run: Any) -> None:
         setattr(task_instance, name, value)
 
 
-def complete(task_instance: Any, dag_run: Any) -> None:
+def complete(task_instance: TaskInstance, dag_run: DagRun) -> None:
     """Give a task instance of any Dag what Airflow leaves out of those that it makes for a policy to look at.
 
     Without policies it writes rows that have the task's display name and the context of traces, too.
@@ -61,7 +66,7 @@ preload_in_celery_worker()
 if "dag_run" in inspect.signature(policies.task_instance_mutation_hook).parameters:
 
     @policies.hookimpl
-    def task_instance_mutation_hook(task_instance: object, dag_run: object) -> None:
+    def task_instance_mutation_hook(task_instance: TaskInstance, dag_run: DagRun) -> None:
         """See :func:`complete` and :func:`apply`."""
         complete(task_instance, dag_run)
         apply(task_instance, dag_run)

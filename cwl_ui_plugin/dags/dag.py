@@ -41,7 +41,7 @@ class CWLDAG(DAG):
     timetable: Any = attrs.field(init=False)
 
     @timetable.default
-    def _timetable_of_schedule(self) -> Any:
+    def _timetable_of_schedule(self) -> object:
         """Take the usual schedule as it is: before Airflow does, it loads its timetables, for longer than all else."""
         return self.schedule if isinstance(self.schedule, NullTimetable) else _AIRFLOWS_TIMETABLE.factory(self)
 

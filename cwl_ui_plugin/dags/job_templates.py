@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from cwl_ui_plugin.cwl.errors import Problem
 
 if TYPE_CHECKING:
+    from jinja2.runtime import Context
     from jinja2.sandbox import SandboxedEnvironment
 
 MAX_TEMPLATE = 4096
@@ -54,6 +55,18 @@ _METHODS: dict[type, tuple[str, ...]] = {
 }
 
 
+class NamedRun(Protocol):
+    """A run, as its tasks have it; its times are looked for, too."""
+
+    @property
+    def dag_id(self) -> str:
+        """Its Dag."""
+
+    @property
+    def run_id(self) -> str:
+        """Its id."""
+
+
 class TemplateError(Exception):
     """Templates of a job that can't be filled in; one Problem for each, whose ``input`` says where it is."""
 
@@ -62,12 +75,12 @@ class TemplateError(Exception):
         self.problems = problems
 
 
-def rendered(job: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def rendered(job: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
     """Return a job with all of its templates filled in; raise :class:`TemplateError`."""
     problems: list[Problem] = []
     count = 0
 
-    def fill(node: Any, place: str, depth: int) -> Any:
+    def fill(node: object, place: str, depth: int) -> object:
         nonlocal count
         if depth > MAX_DEPTH:
             problems.append(Problem(f"It is nested more than {MAX_DEPTH} deep.", input=place[:200]))
@@ -90,26 +103,27 @@ def rendered(job: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any
         problems.append(Problem(f"The job has {count} templates; {MAX_TEMPLATES} are allowed."))
     if problems:
         raise TemplateError(tuple(problems))
-    return dict(result)
+    return result if isinstance(result, dict) else {}
 
 
-def is_template(node: Any) -> bool:
+def is_template(node: object) -> TypeGuard[str]:
     """Whether a value of a job is filled in for each run."""
     return isinstance(node, str) and any(sign in node for sign in _SIGNS)
 
 
-def templates_in(job: Any) -> Iterator[str]:
+def templates_in(job: object) -> Iterator[str]:
     """Yield the texts of a job that are templates."""
     if isinstance(job, Mapping):
-        job = list(job.values())
-    if isinstance(job, list):
+        for value in job.values():
+            yield from templates_in(value)
+    elif isinstance(job, list):
         for item in job:
             yield from templates_in(item)
     elif is_template(job):
         yield job
 
 
-def before_templates(job: Any) -> Any:
+def before_templates(job: object) -> object:
     """Return a job whose texts end where what is filled in begins: of a path, the folder that it is in for any date."""
     if isinstance(job, Mapping):
         return {key: before_templates(value) for key, value in job.items()}
@@ -121,7 +135,7 @@ def before_templates(job: Any) -> Any:
     return job
 
 
-def literal(job: Any) -> Any:
+def literal(job: object) -> object:
     """Return a job whose texts are taken as they are, as that of a run is: none of them is a template."""
     if isinstance(job, dict):
         return {key: literal(value) for key, value in job.items()}
@@ -132,7 +146,7 @@ def literal(job: Any) -> Any:
     return job
 
 
-def values_of(run: Any) -> dict[str, Any]:
+def values_of(run: NamedRun) -> dict[str, object]:
     """Return what the templates of a run may name; ``run`` is Airflow's, as its tasks have it."""
     from airflow.sdk.timezone import coerce_datetime
 
@@ -160,7 +174,7 @@ class _Refused(Exception):
     """A template does more than it may, or is not one."""
 
 
-def _filled(text: str, values: Mapping[str, Any]) -> Any:
+def _filled(text: str, values: Mapping[str, object]) -> object:
     from jinja2.exceptions import SecurityError, TemplateSyntaxError, UndefinedError
 
     if len(text) > MAX_TEMPLATE:
@@ -181,7 +195,7 @@ def _filled(text: str, values: Mapping[str, Any]) -> Any:
         raise _Refused(f"{type(error).__name__}: {str(error)[:300]}") from error
 
 
-def _evaluated(text: str, values: Mapping[str, Any]) -> Any:
+def _evaluated(text: str, values: Mapping[str, object]) -> object:
     """Return the value of a text that is one expression, else its text with the values of its expressions in it."""
     from jinja2 import nodes
 
@@ -202,7 +216,7 @@ def _inside(text: str) -> str:
     return text.strip().removeprefix("{{").removesuffix("}}").strip("+-").strip()
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """Return a value as JSON has it: dates as text of ISO 8601."""
     from jinja2 import Undefined
     from jinja2.exceptions import UndefinedError
@@ -222,11 +236,11 @@ def plain(value: Any) -> Any:
     raise _Refused(f"it is a {type(value).__name__}, which no input can be.")
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float))
 
 
-def _bounded(value: Any) -> Any:
+def _bounded(value: object) -> object:
     """Return a value that is not too large."""
     if isinstance(value, (str, bytes, list, tuple, Mapping)):
         _check_length(len(value))
@@ -240,9 +254,9 @@ def _check_length(length: int) -> None:
         raise _Refused(f"it becomes longer than {MAX_VALUE} characters.")
 
 
-def _bounding(function: Callable[..., Any]) -> Callable[..., Any]:
+def _bounding(function: Callable[..., object]) -> Callable[..., object]:
     @wraps(function)  # with Jinja's mark of what it is given besides
-    def bounded(*arguments: Any, **named: Any) -> Any:
+    def bounded(*arguments: object, **named: object) -> object:
         result = function(*arguments, **named)
         if isinstance(result, Iterator):
             result = list(result)
@@ -261,22 +275,22 @@ def _environment() -> SandboxedEnvironment:
     class Environment(ImmutableSandboxedEnvironment):
         intercepted_binops = frozenset({"*", "**", "%", "+", "//", "/", "-"})
 
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
             if operator == "**" or (operator in ("*", "%") and not (_is_number(left) and _is_number(right))):
                 raise SecurityError(f"{operator!r} is for numbers only here, and '**' for nothing.")
             return _bounded(_uncounted(super().call_binop(context, operator, left, right)))
 
-        def wrap_str_format(self, value: Any) -> None:
+        def wrap_str_format(self, value: object) -> None:
             """Have ``str.format``, which makes a text as long as it is told, be refused as any other method."""
 
-        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
             if not super().is_safe_attribute(obj, attr, value):
                 return False
             if not callable(value):
                 return True
             return any(isinstance(obj, kind) and attr in allowed for kind, allowed in _METHODS.items())
 
-        def call(self, context: Any, obj: Any, *arguments: Any, **named: Any) -> Any:
+        def call(self, context: Context, obj: object, *arguments: object, **named: object) -> object:
             given = (*arguments, *named.values())
             if getattr(obj, "__name__", "") in _STEPPING and any(isinstance(item, float) for item in given):
                 raise SecurityError("a day of the week is a whole number.")
@@ -293,23 +307,23 @@ def _environment() -> SandboxedEnvironment:
     return environment
 
 
-def _uncounted(value: Any) -> Any:
+def _uncounted(value: object) -> object:
     """Return a time between two dates as one that is no list of its days: filling in would go through all of them."""
     as_duration = getattr(value, "as_duration", None)
     return as_duration() if isinstance(value, timedelta) and as_duration else value
 
 
-def _own_filters() -> dict[str, Callable[..., Any]]:
+def _own_filters() -> dict[str, Callable[..., object]]:
     """Return filters of Jinja's that could take any time and memory before there is a value to be bounded."""
     from jinja2.filters import do_round
     from jinja2.utils import htmlsafe_json_dumps
 
-    def join(values: Iterable[Any], d: str = "") -> str:
+    def join(values: Iterable[object], d: str = "") -> str:
         items = [str(item) for item in values]
         _check_length(sum(map(len, items)) + len(str(d)) * len(items))
         return str(d).join(items)
 
-    def replace(value: Any, old: str, new: str, count: int = -1) -> str:
+    def replace(value: object, old: str, new: str, count: int = -1) -> str:
         text, old, new = str(value), str(old), str(new)
         _check_length(len(text) + text.count(old) * max(0, len(new) - len(old)))
         return text.replace(old, new, count)
@@ -319,13 +333,13 @@ def _own_filters() -> dict[str, Callable[..., Any]]:
             raise _Refused(f"it rounds to more than {MAX_DIGITS} digits.")
         return do_round(value, precision, method)  # type: ignore[arg-type]
 
-    def tojson(value: Any) -> str:
+    def tojson(value: object) -> str:
         return str(htmlsafe_json_dumps(value))
 
     return {"join": join, "replace": replace, "round": round_, "tojson": tojson}
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: object) -> object:
     """Return a value as it stands in a text."""
     return value.isoformat() if isinstance(value, (date, time)) else value
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
-from typing import Any
 
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
@@ -22,14 +21,14 @@ _TEMPLATE = ("{{", "{%", "{#")
 _NO_FOLDERS = "the outputs of a part of a Dag go into the folder of its run; leave this out"
 
 
-def known_values(plan: Plan, job: Any) -> dict[str, Any]:
+def known_values(plan: Plan, job: object) -> dict[str, object]:
     """Return the inputs whose values stand in the Dag file: these need no task to be known."""
     if not isinstance(job, Mapping):
         return {}
     return _as_cwl(plan, {name: value for name, value in job.items() if not _is_open(value)})
 
 
-def check_in_file(plan: Plan, job: Any, where: str) -> None:
+def check_in_file(plan: Plan, job: object, where: str) -> None:
     """Check the job that a Dag file gives, as far as it is known; ``where`` names the part.
 
     Raises:
@@ -45,7 +44,7 @@ def check_in_file(plan: Plan, job: Any, where: str) -> None:
         raise DagFileError("\n".join([f"The job of {where} does not fit:", *(f"- {problem}" for problem in problems)]))
 
 
-def complete(plan: Plan | None, job: Any, where: str) -> dict[str, Any]:
+def complete(plan: Plan | None, job: object, where: str) -> dict[str, object]:
     """Return the job that a task has got, as CWL writes it: tuples are made lists, and paths Files.
 
     Texts are made Files only where the inputs are known.
@@ -66,7 +65,7 @@ def complete(plan: Plan | None, job: Any, where: str) -> dict[str, Any]:
     return made
 
 
-def _problems(plan: Plan, job: Mapping[Any, Any]) -> Iterator[Problem]:
+def _problems(plan: Plan, job: Mapping[object, object]) -> Iterator[Problem]:
     inputs = {item.id: item for item in plan.inputs}
     for name in job:
         if name in FOLDERS:
@@ -82,7 +81,7 @@ def _problems(plan: Plan, job: Mapping[Any, Any]) -> Iterator[Problem]:
             yield Problem(f"{str(value)[:80]!r} is not of type {type_text(item.type)}", input=name)
 
 
-def _is_open(value: Any) -> bool:
+def _is_open(value: object) -> bool:
     """Whether a value, or a part of it, is known only when a task runs."""
     if isinstance(value, ResolveMixin):
         return True
@@ -93,13 +92,13 @@ def _is_open(value: Any) -> bool:
     return isinstance(value, (list, tuple, set)) and any(map(_is_open, value))
 
 
-def _as_cwl(plan: Plan | None, values: Mapping[Any, Any]) -> dict[str, Any]:
+def _as_cwl(plan: Plan | None, values: Mapping[str, object]) -> dict[str, object]:
     """Write values as CWL does; a text, where it can be nothing but the path of a file, is one."""
     plain = {name: _plain(value, is_known=plan is not None) for name, value in values.items()}
     return with_files(plan.inputs, plain) if plan else plain
 
 
-def _plain(value: Any, *, is_known: bool) -> Any:
+def _plain(value: object, *, is_known: bool) -> object:
     """Return a value of JSON's types; a path is a text where it is known what the inputs take, else a File."""
     if isinstance(value, PurePath):
         return str(value) if is_known else {"class": "File", "location": str(value)}
@@ -110,7 +109,7 @@ def _plain(value: Any, *, is_known: bool) -> Any:
     return value
 
 
-def _strange(value: Any) -> str | None:
+def _strange(value: object) -> str | None:
     """Return the name of a type in a value that JSON does not have."""
     if isinstance(value, dict):
         parts = [*value.values(), *(key for key in value if not isinstance(key, str))]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.cwl.errors import DocumentError, StepError
 from cwl_ui_plugin.dags.dag_files import calling_file, document_of_file, kept_document, stored_document
@@ -18,6 +18,8 @@ from cwl_ui_plugin.library.revisions import digest_of_revision
 from cwl_ui_plugin.library.versions import StoredVersion
 
 if TYPE_CHECKING:
+    from airflow.sdk.types import DagRunProtocol, RuntimeTaskInstanceProtocol
+
     from cwl_ui_plugin.cwl.plan import Plan
     from cwl_ui_plugin.dags.access.permits import Permit
     from cwl_ui_plugin.dags.folders.placement import Held
@@ -41,7 +43,7 @@ class Part:
     input_roots: tuple[Path, ...] = ()
     workflow_dag_id: str = ""
 
-    def begun(self, ti: Any) -> str | None:
+    def begun(self, ti: RuntimeTaskInstanceProtocol) -> str | None:
         """Return the version that the first task has begun with; None where Airflow has skipped it, and so all."""
         found = ti.xcom_pull(task_ids=self.begin, key=BEGUN_KEY) if self.begin else self.version
         return found if isinstance(found, str) else None
@@ -65,7 +67,7 @@ class Part:
             f"Clear {self.begin!r} with all that follows, to run it as it is now; or name a version in the Dag file."
         )
 
-    def permit(self, run: Any) -> Permit:
+    def permit(self, run: DagRunProtocol) -> Permit:
         """Return what a part may do: its files may also be what this run has delivered, and in ``input_roots``.
 
         Raises:
@@ -78,7 +80,7 @@ class Part:
         own = placement.delivered_by(run.dag_id, run.run_id, run.run_after)
         return permits.permit_part(run.conf, dag_id=run.dag_id, run_id=run.run_id, roots=(*self.input_roots, *own))
 
-    def hold(self, run: Any, map_index: int) -> Held:
+    def hold(self, run: DagRunProtocol, map_index: int) -> Held:
         """Claim the folder that a part delivers to; see :func:`placement.hold_part`."""
         from cwl_ui_plugin.dags.folders import placement
 

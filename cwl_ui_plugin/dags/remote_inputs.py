@@ -32,7 +32,7 @@ from cwl_ui_plugin.file_locks import held
 _NAMELESS = "download"
 
 
-def brought(job: Mapping[str, Any], check_stopped: Callable[[], None]) -> dict[str, Any]:
+def brought(job: Mapping[str, object], check_stopped: Callable[[], None]) -> dict[str, object]:
     """Return a checked job with all of its files here. ``check_stopped`` is called often; what it raises ends it.
 
     Raises:
@@ -47,7 +47,7 @@ def brought(job: Mapping[str, Any], check_stopped: Callable[[], None]) -> dict[s
         raise StepError(f"An input can't be fetched: {error}", kind=kind) from error
 
 
-def fetched_from(job: Mapping[str, Any]) -> dict[Path, str]:
+def fetched_from(job: Mapping[str, object]) -> dict[Path, str]:
     """Return the folders that files of a job on the network come to, each with the address that the job has of it."""
     found: dict[Path, str] = {}
     for item in file_objects(job):
@@ -80,11 +80,11 @@ class _Bringing:
         self._size = self._left = int(config.number("max_fetched_size"))
         self._here: dict[Path, Path] = {}
 
-    def job(self, job: Mapping[str, Any]) -> dict[str, Any]:
+    def job(self, job: Mapping[str, object]) -> dict[str, object]:
         """Return the job with its files here."""
         return {name: self._local(value) for name, value in job.items()}
 
-    def _local(self, value: Any) -> Any:
+    def _local(self, value: object) -> object:
         if isinstance(value, list):
             return [self._local(item) for item in value]
         if not isinstance(value, dict):

@@ -11,21 +11,39 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import NotRequired, TypedDict
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl.plan import Step
+from cwl_ui_plugin.cwl.plan import FromJob, Step
+from cwl_ui_plugin.cwl.plan import Resources as AskedResources
 from cwl_ui_plugin.cwl.requirements import Resources, needs_a_job, resolve, step_inputs
 from cwl_ui_plugin.dags.task_rule_values import OF_RUNS
 from cwl_ui_plugin.dags.task_rules import Facts, TaskRule, configured_rules, settings_for
 
+if TYPE_CHECKING:
+    from kubernetes.client.models import V1Pod
+
 EXECUTOR_KEY = "cwl_resources"
-"""Key in a task's ``executor_config``: ``{"asked", "inputs", "facts"}`` of a step whose needs depend on the job."""
+"""Key in a task's ``executor_config``, of :class:`KeptNeeds`."""
 _POD_CONTAINER = "base"
 """The name of the container of Airflow's pods that runs the task."""
 _DEFAULT_POOL = "default_pool"
 _OF_OPERATORS = ("executor", "queue", "pool", "priority_weight", "weight_rule", "run_as_user", "retries")
 """Settings of rules that are arguments of an operator as they are."""
+
+
+OperatorArguments = dict[str, Any]
+"""Arguments of Airflow's operators by their names; Airflow checks them."""
+
+
+class KeptNeeds(TypedDict):
+    """What a task's ``executor_config`` keeps of a step whose needs depend on the job."""
+
+    asked: AskedResources
+    inputs: dict[str, FromJob]
+    facts: NotRequired[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,7 @@ class ExecutorRules:
 
     pool: str
     max_pool_slots: int
-    queues: tuple[dict[str, Any], ...]
+    queues: tuple[config.QueueRule, ...]
     kubernetes: bool
     rules: tuple[TaskRule, ...] = ()
     dag_id: str = ""
@@ -53,16 +71,16 @@ class ExecutorRules:
             tags=tuple(sorted(tags)),
         )
 
-    def dag_arguments(self) -> dict[str, Any]:
+    def dag_arguments(self) -> OperatorArguments:
         """Return arguments of the Dag itself."""
         found = settings_for(self.rules, self._of_dag())
         return {name: found[name] for name in OF_RUNS if name in found}
 
-    def helper_arguments(self) -> dict[str, Any]:
+    def helper_arguments(self) -> OperatorArguments:
         """Return arguments of the operators that run no step: what is said of the Dag as a whole holds for them."""
         return _operator_arguments(settings_for(self.rules, self._of_dag()))
 
-    def task_arguments(self, step: Step, job: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def task_arguments(self, step: Step, job: Mapping[str, object] | None = None) -> OperatorArguments:
         """Return arguments of a step's operator.
 
         ``job`` is what is known of it already in a part of a Dag that somebody wrote: no run brings more.
@@ -74,22 +92,22 @@ class ExecutorRules:
         if self.pool:
             made.setdefault("pool", self.pool)
         if job is None and needs_a_job(step.resources):
-            kept = {"asked": step.resources, "inputs": step.resource_inputs, "facts": _kept(facts)}
+            kept: KeptNeeds = {"asked": step.resources, "inputs": step.resource_inputs, "facts": _kept(facts)}
             made["executor_config"] = {**made.get("executor_config", {}), EXECUTOR_KEY: kept}
         return made
 
-    def arguments_for_job(self, executor_config: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
+    def arguments_for_job(self, executor_config: Mapping[str, Any], job: Mapping[str, object]) -> OperatorArguments:
         """Return what replaces those arguments of a step whose needs depend on the job, in a run with this job."""
-        kept = executor_config[EXECUTOR_KEY]
+        kept: KeptNeeds = executor_config[EXECUTOR_KEY]
         needs = resolve(kept["asked"], step_inputs(kept["inputs"], job))
         made = self.executor_arguments(needs)
         if self.rules:
             made |= self._places(kept.get("facts") or {}, needs)
         return {**made, "executor_config": {**executor_config, **made.get("executor_config", {})}}
 
-    def executor_arguments(self, resources: Resources) -> dict[str, Any]:
+    def executor_arguments(self, resources: Resources) -> OperatorArguments:
         """Return pool slots, and, where ``[cwl]`` says so, a queue and the resources of a pod."""
-        made: dict[str, Any] = {"pool_slots": max(1, min(math.ceil(resources.cores), self.max_pool_slots))}
+        made: OperatorArguments = {"pool_slots": max(1, min(math.ceil(resources.cores), self.max_pool_slots))}
         queue = self._queue(resources)
         if queue:
             made["queue"] = queue
@@ -97,7 +115,7 @@ class ExecutorRules:
             made["executor_config"] = {"pod_override": _pod(resources)}
         return made
 
-    def _places(self, kept: Mapping[str, Any], needs: Resources) -> dict[str, Any]:
+    def _places(self, kept: Mapping[str, Any], needs: Resources) -> OperatorArguments:
         """Return executor, queue and pool of a task instance, all three: the Dag may have others from other numbers."""
         facts = Facts(**{**kept, "tags": tuple(kept.get("tags", ())), "dag_id": str(kept.get("dag_id", ""))})
         found = settings_for(self.rules, _with_needs(facts, needs))
@@ -127,7 +145,7 @@ class ExecutorRules:
         """Return the queue of the first rule whose every limit the step reaches."""
         for rule in self.queues:
             if resources.cores >= rule.get("cores", 0) and resources.ram >= rule.get("ram", 0):
-                return str(rule["queue"])
+                return rule["queue"]
         return None
 
 
@@ -140,7 +158,7 @@ def _kept(facts: Facts) -> dict[str, Any]:
     return {name: list(value) if name == "tags" else value for name, value in asdict(facts).items() if value}
 
 
-def _operator_arguments(found: Mapping[str, Any], step: Step | None = None) -> dict[str, Any]:
+def _operator_arguments(found: Mapping[str, Any], step: Step | None = None) -> OperatorArguments:
     made = {name: found[name] for name in _OF_OPERATORS if name in found}
     seconds = _timeout(found, step)
     if seconds is not None:
@@ -158,7 +176,7 @@ def _timeout(found: Mapping[str, Any], step: Step | None) -> float | None:
     return limited if seconds is None else min(seconds, limited)
 
 
-def _pod(resources: Resources) -> Any:
+def _pod(resources: Resources) -> V1Pod:
     from kubernetes.client import models
 
     requests = {"cpu": f"{math.ceil(resources.cores * 1000)}m", "memory": f"{math.ceil(resources.ram)}Mi"}

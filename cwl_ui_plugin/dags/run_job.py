@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
 
 from cwl_ui_plugin.cwl.cwl_types import CwlType, OneType, kinds_of
 from cwl_ui_plugin.cwl.errors import JobError, Problem
@@ -104,7 +103,7 @@ def _flat(conf: object, others: Collection[str] = ()) -> dict[str, object]:
     return {name: value for name, value in conf.items() if name not in left_out and value is not None}
 
 
-def _job(conf: Mapping[str, object] | None) -> dict[str, Any]:
+def _job(conf: Mapping[str, object] | None) -> dict[str, object]:
     job = (conf or {}).get(JOB, {})
     if not isinstance(job, dict):
         raise JobError(_NO_OBJECT)

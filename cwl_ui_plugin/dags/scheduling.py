@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.dags.conf import GRANT, SIGNATURE
@@ -29,9 +29,16 @@ _JUST_PAST = timedelta(minutes=2)
 class Run(Protocol):
     """What of a run is asked for here: Airflow's, as tasks and as the database have it."""
 
+    dag_id: str
     run_id: str
-    run_type: Any
-    conf: Any
+
+    @property
+    def run_type(self) -> object:
+        """Its kind, one of Airflow's."""
+
+    @property
+    def conf(self) -> object:
+        """What it was given, if it is a mapping."""
 
 
 def _cron(schedule: Schedule) -> object:
@@ -79,7 +86,7 @@ def _assets(schedule: Schedule) -> object:
 
 ASSETS, FOLDER = "assets", "folder"
 """FOLDER is the kind whose runs Airflow does not create: ``services.watching`` does."""
-KINDS: dict[str, Callable[[Schedule], Any]] = {"cron": _cron, "preset": _preset, ASSETS: _assets}
+KINDS: dict[str, Callable[[Schedule], object]] = {"cron": _cron, "preset": _preset, ASSETS: _assets}
 """What a Dag takes as its ``schedule``, by the kind of a workflow's schedule."""
 WITHOUT_DATES = frozenset({ASSETS, FOLDER})
 """Kinds whose runs are not of a date: there is no ``logical_date`` in their templates, and nothing to catch up on."""

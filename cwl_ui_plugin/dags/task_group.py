@@ -48,7 +48,7 @@ class CWLTaskGroup(TaskGroup):
         *,
         workflow_dag_id: str | None = None,
         version: str | None = None,
-        job: Any = None,
+        job: object = None,
         input_roots: Iterable[str | Path] = (),
         trigger_rule: str = "all_success",
         **kwargs: Any,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any
 
 MAX_SECONDS = 366 * 24 * 3600
 MAX_WEIGHT = 2**31 - 1
@@ -13,7 +12,7 @@ MAX_WEIGHT = 2**31 - 1
 MAX_COUNT = 1_000_000
 WEIGHT_RULES = ("downstream", "upstream", "absolute")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
-_Reader = Callable[[Any], Any]
+_Reader = Callable[[object], object]
 
 
 class RuleValueError(ValueError):

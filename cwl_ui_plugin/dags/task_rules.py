@@ -18,7 +18,7 @@ from cwl_ui_plugin.dags.task_rule_values import CONDITIONS, OF_DAGS, OF_RUNS, SE
 
 OPTION = "task_rules"
 _KEYS = ("when", "set")
-_Settings = dict[str, Any]
+_Settings = dict[str, object]
 
 
 @dataclass(frozen=True)

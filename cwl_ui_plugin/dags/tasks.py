@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import DAG, TaskGroup
 
@@ -27,17 +27,24 @@ from cwl_ui_plugin.dags.operators import (
 )
 from cwl_ui_plugin.dags.part_jobs import known_values
 from cwl_ui_plugin.dags.parts import Part
-from cwl_ui_plugin.dags.resources import ExecutorRules
+from cwl_ui_plugin.dags.resources import ExecutorRules, OperatorArguments
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
 
 # A step runs when everything before it succeeded or was skipped: the outputs of a skipped step are null (CWL).
 TRIGGER_RULE = "none_failed"
 
 
+_Common = dict[str, Any]
+"""Arguments of operators, which tasks of a group have in common; each operator checks its own."""
+
+
 class _StepTasks(NamedTuple):
     """The tasks of one step: the first, and the last, which has the step's values."""
 
-    first: Any
-    last: Any
+    first: BaseOperator
+    last: BaseOperator
 
 
 class _Site(NamedTuple):
@@ -48,26 +55,26 @@ class _Site(NamedTuple):
 
     rules: ExecutorRules
     group: TaskGroup | None = None
-    job: Mapping[str, Any] | None = None
+    job: Mapping[str, object] | None = None
 
-    def task_id(self, name: str, common: dict[str, Any]) -> str:
+    def task_id(self, name: str, common: _Common) -> str:
         """Return what to call a task; Airflow itself puts the group's id before tasks that are directly in it."""
         return name if self.group is None or common["task_group"] is self.group else f"{self.group.group_id}.{name}"
 
-    def group_id(self, name: str, common: dict[str, Any]) -> str:
+    def group_id(self, name: str, common: _Common) -> str:
         """Return what to call a group in the workflow; the id of a group has no dots."""
         if self.group is None or common["task_group"] is self.group:
             return name
         return f"{str(self.group.group_id).replace('.', '-')}-{name}"
 
-    def arguments(self, step: Step) -> dict[str, Any]:
+    def arguments(self, step: Step) -> OperatorArguments:
         """Return what the executor is told of a step."""
         return self.rules.task_arguments(step, self.job)
 
 
 def add_tasks(dag: DAG, plan: Plan, document: Document, rules: ExecutorRules) -> None:
     """Add the tasks of a workflow to its Dag."""
-    common: dict[str, Any] = {"dag": dag, "document": document, "trigger_rule": TRIGGER_RULE}
+    common: _Common = {"dag": dag, "document": document, "trigger_rule": TRIGGER_RULE}
     common |= {**_retries_of(dag.default_args or {}), **rules.helper_arguments()}
     dispatcher = CwlDispatchOperator(task_id=names.DISPATCHER, inlets=assets.inlets(dag.dag_id, plan), **common)
     tasks = _add_steps(plan.steps, dispatcher, common, _Site(rules))
@@ -77,13 +84,15 @@ def add_tasks(dag: DAG, plan: Plan, document: Document, rules: ExecutorRules) ->
     gatherer.set_upstream(_last(plan.steps, tasks) or dispatcher)
 
 
-def add_group_tasks(group: TaskGroup, plan: Plan, document: Document, part: Part, job: Any, trigger_rule: str) -> Any:
+def add_group_tasks(
+    group: TaskGroup, plan: Plan, document: Document, part: Part, job: object, trigger_rule: str
+) -> BaseOperator:
     """Add the tasks of a workflow to a group of a Dag that somebody wrote; return the last, which has the outputs.
 
     ``trigger_rule`` is for the first one. What the Dag's author sets as default of retries counts more than ``[cwl]``.
     """
     rules = ExecutorRules.configured(group.dag.dag_id, group.dag.tags)
-    common: dict[str, Any] = {"dag": group.dag, "task_group": group, "document": document, "part": part}
+    common: _Common = {"dag": group.dag, "task_group": group, "document": document, "part": part}
     said = {**(group.dag.default_args or {}), **group.default_args}
     common |= {**_retries_of(said), **rules.helper_arguments()}
     dispatcher = CwlGroupDispatchOperator(task_id=names.DISPATCHER, job=job, trigger_rule=trigger_rule, **common)
@@ -95,7 +104,7 @@ def add_group_tasks(group: TaskGroup, plan: Plan, document: Document, part: Part
     return gatherer
 
 
-def _retries() -> dict[str, Any]:
+def _retries() -> dict[str, object]:
     """A task is tried again where that may help: a permanentFail of CWL fails it at once."""
     return {
         "retries": int(config.number("retries")),
@@ -104,17 +113,17 @@ def _retries() -> dict[str, Any]:
     }
 
 
-def _retries_of(said: Mapping[str, Any]) -> dict[str, Any]:
+def _retries_of(said: Mapping[str, object]) -> dict[str, object]:
     """Return the same where the author of a Dag has not said otherwise."""
     return {name: value for name, value in _retries().items() if name not in said}
 
 
-def _add_steps(steps: Iterable[Step], start: Any, common: dict[str, Any], site: _Site) -> dict[str, Any]:
+def _add_steps(steps: Iterable[Step], start: BaseOperator, common: _Common, site: _Site) -> dict[str, BaseOperator]:
     """Add the tasks of the steps of a (sub)workflow; return, by step, the task that has its values.
 
     ``start`` is the task that has the values of the workflow's inputs.
     """
-    tasks: dict[str, Any] = {}
+    tasks: dict[str, BaseOperator] = {}
     steps = list(steps)
     made = {name for step in steps for name in step.outputs}
     for step in steps:
@@ -132,7 +141,7 @@ def _add_steps(steps: Iterable[Step], start: Any, common: dict[str, Any], site: 
     return tasks
 
 
-def _ask(step: Step, approval: Approval, common: dict[str, Any], site: _Site) -> Any:
+def _ask(step: Step, approval: Approval, common: _Common, site: _Site) -> BaseOperator:
     """Add the task that asks before a step."""
     from cwl_ui_plugin.dags.operators.approvals import (  # takes a while, and few workflows ask
         CwlApprovalOperator,
@@ -149,14 +158,16 @@ def _ask(step: Step, approval: Approval, common: dict[str, Any], site: _Site) ->
     )
 
 
-def _sources_of_outputs(plan: Plan, tasks: dict[str, Any], start: Any) -> list[str]:
+def _sources_of_outputs(plan: Plan, tasks: dict[str, BaseOperator], start: BaseOperator) -> list[str]:
     """Return the tasks that have the values of the workflow's outputs; a tool may have more than it declares."""
     if plan.is_tool:
         return [task.task_id for task in tasks.values()]
     return _sources_of(plan.output_sources, plan.steps, tasks, start)
 
 
-def _sources_of(names_read: Iterable[str], steps: Iterable[Step], tasks: dict[str, Any], start: Any) -> list[str]:
+def _sources_of(
+    names_read: Iterable[str], steps: Iterable[Step], tasks: dict[str, BaseOperator], start: BaseOperator
+) -> list[str]:
     """Return the tasks that have the values that outputs are made from."""
     maker = {name: tasks[step.id].task_id for step in steps for name in step.outputs}
     return list(dict.fromkeys(maker.get(name, start.task_id) for name in names_read))
@@ -167,13 +178,13 @@ def _reads_start(step: Step, made: set[str]) -> bool:
     return not step.upstream or any(source not in made for source in step.sources)
 
 
-def _adder(step: Step) -> Callable[[Step, dict[str, Any], _Site], _StepTasks]:
+def _adder(step: Step) -> Callable[[Step, _Common, _Site], _StepTasks]:
     if step.steps:
         return _add_subworkflow
     return _add_scattered if step.scatter else _add_simple
 
 
-def _add_simple(step: Step, common: dict[str, Any], site: _Site) -> _StepTasks:
+def _add_simple(step: Step, common: _Common, site: _Site) -> _StepTasks:
     task = CwlStepOperator(
         task_id=site.task_id(step.task_id, common),
         task_display_name=_label(step),
@@ -183,7 +194,7 @@ def _add_simple(step: Step, common: dict[str, Any], site: _Site) -> _StepTasks:
     return _StepTasks(task, task)
 
 
-def _add_scattered(step: Step, common: dict[str, Any], site: _Site) -> _StepTasks:
+def _add_scattered(step: Step, common: _Common, site: _Site) -> _StepTasks:
     """Add a group: which elements there are, a mapped task that runs them, and what puts their outputs together."""
     with _group(task_names.scatter_group(step.task_id), step, common, site) as group:
         common = _inside(group, common, site)
@@ -201,7 +212,7 @@ def _add_scattered(step: Step, common: dict[str, Any], site: _Site) -> _StepTask
     return _StepTasks(scatter, gather)
 
 
-def _add_subworkflow(step: Step, common: dict[str, Any], site: _Site) -> _StepTasks:
+def _add_subworkflow(step: Step, common: _Common, site: _Site) -> _StepTasks:
     """Add a group: what makes the subworkflow's inputs, its steps, and what hands on its outputs as the step's."""
     with _group(task_names.steps_group(step.task_id), step, common, site) as group:
         common = _inside(group, common, site)
@@ -220,7 +231,7 @@ def _add_subworkflow(step: Step, common: dict[str, Any], site: _Site) -> _StepTa
     return _StepTasks(enter, leave)
 
 
-def _group(name: str, step: Step, common: dict[str, Any], site: _Site) -> TaskGroup:
+def _group(name: str, step: Step, common: _Common, site: _Site) -> TaskGroup:
     parent = {"parent_group": common["task_group"]} if site.group else {}
     return TaskGroup(
         site.group_id(name, common),
@@ -232,7 +243,7 @@ def _group(name: str, step: Step, common: dict[str, Any], site: _Site) -> TaskGr
     )
 
 
-def _inside(group: TaskGroup, common: dict[str, Any], site: _Site) -> dict[str, Any]:
+def _inside(group: TaskGroup, common: _Common, site: _Site) -> _Common:
     """Return what tasks in a group are made with."""
     return {**common, "task_group": group} if site.group else common
 
@@ -241,7 +252,7 @@ def _label(step: Step) -> str:
     return step.label or step.task_id
 
 
-def _last(steps: Iterable[Step], tasks: dict[str, Any]) -> list[Any]:
+def _last(steps: Iterable[Step], tasks: dict[str, BaseOperator]) -> list[BaseOperator]:
     """Return the tasks of the steps that no other step reads from."""
     steps = list(steps)
     read = {upstream for step in steps for upstream in step.upstream}

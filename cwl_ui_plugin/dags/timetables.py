@@ -47,7 +47,7 @@ class _Since(CronMixin, Timetable):
             last_automated_data_interval=last_automated_data_interval, restriction=restriction
         )
 
-    def serialize(self) -> dict[str, Any]:
+    def serialize(self) -> dict[str, object]:
         """Return what Airflow keeps of it in its database."""
         return {**super().serialize(), "since": self.since.isoformat()}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ from cwl_ui_plugin.dags.xcom_values import packed, unpacked
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 MAX_RUN_ID = 200
 """Characters; Airflow takes 250, and what tells runs of the same task from each other comes behind."""
@@ -37,7 +40,7 @@ class FoundRun:
 
     run_id: str
     state: str
-    job: Any
+    job: object
 
     @property
     def is_alive(self) -> bool:
@@ -45,7 +48,7 @@ class FoundRun:
         return self.state not in ENDED
 
 
-def base_name(context: Any) -> str:
+def base_name(context: Context) -> str:
     """Return what the runs are called that a task instance starts: the same in each try of it.
 
     No dag_id or task_id has a ``~`` in it, so no two tasks have runs of the same name.
@@ -84,12 +87,12 @@ def find(dag_id: str, run_id: str) -> FoundRun | None:
     return FoundRun(run_id, _text(found.state), conf.get("job"))
 
 
-def state(ti: Any, dag_id: str, run_id: str) -> str:
+def state(ti: RuntimeTaskInstanceProtocol, dag_id: str, run_id: str) -> str:
     """Return how a run stands."""
     return _text(ti.get_dagrun_state(dag_id, run_id))
 
 
-def start(dag_id: str, run_id: str, job: dict[str, Any], run_after: datetime) -> None:
+def start(dag_id: str, run_id: str, job: dict[str, object], run_after: datetime) -> None:
     """Start a run; it is no error if it is there already: another try was faster.
 
     Raises:
@@ -108,7 +111,7 @@ def stop(dag_id: str, run_id: str, now: datetime) -> None:
     _trigger(CLEAN_DAG_RUN, f"stop__{_digest(json.dumps(conf))}__{now.timestamp():.0f}", conf, now)
 
 
-def outputs(ti: Any, dag_id: str, run_id: str) -> dict[str, Any]:
+def outputs(ti: RuntimeTaskInstanceProtocol, dag_id: str, run_id: str) -> dict[str, object]:
     """Return the CWL output object of a run that has succeeded."""
     found = unpacked(ti.xcom_pull(dag_id=dag_id, run_id=run_id, task_ids=GATHERER))
     if not isinstance(found, dict):
@@ -116,7 +119,7 @@ def outputs(ti: Any, dag_id: str, run_id: str) -> dict[str, Any]:
     return found
 
 
-def failure(ti: Any, dag_id: str, run_id: str) -> StepError:
+def failure(ti: RuntimeTaskInstanceProtocol, dag_id: str, run_id: str) -> StepError:
     """Return why a run has failed: the first error that one of its tasks has left."""
     states = ti.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
     failed = [name for name, state in states.items() if state == "failed"]
@@ -129,7 +132,7 @@ def failure(ti: Any, dag_id: str, run_id: str) -> StepError:
     return StepError(f"The run {run_id!r} of {dag_id!r} failed{where}; its page tells more.")
 
 
-def _text(state: Any) -> str:
+def _text(state: object) -> str:
     return str(getattr(state, "value", state))
 
 
@@ -137,7 +140,7 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}~try{number}"
 
 
-def _error(message: str, error: dict[str, Any]) -> StepError:
+def _error(message: str, error: dict[str, object]) -> StepError:
     code = error.get("exit_code")
     return StepError(message, stderr=str(error.get("stderr") or ""), exit_code=code if isinstance(code, int) else None)
 
@@ -162,11 +165,11 @@ def _check_dag(dag_id: str) -> None:
         raise JobError(f"The Dag {dag_id!r} is paused, so its run would wait: switch it on first.")
 
 
-def _trigger(dag_id: str, run_id: str, conf: dict[str, Any], run_after: datetime) -> None:
+def _trigger(dag_id: str, run_id: str, conf: Mapping[str, object], run_after: datetime) -> None:
     from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 
     try:
-        answer = _ask(TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=conf, run_after=run_after))
+        answer = _ask(TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=dict(conf), run_after=run_after))
     except AirflowRuntimeError as error:
         if _status(error) is None:
             raise
@@ -192,7 +195,7 @@ def _detail(error: AirflowRuntimeError) -> str:
     return _said((error.error.detail or {}).get("detail")) or str(error)[:MAX_SAID]
 
 
-def _said(detail: Any) -> str:
+def _said(detail: object) -> str:
     """Return the words in what the API server has answered."""
     while isinstance(detail, dict):
         detail = detail.get("message") or detail.get("detail") or json.dumps(detail)

@@ -93,7 +93,7 @@ class BoundedStream(httpcore.NetworkStream):
         stream = self._stream.start_tls(ssl_context, server_hostname, self._deadline.left(timeout))
         return BoundedStream(stream, self._deadline)
 
-    def get_extra_info(self, info: str) -> Any:
+    def get_extra_info(self, info: str) -> object:
         """Return what httpcore asks."""
         return self._stream.get_extra_info(info)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from cwl_ui_plugin.fetching.checksums import given_checksums
@@ -69,7 +68,7 @@ def resolve(address: str, rules: HostRules, limits: Limits) -> DrsFile:
     return DrsFile(*access, name if isinstance(name, str) else None, checksums)
 
 
-def _access(found: Mapping[str, Any], url: str, rules: HostRules, limits: Limits) -> tuple[str, Mapping[str, str]]:
+def _access(found: Mapping[str, object], url: str, rules: HostRules, limits: Limits) -> tuple[str, Mapping[str, str]]:
     methods = found.get("access_methods")
     for method in methods if isinstance(methods, list) else ():
         if not isinstance(method, dict) or method.get("type") not in ("https", "http"):
@@ -82,7 +81,7 @@ def _access(found: Mapping[str, Any], url: str, rules: HostRules, limits: Limits
     raise OtherContent(f"{shown(url)} can't be had by https without a login: it offers no such access method.")
 
 
-def _object(url: str, rules: HostRules, limits: Limits) -> Mapping[str, Any]:
+def _object(url: str, rules: HostRules, limits: Limits) -> Mapping[str, object]:
     found = value_of(fetch(url, rules, limits, headers={"Accept": "application/json"}))
     if not isinstance(found, dict):
         raise OtherContent(f"{shown(url)} answers with no object.")

@@ -64,7 +64,7 @@ def of_queue(carrier: dict[str, str], attributes: Mapping[str, object], queued: 
     span.end(_nanoseconds(max(queued, started)))
 
 
-def _of_phase(tracer: Any, context: Any, phase: Phase) -> None:
+def _of_phase(tracer: Any, context: object, phase: Phase) -> None:
     attributes = {"cwl.element": phase.element} if phase.element else {}
     span = tracer.start_span(
         f"cwl.{phase.name}", context=context, start_time=_nanoseconds(phase.began), attributes=attributes

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import httpx
 
@@ -139,7 +138,7 @@ def send_test_report() -> TestResult:
     return TestResult(True, status, round(time.monotonic() - began, 3), f"The receiver answered {status}.", answer)
 
 
-def _test_report(form: str) -> tuple[str, dict[str, Any]]:
+def _test_report(form: str) -> tuple[str, dict[str, object]]:
     """Return the route and the payload of a report that is about no run."""
     now = datetime.now(timezone.utc).isoformat()
     payload: Status = {

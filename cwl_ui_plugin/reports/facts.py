@@ -49,6 +49,8 @@ _STATE = and_(ReportState.dag_id == DagRun.dag_id, ReportState.run_id == DagRun.
 
 RunRow = Row[Any]
 """A run: ``id, dag_id, run_id, state, start_date, end_date, clear_number, created_at``."""
+TryRow = Row[Any]
+"""A try of a task: the columns of :data:`_TRY`."""
 
 
 def runs_to_look_at(session: Session, *, late: bool = False) -> list[RunRow]:
@@ -161,7 +163,7 @@ def _unchanged(rows: Sequence[RunRow], session: Session) -> set[RunRow]:
     return again.intersection(rows)
 
 
-def _facts(row: RunRow, instances: list[Any], earlier: list[Any], stop: Stopped | None) -> RunFacts:
+def _facts(row: RunRow, instances: list[TryRow], earlier: list[TryRow], stop: Stopped | None) -> RunFacts:
     kept = {_key(item) for item in earlier}
     last = {_key(item) for item in instances if _tells_of_its_try(item)}
     have_run = _that_have_run([*earlier, *instances])
@@ -184,29 +186,29 @@ def _facts(row: RunRow, instances: list[Any], earlier: list[Any], stop: Stopped 
     )
 
 
-def _key(item: Any) -> tuple[str, int, int]:
+def _key(item: TryRow) -> tuple[str, int, int]:
     return item.task_id, item.map_index, item.try_number
 
 
-def _tells_of_its_try(item: Any) -> bool:
+def _tells_of_its_try(item: TryRow) -> bool:
     """Whether an instance still is in the try that its number says: to be retried, it is in the history already."""
     return item.state in ("up_for_retry", RUNNING)
 
 
-def _that_have_run(items: Iterable[Any]) -> set[tuple[str, int, int]]:
+def _that_have_run(items: Iterable[TryRow]) -> set[tuple[str, int, int]]:
     """Return the tries that had a process.
 
     A state that is set without one has the same moment as its start and its end. A try that was queued, but never ran,
     still has the start of the one before.
     """
-    first: dict[object, object] = {}
+    first: dict[object, TryRow] = {}
     for item in sorted(items, key=lambda item: item.try_number):
         if item.start_date is not None and item.start_date != item.end_date:
             first.setdefault((item.task_id, item.map_index, item.start_date), item)
     return {_key(item) for item in first.values()}
 
 
-def _last_try(item: Any, *, has_started: bool) -> TaskFact:
+def _last_try(item: TryRow, *, has_started: bool) -> TaskFact:
     """``has_started``: not, if the try that ran is in the history, and what the instance says was set without one."""
     has_started = has_started and item.state in (*TASK_ENDS, RUNNING)
     return TaskFact(
@@ -219,7 +221,7 @@ def _last_try(item: Any, *, has_started: bool) -> TaskFact:
     )
 
 
-def _earlier_try(item: Any, run: RunRow, have_run: set[tuple[str, int, int]]) -> TaskFact:
+def _earlier_try(item: TryRow, run: RunRow, have_run: set[tuple[str, int, int]]) -> TaskFact:
     """Return a try before the last. In a run that nobody has cleared, a failed one was to be retried."""
     state = str(item.state)
     if state not in ("success", "skipped") and not run.clear_number:
@@ -235,13 +237,15 @@ def _earlier_try(item: Any, run: RunRow, have_run: set[tuple[str, int, int]]) ->
     )
 
 
-def _tries(table: Any, keys: list[tuple[str, str]], session: Session) -> Iterable[Row[object]]:
+def _tries(
+    table: type[TaskInstance | TaskInstanceHistory], keys: list[tuple[str, str]], session: Session
+) -> Iterable[TryRow]:
     columns = [getattr(table, name) for name in _TRY]
     return session.execute(select(*columns).where(tuple_(table.dag_id, table.run_id).in_(keys)))
 
 
-def _by_run(rows: Iterable[Row[Any]]) -> dict[tuple[str, str], list[object]]:
-    found: dict[tuple[str, str], list[object]] = defaultdict(list)
+def _by_run(rows: Iterable[TryRow]) -> dict[tuple[str, str], list[TryRow]]:
+    found: dict[tuple[str, str], list[TryRow]] = defaultdict(list)
     for row in rows:
         found[row.dag_id, row.run_id].append(row)
     return found

@@ -75,24 +75,24 @@ def settled(route: str, payload: str, name: str) -> tuple[str, str]:
     return _PREFIXES.get(name, "") + route, json.dumps(_BUILDERS[name](route, ours, told))
 
 
-def shown(payload: dict[str, Any]) -> dict[str, Any]:
+def shown(payload: dict[str, object]) -> dict[str, Any]:
     """Return a recorded report without what only :func:`settled` needs."""
     return {key: value for key, value in payload.items() if key != _OPEN}
 
 
-def _of_parser(kind: str, ours: Mapping[str, object], told: Mapping[str, object]) -> dict[str, Any]:
+def _of_parser(kind: str, ours: Mapping[str, object], told: Mapping[str, object]) -> dict[str, object]:
     values = {**ours, **{key: value for key, value in told.items() if key in ("state", "progress", "results")}}
     if kind == "results" and ours["dag_id"] == CLEAN_DAG_RUN:
         values["results"] = ""  # what it sent where no task had results
     return {field: values[field] for field in _FIELDS[kind]}
 
 
-def _of_1_2(kind: str, ours: Mapping[str, object], told: Mapping[str, object]) -> dict[str, Any]:
+def _of_1_2(kind: str, ours: Mapping[str, object], told: Mapping[str, object]) -> dict[str, object]:
     values = {"statistics": "", "logs": "", **ours, **told}
     return {field: values[field] for field in _FIELDS_OF_1_2[kind]}
 
 
-_BUILDERS: dict[str, Callable[[str, Mapping[str, object], Mapping[str, object]], dict[str, Any]]] = {
+_BUILDERS: dict[str, Callable[[str, Mapping[str, object], Mapping[str, object]], dict[str, object]]] = {
     PARSER: _of_parser,
     CWL_AIRFLOW: _of_1_2,
 }

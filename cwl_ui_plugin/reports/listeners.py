@@ -5,11 +5,15 @@ In the scheduler they run inside of its transaction: no database, nothing slow, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow.listeners import hookimpl
 
 from cwl_ui_plugin.reports.loop import wake
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+
 
 MARKED = "manually set to"
 """What Airflow says of a run that a user has set to a state."""
@@ -52,7 +56,7 @@ def on_dag_run_success(dag_run: object, msg: str) -> None:
 
 
 @hookimpl
-def on_dag_run_failed(dag_run: Any, msg: str) -> None:
+def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
     """A run has failed; where a user has set it so, it was stopped, and Airflow calls this in the API server."""
     if MARKED in msg:
         from cwl_ui_plugin.reports.stops import keep_marked

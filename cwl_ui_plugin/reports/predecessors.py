@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN
 from cwl_ui_plugin.reports.final_report import last_tries, moment_text, seconds_between
@@ -34,7 +34,7 @@ def end_of(run: RunFacts) -> dict[str, object]:
     return {"statistics": _statistics(run, last), "error": _error(run, failed), "logs": _logs(run, failed, last)}
 
 
-def with_name_parts(value: Any) -> Any:
+def with_name_parts(value: object) -> object:
     """Return an output object whose Files have ``nameroot`` and ``nameext``, as cwltool gives them."""
     if isinstance(value, Mapping):
         return {**_name_parts(value), **{key: with_name_parts(item) for key, item in value.items()}}
@@ -43,7 +43,7 @@ def with_name_parts(value: Any) -> Any:
     return value
 
 
-def _name_parts(value: Mapping[str, Any]) -> dict[str, str]:
+def _name_parts(value: Mapping[str, object]) -> dict[str, str]:
     name = value.get("basename")
     if value.get("class") != "File" or not isinstance(name, str):
         return {}

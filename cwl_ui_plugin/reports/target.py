@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cryptography.fernet import InvalidToken
@@ -22,6 +22,10 @@ from cwl_ui_plugin.reports import formats
 from cwl_ui_plugin.reports.errors import BadTarget
 from cwl_ui_plugin.reports.lookups import find_connection, find_variable
 from cwl_ui_plugin.variables import REPORT_ALGORITHM, REPORT_CONNECTION, REPORT_KEY, look_up
+
+if TYPE_CHECKING:
+    from airflow.models.connection import Connection
+
 
 log = logging.getLogger(__name__)
 SCHEMES = ("http", "https")
@@ -86,7 +90,7 @@ def read_receiver() -> Receiver | None:
     return Receiver(target, target.form)
 
 
-def _known_format(connection: Any) -> str | None:
+def _known_format(connection: Connection) -> str | None:
     try:
         return formats.format_named(_extra(connection).get("format"))
     except BadTarget:
@@ -106,7 +110,7 @@ def read_target() -> ReportTarget | None:
     return target_of(connection, lambda name: find_variable(name)[0])
 
 
-def target_of(connection: Any, variable: Callable[[str], str | None]) -> ReportTarget:
+def target_of(connection: Connection, variable: Callable[[str], str | None]) -> ReportTarget:
     """Return the receiver that a Connection and the Variables describe; raise :class:`BadTarget`."""
     extra = _extra(connection)
     scheme = (connection.schema or "http").strip().lower()
@@ -134,7 +138,7 @@ def target_of(connection: Any, variable: Callable[[str], str | None]) -> ReportT
     )
 
 
-def _extra(connection: Any) -> dict[str, object]:
+def _extra(connection: Connection) -> dict[str, object]:
     try:
         extra = json.loads(connection.extra or "{}")
     except InvalidToken:
@@ -166,15 +170,15 @@ def _host(host: str) -> str:
     return f"[{address}]" if address.version == 6 else str(address)
 
 
-def _port(port: Any) -> str:
-    if port in (None, ""):
+def _port(port: int | str | None) -> str:
+    if port is None or port == "":
         return ""
     if not 0 < int(port) <= MAX_PORT:
         raise BadTarget(f"The port of the Connection {REPORT_CONNECTION} must be between 1 and {MAX_PORT}.", "port")
     return f":{int(port)}"
 
 
-def _path(name: str, value: Any) -> str:
+def _path(name: str, value: object) -> str:
     """Return a path below the host, without slashes at its ends."""
     field = "endpoint" if name == "endpoint" else "extra"
     if not isinstance(value, str):
@@ -185,7 +189,7 @@ def _path(name: str, value: Any) -> str:
     return quote(path, safe="/:-_.~")
 
 
-def _verify(value: Any) -> bool | str:
+def _verify(value: object) -> bool | str:
     if isinstance(value, bool):
         return value
     if value in ("true", "false"):  # from a Connection that is written as a URI
@@ -206,7 +210,7 @@ def _check_ca_file(path: str, _modified: int) -> None:
     ssl.create_default_context(cafile=path)
 
 
-def _seconds(name: str, value: Any, most: float = math.inf) -> float:
+def _seconds(name: str, value: object, most: float = math.inf) -> float:
     if isinstance(value, str) and _NUMBER.fullmatch(value):  # from a Connection that is written as a URI
         value = float(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= most:
@@ -215,7 +219,7 @@ def _seconds(name: str, value: Any, most: float = math.inf) -> float:
     raise BadTarget(f'"{name}" in the extra must be a number of seconds{limit}.')
 
 
-def _headers(value: Any) -> dict[str, str]:
+def _headers(value: object) -> dict[str, str]:
     """Return headers of each request; a broken one would break it, or add others."""
     headers = _texts("headers", value)
     for name, text in headers.items():
@@ -230,7 +234,7 @@ def _loose_headers(extra: dict[str, object]) -> dict[str, str]:
     return {name: text for name, text in found.items() if _HEADER.fullmatch(name) and _HEADER_TEXT.fullmatch(text)}
 
 
-def _routes(value: Any) -> dict[str, str]:
+def _routes(value: object) -> dict[str, str]:
     routes = _texts("routes", value)
     unknown = sorted(set(routes) - set(ROUTES))
     if unknown:
@@ -238,7 +242,7 @@ def _routes(value: Any) -> dict[str, str]:
     return {name: _path("routes", text) for name, text in routes.items()}
 
 
-def _texts(name: str, value: Any) -> dict[str, str]:
+def _texts(name: str, value: object) -> dict[str, str]:
     if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
         return dict(value)
     raise BadTarget(f'"{name}" in the extra must be an object of texts.')

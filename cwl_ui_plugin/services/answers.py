@@ -23,7 +23,7 @@ class WorkflowParameter(TypedDict):
     """An input or output of a workflow; ``default`` is there if there is one."""
 
     id: str
-    type: Any
+    type: object
     label: str | None
     doc: str | None
     format: object
@@ -73,7 +73,7 @@ class Run(run_models.RunSummary):
 
     error: str | None
     steps: tuple[run_models.StepState, ...]
-    job: dict[str, Any]
+    job: dict[str, object]
     outputs: dict[str, object] | None
     output_folder: str | None
     """Where they are, as a URI; None where there are none."""

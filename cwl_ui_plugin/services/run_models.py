@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from cwl_ui_plugin.cwl.task_names import DISPATCHER, GATHERER
 from cwl_ui_plugin.reports.removals import Removed
@@ -210,7 +210,7 @@ class RunDetail:
     summary: RunSummary
     steps: tuple[StepState, ...]
     error: str | None
-    job: dict[str, Any]
+    job: dict[str, object]
     outputs: dict[str, object] | None
     version: str | None
     """The digest of the workflow's version that the run uses; None for a Dag that is not from the store."""
@@ -241,7 +241,7 @@ class RunSource:
     """What a run was started with. ``job`` is whole; ``secrets`` are the inputs that the workflow says are secret."""
 
     dag_id: str
-    job: dict[str, Any]
+    job: dict[str, object]
     version: str | None
     secrets: frozenset[str]
     user: str | None

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.conf import SIGNATURE
@@ -260,9 +260,9 @@ def forget_expired(now: datetime) -> None:
         session.execute(expired.execution_options(synchronize_session=False))
 
 
-def _end_of(expiry: Any) -> datetime | None:
+def _end_of(expiry: object) -> datetime | None:
     """Return from when on a token with this ``exp`` is refused by every clock; None for never."""
-    if expiry is None:
+    if isinstance(expiry, bool) or not isinstance(expiry, (int, float)):
         return None
     try:
         return datetime.fromtimestamp(expiry, timezone.utc) + LEEWAY

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, TypeGuard
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -17,6 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cwl_ui_plugin.signing.algorithms import EDWARDS, ELLIPTIC, HMAC, RSA
 from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey, WeakKey
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
 SMALLEST_RSA = 2048
 NEW_RSA = 3072
 SMALLEST_SECRET = 16
@@ -36,7 +41,7 @@ class KeyPair:
 
 def generate_key_pair(algorithm: str) -> KeyPair:
     """Make a pair for an algorithm; raise :class:`BadAlgorithm` for one that has no pairs."""
-    key: Any
+    key: PrivateKey
     if algorithm in RSA:
         key = rsa.generate_private_key(public_exponent=65537, key_size=NEW_RSA)
     elif algorithm in ELLIPTIC:
@@ -58,7 +63,7 @@ def is_pem(text: str) -> bool:
     return "-----BEGIN" in text
 
 
-def signing_key(text: str, algorithm: str, *, allow_weak: bool = False) -> Any:
+def signing_key(text: str, algorithm: str, *, allow_weak: bool = False) -> PrivateKey | str:
     """Return the key to sign with; raise :class:`BadKey` or :class:`BadAlgorithm`."""
     if algorithm in HMAC:
         return _secret(text, algorithm)
@@ -70,12 +75,12 @@ class Verifier:
     """A public key, or a shared secret, with an algorithm that it may be used with."""
 
     algorithm: str
-    key: Any
+    key: PublicKey | str
 
     @property
     def fingerprint(self) -> str:
         """What tells this key from others. A shared secret has none: it could be guessed from it."""
-        return SHARED_SECRET if self.algorithm in HMAC else _fingerprint(self.key)
+        return SHARED_SECRET if isinstance(self.key, str) else _fingerprint(self.key)
 
     @property
     def is_weak(self) -> bool:
@@ -95,8 +100,10 @@ def verifiers(text: str, algorithms: Sequence[str], *, allow_weak: bool = False)
     shared = [algorithm for algorithm in algorithms if algorithm in HMAC]
     if shared and not is_pem(text):
         return [Verifier(algorithm, _secret(text, algorithm)) for algorithm in shared]
-    pairs = [Verifier(algorithm, key) for algorithm in algorithms for key in _load_public(text)]
-    fitting = [pair for pair in pairs if _fits(pair.key, pair.algorithm) and (allow_weak or not pair.is_weak)]
+    pairs = [
+        Verifier(algorithm, key) for algorithm in algorithms for key in _load_public(text) if _fits(key, algorithm)
+    ]
+    fitting = [pair for pair in pairs if allow_weak or not pair.is_weak]
     if not fitting:
         raise BadKey(f"None of the keys fits the algorithm {', '.join(algorithms)}, or they are too short.")
     return fitting
@@ -137,13 +144,13 @@ def fingerprints(text: str) -> list[str]:
     return [_fingerprint(key) for key in found]
 
 
-def _fingerprint(key: Any) -> str:
+def _fingerprint(key: PublicKeyTypes) -> str:
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode().rstrip("=")
 
 
 @lru_cache(maxsize=4)
-def _load_private(text: str) -> Any:
+def _load_private(text: str) -> PrivateKeyTypes:
     """Return the private key; kept, since the checks of an RSA key cost far more than a signature."""
     if "ENCRYPTED" in text:
         raise BadKey("The private key is encrypted; store it without a passphrase (Airflow encrypts Variables).")
@@ -156,7 +163,7 @@ def _load_private(text: str) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _load_public(text: str) -> list[Any]:
+def _load_public(text: str) -> list[PublicKeyTypes]:
     if "PRIVATE KEY" in text:
         raise BadKey("This is a private key; only public keys are needed to verify. Keep the private one secret.")
     blocks = [match.group(0) for match in _PEM.finditer(text)]
@@ -168,15 +175,16 @@ def _load_public(text: str) -> list[Any]:
         raise BadKey(f"A public key can't be read; {_HINT}") from None
 
 
-def _fitting(key: Any, algorithm: str, allow_weak: bool) -> object:
-    if not _fits(key.public_key(), algorithm):
+def _fitting(key: PrivateKeyTypes, algorithm: str, allow_weak: bool) -> PrivateKey:
+    public = key.public_key()
+    if not isinstance(key, PrivateKey) or not _fits(public, algorithm):
         raise BadAlgorithm(f"The key does not fit the algorithm {algorithm}.")
-    if _is_weak(key.public_key()) and not allow_weak:
-        raise WeakKey(f"The RSA key has {key.key_size} bits; at least {SMALLEST_RSA} are needed.")
+    if _is_weak(public) and not allow_weak:
+        raise WeakKey(f"The RSA key has {public.key_size} bits; at least {SMALLEST_RSA} are needed.")
     return key
 
 
-def _fits(key: Any, algorithm: str) -> bool:
+def _fits(key: object, algorithm: str) -> TypeGuard[PublicKey]:
     if algorithm in RSA:
         return isinstance(key, rsa.RSAPublicKey)
     if algorithm in ELLIPTIC:
@@ -184,7 +192,7 @@ def _fits(key: Any, algorithm: str) -> bool:
     return algorithm in EDWARDS and isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey))
 
 
-def _is_weak(key: Any) -> bool:
+def _is_weak(key: object) -> TypeGuard[rsa.RSAPublicKey]:
     return isinstance(key, rsa.RSAPublicKey) and key.key_size < SMALLEST_RSA
 
 
@@ -209,6 +217,6 @@ def _is_public_key(text: str) -> bool:
     return True
 
 
-def _public_pem(key: Any) -> str:
+def _public_pem(key: PublicKeyTypes) -> str:
     pem: bytes = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return pem.decode()

@@ -41,19 +41,19 @@ class Verified:
     """Whether it was an RSA key that can be broken."""
 
 
-def sign(payload: Mapping[str, Any], private_key: str, algorithm: str, *, allow_weak: bool = False) -> str:
+def sign(payload: Mapping[str, object], private_key: str, algorithm: str, *, allow_weak: bool = False) -> str:
     """Return ``payload`` as a signed JWT; raise :class:`SigningError` if the key or the algorithm can't be used."""
     key = signing_key(private_key, algorithm, allow_weak=allow_weak)
     return jwt.encode(dict(payload), key, algorithm=algorithm)
 
 
-def verify(token: Any, keys: str, algorithms: Sequence[str], *, allow_weak: bool = False) -> dict[str, Any]:
+def verify(token: object, keys: str, algorithms: Sequence[str], *, allow_weak: bool = False) -> dict[str, Any]:
     """Return the claims of a token, as :func:`check` does."""
     return check(token, keys, algorithms, allow_weak=allow_weak).claims
 
 
 def check(
-    token: Any,
+    token: object,
     keys: str,
     algorithms: Sequence[str],
     *,
@@ -72,9 +72,9 @@ def check(
 
     """
     candidates = verifiers(keys, algorithms, allow_weak=allow_weak)
-    _check_form(token, longest)
+    text = _well_formed(token, longest)
     for verifier in candidates:
-        payload = _signed_payload(token, verifier)
+        payload = _signed_payload(text, verifier)
         if payload is not None:
             claims = _object(payload)
             if at is None:
@@ -85,8 +85,8 @@ def check(
     raise BadSignature("The signature does not hold.")
 
 
-def _check_form(token: Any, longest: int) -> None:
-    """Raise :class:`BadSignature` for what no library writes: padding, stray bits, extensions."""
+def _well_formed(token: object, longest: int) -> str:
+    """Return a token; raise :class:`BadSignature` for what no library writes: padding, stray bits, extensions."""
     if not isinstance(token, str) or len(token) > longest or not _FORM.fullmatch(token):
         raise BadSignature(_NO_TOKEN)
     header = token.partition(".")[0]
@@ -94,6 +94,7 @@ def _check_form(token: Any, longest: int) -> None:
         raise BadSignature(_NO_TOKEN)
     if "crit" in _object(_decoded(header)):
         raise BadSignature("The signature needs an extension (crit) that is not known here.")
+    return token
 
 
 def _decoded(part: str) -> bytes:
@@ -116,7 +117,7 @@ def _signed_payload(token: str, verifier: Verifier) -> bytes | None:
     return payload
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def _object(text: bytes) -> dict[str, object]:
     """Return a JSON object, each key of which is there once."""
     try:
         found = strict_json.loads(text)
@@ -127,10 +128,14 @@ def _object(text: bytes) -> dict[str, Any]:
     return found
 
 
-def _check_times(claims: Mapping[str, Any], now: float, skew: float) -> None:
-    times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
-    if not all(isinstance(moment, (int, float)) and not isinstance(moment, bool) for moment in times.values()):
-        raise BadSignature("The signature's exp, nbf and iat must be numbers.")
+def _check_times(claims: Mapping[str, object], now: float, skew: float) -> None:
+    times: dict[str, float] = {}
+    for name in ("exp", "nbf", "iat"):
+        moment = claims.get(name, now)
+        if isinstance(moment, bool) or not isinstance(moment, (int, float)):
+            raise BadSignature("The signature's exp, nbf and iat must be numbers.")
+        if name in claims:
+            times[name] = moment
     if times.get("exp", now + 1) <= now:
         raise BadSignature("The signature has expired.")
     if max(times.get("nbf", now), times.get("iat", now)) > now + skew:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -30,6 +30,10 @@ from cwl_ui_plugin.views.forms import ActionForm
 from cwl_ui_plugin.views.job_form import request_parsing
 from cwl_ui_plugin.views.job_form.form import JobForm
 from cwl_ui_plugin.views.trigger import PARTS_ABOVE
+
+if TYPE_CHECKING:
+    from cwl_ui_plugin.services.inputs.access import InputAccess
+
 
 CHECK, ALL, GOOD = "check", "all", "good"
 MAX_FOLDER = 4000
@@ -113,7 +117,7 @@ class BatchDraftView(CwlView):
         return answer_json({"parts": html, "detail": problem.message if problem else ""})
 
 
-def found_of(error: ServiceError) -> list[Any]:
+def found_of(error: ServiceError) -> list[object]:
     """Return what is wrong in a sheet, cell by cell."""
     return list(error.found[: batch_columns.PAGE]) if isinstance(error, InvalidSheet) else []
 
@@ -149,7 +153,7 @@ def _context(
     }
 
 
-def _files() -> Any:
+def _files() -> InputAccess:
     return permissions.input_access(current_user())
 
 

@@ -204,7 +204,7 @@ def _files_in(value: object) -> Any:
             yield from _files_in(item)
 
 
-def _file_name(file: dict[str, Any]) -> str:
+def _file_name(file: dict[str, object]) -> str:
     location = str(file.get("location") or file.get("path") or "")
     name = str(file.get("basename") or unquote(location.rstrip("/").rpartition("/")[2]) or "file")
     return f"{name}/" if file.get("class") == "Directory" else name

@@ -143,7 +143,7 @@ class ContinueView(CwlView):
         )
 
 
-def failure_context(run: RunDetail, failed: list[StepState]) -> dict[str, Any]:
+def failure_context(run: RunDetail, failed: list[StepState]) -> dict[str, object]:
     """Return what the page of a run shows of its failures, and of what can be done about them."""
     summary, user = run.summary, current_user()
     groups = failures_of(failed, run.steps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from flask_wtf import FlaskForm
 from flask_wtf.file import MultipleFileField
@@ -48,7 +47,7 @@ class PartForm(FlaskForm):
 
     part = ""
 
-    def __init__(self, *arguments: Any, **values: Any) -> None:
+    def __init__(self, *arguments: object, **values: object) -> None:
         super().__init__(*arguments, **values)
         for field in self:
             field.id = field.label.field_id = f"{self.part}-{field.name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flask import redirect, request, url_for
 from flask_appbuilder import expose
@@ -50,6 +50,10 @@ from cwl_ui_plugin.views.job_form.draft import FORM, TEXT, Draft
 from cwl_ui_plugin.views.job_form.posted import posted_draft
 from cwl_ui_plugin.views.schedule_given import Given, given_rows, posted_given
 from cwl_ui_plugin.views.trigger import PARTS_ABOVE
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
 
 CRON, PRESET, ASSETS, FOLDER = "cron", "preset", "assets", "folder"
 ANY, ALL = "any", "all"
@@ -113,9 +117,9 @@ class ScheduleForm(FlaskForm):
     shown = HiddenField()
     """The digest of the schedule that this form is to replace."""
 
-    def wanted(self, job: dict[str, Any], given: Given) -> Wanted:
+    def wanted(self, job: dict[str, object], given: Given) -> Wanted:
         """Return the schedule that was filled in; ``given`` says what its start gives to inputs."""
-        settings: dict[str, dict[str, Any]] = {
+        settings: dict[str, dict[str, object]] = {
             CRON: {"cron": self.cron.data or ""},
             PRESET: {"preset": self.preset.data},
             ASSETS: {
@@ -173,7 +177,7 @@ class ScheduleView(CwlView):
 
     @expose("/workflows/<dag_id>/schedule", methods=["GET", "POST"])
     @requires(permissions.may_read, "dag_id")
-    def form(self, dag_id: str) -> Any:
+    def form(self, dag_id: str) -> ResponseReturnValue:
         """Show the schedule, and to those who may change it a form for it; save that."""
         workflow = details.get_workflow(dag_id)
         if request.method == "POST":
@@ -208,7 +212,7 @@ class ScheduleView(CwlView):
 
     @expose("/workflows/<dag_id>/schedule/preview", methods=["POST"])
     @requires(permissions.may_read, "dag_id")
-    def preview(self, dag_id: str) -> Any:
+    def preview(self, dag_id: str) -> object:
         """Answer when what is filled in would start runs."""
         _require_may_schedule(dag_id)
         version = details.get_workflow(dag_id).version
@@ -220,7 +224,7 @@ class ScheduleView(CwlView):
 
     @expose("/workflows/<dag_id>/schedule/folder", methods=["POST"])
     @requires(permissions.may_read, "dag_id")
-    def folder(self, dag_id: str) -> Any:
+    def folder(self, dag_id: str) -> ResponseReturnValue:
         """Show which sets of files are found now by what is filled in."""
         _require_may_schedule(dag_id)
         plan = details.get_workflow(dag_id).plan
@@ -233,7 +237,7 @@ class ScheduleView(CwlView):
         shown = {"folder": found, "problem": problem, "dag_id": dag_id}
         return answer_json({"html": self.render_template("cwl_ui_plugin/watched_folder.html", **shown)})
 
-    def _save(self, workflow: WorkflowDetail) -> Any:
+    def _save(self, workflow: WorkflowDetail) -> ResponseReturnValue:
         dag_id, form = workflow.summary.dag_id, ScheduleForm()
         _require_may_schedule(dag_id)
         _require_may_see_assets(form)
@@ -262,7 +266,7 @@ class ScheduleView(CwlView):
         draft: Draft,
         status: int = 200,
         problem: CwlError | ServiceError | None = None,
-    ) -> Any:
+    ) -> ResponseReturnValue:
         dag_id, user = workflow.summary.dag_id, current_user()
         shown = schedules.current_digest(dag_id)
         found, unreadable = _found(dag_id)
@@ -302,13 +306,13 @@ def _found(dag_id: str) -> tuple[Schedule | None, ServiceError | None]:
         return None, error
 
 
-def _first_job(dag_id: str, plan: Plan, found: Schedule | None) -> dict[str, Any]:
+def _first_job(dag_id: str, plan: Plan, found: Schedule | None) -> dict[str, object]:
     """Return the job to start from: that of an earlier run as it was, that of the schedule, or an empty one."""
     secrets = [item.id for item in plan.inputs if item.is_secret]
     if earlier := request.args.get("from_run"):
         try:
-            job: dict[str, Any] = literal(request_parsing.kept(queries.get_run(dag_id, earlier).job, secrets))
-            return job
+            kept = request_parsing.kept(queries.get_run(dag_id, earlier).job, secrets)
+            return {name: literal(value) for name, value in kept.items()}
         except NotFound:
             pass
     return request_parsing.kept(dict(found.job), secrets) if found else {}

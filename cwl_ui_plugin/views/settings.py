@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from flask import redirect, request, url_for
@@ -29,6 +29,10 @@ from cwl_ui_plugin.views.forms import (
     SigningKeyForm,
     TriggerKeyForm,
 )
+
+if TYPE_CHECKING:
+    from flask_wtf import FlaskForm
+
 
 SHOWN_RUNS = 20
 KEY_FIELDS = ("private_key", "public_keys")
@@ -156,7 +160,7 @@ class SettingsView(CwlView):
             return redirect(url_for("SettingsView.index", measuring=1))
         raise NotFound(f"There is nothing to do called {what!r}.")
 
-    def _save(self, form: Any, save: Callable[[], None], **shown: Any) -> ResponseReturnValue:
+    def _save(self, form: FlaskForm, save: Callable[[], None], **shown: Any) -> ResponseReturnValue:
         """Save a form, or show it again with what is wrong with it."""
         if form.validate_on_submit() and _is_saved(form, save):
             # The address that was posted to has the part of the page as its fragment, which the browser keeps.
@@ -166,7 +170,7 @@ class SettingsView(CwlView):
                 form[name].data = ""
         return self._show(status=400, **shown)
 
-    def _show(self, status: int = 200, **shown: Any) -> ResponseReturnValue:
+    def _show(self, status: int = 200, **shown: object) -> ResponseReturnValue:
         user = current_user()
         context = {
             **_connection_context(user),
@@ -220,7 +224,7 @@ def _keys_context(user: BaseUser) -> dict[str, object]:
     }
 
 
-def _is_saved(form: Any, save: Callable[[], None]) -> bool:
+def _is_saved(form: FlaskForm, save: Callable[[], None]) -> bool:
     """Save; what is refused is said at the field that is meant."""
     try:
         save()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.conf import SIGNATURE
@@ -59,7 +59,7 @@ def signing_choice(chosen: str | None = None) -> SigningChoice:
 
 
 def signed_conf(
-    conf: dict[str, Any], *, dag_id: str, run_id: str, sign_with: str | None, token: str | None
+    conf: Mapping[str, object], *, dag_id: str, run_id: str, sign_with: str | None, token: str | None
 ) -> dict[str, object]:
     """Return the conf of a run with its signature: the server's, or the one that the browser made.
 
@@ -73,7 +73,7 @@ def signed_conf(
         return {**conf, SIGNATURE: token}
     if sign_with == BY_FILE:
         raise BadRequest(NOT_SIGNED)
-    return conf
+    return dict(conf)
 
 
 def _policy(is_required: bool) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:

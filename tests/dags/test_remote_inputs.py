@@ -172,18 +172,18 @@ def test_schemes_may_be_in_capitals(site: Web) -> None:
 
 
 def test_what_was_not_used_for_long_is_removed(site: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cwl_ui_plugin.services.retention import fetched
+    from cwl_ui_plugin.services.retention import cached
 
     place = path_of(brought({"file": file(site.put("/reads.fq", READS))}, go_on)["file"]).parent
-    monkeypatch.setattr(fetched, "needed_since", lambda: 10.0**10)
-    assert list(fetched.find()) == []
+    monkeypatch.setattr(cached, "needed_since", lambda: 10.0**10)
+    assert list(cached.FETCHED.find()) == []
     os.utime(place, (1000, 1000))
     lock = place.with_name(f"{place.name}.lock")
     lock.touch()  # as an earlier version has left it
-    fetched.sweep()
+    cached.sweep_fetched()
     assert not lock.exists()
-    (item,) = fetched.find()
-    assert fetched.remove(item)
+    (item,) = cached.FETCHED.find()
+    assert cached.FETCHED.remove(item)
     assert not place.exists()
 
 

@@ -138,7 +138,7 @@ class AsyncClient:
         return await self._do(flows.submit(dag_id, job, basedir=basedir, run_id=run_id, key=key, report=progress))
 
     async def trigger(
-        self, dag_id: str, job: Mapping[str, Any], *, run_id: str | None = None, key: Key | None = None
+        self, dag_id: str, job: Mapping[str, object], *, run_id: str | None = None, key: Key | None = None
     ) -> Run:
         """Start a run of a job whose files the server sees; signed with a key, it needs no login."""
         return await self._do(running.start(dag_id, job, run_id=run_id, key=key))
@@ -188,7 +188,7 @@ class AsyncClient:
         sheet: str | Path,
         *,
         mapping: Mapping[str, str] | None = None,
-        constants: Mapping[str, Any] | None = None,
+        constants: Mapping[str, object] | None = None,
         start: Literal["all", "good"] = "all",
         name: str = "",
     ) -> Batch:
@@ -291,7 +291,7 @@ class AsyncClient:
     async def _do(self, flow: Flow[T], timeout: float | None = None) -> T:
         """Drive a flow to its end; after ``timeout`` seconds it gets no more pauses."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        answer: Any = None
+        answer: object = None
         problem: CwlUiError | None = None
         while True:
             try:

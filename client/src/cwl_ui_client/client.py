@@ -133,7 +133,9 @@ class Client:
         """Send the files of a job that the server does not see, and start a run; with a key, signed."""
         return self._do(flows.submit(dag_id, job, basedir=basedir, run_id=run_id, key=key, report=progress))
 
-    def trigger(self, dag_id: str, job: Mapping[str, Any], *, run_id: str | None = None, key: Key | None = None) -> Run:
+    def trigger(
+        self, dag_id: str, job: Mapping[str, object], *, run_id: str | None = None, key: Key | None = None
+    ) -> Run:
         """Start a run of a job whose files the server sees; signed with a key, it needs no login."""
         return self._do(running.start(dag_id, job, run_id=run_id, key=key))
 
@@ -180,7 +182,7 @@ class Client:
         sheet: str | Path,
         *,
         mapping: Mapping[str, str] | None = None,
-        constants: Mapping[str, Any] | None = None,
+        constants: Mapping[str, object] | None = None,
         start: Literal["all", "good"] = "all",
         name: str = "",
     ) -> Batch:

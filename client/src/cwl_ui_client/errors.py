@@ -42,7 +42,7 @@ class ServerError(CwlUiError):
     """The server refuses: ``status`` is its HTTP status, if it answered, ``problems`` what is wrong with what."""
 
     def __init__(
-        self, message: str, status: int | None = None, problems: Sequence[Mapping[str, Any]] | None = None
+        self, message: str, status: int | None = None, problems: Sequence[Mapping[str, object]] | None = None
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -124,7 +124,7 @@ _BY_STATUS: dict[int, type[ServerError]] = {
 }
 
 
-def refusal(status: int, reason: str, data: Any, told: str | None = None) -> ServerError:
+def refusal(status: int, reason: str, data: object, told: str | None = None) -> ServerError:
     """Return the error for an answer that is no success; ``told`` is said instead of the server's own words."""
     data = data if isinstance(data, dict) else {}
     detail = told or data.get("detail") or reason

@@ -73,7 +73,7 @@ class Fetcher:
                 inner[key] = yield from self.fetch(item[key])
         return {**item, **inner, "location": target.as_uri(), "path": str(target)}
 
-    def _fetch_file(self, item: Mapping[str, Any]) -> Flow[Path]:
+    def _fetch_file(self, item: Mapping[str, object]) -> Flow[Path]:
         name, target = self._target(str(item["location"]))
         if not self._is_fetched(target):  # what an earlier run has left there is another file
             self._report(Progress("fetching", name))
@@ -156,7 +156,7 @@ def _copied_folder(local: Path, target: Path) -> bool:
     return True
 
 
-def _verify(target: Path, name: str, checksum: str, item: Mapping[str, Any]) -> None:
+def _verify(target: Path, name: str, checksum: str, item: Mapping[str, object]) -> None:
     expected, size = item.get("checksum"), item.get("size")
     if isinstance(expected, str) and expected.startswith(_SHA1) and expected != _SHA1 + checksum:
         wrong = f"its checksum is {_SHA1}{checksum}, and should be {expected}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_client.errors import UsageError, WaitTimeout
 from cwl_ui_client.fetching import Fetcher
@@ -14,10 +13,10 @@ from cwl_ui_client.staging import Stager
 from cwl_ui_client.steps import Flow, Pause, get, workflow_path
 from cwl_ui_client.uploading import Report, content_id, silent, upload
 
-Job = Mapping[str, Any] | str | Path
+Job = Mapping[str, object] | str | Path
 
 
-def read_job(job: Job | None, basedir: str | Path | None) -> tuple[dict[str, Any], Path]:
+def read_job(job: Job | None, basedir: str | Path | None) -> tuple[dict[str, object], Path]:
     """Return a job, or that of a file (JSON, or YAML with PyYAML), and the folder that its paths are relative to."""
     if job is None or isinstance(job, Mapping):
         return dict(job or {}), Path(basedir or ".").absolute()
@@ -33,7 +32,7 @@ def read_job(job: Job | None, basedir: str | Path | None) -> tuple[dict[str, Any
     return found, folder
 
 
-def _parsed(path: Path, text: str) -> Any:
+def _parsed(path: Path, text: str) -> object:
     import json
 
     if path.suffix == ".json":

@@ -55,7 +55,7 @@ def settings(url: str, timeout: float) -> dict[str, Any]:
 
 def sent(request: Request) -> dict[str, Any]:
     """Return a request as httpx takes it."""
-    options: dict[str, Any] = {"method": request.method, "url": request.address, "timeout": request.timeout}
+    options: dict[str, object] = {"method": request.method, "url": request.address, "timeout": request.timeout}
     if request.params:
         options["params"] = dict(request.params)
     if request.json is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-Outputs = dict[str, Any]
+Outputs = dict[str, object]
 """A CWL output object: Files and Directories have a ``location``, and after a download a ``path``."""
 State = Literal["queued", "running", "waiting", "success", "failed", "stopped"]
 """How a run is, in the words that the pages have; ``waiting``: for somebody's approval."""
@@ -20,7 +20,7 @@ class _Answered:
     raw: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
-    def of(cls: type[M], data: Mapping[str, Any], **more: Any) -> M:
+    def of(cls: type[M], data: Mapping[str, object], **more: object) -> M:
         """Make it of an answer; what the answer does not have is as its field says."""
         names = {item.name for item in fields(cls)} - {"raw"}
         return cls(raw=data, **{**{name: value for name, value in data.items() if name in names}, **more})

@@ -78,14 +78,14 @@ def start(dag_id: str, job: Mapping[str, Any], *, run_id: str | None = None, key
             raise error from None
 
 
-def _signed(dag_id: str, run_id: str, job: Mapping[str, Any], key: Key) -> dict[str, Any]:
+def _signed(dag_id: str, run_id: str, job: Mapping[str, object], key: Key) -> dict[str, Any]:
     """Return the body of a signed trigger: a JWT over ``run_id`` and ``conf``, and as the key says ``dag_id``."""
     try:
         import jwt
     except ImportError as error:
         raise UsageError("To sign, install PyJWT: pip install cwl-ui-client[signing]") from error
     conf = json.dumps({"job": job})
-    claims: dict[str, Any] = {"run_id": run_id, "conf": conf}
+    claims: dict[str, object] = {"run_id": run_id, "conf": conf}
     if key.bind_dag:
         claims["dag_id"] = dag_id
     if key.lifetime is not None:
@@ -141,7 +141,7 @@ def start_batch(
     sheet: str | Path,
     *,
     mapping: Mapping[str, str] | None = None,
-    constants: Mapping[str, Any] | None = None,
+    constants: Mapping[str, object] | None = None,
     start: Literal["all", "good"] = "all",
     name: str = "",
 ) -> Flow[Batch]:

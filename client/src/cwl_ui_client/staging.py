@@ -46,7 +46,7 @@ class Stager:
         staged: dict[str, Any] = yield from self._staged(local, visible)
         return staged
 
-    def _staged(self, node: Any, visible: Mapping[str, bool]) -> Flow[Any]:
+    def _staged(self, node: object, visible: Mapping[str, bool]) -> Flow[Any]:
         """Return ``node`` with every File and Directory in it staged, inner ones first."""
         if isinstance(node, list):
             items = []
@@ -60,7 +60,7 @@ class Stager:
             inner[key] = yield from self._staged(value, visible)
         return (yield from self._stage_item(inner, visible)) if inner.get("class") in CLASSES else inner
 
-    def _stage_item(self, item: dict[str, Any], visible: Mapping[str, bool]) -> Flow[dict[str, Any]]:
+    def _stage_item(self, item: dict[str, object], visible: Mapping[str, bool]) -> Flow[dict[str, object]]:
         path = local_path(item)
         if path is None or visible.get(str(path)):
             return item
@@ -83,7 +83,7 @@ class Stager:
             if folder := next((parent for parent in path.parents if parent in folders), None):
                 self._secondary.setdefault(folder, []).append(path)
 
-    def _send_folder(self, item: dict[str, object], path: Path) -> Flow[dict[str, Any]]:
+    def _send_folder(self, item: dict[str, object], path: Path) -> Flow[dict[str, object]]:
         """Send a folder; one that has empty folders in it becomes a literal, as of these there is nothing to send."""
         location = None
         for file in _files_in(path):

@@ -79,9 +79,9 @@ class Answer:
             return None
 
 
-def drive(flow: Flow[T], do: Callable[[Request | Download | Pause], Any]) -> T:
+def drive(flow: Flow[T], do: Callable[[Request | Download | Pause], object]) -> T:
     """Let ``do`` do each step of a flow, to its end; return what it returns. What ``do`` raises, the flow gets."""
-    answer: Any = None
+    answer: object = None
     problem: CwlUiError | None = None
     while True:
         try:

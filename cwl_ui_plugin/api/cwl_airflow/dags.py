@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Any
+from typing import Annotated
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -34,7 +34,7 @@ DAG_IDS = "dag_ids"
     responses=answers(OldDags),
     openapi_extra={"parameters": [schemas.query(DAG_IDS, "Names of workflows, with commas between them")]},
 )
-def list_dags(request: Request, user: ReadingUser) -> Any:
+def list_dags(request: Request, user: ReadingUser) -> object:
     """List CWL Dags that the user may see, with their tasks; of `dag_ids`, those that are there."""
     wanted = query_of(request, DAG_IDS).get(DAG_IDS)
     seen = permissions.readable_dag_ids(user)
@@ -44,7 +44,7 @@ def list_dags(request: Request, user: ReadingUser) -> Any:
 
 
 @router.get(addresses.OLD_DAG_BELOW, responses=answers(OldDag, 404), dependencies=[allow_reading()])
-def get_dag(dag_id: str) -> Any:
+def get_dag(dag_id: str) -> object:
     """Show the tasks of a Dag."""
     found = task_ids(live_dag_ids([dag_id]))
     if dag_id not in found:
@@ -59,7 +59,7 @@ def get_dag(dag_id: str) -> Any:
 )
 async def post_dag(
     request: Request, user: CallingUser, call: Annotated[OldCall, Depends(call_with(DAG_ID, document=True))]
-) -> Any:
+) -> object:
     """Upload a workflow: a file `workflow`, or `workflow_content`. Signed are `dag_id` and `workflow_sha256`."""
     dag_id, staged = await run_in_threadpool(_posted, request, user, call)
     await stored_digest(staged)

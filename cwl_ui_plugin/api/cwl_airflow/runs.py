@@ -41,7 +41,7 @@ _DATES = [schemas.query(name, "A date of ISO 8601", format="date-time") for name
     responses=answers(DagRunInfos),
     openapi_extra={"parameters": [schemas.DAG_ID, schemas.RUN_ID, *_DATES, schemas.STATE]},
 )
-def list_dag_runs(request: Request, user: ReadingUser) -> Any:
+def list_dag_runs(request: Request, user: ReadingUser) -> object:
     """List the newest 500 runs that fit, of CWL Dags that the user may see, with their tasks."""
     asked = query_of(request, DAG_ID, RUN_ID, DATE, SINCE, UNTIL, STATE)
     dag_id, state = asked.get(DAG_ID), asked.get(STATE)
@@ -68,7 +68,7 @@ def list_dag_runs(request: Request, user: ReadingUser) -> Any:
 )
 def post_dag_run(
     request: Request, user: CallingUser, call: Annotated[OldCall, Depends(call_with(DAG_ID, RUN_ID, CONF))]
-) -> Any:
+) -> object:
     """Start a run. `run_id` and `conf` are signed, as for `/dags/{dag_id}/dag_runs`."""
     dag_id = call.needed(DAG_ID)
     with refusals.recorded(dag_id, call.sent.get(RUN_ID), name_of(user)):
@@ -89,7 +89,7 @@ async def post_dag_and_run(
     request: Request,
     user: CallingUser,
     call: Annotated[OldCall, Depends(call_with(DAG_ID, RUN_ID, CONF, document=True))],
-) -> Any:
+) -> object:
     """Upload a workflow if it is not there, stop and remove the run of this name if there is one, and start it anew.
 
     With a workflow, `dag_id`, `run_id`, `conf` and `workflow_sha256` are signed; else what starts a run.

@@ -82,7 +82,7 @@ class CleanedRun:
     removed: bool
 
 
-def query(name: str, description: str = "", **schema: Any) -> dict[str, Any]:
+def query(name: str, description: str = "", **schema: object) -> dict[str, Any]:
     """Return the description of a parameter in the query."""
     return {"name": name, "in": "query", "description": description, "schema": {"type": "string", **schema}}
 

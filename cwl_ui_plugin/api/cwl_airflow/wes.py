@@ -87,7 +87,7 @@ class ServiceInfo:
 
 
 @router.get("/wes/service-info", responses=answers(ServiceInfo))
-def get_service_info() -> Any:
+def get_service_info() -> object:
     """Tell what runs here; this needs no login."""
     return {
         "workflow_type_versions": {"CWL": {"workflow_type_version": ["v1.0", "v1.1", "v1.2"]}},
@@ -115,14 +115,14 @@ def list_runs(request: Request, user: ReadingUser) -> Any:
 
 
 @router.get("/wes/runs/{run_id}", responses=answers(RunLog, 404, 409))
-def get_run_log(run_id: str, user: ReadingUser) -> Any:
+def get_run_log(run_id: str, user: ReadingUser) -> object:
     """Show a run."""
     found = _found(run_id, user)
     return _log(queries.get_run(found.dag_id, found.run_id))
 
 
 @router.get("/wes/runs/{run_id}/status", responses=answers(RunStatus, 404, 409))
-def get_run_status(run_id: str, user: ReadingUser) -> Any:
+def get_run_status(run_id: str, user: ReadingUser) -> object:
     """Show the state of a run."""
     return _status(_found(run_id, user))
 

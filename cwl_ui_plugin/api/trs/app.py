@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Response
@@ -91,7 +91,7 @@ def _descriptor_type(type: str) -> str:
 DescriptorType = Annotated[str, Depends(_descriptor_type)]
 
 
-def get_service_info() -> dict[str, Any]:
+def get_service_info() -> dict[str, object]:
     """Tell what this service is (GA4GH service-info 1.0)."""
     host = tools.organization()
     return {
@@ -209,7 +209,7 @@ def _descriptor(version: StoredVersion, kind: str, path: str) -> Response:
     return AnyTextResponse(tools.wrapped(version, path))
 
 
-def _paging(total: int, offset: int, limit: int, given: dict[str, Any]) -> dict[str, str]:
+def _paging(total: int, offset: int, limit: int, given: dict[str, object]) -> dict[str, str]:
     """Return the headers that lead through a list."""
 
     def link(start: int) -> str:

@@ -95,7 +95,7 @@ def app() -> FastAPI:
     return made
 
 
-def get_service_info(request: Request, user: OptionalUser) -> Any:
+def get_service_info(request: Request, user: OptionalUser) -> object:
     """Tell what this service is and can do; the counts of runs are of those that the caller may see."""
     caller = known(user)
     counts = runs.state_counts(permissions.readable_dag_ids(caller) if caller else ())
@@ -114,7 +114,7 @@ def list_runs(
     page_token: PageToken = "",
     state: Annotated[str, Query(description="Only runs in this state")] = "",
     tag: Annotated[tuple[str, ...], Query(description="Only runs with this tag, as name=value", max_length=20)] = (),
-) -> Any:
+) -> object:
     """List the runs of the workflows that the caller may see, newest first."""
     dag_ids = permissions.readable_dag_ids(user)
     before = position_of(page_token)
@@ -123,35 +123,35 @@ def list_runs(
     return {"runs": found, "next_page_token": page.next_page_token}
 
 
-async def run_workflow(request: Request, user: User) -> Any:
+async def run_workflow(request: Request, user: User) -> object:
     """Start a run; the answer comes when its workflow is stored and the run is queued."""
     require(permissions.may_add_inputs(user))
     return {"run_id": await submit(request, user)}
 
 
-def get_run_log(request: Request, run: ReadableRun) -> Any:
+def get_run_log(request: Request, run: ReadableRun) -> object:
     """Tell everything about a run."""
     return logs.run_log(*run, _base(request))
 
 
-def get_run_status(run: ReadableRun) -> Any:
+def get_run_status(run: ReadableRun) -> object:
     """Tell how a run stands."""
     return {"run_id": run_id_of(*run), "state": runs.state_of(*run)}
 
 
 def list_tasks(
     request: Request, run: ReadableRun, page_size: PageSize = runs.DEFAULT_PAGE, page_token: PageToken = ""
-) -> Any:
+) -> object:
     """List the tasks of a run, in the order of its workflow."""
     return logs.list_tasks(*run, _base(request), size=page_size, token=page_token)
 
 
-def get_task(request: Request, run: ReadableRun, task_id: str) -> Any:
+def get_task(request: Request, run: ReadableRun, task_id: str) -> object:
     """Tell everything about a task."""
     return logs.task_log(*run, task_id, _base(request))
 
 
-def cancel_run(run: StoppableRun, user: User) -> Any:
+def cancel_run(run: StoppableRun, user: User) -> object:
     """Stop a run, and answer when none of its processes is left."""
     runs.state_of(*run)  # there is one
     stops.stop_run(*run, user=user.get_name())
@@ -180,5 +180,5 @@ def _tags(given: tuple[str, ...]) -> dict[str, str]:
     return tags
 
 
-def _answers(model: Any) -> dict[int | str, dict[str, Any]]:
+def _answers(model: object) -> dict[int | str, dict[str, object]]:
     return {200: {"model": model}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
@@ -22,7 +22,7 @@ from cwl_ui_plugin.services.wes import logs
 
 router = APIRouter()
 _TEXT = "text/plain; charset=utf-8"
-_FILE: dict[int | str, dict[str, Any]] = {
+_FILE: dict[int | str, dict[str, object]] = {
     200: {"description": "The file", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
     206: {"description": "The range that was asked for"},
     416: {"description": "There is no such range"},

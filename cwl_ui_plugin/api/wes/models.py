@@ -73,7 +73,7 @@ class TaskListResponse(TypedDict):
 class RunRequest(TypedDict):
     """What was asked for."""
 
-    workflow_params: dict[str, Any]
+    workflow_params: dict[str, object]
     workflow_type: str
     workflow_type_version: str
     workflow_url: str

@@ -59,7 +59,7 @@ def _asked(fields: dict[str, str]) -> tuple[RunRequest, dict[str, Any]]:
     return request, params
 
 
-def _object(fields: dict[str, str], name: str) -> dict[str, Any]:
+def _object(fields: dict[str, str], name: str) -> dict[str, object]:
     text = fields.get(name, "").strip()
     return {} if text in _NOTHING else parse_object(text, name)
 
@@ -78,7 +78,7 @@ async def _stored(found: documents.Document | documents.Remote, user: BaseUser) 
 
 
 def _start(
-    workflow: documents.Stored, asked: RunRequest, params: dict[str, Any], attachments: Attachments, user: BaseUser
+    workflow: documents.Stored, asked: RunRequest, params: dict[str, object], attachments: Attachments, user: BaseUser
 ) -> str:
     require(permissions.may_trigger(user, workflow.dag_id))
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 from cwltool.process import Process, shortname
 from cwltool.utils import aslist
@@ -12,7 +11,7 @@ from cwltool.utils import aslist
 from cwl_ui_plugin.cwl.engine.problems import problem_at
 from cwl_ui_plugin.cwl.errors import DocumentError, Problem
 from cwl_ui_plugin.cwl.hints import APPROVAL, is_hint
-from cwl_ui_plugin.cwl.plan import Approval, Plan
+from cwl_ui_plugin.cwl.plan import Approval, CwlObject, Plan
 
 MAX_MESSAGE = 10_000
 MAX_ASSIGNEES = 100
@@ -21,7 +20,7 @@ ANSWERS = ("approve", "reject")
 _FIELDS = ("class", "message", "assignees", "timeout", "on_timeout")
 
 
-def approval_of(step: dict[str, Any]) -> Approval | None:
+def approval_of(step: CwlObject) -> Approval | None:
     """Return what the hints of a step say themselves; None if they ask nobody.
 
     Raises:
@@ -44,7 +43,7 @@ def approval_of(step: dict[str, Any]) -> Approval | None:
     )
 
 
-def _mistakes(hint: dict[str, Any], count: int) -> list[tuple[bool, str]]:
+def _mistakes(hint: dict[str, object], count: int) -> list[tuple[bool, str]]:
     unknown = [name for name in hint if name not in _FIELDS]
     users = aslist(hint.get("assignees") or [])
     timeout = hint.get("timeout", 1)
@@ -62,17 +61,18 @@ def _mistakes(hint: dict[str, Any], count: int) -> list[tuple[bool, str]]:
     ]
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) <= MAX_MESSAGE
 
 
-def _is_user(value: Any) -> bool:
+def _is_user(value: object) -> bool:
     return isinstance(value, (str, int)) and not isinstance(value, bool) and 0 < len(str(value).strip()) <= 250
 
 
-def _is_time(value: Any) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and 0 < value <= MAX_SECONDS
+def _is_time(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return math.isfinite(value) and 0 < value <= MAX_SECONDS
 
 
 def refuse_lost_approvals(process: Process, plan: Plan, source: Path) -> None:
@@ -80,7 +80,7 @@ def refuse_lost_approvals(process: Process, plan: Plan, source: Path) -> None:
     asking = {step.full_id for _depth, step in plan.all_steps() if step.approval}
     problems: list[Problem] = []
 
-    def look(tool: Any) -> None:
+    def look(tool: CwlObject) -> None:
         _refuse(tool, "belongs in the hints of a step", problems, source)
         for step in tool.get("steps") or ():
             if step["id"] not in asking:
@@ -94,10 +94,10 @@ def refuse_lost_approvals(process: Process, plan: Plan, source: Path) -> None:
         )
 
 
-def _refuse(part: Any, words: str, problems: list[Problem], source: Path) -> None:
+def _refuse(part: CwlObject, words: str, problems: list[Problem], source: Path) -> None:
     if _hints(part):
         problems.append(problem_at(f"cwl-ui:Approval {words}", part, source))
 
 
-def _hints(part: Any) -> list[dict[str, Any]]:
+def _hints(part: CwlObject) -> list[CwlObject]:
     return [hint for hint in aslist(part.get("hints") or []) if is_hint(hint, APPROVAL)]

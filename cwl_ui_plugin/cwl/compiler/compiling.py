@@ -45,6 +45,7 @@ from cwl_ui_plugin.cwl.plan import (
     SOURCE_TOKEN,
     START_DOCUMENT,
     STEP_DOCUMENTS,
+    CwlObject,
     Plan,
     Step,
     StepDocument,
@@ -164,7 +165,7 @@ def _refuse_operations(process: Process, main: str) -> None:
     """Raise :class:`UnsupportedError` for a document with an Operation: a place that nothing was written for yet."""
     found: list[str] = []
 
-    def look(tool: Any) -> None:
+    def look(tool: CwlObject) -> None:
         if tool.get("class") == "Operation":
             found.append(str(tool["id"]).rpartition("/")[2].partition("#")[0])
 
@@ -181,7 +182,7 @@ def _refuse_twins(process: Process, main: str, source: Path) -> None:
     """
     problems: list[Problem] = []
 
-    def look(tool: Any) -> None:
+    def look(tool: CwlObject) -> None:
         for kind in ("inputs", "outputs", "steps"):
             first = set[str]()
             for item in tool.get(kind) or ():
@@ -229,7 +230,7 @@ def _loading_context(source: Path, fetch_hosts: str, allow_drafts: bool) -> Load
     )
 
 
-def _check_version(document: Any, path: str, allow_drafts: bool) -> None:
+def _check_version(document: object, path: str, allow_drafts: bool) -> None:
     if not isinstance(document, dict):
         raise DocumentError(f"{path} is no CWL document: it holds no mapping with cwlVersion and class.")
     version = document.get("cwlVersion")
@@ -303,7 +304,7 @@ def _workflow_documents(
     for loaded in workflow.steps:
         types.update({output["id"]: {"type": output["type"]} for output in loaded.tool["outputs"]})
 
-    def sources(parameters: list[Any], field: str) -> dict[str, Any]:
+    def sources(parameters: list[CwlObject], field: str) -> dict[str, CwlObject]:
         return {name: types[name] for parameter in parameters for name in aslist(parameter.get(field) or [])}
 
     document = _document(workflow)
@@ -329,7 +330,7 @@ def _workflow_documents(
     return documents
 
 
-def _document(process: Process) -> dict[str, Any]:
+def _document(process: Process) -> CwlObject:
     """Return a resolved process as plain JSON, with the processes that its steps run inlined."""
     plain = json.loads(json_dumps(process.tool, default=str))
     document = {
@@ -346,7 +347,7 @@ def _document(process: Process) -> dict[str, Any]:
     return document
 
 
-def _keep_link_merges(step: dict[str, Any], inputs: list[Any]) -> None:
+def _keep_link_merges(step: CwlObject, inputs: list[CwlObject]) -> None:
     """Write down how links are merged where cwltool's check of types has decided it: runs rely on that."""
     decided = {item["id"]: item["linkMerge"] for item in inputs if "linkMerge" in item}
     for item in step["in"]:

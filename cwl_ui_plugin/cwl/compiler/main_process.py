@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 from urllib.parse import urldefrag
 
 from cwl_ui_plugin.cwl.errors import ChoiceError, DocumentError
+from cwl_ui_plugin.cwl.plan import CwlObject
 
 MAX_CHOICES = 100
 
@@ -49,7 +49,7 @@ def main_process(document: Mapping[str, object], path: str) -> str | None:
     )
 
 
-def _runs(process: Mapping[str, Any]) -> Iterator[str]:
+def _runs(process: CwlObject) -> Iterator[str]:
     """Yield the ids in the same document that the steps of a process run, however deep they are embedded."""
     steps = process.get("steps") or []
     for step in steps.values() if isinstance(steps, dict) else steps:

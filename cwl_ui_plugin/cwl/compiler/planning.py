@@ -113,7 +113,7 @@ class _Types:
     definitions: Mapping[str, CwlObject]
     fields: Mapping[frozenset[str], tuple[str, ...]]
 
-    def plain(self, declared: str | CwlObject | list[Any], depth: int = 0) -> CwlType:
+    def plain(self, declared: str | CwlObject | list[object], depth: int = 0) -> CwlType:
         """Return a type with short names and with the types of a SchemaDefRequirement put in their places."""
         if depth > _DEEPEST_TYPE:
             raise DocumentError("A type of the document contains itself.")

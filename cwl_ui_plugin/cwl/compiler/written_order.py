@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 _FIELDS = "fields"
@@ -52,7 +52,7 @@ def _names(written: object) -> tuple[str, ...]:
     return tuple(_short(name) for name in written) if isinstance(written, Mapping) else ()
 
 
-def _short(name: Any) -> str:
+def _short(name: object) -> str:
     return str(name).rsplit("#", 1)[-1].rsplit("/", 1)[-1]
 
 

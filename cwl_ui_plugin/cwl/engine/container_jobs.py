@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cwltool.docker import DockerCommandLineJob
 from cwltool.errors import UnsupportedRequirement, WorkflowException
@@ -17,6 +17,13 @@ from cwl_ui_plugin.cwl.containers.policy import DOCKER, NETWORK, ContainerPolicy
 from cwl_ui_plugin.cwl.containers.task_containers import ENGINE_FILE, LABEL
 from cwl_ui_plugin.cwl.engine.reach import Reach
 from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
+
+if TYPE_CHECKING:
+    from cwltool.context import RuntimeContext
+    from cwltool.job import JobBase
+
+    from cwl_ui_plugin.cwl.plan import CwlObject
+
 
 _SINGULARITY_CACHE = "CWL_SINGULARITY_CACHE"
 _SHOWN_CHARACTERS = 600
@@ -49,7 +56,9 @@ def prepare_engine(engine: str, folder: Path, images: Path | None) -> None:
         os.environ["PATH"] = f"{place}{os.pathsep}{os.environ['PATH']}"
 
 
-def prepare_job(job: Any, context: Any, folder: Path, policy: ContainerPolicy, reach: Reach | None) -> None:
+def prepare_job(
+    job: JobBase, context: RuntimeContext, folder: Path, policy: ContainerPolicy, reach: Reach | None
+) -> None:
     """Get a job that is about to run ready, if it is one of a container engine.
 
     Raises:
@@ -82,7 +91,9 @@ def prepare_job(job: Any, context: Any, folder: Path, policy: ContainerPolicy, r
     job.create_runtime = create_runtime  # type: ignore[method-assign, assignment]
 
 
-def _check_policy(job: Any, requirement: Any, context: Any, policy: ContainerPolicy) -> None:
+def _check_policy(
+    job: JobBase, requirement: CwlObject | None, context: RuntimeContext, policy: ContainerPolicy
+) -> None:
     """Raise :class:`NotAllowedHere`, or have the job run with the image and the network that were looked at."""
     network = {"networkAccess": job.networkaccess}
     is_hint = not job.get_requirement(NETWORK)[1]
@@ -122,7 +133,7 @@ def _with_label(words: list[str]) -> list[str]:
     return [*words[:place], f"--label={LABEL}={os.environ.get(TAG_VARIABLE, '')}", *words[place:]]
 
 
-def _name_image(requirement: dict[str, Any]) -> None:
+def _name_image(requirement: CwlObject) -> None:
     """Give the image of a dockerFile a name, if the document has none: the same for the same text."""
     if "dockerImageId" in requirement:
         return
@@ -134,7 +145,7 @@ def _name_image(requirement: dict[str, Any]) -> None:
     requirement["dockerImageId"] = f"localhost/cwl-ui-plugin:{digest}"
 
 
-def _have_image(engine: str, requirement: dict[str, Any]) -> None:
+def _have_image(engine: str, requirement: CwlObject) -> None:
     """Pull an image that the engine does not have; cwltool would leave what the engine says to the log."""
     image, pulled = requirement.get("dockerImageId") or requirement["dockerPull"], requirement["dockerPull"]
     if shutil.which(engine) is None or _run(engine, "image", "inspect", image).returncode == 0:

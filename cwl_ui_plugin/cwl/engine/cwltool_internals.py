@@ -26,6 +26,7 @@ from schema_salad.ref_resolver import Loader
 from schema_salad.schema import make_avro_schema
 
 if TYPE_CHECKING:
+    from cwl_utils.types import CWLObjectType
     from cwltool.builder import Builder
     from cwltool.context import RuntimeContext
     from rdflib import Graph
@@ -54,7 +55,7 @@ Execute = Callable[..., None]
 """``(runtime, env, context, monitor)``: runs a command, and calls ``monitor`` with its process."""
 
 
-def make_builder(tool: Process, job_order: dict[str, Any], context: RuntimeContext) -> Builder:
+def make_builder(tool: Process, job_order: CWLObjectType, context: RuntimeContext) -> Builder:
     """Return cwltool's Builder of a process and a job: defaults filled in, secondary files found, all validated."""
     return tool._init_job(job_order, context)
 
@@ -66,7 +67,7 @@ def forget_job_names() -> None:
 
 def scatter_function(method: str) -> Callable[..., object]:
     """Return cwltool's function for a ``scatterMethod`` of CWL."""
-    found: Callable[..., Any] = getattr(workflow_job, f"{method}_scatter")
+    found: Callable[..., object] = getattr(workflow_job, f"{method}_scatter")
     return found
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cwltool.errors import WorkflowException
+
+if TYPE_CHECKING:
+    from cwltool.job import JobBase
+
 
 SMALLEST_ROOM = 16
 """Mebibytes that every job needs: less is a full disk."""
@@ -18,7 +22,7 @@ class DiskTooFull(WorkflowException):
     """The disk has less room than the job asks for; that may pass."""
 
 
-def check_disk(job: Any, folder: Path) -> None:
+def check_disk(job: JobBase, folder: Path) -> None:
     """Raise :class:`DiskTooFull` if the disk of ``folder`` has less room than a job asks for.
 
     The job's ResourceRequirement says how much, where it says so at all: CWL's default of 1 GiB for each folder is an

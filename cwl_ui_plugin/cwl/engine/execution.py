@@ -102,7 +102,7 @@ def initial_job(
     return InitialJob(process, job_order, dict(builder.job), requirements)
 
 
-def start(compiled: Path, source: Path, job: dict[str, Any], folder: Path, settings: RunSettings) -> Values:
+def start(compiled: Path, source: Path, job: dict[str, object], folder: Path, settings: RunSettings) -> Values:
     """Return the values of the workflow's inputs, see :func:`initial_job`; a tool completes its job when it runs.
 
     Raises:
@@ -195,7 +195,7 @@ def _ending_delivery() -> Iterator[None]:
         raise StepError(f"The outputs of the workflow can't be delivered: {error}", kind=kind) from error
 
 
-def _shorten(outputs: Any) -> None:
+def _shorten(outputs: object) -> None:
     """Leave out what is in folders if that is too much to be sent about; it can be read from the folders."""
     listed: list[int] = []
     visit_class(outputs, ("Directory",), lambda folder: listed.append(len(folder.get("listing") or ())))
@@ -223,7 +223,7 @@ def _pop_requirements(job_order: dict[str, Any], settings: RunSettings) -> list[
     return found
 
 
-def _check_requirements(process: Process, requirements: Any) -> None:
+def _check_requirements(process: Process, requirements: object) -> None:
     if requirements and process.metadata.get(ORIGINAL_CWLVERSION) == "v1.0":
         raise JobError("cwl:requirements in a job is not part of CWL v1.0; use v1.1 or later.")
 

@@ -144,12 +144,12 @@ class Recorder(logging.Handler):
         found = found or self._stdout_end or _end_of(self.folder / "stdout.log")
         return f"{STDOUT_INSTEAD}\n{found}" if found and self._failed else ""
 
-    def _watched(self, job: Any) -> object:
+    def _watched(self, job: object) -> object:
         if isinstance(job, JobBase):
             _WatchedJob(self, job)
         return job
 
-    def note_end(self, job: Any, exit_code: int, log: ElementLog | None) -> None:
+    def note_end(self, job: JobBase, exit_code: int, log: ElementLog | None) -> None:
         """Note how a job's command has ended: of the first that failed, or else of the last."""
         if self._failed:
             return
@@ -167,7 +167,7 @@ class Recorder(logging.Handler):
         self._limit = limit
         return WorkflowException(self.explain())
 
-    def _note_asked(self, job: Any) -> None:
+    def _note_asked(self, job: JobBase) -> None:
         """Note the resources of a job of a command; an expression asks for none."""
         asked = getattr(getattr(job, "builder", None), "resources", None) or {}
         if "cores" in asked and "ram" in asked:
@@ -178,7 +178,7 @@ class Recorder(logging.Handler):
         """Note what kept a job from running to its end."""
         self._error = self._error or error
 
-    def prepare(self, job: Any, context: RuntimeContext) -> None:
+    def prepare(self, job: JobBase, context: RuntimeContext) -> None:
         """Get ready for a job; raise what keeps it from being run here."""
         self.before_command()
         self._note_asked(job)
@@ -229,7 +229,7 @@ class _WatchedJob:
             raise WorkflowException(f"cwl.output.json, which the command wrote, is not JSON: {error}") from error
 
     def _checked(self, execute: Execute) -> Execute:
-        def checked(*arguments: Any, **options: Any) -> None:
+        def checked(*arguments: object, **options: object) -> None:
             self._recorder.before_command()  # staging its inputs may have taken long
             self._phases.next(RAN)
             execute(*arguments, **options)
@@ -256,7 +256,7 @@ def shortened(command: str) -> str:
     return command if len(command) <= MAX_COMMAND else f"{command[:MAX_COMMAND]}…"
 
 
-def _note_command(folder: Path, job: Any) -> None:
+def _note_command(folder: Path, job: JobBase) -> None:
     """Let the command be seen while it runs."""
     with suppress(OSError):
         (folder / COMMAND).write_text(json.dumps([str(word) for word in job.command_line]), encoding="utf-8")

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cwltool.errors import WorkflowException
 from cwltool.stdfsaccess import StdFsAccess
 
 from cwl_ui_plugin.cwl.engine.cwltool_internals import checking
 from cwl_ui_plugin.cwl.files import local_paths
+
+if TYPE_CHECKING:
+    from cwltool.job import JobBase
+
 
 _STAGED = ("File", "Directory", "WritableFile", "WritableDirectory")
 _REMOTE = ("http://", "https://")
@@ -36,7 +40,7 @@ class OutOfReach(WorkflowException):
 class Reach:
     """What one task may use: all in ``folders``, and what ``given`` (values of CWL) names."""
 
-    def __init__(self, folders: Iterable[Path], given: Any) -> None:
+    def __init__(self, folders: Iterable[Path], given: object) -> None:
         paths = [path.resolve() for path in local_paths(given)]
         self._inside = {folder.resolve() for folder in folders} | set(paths)
         self._beside = {path.parent for path in paths if not path.is_dir()}
@@ -46,13 +50,13 @@ class Reach:
         real = path.resolve()
         return real.parent in self._beside or real in self._inside or not self._inside.isdisjoint(real.parents)
 
-    def check(self, values: Any) -> None:
+    def check(self, values: object) -> None:
         """Raise :class:`OutOfReach` if values of CWL name anything else."""
         for path in local_paths(values):
             if not self.has(path):
                 raise OutOfReach(path)
 
-    def check_job(self, job: Any) -> None:
+    def check_job(self, job: JobBase) -> None:
         """Raise :class:`OutOfReach` if a job of cwltool would have anything else mounted."""
         self.check(job.generatefiles)
         for location, entry in job.pathmapper.items():

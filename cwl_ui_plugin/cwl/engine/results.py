@@ -109,7 +109,7 @@ class StepResults:
         return {self._identity.full(name): value for name, value in outputs.items()}
 
 
-def _read(folder: Place, key: str) -> tuple[dict[str, Any], int]:
+def _read(folder: Place, key: str) -> tuple[dict[str, object], int]:
     """Return the outputs of a record, and when it was written, in nanoseconds since 1970."""
     with folder.open(f"{RESULTS}/{key}.json") as file:
         written = os.fstat(file.fileno()).st_mtime_ns

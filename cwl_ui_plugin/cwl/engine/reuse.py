@@ -17,14 +17,14 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin import last_use
 from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.errors import StepError
-from cwl_ui_plugin.cwl.files import CLASSES, local_path, local_paths
+from cwl_ui_plugin.cwl.files import CLASSES, local_path, local_paths, objects_of
 from cwl_ui_plugin.cwl.plan import StepDocument
 
 RESULT_FILE = "result.json"
@@ -39,7 +39,7 @@ def reuse_key(step_document: StepDocument, values: object, engine: str, seen: di
 
     What ``seen`` has is not read again: the elements of a scattered step share files.
     """
-    if any(found.get("enableReuse") is not True for found in _requirements(step_document, "WorkReuse")):
+    if any(found.get("enableReuse") is not True for found in objects_of(step_document, ["WorkReuse"])):
         return None
     try:
         content = {"piece": _by_content(step_document, seen), "values": _by_content(values, seen), "engine": engine}
@@ -71,17 +71,6 @@ def keep(folder: Path, key: str, outputs: Mapping[str, object]) -> None:
         building.rename(entry)
     except (OSError, StepError):
         shutil.rmtree(building, ignore_errors=True)
-
-
-def _requirements(node: object, name: str) -> Iterator[dict[str, object]]:
-    if isinstance(node, dict):
-        if node.get("class") == name:
-            yield node
-        for value in node.values():
-            yield from _requirements(value, name)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _requirements(item, name)
 
 
 def _by_content(node: object, seen: dict[Path, object]) -> object:

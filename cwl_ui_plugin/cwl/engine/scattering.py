@@ -7,6 +7,7 @@ from the step's sources, so that only the indices of elements and their outputs 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,13 +113,13 @@ def gather(compiled: Path, source: Path, step: Step, values: Values, results: El
     return {name: [value, status] for name, value in outputs.items()}, status
 
 
-def _label(workflow: Any, element: dict[str, Any]) -> str:
+def _label(workflow: Any, element: Mapping[str, object]) -> str:
     """Return what a scattered step's element is called: its values of what the step is scattered over."""
     parts = [_part_label(element.get(key)) for key in aslist(workflow.steps[0].tool["scatter"])]
     return " ".join(", ".join(parts).split())[:MAX_LABEL]
 
 
-def _part_label(value: Any) -> str:
+def _part_label(value: object) -> str:
     if isinstance(value, dict) and value.get("class") in ("File", "Directory"):
         return str(value.get("basename") or value.get("location") or value["class"])
     return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cwltool.context import LoadingContext, RuntimeContext
 from cwltool.errors import WorkflowException
@@ -23,7 +24,17 @@ from cwl_ui_plugin.cwl.engine.cwltool_internals import (
     set_format_graph,
 )
 from cwl_ui_plugin.cwl.engine.formats import format_graph
-from cwl_ui_plugin.cwl.plan import StepDocument
+from cwl_ui_plugin.cwl.plan import CwlObject, StepDocument
+
+if TYPE_CHECKING:
+    from cwl_utils.types import CWLObjectType
+    from cwltool.utils import JobsGeneratorType, OutputCallbackType
+    from cwltool.workflow import WorkflowStep
+
+ELEMENT = "element"
+"""The attribute of a job of cwltool that says which element of a scattered step it is of."""
+Ending = tuple["CWLObjectType", str]
+"""Outputs, and the status: one of :data:`_BEST_LAST`."""
 
 _BEST_LAST = ("permanentFail", "temporaryFail", "skipped", "success")
 
@@ -35,11 +46,15 @@ class SingleStepWorkflow(Workflow):
     failure: WorkflowException | None = None
     """Why no job could be made of the step."""
 
-    def job(self, _job_order: Any, output_callbacks: Any, runtimeContext: RuntimeContext) -> Any:
+    def job(
+        self, _job_order: CWLObjectType, output_callbacks: OutputCallbackType | None, runtimeContext: RuntimeContext
+    ) -> JobsGeneratorType:
         """Yield the jobs of the step; hand on its outputs and how it ended."""
         yield from self._attempt(dict(self.state), output_callbacks, runtimeContext)
 
-    def _attempt(self, state: dict[str, WorkflowStateItem | None], callback: Any, context: RuntimeContext) -> Any:
+    def _attempt(
+        self, state: dict[str, WorkflowStateItem | None], callback: OutputCallbackType | None, context: RuntimeContext
+    ) -> JobsGeneratorType:
         """Yield the jobs of the step for these values of its sources."""
         forget_job_names()
         job = WorkflowJob(self, context)
@@ -48,12 +63,13 @@ class SingleStepWorkflow(Workflow):
         step = job.steps[0]
         outputs = [output["id"] for output in step.tool["outputs"]]
 
-        def done(_outputs: Any, status: str) -> None:
+        def done(_outputs: object, status: str) -> None:
             first = job.state.get(outputs[0]) if outputs else None
             if status == "success" and first is not None:
                 status = first.success  # may be "skipped"
             values = {name: item.value for name in outputs if (item := job.state.get(name)) is not None}
-            callback(values, status)
+            if callback:
+                callback(values, status)
 
         try:
             yield from job.try_make_job(step, done, context)
@@ -61,7 +77,7 @@ class SingleStepWorkflow(Workflow):
             logger.error("%s", error)
             self.failure = error
             job.processStatus = "permanentFail"
-        if job.processStatus == "permanentFail" and not job.did_callback:
+        if job.processStatus == "permanentFail" and not job.did_callback and callback:
             callback({}, "permanentFail")
 
 
@@ -71,12 +87,14 @@ class ScatterJobsWorkflow(SingleStepWorkflow):
     Their jobs say whose they are: ``job.element`` is what the element is called in ``titles``.
     """
 
-    chosen: dict[int, dict[str, Any]]
+    chosen: dict[int, CWLObjectType]
     titles: dict[int, str]
-    results: dict[int, tuple[dict[str, Any], str]]
+    results: dict[int, Ending]
     """Outputs and status of each element that has ended."""
 
-    def job(self, _job_order: Any, output_callbacks: Any, runtimeContext: RuntimeContext) -> Any:
+    def job(
+        self, _job_order: CWLObjectType, output_callbacks: OutputCallbackType | None, runtimeContext: RuntimeContext
+    ) -> JobsGeneratorType:
         """Yield the jobs of all elements; at the end, hand on the worst status."""
         self.results = {}
         inputs = self._without_scatter()
@@ -89,10 +107,10 @@ class ScatterJobsWorkflow(SingleStepWorkflow):
         yield from _in_turns(pending)
 
     @staticmethod
-    def _titled(jobs: Any, title: str | None) -> Any:
+    def _titled(jobs: JobsGeneratorType, title: str | None) -> JobsGeneratorType:
         for job in jobs:
             if job is not None:
-                job.element = title
+                setattr(job, ELEMENT, title)
             yield job
 
     def _without_scatter(self) -> list[str]:
@@ -106,13 +124,15 @@ class ScatterJobsWorkflow(SingleStepWorkflow):
             item.update(source=item["id"], type="Any")
         return [item["id"] for item in tool["inputs"]]
 
-    def _ended(self, callback: Any, index: int, outputs: dict[str, Any], status: str) -> None:
-        self.results[index] = (outputs, status)
-        if len(self.results) == len(self.chosen):
+    def _ended(
+        self, callback: OutputCallbackType | None, index: int, outputs: CWLObjectType | None, status: str
+    ) -> None:
+        self.results[index] = (outputs or {}, status)
+        if callback and len(self.results) == len(self.chosen):
             callback({}, min((ending for _outputs, ending in self.results.values()), key=_BEST_LAST.index))
 
 
-def _in_turns(generators: list[Any]) -> Any:
+def _in_turns(generators: list[JobsGeneratorType]) -> JobsGeneratorType:
     """Yield what the generators yield, each in its turn; None when all of them wait for something."""
     while generators:
         found = False
@@ -133,24 +153,28 @@ def _in_turns(generators: list[Any]) -> Any:
 class RecordingProcess:
     """Stands for a process: notes the jobs that it would be run with."""
 
-    def __init__(self, tool: Any) -> None:
+    def __init__(self, tool: CommentedMap) -> None:
         self.tool = tool
-        self.calls: list[tuple[dict[str, Any], Any]] = []
+        self.calls: list[tuple[CWLObjectType, OutputCallbackType]] = []
 
-    def job(self, job_order: dict[str, Any], callback: Any, _context: Any) -> Any:
+    def job(
+        self, job_order: CWLObjectType, callback: OutputCallbackType, _context: RuntimeContext
+    ) -> JobsGeneratorType:
         """Note a job, and what is to be called with its outputs."""
         self.calls.append((job_order, callback))
-        return iter(())
+        return _in_turns([])
 
 
-def expand(workflow: SingleStepWorkflow) -> tuple[list[tuple[dict[str, Any], Any]], list[tuple[dict[str, Any], str]]]:
+def expand(
+    workflow: SingleStepWorkflow,
+) -> tuple[list[tuple[CWLObjectType, OutputCallbackType]], list[Ending]]:
     """Return the elements of a scattered step, in order, each with what takes its outputs; and where they are gathered.
 
     Calling each element's callback with ``(outputs, status)`` fills the second list with the step's outputs and status.
     """
     tool = workflow.steps[0].tool
     recorded = RecordingProcess(tool)
-    gathered: list[tuple[dict[str, Any], str]] = []
+    gathered: list[Ending] = []
     several_sources = workflow.multi  # type: ignore[attr-defined]
     inputs: Any = object_from_state({**workflow.state}, tool["inputs"], False, several_sources, "source")
     _refuse_null(tool, inputs)
@@ -158,13 +182,13 @@ def expand(workflow: SingleStepWorkflow) -> tuple[list[tuple[dict[str, Any], Any
         recorded,
         inputs,
         aslist(tool["scatter"]),
-        lambda outputs, status: gathered.append((outputs, status)),
+        lambda outputs, status: gathered.append((outputs or {}, status)),
         RuntimeContext(),
     )
     return recorded.calls, gathered
 
 
-def _refuse_null(tool: dict[str, Any], inputs: dict[str, Any]) -> None:
+def _refuse_null(tool: CommentedMap, inputs: CWLObjectType) -> None:
     """Say which list is missing: a step is scattered over arrays, an empty one included (CWL v1.2, WorkflowStep)."""
     for name in aslist(tool["scatter"]):
         if inputs.get(name) is None:
@@ -174,7 +198,9 @@ def _refuse_null(tool: dict[str, Any], inputs: dict[str, Any]) -> None:
             raise WorkflowException(f"it scatters over its input {shortname(name)!r}{of}, and that is null, not a list")
 
 
-def load_workflow(document: StepDocument, values: dict[str, list[Any]], cls: type[Process] = SingleStepWorkflow) -> Any:
+def load_workflow(
+    document: StepDocument, values: Mapping[str, Sequence[Any]], cls: type[Process] = SingleStepWorkflow
+) -> Any:
     """Return the workflow of a step document, its sources filled with ``values`` (``{id: [value, status]}``)."""
     workflow = _construct(_commented(copy.deepcopy(document["wf"])), _context(), cls)
     workflow.multi = bool(workflow.get_requirement("MultipleInputFeatureRequirement")[0])
@@ -214,7 +240,7 @@ def _construct(document: Any, context: LoadingContext, cls: Any = default_make_t
     return process
 
 
-def _set_types(step: Any) -> None:
+def _set_types(step: WorkflowStep) -> None:
     """Give the outputs of a step the types that cwltool's check of types gives them, which is not run here."""
     for output in step.tool["outputs"]:
         if step.tool.get("loop"):
@@ -224,7 +250,7 @@ def _set_types(step: Any) -> None:
             output["type"] = ["null", *aslist(output["type"])]
 
 
-def _commented(document: Any) -> CommentedMap:
+def _commented(document: CwlObject) -> CommentedMap:
     """Give a plain document the line information that cwltool reads while it runs: of in, out and arguments only."""
     for step in document.get("steps", []):
         step.update({"in": _lined(step["in"]), "out": _lined(step["out"]), "run": _commented(step["run"])})
@@ -233,7 +259,7 @@ def _commented(document: Any) -> CommentedMap:
     return CommentedMap(document)
 
 
-def _lined(items: list[Any]) -> CommentedSeq:
+def _lined(items: list[object]) -> CommentedSeq:
     lined = CommentedSeq(items)
     lined.lc.filename = "compiled"
     for index in range(len(items)):
@@ -241,7 +267,7 @@ def _lined(items: list[Any]) -> CommentedSeq:
     return lined
 
 
-def _set_formats(process: Any, edges: list[list[str]]) -> None:
+def _set_formats(process: Process, edges: list[list[str]]) -> None:
     graph = format_graph(edges)
     if graph is None:
         return

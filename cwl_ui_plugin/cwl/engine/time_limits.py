@@ -11,12 +11,20 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import psutil
 
 from cwl_ui_plugin.cwl.containers.task_containers import remove
 from cwl_ui_plugin.cwl.engine.cwltool_internals import Execute, wrap_execution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from subprocess import Popen
+
+    from cwltool.context import RuntimeContext
+    from cwltool.job import JobBase
+
 
 GRACE_SECONDS = 2.0
 _CID_FILE = "--cidfile="
@@ -25,8 +33,8 @@ _CID_FILE = "--cidfile="
 class TimeLimit:
     """Watches one job of cwltool."""
 
-    def __init__(self, job: Any) -> None:
-        self.seconds: float = job.timelimit
+    def __init__(self, job: JobBase) -> None:
+        self.seconds: float = job.timelimit or 0
         self._began = 0.0
         wrap_execution(job, self._limited)
 
@@ -34,12 +42,17 @@ class TimeLimit:
         return partial(self._execute_limited, execute)
 
     def _execute_limited(
-        self, execute: Execute, runtime: list[str], env: Any, context: Any, monitor: Any = None
+        self,
+        execute: Execute,
+        runtime: list[str],
+        env: object,
+        context: RuntimeContext,
+        monitor: Callable[[Popen[str]], None] | None = None,
     ) -> None:
         timers: list[threading.Timer] = []
         self._began = time.monotonic()
 
-        def watch(process: Any) -> None:
+        def watch(process: Popen[str]) -> None:
             timer = threading.Timer(self.seconds + GRACE_SECONDS, _kill, (process.pid, runtime))
             timer.daemon = True
             timer.start()

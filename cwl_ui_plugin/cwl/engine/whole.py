@@ -24,7 +24,7 @@ class Document:
     settings: Callable[[Step | None], RunSettings]
 
 
-def run_whole(document: Document, job: dict[str, Any], outputs: Path | Destination) -> dict[str, Any]:
+def run_whole(document: Document, job: dict[str, object], outputs: Path | Destination) -> dict[str, object]:
     """Run a document on a job that has passed :func:`jobs.check_job`; return the CWL output object.
 
     A tool has ``folder`` to itself, the steps of a workflow folders in it that are called as their tasks would be.

@@ -85,7 +85,7 @@ def too_long(longest: int) -> str:
     return f"The job is longer than {longest} characters ([cwl] max_job_size); give large data as files."
 
 
-def check_texts(job: Any) -> None:
+def check_texts(job: object) -> None:
     """Raise :class:`JobError` for a job that is too deep, is not JSON, or has texts that no database can keep."""
     for node in _nodes(job):
         if isinstance(node, str) and not strict_json.is_text(node):
@@ -94,13 +94,13 @@ def check_texts(job: Any) -> None:
             raise JobError(f"The job has a value that JSON does not have: {str(node)[:80]}")
 
 
-def check_depth(job: Any) -> None:
+def check_depth(job: object) -> None:
     """Raise :class:`JobError` for a job that is too deep for functions that call themselves."""
     for _node in _nodes(job):
         pass
 
 
-def _nodes(job: Any) -> Iterator[object]:
+def _nodes(job: object) -> Iterator[object]:
     """Yield the values of a job at any depth, and their names."""
     waiting: list[tuple[object, int]] = [(job, 0)]
     while waiting:
@@ -121,7 +121,7 @@ def job_template(plan: Plan) -> dict[str, object]:
     return {**required, **optional}
 
 
-def job_text(plan: Plan, job: Mapping[str, Any] | None = None) -> str:
+def job_text(plan: Plan, job: Mapping[str, object] | None = None) -> str:
     """Return a job as YAML, each input below a comment with its label and type."""
     shown = job_template(plan) if job is None else dict(job)
     parts = []
@@ -138,7 +138,7 @@ def job_text(plan: Plan, job: Mapping[str, Any] | None = None) -> str:
 
 
 def check_job(
-    plan: Plan, job: Mapping[str, Any], files: FileRules, *, allow_requirements: bool = False, is_whole: bool = True
+    plan: Plan, job: Mapping[str, object], files: FileRules, *, allow_requirements: bool = False, is_whole: bool = True
 ) -> dict[str, object]:
     """Return the job with absolute locations of its files.
 
@@ -173,7 +173,9 @@ def check_job(
     return checked
 
 
-def _strangers(job: Mapping[str, Any], inputs: Mapping[str, Parameter], allow_requirements: bool) -> Iterator[Problem]:
+def _strangers(
+    job: Mapping[str, object], inputs: Mapping[str, Parameter], allow_requirements: bool
+) -> Iterator[Problem]:
     """Yield what is wrong with the names in a job that the workflow has no input for."""
     known = (*FOLDERS, *_DROPPED, _NAMESPACES, *(REQUIREMENTS if allow_requirements else ()))
     unused = [name for name in inputs if name not in job]
@@ -193,7 +195,7 @@ def _strangers(job: Mapping[str, Any], inputs: Mapping[str, Parameter], allow_re
                 yield Problem(f"the workflow has no such input; did you mean {meant!r}?", input=name)
 
 
-def _runner_problems(name: str, value: Any) -> Iterator[Problem]:
+def _runner_problems(name: str, value: object) -> Iterator[Problem]:
     """Yield what is wrong with the form of requirements or namespaces; the rest is for cwltool to say."""
     if name in REQUIREMENTS:
         if not isinstance(value, list) or not all(isinstance(part, dict) and "class" in part for part in value):
@@ -261,7 +263,7 @@ def _comment(item: Parameter) -> str:
     return "".join(f"# {line}\n" for line in lines)
 
 
-def _dump(value: Any) -> str:
+def _dump(value: object) -> str:
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False, width=100)
 
 

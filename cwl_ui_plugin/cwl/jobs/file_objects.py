@@ -35,7 +35,7 @@ def is_directive(name: str) -> bool:
     return name.startswith(_MARKS) or ":" in name or "#" in name
 
 
-def name_problem(name: Any) -> str | None:
+def name_problem(name: object) -> str | None:
     """Return why something can't be a ``basename``, or None: CWL wants the name of a file, and not a path."""
     if not isinstance(name, str) or not name:
         return "a basename is a text with at least one character"
@@ -78,7 +78,7 @@ def parts_problems(value: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(f"{_PARTS[kind]}: {count} files have the name {name[:80]!r}")
 
 
-def basename_of(value: dict[str, Any]) -> str:
+def basename_of(value: dict[str, object]) -> str:
     """Return the name that a File or Directory has in a task's folder; empty where cwltool makes one up."""
     if isinstance(value.get("basename"), str):
         return str(value["basename"])
@@ -88,11 +88,11 @@ def basename_of(value: dict[str, Any]) -> str:
     return PurePosixPath(_path(location)).name
 
 
-def _is_literal_name(location: Any) -> bool:
+def _is_literal_name(location: object) -> bool:
     return isinstance(location, str) and location.startswith(_LITERAL)
 
 
-def _wrong_types(value: dict[str, Any]) -> Iterator[Problem]:
+def _wrong_types(value: dict[str, object]) -> Iterator[Problem]:
     for name in ("contents", "format"):
         if name in value and not isinstance(value[name], str):
             yield Problem(f"{name} is a text")
@@ -104,7 +104,7 @@ def _wrong_types(value: dict[str, Any]) -> Iterator[Problem]:
         yield Problem("contents of a file may have 64 KiB; give a larger one by its location")
 
 
-def _wrong_names(given: dict[str, Any], kept: dict[str, Any]) -> Iterator[Problem]:
+def _wrong_names(given: dict[str, object], kept: dict[str, object]) -> Iterator[Problem]:
     """Yield what is wrong with the basename, and with what CWL derives from it and the location."""
     if "basename" in given and (reason := name_problem(given["basename"])):
         if given["basename"] is not None:
@@ -122,7 +122,7 @@ def _wrong_names(given: dict[str, Any], kept: dict[str, Any]) -> Iterator[Proble
         yield Problem("dirname is not the folder of the location; leave it out")
 
 
-def _dirname(location: Any) -> str | None:
+def _dirname(location: object) -> str | None:
     if not isinstance(location, str):
         return None
     return posixpath.dirname(_path(location))

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin.cwl.cwl_types import OneType, kinds_but_null, kinds_of
 from cwl_ui_plugin.cwl.errors import Problem
@@ -176,7 +175,7 @@ def sets_of(watch: Watch, files: Iterable[Found]) -> tuple[list[FileSet], list[F
 
 def job_of(watch: Watch, files: FileSet) -> dict[str, object]:
     """Return what a complete set gives to the inputs of its run."""
-    job: dict[str, Any] = {}
+    job: dict[str, object] = {}
     for item in watch.inputs:
         if item.pattern is None:
             job[item.name] = files.groups[item.group or ""]

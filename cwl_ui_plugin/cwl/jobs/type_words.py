@@ -40,8 +40,10 @@ def _words(declared: CwlType, *, plural: bool) -> str:
         return f"{'lists' if plural else 'list'} of {_words(declared['items'], plural=True)}"
     if declared["type"] == "enum":
         return f"{'choices' if plural else 'one'} of {_listed(declared['symbols'], MAX_SYMBOLS)}"
-    names = [field["name"] for field in declared["fields"]]
-    return f"{'groups' if plural else 'group'} of {_listed(names, MAX_FIELDS)}"
+    if declared["type"] == "record":
+        names = [field["name"] for field in declared["fields"]]
+        return f"{'groups' if plural else 'group'} of {_listed(names, MAX_FIELDS)}"
+    return _words(declared["type"], plural=plural)  # a primitive type as some documents write it
 
 
 def _listed(names: list[str], most: int) -> str:

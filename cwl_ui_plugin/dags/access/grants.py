@@ -55,7 +55,7 @@ class Grant:
     signed_by: str | None = None
     continued: Continued | None = None
 
-    def claims(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> dict[str, Any]:
+    def claims(self, dag_id: str, run_id: str, conf: Mapping[str, object]) -> dict[str, object]:
         """Return what is signed to grant this to a run."""
         return {
             "dag_id": dag_id,
@@ -69,7 +69,7 @@ class Grant:
         }
 
 
-def conf_digest(conf: Mapping[str, Any]) -> str:
+def conf_digest(conf: Mapping[str, object]) -> str:
     """Return the digest of a conf, whether the grant is in it or not."""
     return digest({name: value for name, value in conf.items() if name != GRANT})
 
@@ -84,7 +84,7 @@ def key_id(public_key: str) -> str:
     return hashlib.sha256(public_key.encode("ascii")).hexdigest()
 
 
-def read_grant(conf: Mapping[str, Any], *, dag_id: str, run_id: str) -> Grant | None:
+def read_grant(conf: Mapping[str, object], *, dag_id: str, run_id: str) -> Grant | None:
     """Return the grant in a conf, or None where there is none.
 
     Raises:
@@ -95,7 +95,7 @@ def read_grant(conf: Mapping[str, Any], *, dag_id: str, run_id: str) -> Grant | 
     if token is None:
         return None
     try:
-        claims = tokens.verify(token, public_key(token), [ALGORITHM])
+        claims: Mapping[str, Any] = tokens.verify(token, public_key(token), [ALGORITHM])
         expected = {"dag_id": dag_id, "run_id": run_id, "conf": conf_digest(conf)}
     except SigningError as error:
         raise _refused(str(error)) from error

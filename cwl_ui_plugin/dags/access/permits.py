@@ -12,7 +12,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
@@ -59,7 +58,7 @@ class Permit:
         return file_rules(self.roots, not_allowed=self.not_allowed)
 
 
-def permit(conf: Any, *, dag_id: str, run_id: str, first: bool = False, schedule: Schedule | None = None) -> Permit:
+def permit(conf: object, *, dag_id: str, run_id: str, first: bool = False, schedule: Schedule | None = None) -> Permit:
     """Return what a run may do. The ``first`` task also verifies the caller's signature anew, with the keys of today.
 
     ``schedule`` is the one that Airflow created the run from (``dags.scheduling.schedule_of``).
@@ -80,7 +79,7 @@ def permit(conf: Any, *, dag_id: str, run_id: str, first: bool = False, schedule
     return Permit(grant.roots, continued=grant.continued)
 
 
-def permit_part(conf: Any, *, dag_id: str, run_id: str, roots: tuple[Path, ...]) -> Permit:
+def permit_part(conf: object, *, dag_id: str, run_id: str, roots: tuple[Path, ...]) -> Permit:
     """Return what a part of a Dag that somebody wrote may do, with the files in ``roots``, which that Dag's code names.
 
     Whoever starts such a run has no say in it: neither its job nor a grant is read from the conf.
@@ -94,7 +93,7 @@ def permit_part(conf: Any, *, dag_id: str, run_id: str, roots: tuple[Path, ...])
     return Permit(roots, UNGRANTED_PART)
 
 
-def _check_signed(conf: Mapping[str, Any], grant: Grant | None, dag_id: str, run_id: str, first: bool) -> None:
+def _check_signed(conf: Mapping[str, object], grant: Grant | None, dag_id: str, run_id: str, first: bool) -> None:
     if grant is None:
         _verify(conf, dag_id, run_id, None)
     elif grant.signed_by is None:
@@ -103,7 +102,7 @@ def _check_signed(conf: Mapping[str, Any], grant: Grant | None, dag_id: str, run
         _verify(conf, dag_id, run_id, grant.at)
 
 
-def check_narrow(conf: Mapping[str, Any]) -> None:
+def check_narrow(conf: Mapping[str, object]) -> None:
     """Raise :class:`JobError` for a conf without a grant that names folders."""
     job = given(conf)
     named = [name for name in FOLDERS if job.get(name)]
@@ -114,7 +113,7 @@ def check_narrow(conf: Mapping[str, Any]) -> None:
         )
 
 
-def _verify(conf: Mapping[str, Any], dag_id: str, run_id: str, at: float | None) -> None:
+def _verify(conf: Mapping[str, object], dag_id: str, run_id: str, at: float | None) -> None:
     """Verify the caller's signature as of a moment, or of now."""
     token = conf.get(SIGNATURE)
     if not token:

@@ -7,7 +7,6 @@ all, for its Dag, with the key for grants (``grants``); each task verifies that.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.dags.access.grants import ALGORITHM, public_key
@@ -19,7 +18,7 @@ from cwl_ui_plugin.signing.errors import SigningError
 _SAVE_AGAIN = "Save the schedule again on the page of its workflow."
 
 
-def claims(dag_id: str, schedule: Schedule) -> dict[str, Any]:
+def claims(dag_id: str, schedule: Schedule) -> dict[str, object]:
     """Return what is signed to grant the runs of a schedule what it says."""
     return {"dag_id": dag_id, "schedule": digest(schedule.content())}
 

@@ -117,7 +117,7 @@ def complain(path: Path, why: str) -> None:
         log.warning("%s is ignored: %s", path, why)
 
 
-def write(path: Path, data: dict[str, Any], *, lasting: bool = False) -> None:
+def write(path: Path, data: dict[str, object], *, lasting: bool = False) -> None:
     """Write a file, and its folder if it is not there; ``lasting``: it is on the disk then.
 
     A network file system has it at the server in any case: that is what closing and renaming a file do there.
@@ -176,7 +176,7 @@ def _is_trusted(path: Path) -> bool:
     return for_group or found.st_uid in (os.geteuid(), 0, folder.st_uid)
 
 
-def _as_dataclass(kind: type[T], data: Any, known: dict[str, object] | None = None) -> T:
+def _as_dataclass(kind: type[T], data: object, known: dict[str, object] | None = None) -> T:
     """Return ``data`` as a dataclass; raise :class:`TypeError` if it is of another shape. Further keys are ignored."""
     if not isinstance(data, dict):
         raise TypeError(f"not a {kind.__name__}")
@@ -189,7 +189,7 @@ def _as_dataclass(kind: type[T], data: Any, known: dict[str, object] | None = No
     return kind(**values, **known)
 
 
-def _value(field: Field[Any], data: dict[str, Any]) -> Any:
+def _value(field: Field[object], data: dict[str, object]) -> Any:
     if field.name not in data:
         raise TypeError(f"it has no {field.name}")
     return data[field.name]

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import local_paths
@@ -100,7 +99,7 @@ class Live:
             self.has_all = True
 
 
-def dead_parts(place: Place, task: TaskTry, live: Live, handed_on: Callable[[], Any]) -> list[str]:
+def dead_parts(place: Place, task: TaskTry, live: Live, handed_on: Callable[[], object]) -> list[str]:
     """Return what of the folder of a try, which ended well, nobody can read any more: names relative to it.
 
     A folder of its that has no live file goes as a whole. Of another one goes what the task has handed on and nobody

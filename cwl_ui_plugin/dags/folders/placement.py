@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
@@ -43,7 +42,7 @@ class RunFolders:
     tmp: Place | None
 
 
-def folders_of(dag_id: str, run_id: str, job: Mapping[str, Any]) -> RunFolders:
+def folders_of(dag_id: str, run_id: str, job: Mapping[str, object]) -> RunFolders:
     """Return the folders of a run.
 
     Raises:
@@ -76,7 +75,7 @@ class Held:
             claims.release(claim)
 
 
-def hold(dag_id: str, run_id: str, created: datetime, job: Mapping[str, Any]) -> Held:
+def hold(dag_id: str, run_id: str, created: datetime, job: Mapping[str, object]) -> Held:
     """Claim the folders of a run, which was ``created`` (its ``run_after``) then.
 
     Raises:
@@ -151,7 +150,7 @@ def _tmp(dag_id: str, run_id: str, given: str | None) -> Place | None:
     return _place(_below(TMP_FOLDER, given, base) / run_id, config.tmp_folder())
 
 
-def _text(name: str, value: Any) -> str | None:
+def _text(name: str, value: object) -> str | None:
     """Return the text of a folder's name; None where there is none."""
     if value is None or value == "":
         return None

@@ -38,7 +38,7 @@ def question(step: Step, message: str, values: Mapping[str, Any], page: str) -> 
     return "\n".join(lines)
 
 
-def _preview(value: Any) -> str:
+def _preview(value: object) -> str:
     files = list(_files(value))
     if not files:
         text = json.dumps(value, ensure_ascii=False, default=str)
@@ -48,7 +48,7 @@ def _preview(value: Any) -> str:
     return ", ".join(named + more)
 
 
-def _files(value: Any) -> Iterator[dict[str, Any]]:
+def _files(value: object) -> Iterator[dict[str, Any]]:
     if isinstance(value, list):
         for item in value:
             yield from _files(item)
@@ -60,13 +60,13 @@ def _files(value: Any) -> Iterator[dict[str, Any]]:
                 yield from _files(item)
 
 
-def _name(item: Mapping[str, Any]) -> str:
+def _name(item: Mapping[str, object]) -> str:
     place = str(item.get("location") or item.get("path") or "")
     name = str(item.get("basename") or PurePosixPath(place).name or "a literal")
     return f"{name}/" if item.get("class") == "Directory" else name
 
 
-def _size(item: Mapping[str, Any]) -> str:
+def _size(item: Mapping[str, object]) -> str:
     size = total_size(item)
     return f" ({bytes_text(size)})" if size else ""
 

@@ -63,7 +63,7 @@ class CwlApprovalOperator(StepOperator, HITLOperator):
             self.body = question(self.step, self.approval.message, values, _page_of(run.dag_id, run.run_id))
         return HITLOperator.execute(self, context)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+    def execute_complete(self, context: Context, event: dict[str, object]) -> object:
         """Take the answer.
 
         Raises:

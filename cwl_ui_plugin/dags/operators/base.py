@@ -6,7 +6,7 @@ A worker of Airflow 3 has no database: values travel as XComs, errors too (key `
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +25,7 @@ from cwl_ui_plugin.observing.lineage.noting import Subject, TellsLineage
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from cwl_ui_plugin.cwl.engine.confines import Confines
     from cwl_ui_plugin.cwl.engine.results import Earlier, Results
@@ -106,7 +107,7 @@ class CwlOperator(BaseOperator, TellsLineage):
             )
         return self._permit
 
-    def given_job(self, context: Context) -> dict[str, Any]:
+    def given_job(self, context: Context) -> dict[str, object]:
         """Return the job of the run, as it was asked for; raise :class:`JobError` if it is none.
 
         What the author of a Dag file gives as its ``params`` comes before the job of a schedule.
@@ -269,12 +270,12 @@ class CwlOperator(BaseOperator, TellsLineage):
         made: dict[str, Any] = packed(values)
         return made
 
-    def check_handed_on(self, values: Any) -> None:
+    def check_handed_on(self, values: object) -> None:
         """The same for a task that opens no file: what a run has taken over may be without those that nobody reads."""
         if not self.continues:
             self.check_there(values)
 
-    def check_there(self, values: Any) -> None:
+    def check_there(self, values: object) -> None:
         """Fail where files of ``values`` were removed, since no task could read them any more."""
         from cwl_ui_plugin.dags.folders import intermediate
 
@@ -320,7 +321,7 @@ def _do_nothing() -> None:
     """What there is to check before a task has its lease."""
 
 
-def pull_values(ti: Any, tasks: Sequence[str]) -> Values:
+def pull_values(ti: RuntimeTaskInstanceProtocol, tasks: Sequence[str]) -> Values:
     """Return all values that some tasks have handed on."""
     values: Values = {}
     for task_id in tasks:
@@ -328,7 +329,7 @@ def pull_values(ti: Any, tasks: Sequence[str]) -> Values:
     return values
 
 
-def handed_on(value: dict[str, Any]) -> dict[str, Any]:
+def handed_on(value: Mapping[str, object]) -> dict[str, Any]:
     """Return what another task handed on, without how it went there."""
     return {key: unpacked(item) for key, item in value.items() if key != names.STATISTICS_KEY}
 

@@ -124,7 +124,7 @@ class CwlGroupDispatchOperator(CwlDispatchOperator):
 
     template_fields: Sequence[str] = ("job",)
 
-    def __init__(self, *, job: Any, **kwargs: Any) -> None:
+    def __init__(self, *, job: object, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.job = job
 
@@ -134,7 +134,7 @@ class CwlGroupDispatchOperator(CwlDispatchOperator):
         context["ti"].xcom_push(key=BEGUN_KEY, value=self.part.version if self.part else "")
         return values
 
-    def given_job(self, context: Context) -> dict[str, Any]:
+    def given_job(self, context: Context) -> dict[str, object]:
         """Return the job, with the values that other tasks have made."""
         where = f"the group {self.part.name!r}" if self.part else self.task_id
         return part_jobs.complete(read_plan(self.document.compiled), self.job, where)
@@ -155,7 +155,7 @@ class CwlGroupGatherOperator(CwlGatherOperator):
         return values
 
 
-def hold(task: CwlOperator, context: Context, job: Mapping[str, Any]) -> Held:
+def hold(task: CwlOperator, context: Context, job: Mapping[str, object]) -> Held:
     """Claim the folders that a task's run, or its part of a Dag, writes to; see :func:`placement.hold`."""
     from cwl_ui_plugin.dags.folders import placement
 

@@ -5,7 +5,7 @@ Airflow asks plugins for them where it shows a Dag. So they are in no serialized
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
@@ -14,6 +14,10 @@ from cwl_ui_plugin.dags import operators
 from cwl_ui_plugin.dags.decorator import DecoratedCwlOperator
 from cwl_ui_plugin.dags.operators.base import CwlOperator
 from cwl_ui_plugin.dags.operators.whole import CwlToolOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import TaskInstanceKey
+
 
 _OURS: list[type[BaseOperator]] = [
     *(kind for kind in vars(operators).values() if isinstance(kind, type) and issubclass(kind, CwlOperator)),
@@ -28,7 +32,7 @@ class StepLink(BaseOperatorLink):
     name = "CWL step"
     operators: ClassVar[list[type[BaseOperator]]] = _OURS
 
-    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return an address on Airflow's pages, relative to where these are."""
         address = addresses.airflow_task_tab(ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)
         return address.lstrip("/")
@@ -40,6 +44,6 @@ class OutputsLink(BaseOperatorLink):
     name = "Outputs"
     operators: ClassVar[list[type[BaseOperator]]] = _OURS
 
-    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return an address on Airflow's pages, relative to where these are."""
         return addresses.airflow_run_tab(ti_key.dag_id, ti_key.run_id).lstrip("/")

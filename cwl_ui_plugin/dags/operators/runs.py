@@ -38,7 +38,7 @@ class CwlRunLink(BaseOperatorLink):
 
     name = "CWL run"
 
-    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+    def get_link(self, operator: BaseOperator, *, ti_key: object) -> str:
         """Return the address of the run on Airflow's pages; nothing before it was started."""
         from airflow.sdk.execution_time.xcom import XCom
 
@@ -74,7 +74,7 @@ class CwlRunOperator(BaseOperator):
         self,
         *,
         workflow_dag_id: str,
-        job: Any = None,
+        job: object = None,
         run_id: str | None = None,
         wait: bool = True,
         deferrable: bool | None = None,
@@ -114,7 +114,7 @@ class CwlRunOperator(BaseOperator):
         except CwlError as failure:
             raise reported_failure(context, failure) from failure
 
-    def execute_complete(self, context: Context, event: Any, run_id: str) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: object, run_id: str) -> dict[str, object]:
         """Go on after the run has ended."""
         try:
             return self._outcome(context, run_id, triggered_runs.state(context["ti"], self.workflow_dag_id, run_id))
@@ -146,7 +146,7 @@ class CwlRunOperator(BaseOperator):
         triggered_runs.start(self.workflow_dag_id, next_name, job, datetime.now(timezone.utc))
         return next_name
 
-    def _checked_job(self) -> dict[str, Any]:
+    def _checked_job(self) -> dict[str, object]:
         """Return the job; raise :class:`JobError` if it does not fit the workflow, where that is known here."""
         from cwl_ui_plugin.cwl.jobs.checks import check_job
         from cwl_ui_plugin.dags.access.permits import Permit
@@ -206,7 +206,7 @@ class CwlRunOperator(BaseOperator):
                 self.log.info("The run %s of %s is being stopped.", run_id, self.workflow_dag_id)
             raise
 
-    def _outcome(self, context: Context, run_id: str, state: str) -> dict[str, Any]:
+    def _outcome(self, context: Context, run_id: str, state: str) -> dict[str, object]:
         if state == "success":
             made: dict[str, Any] = packed(triggered_runs.outputs(context["ti"], self.workflow_dag_id, run_id))
             return made

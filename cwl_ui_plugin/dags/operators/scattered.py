@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.readers import chosen_values
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
     from cwl_ui_plugin.cwl.engine.run_settings import Values
 
+
+class Batch(TypedDict):
+    """Elements of one task instance, by their indices; ``label`` names them for people."""
+
+    first: int
+    last: int
+    label: str
+
+
 MAX_BATCH = 250
 """Elements; cwltool's executor takes longer for each the more it has, and a retry begins a batch anew."""
 
@@ -27,8 +36,8 @@ class CwlScatterOperator(StepOperator):
 
     ui_color = "#e8f0fa"
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Return a batch for each task instance: ``{"first", "last", "label"}``, the indices of its elements."""
+    def execute(self, context: Context) -> list[Batch]:
+        """Return a batch for each task instance."""
         from cwl_ui_plugin.cwl.engine import scattering
 
         with self.reported(context), self.leased(context):
@@ -45,7 +54,7 @@ class CwlElementsOperator(StepOperator):
 
     ui_color = "#f4f0fa"
 
-    def __init__(self, *, batch: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, batch: Batch, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.batch = batch
 
@@ -103,15 +112,15 @@ def most_batches(count: int) -> int:
     return most if count <= most else min(most, wanted)
 
 
-def batches(labels: Sequence[str], most: int) -> list[dict[str, Any]]:
+def batches(labels: Sequence[str], most: int) -> list[Batch]:
     """Divide elements into at most ``most`` batches of neighbours, as even as can be."""
     count = min(len(labels), most)
     bounds = [len(labels) * number // count for number in range(count + 1)] if count else [0]
     return [
-        {
-            "first": first,
-            "last": after - 1,
-            "label": labels[first] if after - first == 1 else f"{labels[first]} … {labels[after - 1]}",
-        }
+        Batch(
+            first=first,
+            last=after - 1,
+            label=labels[first] if after - first == 1 else f"{labels[first]} … {labels[after - 1]}",
+        )
         for first, after in pairwise(bounds)
     ]

@@ -63,7 +63,7 @@ class StepOperator(CwlOperator):
                     "on. Clear that task to have it ask again."
                 )
 
-    def skip(self, context: Context, values: Any) -> NoReturn:
+    def skip(self, context: Context, values: object) -> NoReturn:
         """Hand on values, and skip the task in Airflow."""
         context["ti"].xcom_push(key=names.RETURN_KEY, value=self.handing_on(values))
         raise AirflowSkipException(f"The condition of step {self.step.id}, or of what it is in, is false.")
@@ -83,7 +83,7 @@ class StepOperator(CwlOperator):
                 has_all = stream.stop()
                 log_command_output(self.log, task.folder, ("stdout",) if has_all else ("stdout", "stderr"))
 
-    def checking_inputs(self, settings: RunSettings, values: Any) -> RunSettings:
+    def checking_inputs(self, settings: RunSettings, values: object) -> RunSettings:
         """Check that the files of ``values`` are there; or, where outputs may be taken over, before they are read."""
         if self.continues:
             return replace(settings, check_inputs=partial(self.check_there, values))
@@ -94,7 +94,7 @@ class StepOperator(CwlOperator):
         """Return the values for the tasks that follow; skip this one in Airflow, too, where its step was."""
         return self.skip(context, values) if is_skipped else self.handing_on(values)
 
-    def with_statistics(self, made: dict[str, Any], result: StepResult) -> dict[str, Any]:
+    def with_statistics(self, made: Mapping[str, object], result: StepResult) -> dict[str, Any]:
         """Return what the task has made as it is handed on: with what the step used."""
         self.noted.outputs, self.noted.statistics = made, statistics_of(result, made)
         return {**made, names.STATISTICS_KEY: self.noted.statistics}
@@ -128,7 +128,7 @@ def log_command_output(log: Logger, folder: Path, streams: Sequence[str] = ("std
             log.info("%s of the command:\n%s", stream, "\n".join(map(cleaned, text.split("\n"))))
 
 
-def statistics_of(result: StepResult, produced: Any) -> TaskStatistics:
+def statistics_of(result: StepResult, produced: object) -> TaskStatistics:
     """Return what a step used; it stands among the values that it hands on."""
     return {
         "command": result.command,

@@ -46,7 +46,7 @@ class CwlToolOperator(CwlOperator):
         tool: str | Path | None = None,
         workflow_dag_id: str | None = None,
         version: str | None = None,
-        job: Any = None,
+        job: object = None,
         input_roots: Iterable[str | Path] = (),
         **kwargs: Any,
     ) -> None:
@@ -87,7 +87,7 @@ class CwlToolOperator(CwlOperator):
             self.noted.outputs = outputs
         return self.handing_on(outputs)
 
-    def _checked_job(self, context: Context) -> dict[str, Any]:
+    def _checked_job(self, context: Context) -> dict[str, object]:
         from cwl_ui_plugin.cwl.jobs.checks import check_job
         from cwl_ui_plugin.dags import remote_inputs
 
@@ -101,7 +101,7 @@ class CwlToolOperator(CwlOperator):
         return self.run_settings(task, step.container if step else None)
 
 
-def _task_arguments(found: StoredVersion, job: dict[str, Any], dag: DAG | None) -> dict[str, Any]:
+def _task_arguments(found: StoredVersion, job: dict[str, object], dag: DAG | None) -> dict[str, Any]:
     """Return what the executor is told of a tool; a workflow may ask for anything one after the other."""
     rules = ExecutorRules.configured(dag.dag_id, dag.tags) if dag else ExecutorRules.configured()
     plan = found.plan

@@ -12,7 +12,7 @@ from cwl_ui_plugin.reports.tables import CwlDBManager
 METADATA = CwlDBManager.metadata
 
 
-def _is_ours(_item: Any, name: str | None, kind: str, *_arguments: Any) -> bool:
+def _is_ours(_item: object, name: str | None, kind: str, *_arguments: object) -> bool:
     return kind != "table" or name in METADATA.tables
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import count
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from cwl_ui_plugin.dags.names import GATHERER
 from cwl_ui_plugin.dags.xcom_values import unpacked
@@ -18,6 +18,10 @@ from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.models import Page
 from cwl_ui_plugin.services.outputs import output_files
 from cwl_ui_plugin.services.workflows.details import stored_version
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
 
 AT_ONCE = 100
 """Rows whose outputs are read with one query."""
@@ -32,7 +36,7 @@ class RowOutputs:
     name: str
     state: str
     run_id: str | None
-    outputs: dict[str, Any] | None
+    outputs: dict[str, object] | None
 
     def as_json(self) -> dict[str, object]:
         """Return it for an API's answer."""
@@ -152,7 +156,7 @@ def _by_path(value: object) -> object:
     return str(output_files.local_path(location) or location or value.get("basename") or "")
 
 
-def _output_objects(session: Any, dag_id: str, run_ids: list[str]) -> Mapping[str, dict[str, Any]]:
+def _output_objects(session: Session, dag_id: str, run_ids: list[str]) -> Mapping[str, dict[str, object]]:
     """Return the CWL output objects of some runs, with one query."""
     from airflow.models.xcom import XComModel
     from sqlalchemy import select

@@ -44,7 +44,7 @@ def shown_state() -> ColumnElement[str]:
     )
 
 
-def with_runs(query: Any) -> Select[Any]:
+def with_runs(query: Any) -> Select[object]:
     """Return a query of rows of batches with the runs that they have."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import and_
@@ -116,7 +116,7 @@ def _progress(total: int, counts: Mapping[str, int]) -> int:
     return int(100 * (wanted - left) / wanted) if wanted > 0 else 100
 
 
-def rows_query(batch_id: str) -> Select[Any]:
+def rows_query(batch_id: str) -> Select[object]:
     """Return the query for the rows of a batch, in their order; columns as :func:`rows_of` reads them."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -127,7 +127,7 @@ def rows_query(batch_id: str) -> Select[Any]:
     return with_runs(query).where(row.batch_id == batch_id).order_by(row.number)
 
 
-def rows_of(session: Session, dag_id: str, plan: Plan | None, found: Iterable[Row[Any]]) -> tuple[BatchRow, ...]:
+def rows_of(session: Session, dag_id: str, plan: Plan | None, found: Iterable[Row[object]]) -> tuple[BatchRow, ...]:
     """Return rows as :func:`rows_query` finds them, with how far their runs are."""
     found = list(found)
     tasks = _tasks(session, dag_id, [row.run_id for row in found if row.run_id])
@@ -135,7 +135,7 @@ def rows_of(session: Session, dag_id: str, plan: Plan | None, found: Iterable[Ro
     return tuple(_row(row, tasks.get(row.run_id, {}), steps) for row in found)
 
 
-def _row(row: Row[Any], tasks: Mapping[str, Counter[str]], steps: list[tuple[Step, frozenset[str]]]) -> BatchRow:
+def _row(row: Row[object], tasks: Mapping[str, Counter[str]], steps: list[tuple[Step, frozenset[str]]]) -> BatchRow:
     state = cast("RowState", row.state)
     has_run = state in (*ACTIVE, "success", "failed", "stopped") and bool(tasks)
     return BatchRow(

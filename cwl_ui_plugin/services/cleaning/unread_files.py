@@ -35,7 +35,7 @@ _SUCCESS, _SKIPPED = "success", "skipped"
 _ENDED_WELL = (_SUCCESS, _SKIPPED, "removed")
 _ASKED_AT_ONCE = 200
 Run = tuple[str, str]
-HandedOn = dict[tuple[str, int], Any]
+HandedOn = dict[tuple[str, int], object]
 """By task and map index, what it has handed on."""
 
 

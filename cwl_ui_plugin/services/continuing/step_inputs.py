@@ -74,14 +74,14 @@ def _values(session: Session, run: tuple[str, str], step: Step, makers: Mapping[
         XComModel.task_id.in_(tasks),
         XComModel.map_index == -1,
     )
-    known: dict[str, Any] = {}
+    known: dict[str, object] = {}
     for row in session.execute(query):
         found = XComModel.deserialize_value(row)
         known |= {name: unpacked(value) for name, value in found.items()} if isinstance(found, dict) else {}
     return {name: known[name] for name in step.sources if isinstance(known.get(name), (list, tuple)) and known[name]}
 
 
-def _shown(name: str, value: Any, made_by: str | None, secrets: set[str]) -> StepInput:
+def _shown(name: str, value: object, made_by: str | None, secrets: set[str]) -> StepInput:
     short = name.rpartition("#")[2]
     if made_by is None and short in secrets:
         return StepInput(short, (HIDDEN,))
@@ -90,7 +90,7 @@ def _shown(name: str, value: Any, made_by: str | None, secrets: set[str]) -> Ste
     return StepInput(short, texts, max(0, len(items) - MAX_ITEMS), made_by)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, dict) and value.get("class") in CLASSES:
         path = local_path(value)
         return str(value.get("basename") or (path.name if path else value.get("location") or value["class"]))

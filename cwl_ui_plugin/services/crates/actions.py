@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
 from urllib.parse import quote
 
 from cwl_ui_plugin.cwl.files import handed_on, outer_objects
@@ -171,14 +170,14 @@ class Actions:
             self._known[key] = described
         return self._known[key]
 
-    def _values(self, values: Mapping[str, Any], parameters: Mapping[str, Reference]) -> list[Reference]:
+    def _values(self, values: Mapping[str, object], parameters: Mapping[str, Reference]) -> list[Reference]:
         """Describe values, each with the parameter that it is of."""
         found: dict[str, Reference] = {}
         for name, value in values.items():
             found |= {reference["@id"]: reference for reference in self._value(value, parameters.get(name), name)}
         return list(found.values())
 
-    def _value(self, value: Any, parameter: Reference | None, name: str) -> list[Reference]:
+    def _value(self, value: object, parameter: Reference | None, name: str) -> list[Reference]:
         files = list(outer_objects(value))
         if files:
             described = [found for item in files if (found := self._file(item))]
@@ -194,7 +193,7 @@ class Actions:
         made = self.graph.add(identifier, "PropertyValue", name=name, value=shown, exampleOfWork=parameter)
         return [made]
 
-    def _file(self, item: dict[str, Any]) -> Reference | None:
+    def _file(self, item: dict[str, object]) -> Reference | None:
         """Describe a File or Directory; one with secondary files as a collection of which it is the main entity."""
         main = self.files.described(self.graph, item)
         others = [self.files.described(self.graph, one) for one in handed_on(item.get("secondaryFiles"))]
@@ -205,7 +204,7 @@ class Actions:
         name = f"{item.get('basename') or 'file'} with its secondary files"
         return self._collection(identifier, name=name, mainEntity=main, hasPart=parts)
 
-    def _collection(self, identifier: str, **properties: Any) -> Reference:
+    def _collection(self, identifier: str, **properties: object) -> Reference:
         made = self.graph.add(identifier, "Collection", **properties)
         self.collections[made["@id"]] = made
         return made

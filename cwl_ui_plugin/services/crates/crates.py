@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from cwl_ui_plugin.cwl.packing import portable
 from cwl_ui_plugin.library.versions import StoredVersion
@@ -35,7 +34,7 @@ _NO_LICENCE = "#no-licence"
 class Crate:
     """A crate: what it says, and what its zip has: names, and what opens each."""
 
-    metadata: dict[str, Any]
+    metadata: dict[str, object]
     entries: tuple[tuple[str, Opener], ...]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from cwl_ui_plugin.cwl.plan import CwlObject, read_packed
 from cwl_ui_plugin.cwl.readers import Batches, batches_in
@@ -24,7 +24,7 @@ MAX_EXECUTIONS = 5_000
 """Task instances whose own doings a crate tells; of a run with more it tells the run as a whole."""
 _PAIR = 2
 
-Values = dict[str, Any]
+Values = dict[str, object]
 """By the full id of an input of the workflow or an output of a step."""
 
 
@@ -95,7 +95,7 @@ def facts_of(dag_id: str, run_id: str) -> RunFacts:
     )
 
 
-def job_of(facts: RunFacts) -> dict[str, Any]:
+def job_of(facts: RunFacts) -> dict[str, object]:
     """Return the values of a run's inputs, with defaults where the first task has filled them in, without secrets."""
     secret = {item.id for item in facts.version.plan.inputs if item.is_secret}
     named = {
@@ -109,7 +109,7 @@ def job_of(facts: RunFacts) -> dict[str, Any]:
 
 def _handed_on(
     dag_id: str, run_id: str, with_values: bool
-) -> tuple[dict[tuple[str, int], Any], dict[str, object] | None]:
+) -> tuple[dict[tuple[str, int], object], dict[str, object] | None]:
     """Return what the tasks of a run have handed on, by task id and map index, and the conf of the run."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
@@ -127,19 +127,19 @@ def _handed_on(
     return found, conf if isinstance(conf, dict) else None
 
 
-def _outputs(handed_on: Mapping[str, Any]) -> Values:
+def _outputs(handed_on: Mapping[str, object]) -> Values:
     """Return values by full id out of ``{full id: [value, status]}``, or of the elements of a batch as lists."""
     own = {name: value for name, value in handed_on.items() if name != STATISTICS_KEY and _is_pair(value)}
     if own and all(name.isdecimal() for name in own):  # {index: [outputs, status]}
-        made: dict[str, list[Any]] = {}
+        made: dict[str, list[object]] = {}
         for _index, (outputs, _status) in sorted(own.items(), key=lambda item: int(item[0])):
-            for name, value in (outputs or {}).items():
+            for name, value in (outputs if isinstance(outputs, dict) else {}).items():
                 made.setdefault(name, []).append(value)
         return dict(made)
     return {name: value for name, (value, _status) in own.items() if "#" in name}
 
 
-def _is_pair(value: object) -> bool:
+def _is_pair(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list) and len(value) == _PAIR and isinstance(value[1], str)
 
 

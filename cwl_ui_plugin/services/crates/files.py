@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from uuid import NAMESPACE_URL, uuid5
 
 from cwl_ui_plugin import addresses, config
@@ -51,7 +51,7 @@ class CrateFiles:
     is_cut: bool = False
     """Whether there were more files than are described."""
 
-    def described(self, graph: CrateGraph, value: dict[str, Any]) -> Reference | None:
+    def described(self, graph: CrateGraph, value: dict[str, object]) -> Reference | None:
         """Return the entity of a File or Directory; None beyond the bound."""
         location = str(value.get("location") or value.get("path") or "")
         content = (value.get("basename"), value.get("checksum"))
@@ -66,12 +66,12 @@ class CrateFiles:
             self._known.setdefault(content, main)
         return main
 
-    def _describe(self, graph: CrateGraph, value: dict[str, Any], location: str) -> Reference:
+    def _describe(self, graph: CrateGraph, value: dict[str, object], location: str) -> Reference:
         self._count += 1
         is_folder = value.get("class") == "Directory"
         path = local_path(location)
         name = str(value.get("basename") or _last_part(location) or "literal")
-        properties: dict[str, Any] = {"name": name}
+        properties: dict[str, object] = {"name": name}
         if not is_folder:
             properties |= _about_file(value)
         identifier = self._literal(value, name) or self._identifier(value, path, name)
@@ -79,7 +79,7 @@ class CrateFiles:
             properties["sdDatePublished"] = self.facts.run.summary.ended_at
         return graph.add_part(identifier, "Dataset" if is_folder else "File", **properties)
 
-    def _identifier(self, value: dict[str, Any], path: Path | None, name: str) -> str:
+    def _identifier(self, value: dict[str, object], path: Path | None, name: str) -> str:
         """Return what a file is called in the crate: a name in it, or where it is else."""
         is_folder = value.get("class") == "Directory"
         location, checksum = str(value.get("location") or value.get("path") or ""), str(value.get("checksum") or "")
@@ -111,7 +111,7 @@ class CrateFiles:
             location = self._fetched.get(path.parent, "") if path is not None else ""
         return location.partition("#")[0].partition("?")[0] or None
 
-    def _literal(self, value: dict[str, Any], name: str) -> str | None:
+    def _literal(self, value: dict[str, object], name: str) -> str | None:
         """Bring along a file whose content stands in the job; return what it is called."""
         text = value.get("contents")
         location = str(value.get("location") or value.get("path") or LITERAL)
@@ -169,7 +169,7 @@ def _names(place: Place, inside: str) -> Iterator[str]:
         yield name
 
 
-def _about_file(value: dict[str, Any]) -> dict[str, Any]:
+def _about_file(value: dict[str, object]) -> dict[str, object]:
     """Return what a File object says about its file, as schema.org has it."""
     checksum, size = str(value.get("checksum") or ""), value.get("size")
     algorithm, _, digest = checksum.partition("$")

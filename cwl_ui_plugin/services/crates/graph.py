@@ -27,7 +27,7 @@ class CrateGraph:
         self._crate.metadata.extra_contexts.append(TERMS)
         self._crate.metadata["conformsTo"] = [{"@id": self._crate.metadata.profile}, {"@id": WORKFLOW_CRATE}]
 
-    def describe(self, properties: dict[str, Any]) -> None:
+    def describe(self, properties: dict[str, object]) -> None:
         """Say something about the crate as a whole."""
         for name, value in properties.items():
             self._crate.root_dataset[name] = value
@@ -36,7 +36,7 @@ class CrateGraph:
         """Describe a thing that is no part of the crate: what has no value is left out."""
         return self._add(identifier, kind, properties, is_part=False)
 
-    def add_part(self, identifier: str, kind: str | list[str], /, **properties: Any) -> Reference:
+    def add_part(self, identifier: str, kind: str | list[str], /, **properties: object) -> Reference:
         """Describe a file or folder of the crate, or one elsewhere that it names."""
         return self._add(identifier, kind, properties, is_part=True)
 
@@ -50,7 +50,9 @@ class CrateGraph:
         made: dict[str, Any] = self._crate.metadata.generate()
         return {**made, "@graph": [{name: _single(value) for name, value in one.items()} for one in made["@graph"]]}
 
-    def _add(self, identifier: str, kind: str | list[str], properties: dict[str, Any], *, is_part: bool) -> Reference:
+    def _add(
+        self, identifier: str, kind: str | list[str], properties: dict[str, object], *, is_part: bool
+    ) -> Reference:
         from rocrate.model.contextentity import ContextEntity
         from rocrate.model.data_entity import DataEntity
 

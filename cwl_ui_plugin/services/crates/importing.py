@@ -138,7 +138,7 @@ def finish(begun: Begun, user: str) -> Imported:
     return Imported(upload.dag_id, version.digest, job, tuple(left_out), _form(upload.dag_id, job, user))
 
 
-def _form(dag_id: str, job: dict[str, Any], user: str) -> str:
+def _form(dag_id: str, job: dict[str, object], user: str) -> str:
     """Return the address of the form with a job; one that is too long for a link is kept as a preset of the user.
 
     Where that can't be, as they have too many, the form is empty: the workflow and the files are there all the same.

@@ -115,12 +115,12 @@ def files_in(given: Given) -> Iterator[GivenFile]:
         yield from (value for value in values if isinstance(value, GivenFile) and value.name)
 
 
-def job_for(plan: Plan, given: Given, places: dict[GivenFile, str]) -> tuple[dict[str, Any], list[str]]:
+def job_for(plan: Plan, given: Given, places: dict[GivenFile, str]) -> tuple[dict[str, object], list[str]]:
     """Return what was given as a job for a workflow, and the inputs that nothing fitting was found for.
 
     ``places`` are the locations of files now: of those that are not among them nothing is taken.
     """
-    job: dict[str, Any] = {}
+    job: dict[str, object] = {}
     left_out = []
     known = {item.id for item in plan.inputs}
     for item in plan.inputs:
@@ -136,19 +136,19 @@ def job_for(plan: Plan, given: Given, places: dict[GivenFile, str]) -> tuple[dic
     return job, [*left_out, *(name for name in given if name not in known)]
 
 
-def _now(value: Any, places: dict[GivenFile, str]) -> Any:
+def _now(value: object, places: dict[GivenFile, str]) -> Any:
     if not isinstance(value, GivenFile):
         return value
     place = places.get(value)
     if place is None:
         return None
-    made: dict[str, Any] = {"class": value.kind, "location": place, "basename": value.basename}
+    made: dict[str, object] = {"class": value.kind, "location": place, "basename": value.basename}
     if secondary := [found for one in value.secondary if (found := _now(one, places))]:
         made["secondaryFiles"] = secondary
     return made
 
 
-def _candidates(values: list[Any]) -> Iterator[Any]:
+def _candidates(values: list[object]) -> Iterator[object]:
     """Yield what values may be in CWL, the likeliest first: crates have numbers, truth values and lists as text."""
     if len(values) == 1:
         yield values[0]
@@ -158,7 +158,7 @@ def _candidates(values: list[Any]) -> Iterator[Any]:
     yield [next(_read(value), value) if isinstance(value, str) else value for value in values]
 
 
-def _read(text: str) -> Iterator[Any]:
+def _read(text: str) -> Iterator[object]:
     if text in _TRUTH:
         yield _TRUTH[text]
     try:
@@ -167,7 +167,7 @@ def _read(text: str) -> Iterator[Any]:
         return
 
 
-def _is_sound(value: Any) -> bool:
+def _is_sound(value: object) -> bool:
     """Whether a job can have a value: what is nested too deeply, or has a null character in it, it can't."""
     try:
         check_texts(value)

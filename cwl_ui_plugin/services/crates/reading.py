@@ -8,7 +8,7 @@ import zipfile
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin import strict_json
@@ -21,7 +21,7 @@ METADATA = "ro-crate-metadata.json"
 MAX_METADATA = 16 * 1024 * 1024
 CHUNK = 1024 * 1024
 _CHECKSUMS = ("sha1", "sha256", "sha512", "md5")
-Entity = dict[str, Any]
+Entity = dict[str, object]
 
 
 class CrateFiles:
@@ -168,7 +168,7 @@ def name_in_crate(identifier: str) -> str | None:
     return str(path)
 
 
-def as_list(value: object) -> list[Any]:
+def as_list(value: object) -> list[object]:
     """Return the values of a property, which may be alone."""
     return value if isinstance(value, list) else [] if value is None else [value]
 

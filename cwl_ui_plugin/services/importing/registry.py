@@ -101,7 +101,7 @@ def _list(budget: Budget, url: str) -> list[Any]:
     return found
 
 
-def _path(item: Mapping[str, Any]) -> str:
+def _path(item: Mapping[str, object]) -> str:
     path = item.get("path")
     if not isinstance(path, str) or not path or "\0" in path:
         raise OtherContent("The registry lists a file without a path.")

@@ -34,7 +34,7 @@ from cwl_ui_plugin.services.workflows.details import cwl_dag_ids, pinned_workflo
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
-    from sqlalchemy import Row, Select
+    from sqlalchemy import ColumnElement, Row, Select
     from sqlalchemy.orm import Session
 
 MAX_PAGE = 500
@@ -100,7 +100,7 @@ class _Tasks:
     is_waiting: bool = False
 
 
-def _conditions(wanted: RunFilter) -> Iterator[Any]:
+def _conditions(wanted: RunFilter) -> Iterator[ColumnElement[bool]]:
     from airflow.models.dagrun import DagRun
 
     if wanted.state:
@@ -120,7 +120,7 @@ def _conditions(wanted: RunFilter) -> Iterator[Any]:
         yield DagRun.queued_at < wanted.until
 
 
-def _exact(wanted: RunFilter) -> Iterator[Any]:
+def _exact(wanted: RunFilter) -> Iterator[ColumnElement[bool]]:
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func
 
@@ -135,7 +135,7 @@ def _exact(wanted: RunFilter) -> Iterator[Any]:
         yield date <= wanted.dated_to
 
 
-def _named(word: str) -> Any:
+def _named(word: str) -> ColumnElement[bool]:
     """Return the condition that a word is in what a run or its workflow is called, or in the run's note."""
     from airflow.models.dagrun import DagRun, DagRunNote
     from sqlalchemy import exists, or_
@@ -177,7 +177,7 @@ def run_stamp(dag_id: str, run_id: str) -> RunStamp:
     return RunStamp(text, (datetime.now(timezone.utc) - began).total_seconds() if began else 0.0, waits)
 
 
-def _run_stamp_query(dag_id: str, run_id: str) -> Select[Any]:
+def _run_stamp_query(dag_id: str, run_id: str) -> Select[object]:
     """Return the query for what changes of a run and of its reports: columns, in a tenth of an object's time."""
     from airflow.models.dagrun import DagRun, DagRunNote
     from sqlalchemy import and_, select
@@ -240,11 +240,11 @@ def run_source(dag_id: str, run_id: str) -> RunSource:
         return RunSource(dag_id, _job(run, inputs), version, _secrets(inputs), run.triggering_user_name)
 
 
-def _job(run: DagRun, inputs: Iterable[Parameter]) -> dict[str, Any]:
+def _job(run: DagRun, inputs: Iterable[Parameter]) -> dict[str, object]:
     return {**_scheduled_job(run), **job_of(inputs, run.conf)}
 
 
-def _scheduled_job(run: DagRun) -> dict[str, Any]:
+def _scheduled_job(run: DagRun) -> dict[str, object]:
     """Return the job that a run has from its workflow's schedule; nothing where it can't be filled in any more."""
     if str(run.run_type) not in STARTED_BY_AIRFLOW:
         return {}

@@ -32,7 +32,7 @@ class StepMaker:
     names: Names
     stop: Stopped | None
 
-    def steps(self, tasks: Sequence[Row[Any]]) -> list[StepState]:
+    def steps(self, tasks: Sequence[Row[object]]) -> list[StepState]:
         """Return what is shown of these."""
         labels = {task.task_id: self.names.label(task.task_id, task.task_display_name) for task in tasks}
         return [self._step(task, labels) for task in tasks]
@@ -71,13 +71,13 @@ class StepMaker:
             asked_ram=used.get("asked_ram"),
         )
 
-    def _shown_state(self, task: Row[Any], state: str, error_kind: object) -> str:
+    def _shown_state(self, task: Row[object], state: str, error_kind: object) -> str:
         may_go_on = error_kind != "permanentFail" and task.try_number <= task.max_tries
         end = run_states.TaskEnd(task.start_date, task.end_date, may_go_on)
         return run_states.shown_task_state(state, end, self.stop.moment if self.stop else None)
 
 
-def _mapping(value: Any) -> dict[str, Any]:
+def _mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 

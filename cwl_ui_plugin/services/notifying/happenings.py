@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.reports.stops import stops_of
 from cwl_ui_plugin.services.monitoring import run_states
@@ -76,7 +76,7 @@ def ends_since(session: Session, since: datetime, dag_ids: Collection[str] | Non
     return found
 
 
-def _ends(session: Session, is_later: ColumnElement[bool], dag_ids: Collection[str] | None) -> Sequence[Row[Any]]:
+def _ends(session: Session, is_later: ColumnElement[bool], dag_ids: Collection[str] | None) -> Sequence[Row[object]]:
     from airflow.models.dag import DagTag
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
@@ -90,7 +90,7 @@ def _ends(session: Session, is_later: ColumnElement[bool], dag_ids: Collection[s
     return session.execute(query.order_by(DagRun.end_date, DagRun.id).limit(AT_ONCE)).all()
 
 
-def _end(row: Row[Any], *, is_stopped: bool) -> Happening:
+def _end(row: Row[object], *, is_stopped: bool) -> Happening:
     return Happening(
         row.dag_id,
         row.run_id,

@@ -6,13 +6,14 @@ has the status 503 as long as any check fails: for whoever decides where to send
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Final, Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,7 +27,10 @@ from cwl_ui_plugin.services import health
 from cwl_ui_plugin.services.observing.bounded import TimedOut, answer_of, ask
 from cwl_ui_plugin.services.observing.disks import FOLDERS, Disk, disk_of
 
-OK, WARN, FAIL = "ok", "warn", "fail"
+Status = Literal["ok", "warn", "fail"]
+OK: Final = "ok"
+WARN: Final = "warn"
+FAIL: Final = "fail"
 _ORDER = (OK, WARN, FAIL)
 _lock = threading.Lock()
 ANSWER_SECONDS = 5.0
@@ -44,12 +48,12 @@ class Check:
     """One check: ``message`` says what is wrong and what to do, or how it is; ``details`` are its figures."""
 
     name: str
-    status: str
+    status: Status
     message: str
-    details: dict[str, Any] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
 
 
-def worst(checks: tuple[Check, ...]) -> str:
+def worst(checks: tuple[Check, ...]) -> Status:
     """Return the status of them all."""
     return max((check.status for check in checks), key=_ORDER.index, default=OK)
 
@@ -167,21 +171,23 @@ def _loop(name: str, until: datetime | None) -> Check:
     label = f"loop {name}"
     is_held = until is not None and until > datetime.now(timezone.utc)
     known = pulse.read_state(name)
-    details: dict[str, Any] = {"is_held": is_held}
+    details: dict[str, object] = {"is_held": is_held}
+    since_round = lag = math.inf
     if known is not None:
         state, seconds_ago = known
+        since_round, lag = round(seconds_ago, 1), round(state.lag, 1)
         since = datetime.fromtimestamp(state.since, timezone.utc).isoformat(timespec="seconds")
         details |= {"host": state.host, "pid": state.pid, "since": since}
-        details |= {"seconds_since_round": round(seconds_ago, 1), "lag_seconds": round(state.lag, 1)}
+        details |= {"seconds_since_round": since_round, "lag_seconds": lag}
     if not is_held:
         return Check(
             label, WARN, "No API server does its rounds. One takes over within 20 seconds; else restart them.", details
         )
-    if known is None or details["seconds_since_round"] > LATE_ROUND_SECONDS:
+    if since_round > LATE_ROUND_SECONDS:
         return Check(
             label, WARN, "Its rounds don't come to an end. See the log of the API server that holds it.", details
         )
-    if details["lag_seconds"] > LATE_ROUND_SECONDS:
+    if lag > LATE_ROUND_SECONDS:
         return Check(
             label, WARN, "Its rounds come late: that API server, or the database, has too much to do.", details
         )

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin import config
@@ -55,7 +55,7 @@ class FoundFile:
     size: int
 
 
-def output_object(dag_id: str, run_id: str) -> dict[str, Any] | None:
+def output_object(dag_id: str, run_id: str) -> dict[str, object] | None:
     """Return the CWL output object of a run, or None while there is none; raise :class:`NotFound`."""
     return load(dag_id, run_id)[0]
 

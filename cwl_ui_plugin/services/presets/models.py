@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from cwl_ui_plugin.cwl.errors import Problem
 
@@ -31,7 +30,7 @@ class PresetSummary:
 class Preset(PresetSummary):
     """A preset with its inputs: a part of a job, which nobody has checked."""
 
-    job: dict[str, Any]
+    job: dict[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)

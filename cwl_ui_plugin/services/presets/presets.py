@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cwl_ui_plugin.cwl.plan import Plan
 from cwl_ui_plugin.services.database import in_session, written
@@ -79,7 +79,13 @@ def fitted(preset: Preset, version: str | None = None) -> FittedPreset:
 
 
 def save_preset(
-    dag_id: str, name: str, job: Mapping[str, object], *, user: str, is_shared: bool = False, version: str | None = None
+    dag_id: str,
+    name: str | None,
+    job: Mapping[str, object],
+    *,
+    user: str,
+    is_shared: bool = False,
+    version: str | None = None,
 ) -> SavedPreset:
     """Keep inputs under a name, for the user or for all who may run the workflow.
 
@@ -250,7 +256,7 @@ def _preset(row: PresetRow) -> Preset:
     return Preset(**vars(_summary(row)), job=json.loads(row.job))
 
 
-def _summary(row: PresetRow | Row[Any]) -> PresetSummary:
+def _summary(row: PresetRow | Row[object]) -> PresetSummary:
     values = {item.name: getattr(row, item.name) for item in fields(PresetSummary)}
     times = {name: iso(values[name]) for name in ("created_at", "updated_at")}
     return PresetSummary(**{**values, **times})

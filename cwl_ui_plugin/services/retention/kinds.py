@@ -7,7 +7,8 @@ from datetime import datetime, timezone
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import control_files, run_folder
 from cwl_ui_plugin.services import signatures
-from cwl_ui_plugin.services.retention import fetched, logs, outputs, reuse, uploads, versions, wes_workflows
+from cwl_ui_plugin.services.retention import logs, outputs, uploads, versions, wes_workflows
+from cwl_ui_plugin.services.retention.cached import FETCHED, REUSE, sweep_fetched
 from cwl_ui_plugin.services.retention.items import Kind
 from cwl_ui_plugin.services.retention.trees import Measurer, Size
 
@@ -75,24 +76,24 @@ KINDS = (
     Kind(
         "reuse",
         "Outputs kept for reuse",
-        (reuse.OPTION,),
+        (REUSE.option,),
         "What a run may read that goes on, or can go on, is kept.",
-        reuse.measure,
-        config.kept_for_reuse,
-        reuse.find,
-        reuse.remove,
-        reuse.sweep,
+        REUSE.measure,
+        REUSE.folder,
+        REUSE.find,
+        REUSE.remove,
+        REUSE.sweep,
     ),
     Kind(
         "fetched",
         "Inputs from the network",
-        (fetched.OPTION,),
+        (FETCHED.option,),
         "What a run may read that goes on, or can go on, is kept. What is gone is fetched again.",
-        fetched.measure,
-        config.fetched_folder,
-        fetched.find,
-        fetched.remove,
-        fetched.sweep,
+        FETCHED.measure,
+        FETCHED.folder,
+        FETCHED.find,
+        FETCHED.remove,
+        sweep_fetched,
     ),
     Kind(
         "logs",

@@ -75,7 +75,7 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _confs() -> Iterator[Any]:
+def _confs() -> Iterator[object]:
     """Yield the confs of all runs in Airflow's list, a part at a time."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
@@ -113,7 +113,7 @@ def _waiting_jobs() -> Iterator[Any]:
         last = (rows[-1].batch_id, rows[-1].number)
 
 
-def _scheduled_jobs() -> list[Any]:
+def _scheduled_jobs() -> list[object]:
     """Return the jobs of schedules that workflows have, and of those that runs in Airflow's list were started by."""
     store = WorkflowStore(config.workflows_folder())
     revisions = set(store.manifest().items())
@@ -129,7 +129,7 @@ def _scheduled_jobs() -> list[Any]:
     return jobs
 
 
-def _uploads_of(schedule: Schedule) -> list[Any]:
+def _uploads_of(schedule: Schedule) -> list[object]:
     """Return the uploads that runs of a schedule may read, as a job names folders."""
     uploads = config.uploads_folder().resolve()
     return [{"location": root} for root in schedule.roots if Path(root).is_relative_to(uploads)]

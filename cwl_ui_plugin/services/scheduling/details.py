@@ -30,7 +30,7 @@ class ScheduleDetail:
     catchup: bool
     is_paused: bool
     max_active_runs: int | None
-    job: dict[str, Any]
+    job: dict[str, object]
     problem: str | None
     is_dag_paused: bool
     saved_by: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError, Problem
@@ -30,7 +29,7 @@ _SAME_FOLDER = (
 class Example:
     """The job of the next run of a schedule; ``awaited`` are files that need not be there before it."""
 
-    job: dict[str, Any]
+    job: dict[str, object]
     run_id: str
     awaited: frozenset[Path]
 

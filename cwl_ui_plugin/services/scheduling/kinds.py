@@ -40,7 +40,7 @@ class Kind:
     text: Callable[[Settings], str]
 
 
-def checked_settings(kind: Any, settings: Any) -> dict[str, Any]:
+def checked_settings(kind: object, settings: object) -> dict[str, Any]:
     """Return the settings of a schedule as they are kept; raise :class:`BadRequest` naming the field."""
     if not isinstance(kind, str) or kind not in KINDS:
         raise BadRequest(f"{kind!r} is no kind of schedule; use one of {', '.join(KINDS)}.", field="kind")
@@ -59,7 +59,7 @@ def _only(settings: Settings, *names: str) -> None:
         raise BadRequest(f"These settings are not known: {', '.join(more)}. There are {', '.join(names)}.")
 
 
-def _check_cron(settings: Settings) -> dict[str, Any]:
+def _check_cron(settings: Settings) -> dict[str, object]:
     _only(settings, "cron")
     text = settings.get("cron")
     if not isinstance(text, str) or len(text) > MAX_CRON or len(text.split()) != CRON_FIELDS:
@@ -73,14 +73,14 @@ def _check_cron(settings: Settings) -> dict[str, Any]:
     return {"cron": " ".join(text.split())}
 
 
-def _check_preset(settings: Settings) -> dict[str, Any]:
+def _check_preset(settings: Settings) -> dict[str, object]:
     _only(settings, "preset")
     if settings.get("preset") not in PRESETS:
         raise BadRequest(f"Choose one of {', '.join(PRESETS)}.", field="preset")
     return {"preset": settings["preset"]}
 
 
-def _check_assets(settings: Settings) -> dict[str, Any]:
+def _check_assets(settings: Settings) -> dict[str, object]:
     """Take assets by name or URI, or as ``{"name", "uri"}``; they must be known to Airflow.
 
     ``inputs`` says which of them, each an output of a workflow, are given to which input; they are assets to wait for.
@@ -126,11 +126,11 @@ def _check_unwatched(names: list[str]) -> None:
         )
 
 
-def _asset_name(item: Any) -> Any:
+def _asset_name(item: object) -> object:
     return item.get("name") if isinstance(item, Mapping) else item
 
 
-def _check_folder(settings: Settings) -> dict[str, Any]:
+def _check_folder(settings: Settings) -> dict[str, object]:
     """Take ``{"folder", "files": {input: pattern}, "names": {input: group}, "marker", "settle"}``."""
     _only(settings, "folder", "files", "names", "marker", "settle")
     folder, marker = settings.get("folder"), settings.get("marker") or None

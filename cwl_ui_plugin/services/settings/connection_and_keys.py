@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.reports.errors import BadTarget, Undecryptable
@@ -28,6 +28,10 @@ from cwl_ui_plugin.variables import (
     TRIGGER_KEY,
     names_of,
 )
+
+if TYPE_CHECKING:
+    from airflow.models.connection import Connection
+
 
 MASK = "***"
 UNKNOWN = "a secrets backend that can't be asked now"
@@ -216,7 +220,7 @@ def generate_keys(algorithm: str, *, keep: bool = False) -> KeyPair:
     return pair
 
 
-def _check_target(connection: object) -> None:
+def _check_target(connection: Connection) -> None:
     """Raise :class:`BadRequest` if reports could not be sent to a Connection."""
     try:
         target_of(connection, lambda _name: None)

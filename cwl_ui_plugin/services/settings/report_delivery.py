@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any
 
 from airflow.utils.session import create_session
 
@@ -75,7 +74,7 @@ class SentReport:
     route: str
     state: str
     about: str
-    payload: dict[str, Any]
+    payload: dict[str, object]
     recorded: str | None
     delivered: str | None
     answer: int | None
@@ -180,16 +179,18 @@ def _sent(report: RecordedReport) -> SentReport:
     )
 
 
-def _about(route: str, payload: dict[str, Any]) -> str:
+def _about(route: str, payload: dict[str, object]) -> str:
     """Return in a few words what a report says."""
-    state = payload.get("reason") or payload.get("state", "")
+    state = str(payload.get("reason") or payload.get("state", ""))
     if route == "status":
-        element = f" [{payload['map_index']}]" if payload.get("map_index", -1) >= 0 else ""
-        number = f", try {payload['try_number']}" if payload.get("try_number", 1) > 1 else ""
-        return f"{payload['task_id']}{element}: {state.replace('_', ' ')}{number}"
+        index, number = payload.get("map_index"), payload.get("try_number")
+        element = f" [{index}]" if isinstance(index, int) and index >= 0 else ""
+        again = f", try {number}" if isinstance(number, int) and number > 1 else ""
+        return f"{payload['task_id']}{element}: {state.replace('_', ' ')}{again}"
     if route == "progress":
         return f"{state}, {payload['progress']} %"
-    return f"{len(payload.get('results') or {})} outputs"
+    results = payload.get("results")
+    return f"{len(results) if isinstance(results, dict) else 0} outputs"
 
 
 def _is_run(dag_id: str, run_id: str) -> bool:

@@ -7,7 +7,6 @@ them, nor keys that it does not know, nor files.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
@@ -37,7 +36,7 @@ def check_conf(dag_id: str, conf: object, *, is_whole: bool = True) -> None:
 
 def _check(dag_id: str, conf: Mapping[str, object], is_whole: bool) -> None:
     version = stored_version(dag_id)
-    job: Mapping[str, Any] = job_of_conf(dag_id, version, conf)
+    job: Mapping[str, object] = job_of_conf(dag_id, version, conf)
     check_narrow(conf)
     if version is not None:
         rules, allowed = file_rules(not_allowed=UNGRANTED), config.flag("allow_job_requirements")

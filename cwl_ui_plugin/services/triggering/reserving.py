@@ -10,7 +10,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.services import signatures
@@ -35,7 +34,7 @@ class Use:
 
     dag_id: str
     run_id: str
-    token: Any
+    token: object
     content: str
 
 

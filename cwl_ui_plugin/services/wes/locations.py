@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.services.inputs.single import is_uuid
 from cwl_ui_plugin.services.wes.attachments import Attachments
 
-FileObject = dict[str, Any]
+FileObject = dict[str, object]
 
 
-def with_attachments(params: Mapping[str, object], attachments: Attachments) -> tuple[dict[str, Any], bool]:
+def with_attachments(params: Mapping[str, object], attachments: Attachments) -> tuple[dict[str, object], bool]:
     """Return a job whose Files and Directories lead to the attachments that they name, and whether any does.
 
     A location that is no attachment stays as it is: it may be in the server's folder for inputs.
@@ -33,7 +32,7 @@ def with_attachments(params: Mapping[str, object], attachments: Attachments) -> 
     return _mapped(params, located), used
 
 
-def without_folder(job: Mapping[str, object], attachments: str) -> dict[str, Any]:
+def without_folder(job: Mapping[str, object], attachments: str) -> dict[str, object]:
     """Return a job as its client has sent it: what lies in a folder of attachments has its name in there."""
     if not is_uuid(attachments):
         return dict(job)
@@ -47,7 +46,9 @@ def without_folder(job: Mapping[str, object], attachments: str) -> dict[str, Any
     return _mapped(job, named)
 
 
-def with_addresses(outputs: Mapping[str, object], named: Callable[[object], str | None], base: str) -> dict[str, Any]:
+def with_addresses(
+    outputs: Mapping[str, object], named: Callable[[object], str | None], base: str
+) -> dict[str, object]:
     """Return outputs whose files have addresses below ``base``; ``named`` tells what a location is called there."""
 
     def addressed(file: FileObject) -> FileObject:
@@ -59,7 +60,7 @@ def with_addresses(outputs: Mapping[str, object], named: Callable[[object], str 
     return _mapped(outputs, addressed)
 
 
-def _mapped(values: Mapping[str, Any], change: Callable[[FileObject], FileObject]) -> dict[str, Any]:
+def _mapped(values: Mapping[str, object], change: Callable[[FileObject], FileObject]) -> dict[str, object]:
     """Return an object in which each File and Directory is changed, those within others too."""
     return {key: _changed(value, change) for key, value in values.items()}
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
 from cwl_ui_plugin.cwl.task_names import helped_task, is_end
@@ -24,7 +23,7 @@ MAX_PRINTED = 1000
 """Of so many tasks the standard error is in that of the run."""
 _ELEMENT = ":"
 """Between the id of a task and the number of its scatter element."""
-_Json = dict[str, Any]
+_Json = dict[str, object]
 
 
 def run_log(dag_id: str, run_id: str, base: str) -> _Json:
@@ -161,5 +160,5 @@ def _outputs(detail: RunDetail, here: str) -> _Json:
     return with_addresses(outputs or {}, lambda location: output_files.name_in(place, location), f"{here}/outputs")
 
 
-def _without_none(log: _Json) -> _Json:
+def _without_none(log: Mapping[str, object]) -> _Json:
     return {name: value for name, value in log.items() if value is not None}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
-from typing import Any
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.services.errors import BadRequest
@@ -68,7 +67,7 @@ class RunRequest:
         self._check_tags()
         check_run_id(self.workflow_engine_parameters.get(RUN_ID))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return what is there of it."""
         return {name: value for name, value in asdict(self).items() if value or name == "tags"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.dags.conf import WES
 from cwl_ui_plugin.services.errors import BadRequest, NotFound
@@ -108,7 +108,7 @@ def time_text(moment: datetime | str | None) -> str | None:
     return when.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _summary(row: Row[Any]) -> RunSummary:
+def _summary(row: Row[object]) -> RunSummary:
     return RunSummary(
         run_id=run_id_of(row.dag_id, row.run_id),
         state=states.shown(row.state, row.dag_id, row.run_id),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from cwl_ui_plugin import addresses, config
@@ -14,7 +13,7 @@ WES_VERSION = "1.1.0"
 AUTH_INSTRUCTIONS_BELOW = "/auth-instructions"
 
 
-def service_info(base: str, state_counts: dict[str, int]) -> dict[str, Any]:
+def service_info(base: str, state_counts: dict[str, int]) -> dict[str, object]:
     """Return the ServiceInfo; ``base`` is the address of the service, ``state_counts`` of runs that the caller sees."""
     parts = urlsplit(base)
     contact = config.text("contact_url").strip()

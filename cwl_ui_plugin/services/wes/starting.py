@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.dags.conf import JOB, WES
 from cwl_ui_plugin.services import labelling
@@ -63,7 +63,7 @@ def start(
     return run_id_of(run.dag_id, run.run_id)
 
 
-def _plain(request: RunRequest) -> dict[str, Any]:
+def _plain(request: RunRequest) -> dict[str, object]:
     return {name: value for name, value in asdict(request).items() if value}
 
 

@@ -6,7 +6,6 @@ import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin import config, resources
 from cwl_ui_plugin.library.paths import copy
@@ -31,7 +30,7 @@ class Example:
     title: str
     text: str
     main: str
-    job: dict[str, Any]
+    job: dict[str, object]
 
 
 def _file(name: str) -> dict[str, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from wtforms import HiddenField, SelectField, TextAreaField
 
 from cwl_ui_plugin.cwl.cwl_types import CwlType, fields_of, items_of
@@ -39,16 +37,16 @@ class ListControl(Control):
     kind = "list"
 
     @classmethod
-    def holds(cls, place: Place, value: Any) -> bool:
+    def holds(cls, place: Place, value: object) -> bool:
         """Hold lists that are not too long."""
         return isinstance(value, list) and len(value) <= MAX_ITEMS
 
-    def make_parts(self, value: Any) -> None:
+    def make_parts(self, value: object) -> None:
         """Make an item for each value or posted item, and further ones for posted lines."""
         posted = self.form.posted
         self.mark = self.part("list", HiddenField(), "" if value is MISSING else _MARK)
         self.lines = self.part("lines", TextAreaField(), "")
-        values = [] if value is MISSING else value
+        values = value if isinstance(value, list) else []
         numbers = posted.items_of(self.place.name)
         self.items = [fill_control(self.form, self.item_place(index), item) for index, item in enumerate(values)]
         self.items += [read_control(self.form, self.item_place(int(number))) for number in numbers]
@@ -109,7 +107,7 @@ class RecordControl(Control):
     kind = "record"
 
     @classmethod
-    def holds(cls, place: Place, value: Any) -> bool:
+    def holds(cls, place: Place, value: object) -> bool:
         """Hold mappings that have no other fields."""
         names = {field["name"] for field in fields_of(place.declared)}
         return isinstance(value, dict) and value.keys() <= names
@@ -124,9 +122,9 @@ class RecordControl(Control):
         """Whether the job has the record."""
         return self.typed() is not MISSING
 
-    def make_parts(self, value: Any) -> None:
+    def make_parts(self, value: object) -> None:
         """Make the switch of an optional record, and the controls of the fields."""
-        given = {} if value is MISSING else value
+        given = value if isinstance(value, dict) else {}
         self.switch = self.part("use", HiddenField(), "" if value is MISSING else _MARK) if self.has_switch else None
         self.fields: list[tuple[str, Control]] = []
         for index, field in enumerate(fields_of(self.place.declared)):
@@ -159,11 +157,11 @@ class UnionControl(Control):
         return list(place.declared) if isinstance(place.declared, list) else [place.declared]
 
     @classmethod
-    def holds(cls, place: Place, value: Any) -> bool:
+    def holds(cls, place: Place, value: object) -> bool:
         """Hold values of one of the types."""
         return any(fits(option, value) for option in cls.options(place))
 
-    def make_parts(self, value: Any) -> None:
+    def make_parts(self, value: object) -> None:
         """Make the choice, and the control of what is chosen."""
         options = self.options(self.place)
         fitting = (str(index) for index, option in enumerate(options) if value is not MISSING and fits(option, value))
@@ -199,12 +197,12 @@ class UnionControl(Control):
         ]
 
 
-def make_control(form: ControlForm, place: Place, value: Any) -> Control:
+def make_control(form: ControlForm, place: Place, value: object) -> Control:
     """Return the control of a place, with a value in it or, where a form was posted, with what was posted."""
     return read_control(form, place) if form.is_posted else fill_control(form, place, value)
 
 
-def fill_control(form: ControlForm, place: Place, value: Any) -> Control:
+def fill_control(form: ControlForm, place: Place, value: object) -> Control:
     """Return the control of a place with a value in it."""
     kind = _kind(place) if form.has_room() else JsonControl
     if value is MISSING or value is None or kind.holds(place, value):

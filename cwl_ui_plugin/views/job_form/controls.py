@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from markupsafe import Markup
 from wtforms import Field, HiddenField, PasswordField, RadioField, SelectField, StringField, TextAreaField
@@ -45,7 +45,7 @@ class ControlForm(Protocol):
     is_posted: bool
     posted: Posted
 
-    def part(self, name: str, field: UnboundField[Any], value: object) -> Field:
+    def part(self, name: str, field: UnboundField[object], value: object) -> Field:
         """Add a field of the form with a value in it, or with what was posted."""
 
     def has_room(self) -> bool:
@@ -118,7 +118,7 @@ class Control:
         for child in self.children:
             yield from child.walk()
 
-    def part(self, suffix: str, field: Any, value: object) -> Field:
+    def part(self, suffix: str, field: object, value: object) -> Field:
         """Add a field to the form, with ``value`` in it or with what was posted."""
         return self.form.part(f"{self.place.name}-{suffix}" if suffix else self.place.name, field, value)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cwl_ui_plugin.cwl.errors import JobError, Problem
 from cwl_ui_plugin.cwl.jobs import checks, moving
@@ -45,7 +44,7 @@ class Draft:
             form = JobForm(plan)
         return cls(plan, form, TEXT, text)
 
-    def job(self) -> dict[str, Any]:
+    def job(self) -> dict[str, object]:
         """Return the job.
 
         Raises:

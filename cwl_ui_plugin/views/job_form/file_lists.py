@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from wtforms import HiddenField, TextAreaField
 
@@ -55,7 +55,7 @@ class FilesControl(Control):
         return _item_kind(place.declared) is not None and not (place.must_exist and place.is_nullable)
 
     @classmethod
-    def holds(cls, place: Place, value: Any) -> bool:
+    def holds(cls, place: Place, value: object) -> bool:
         """Hold a list of File or Directory objects, and where that is allowed a single one."""
         files = [value] if isinstance(value, dict) and isinstance(place.declared, list) else value
         kind = _item_kind(place.declared)
@@ -65,7 +65,7 @@ class FilesControl(Control):
             and all(isinstance(file, dict) and file.get("class") == kind for file in files)
         )
 
-    def make_parts(self, value: Any) -> None:
+    def make_parts(self, value: object) -> None:
         """Make the field, and a line for each file in it."""
         self.item_kind = _item_kind(self.place.declared) or "File"
         self.takes_one = isinstance(self.place.declared, list)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from wtforms.fields.core import Field, UnboundField
 from wtforms.form import BaseForm
@@ -42,7 +41,7 @@ class Input:
 class JobForm(BaseForm):
     """A job to fill in: empty, with the values of ``job``, or with what was ``posted``."""
 
-    def __init__(self, plan: Plan, job: dict[str, Any] | None = None, posted: Posted | None = None) -> None:
+    def __init__(self, plan: Plan, job: dict[str, object] | None = None, posted: Posted | None = None) -> None:
         super().__init__({})
         self.is_posted = posted is not None
         self.posted = posted or Posted(())
@@ -59,7 +58,7 @@ class JobForm(BaseForm):
         self.rest = JsonControl(self, replace(place, path=":rest"))
         self.rest.fill(rest or MISSING)
 
-    def job(self) -> dict[str, Any]:
+    def job(self) -> dict[str, object]:
         """Return the job that the form holds; where a text is no value at all, see :meth:`bad_texts`."""
         rest = self.rest.value
         named = [(item.parameter.id, item.control) for item in self.inputs] + self.folders

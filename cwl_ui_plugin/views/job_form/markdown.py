@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from markdown_it import MarkdownIt
+    from markdown_it.renderer import RendererHTML
+    from markdown_it.token import Token
+    from markdown_it.utils import EnvType, OptionsDict
 
 MAX_LENGTH = 20_000
 _WITHOUT = ["image"]
@@ -41,12 +46,12 @@ def _is_harmless(url: str) -> bool:
     return url.strip().lower().startswith(("http://", "https://", "mailto:"))
 
 
-def _demoted(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
+def _demoted(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
     tokens[index].tag = f"h{min(int(tokens[index].tag[1:]) + _LEVELS_ABOVE, _LOWEST)}"
     return str(renderer.renderToken(tokens, index, options, env))
 
 
-def _open_link(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
+def _open_link(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
     tokens[index].attrSet("target", "_blank")
     tokens[index].attrSet("rel", "noopener noreferrer nofollow")
     return str(renderer.renderToken(tokens, index, options, env))

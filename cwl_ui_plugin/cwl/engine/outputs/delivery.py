@@ -70,7 +70,7 @@ def _alone(lock: Path | None) -> Iterator[None]:
         yield
 
 
-def _delivered(outputs: object, destination: Destination) -> dict[str, Any]:
+def _delivered(outputs: object, destination: Destination) -> dict[str, object]:
     kept = _Record(destination, _digest(outputs))
     if (known := kept.outputs()) is not None:
         return known
@@ -92,7 +92,7 @@ def _delivered(outputs: object, destination: Destination) -> dict[str, Any]:
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         text = f"The outputs of the workflow can't be delivered: they are no output object ({error!r})."
         raise StepError(text) from error
-    return dict(delivered)
+    return delivered
 
 
 class _Record:
@@ -108,7 +108,7 @@ class _Record:
         self._names = [str(name) for name in names] if isinstance(names, list) else []
         self._planned: list[str] = []
 
-    def outputs(self) -> dict[str, Any] | None:
+    def outputs(self) -> dict[str, object] | None:
         """Return what these values were delivered as, if all of that is still there."""
         found = self._known.get("outputs")
         if self._known.get("digest") != self._digest or not isinstance(found, dict):
@@ -217,7 +217,7 @@ def _completed(item: dict[str, Any], above: tuple[Path, ...]) -> dict[str, objec
     return found
 
 
-def _with_rest(listing: list[dict[str, Any]] | None, path: Path | None) -> list[dict[str, object]]:
+def _with_rest(listing: list[dict[str, object]] | None, path: Path | None) -> list[dict[str, object]]:
     """Return what is in a folder: what its object lists, and what else is there."""
     entries = list(listing or ())
     if path is None:

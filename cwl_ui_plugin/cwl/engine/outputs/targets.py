@@ -11,12 +11,32 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TypedDict, TypeGuard
 
 from cwl_ui_plugin.cwl.files import CLASSES
 
 Key = tuple[str, str]
 """A location, and the basename under which it is given."""
+
+
+FileObject = TypedDict(
+    "FileObject",
+    {
+        "class": str,
+        "location": str,
+        "basename": str,
+        "contents": str,
+        "listing": list["FileObject"],
+        "secondaryFiles": list["FileObject"],
+    },
+    total=False,
+)
+"""A File or Directory of which all is known that is needed here: what it is, where, and what a Directory lists."""
+
+
+def is_file_object(node: object) -> TypeGuard[FileObject]:
+    """Whether a value is a File or Directory."""
+    return isinstance(node, dict) and node.get("class") in CLASSES
 
 
 @dataclass
@@ -34,7 +54,7 @@ class Target:
 class _Group:
     """A File or Directory and its secondary files, which stay together; ``names`` is where each goes."""
 
-    members: dict[Key, dict[str, object]]
+    members: dict[Key, FileObject]
     names: dict[Key, str] = field(default_factory=dict)
 
 
@@ -44,7 +64,7 @@ class Targets:
     ``taken`` are names that are not to be used: what others have in the folder.
     """
 
-    def __init__(self, outputs: Any, taken: Collection[str] = ()) -> None:
+    def __init__(self, outputs: object, taken: Collection[str] = ()) -> None:
         self._groups: dict[Key, _Group] = {}
         self._inside: dict[Key, PurePosixPath] = {}
         self._outputs = outputs
@@ -53,11 +73,14 @@ class Targets:
         self._name(taken)
         self.targets = self._made()
 
-    def delivered(self, as_location: Callable[[PurePosixPath], str]) -> Any:
-        """Return the output object with the names and locations of the targets."""
-        return self._rewritten(self._outputs, as_location)
+    def delivered(self, as_location: Callable[[PurePosixPath], str]) -> dict[str, object]:
+        """Return the output object with the names and locations of the targets; raise TypeError if it is none."""
+        found = self._rewritten(self._outputs, as_location)
+        if not isinstance(found, dict):
+            raise TypeError("it maps no outputs to values")
+        return found
 
-    def _choose(self, found: list[dict[str, Any]]) -> None:
+    def _choose(self, found: list[FileObject]) -> None:
         """Find the groups to deliver: not what a folder, or another group, brings along."""
         inside = {key_of(item) for entry in found for item in _below(entry)}
         beside = {key_of(item) for entry in found for item in list(_members(entry))[1:]}
@@ -85,7 +108,7 @@ class Targets:
                     made[name] = self._target(group.members[key], name, PurePosixPath())
         return list(made.values())
 
-    def _target(self, item: dict[str, Any], name: str, folder: PurePosixPath) -> Target:
+    def _target(self, item: FileObject, name: str, folder: PurePosixPath) -> Target:
         if item["class"] == "File":
             return Target(name, item["location"], False, item.get("contents") if is_literal(item) else None)
         names = _names_inside(item)
@@ -94,16 +117,16 @@ class Targets:
         children = [self._target(entry, names[key_of(entry)], folder / name) for entry in _distinct(item)]
         return Target(name, item["location"], True, None, children)
 
-    def _rewritten(self, node: Any, as_location: Callable[[PurePosixPath], str]) -> object:
+    def _rewritten(self, node: object, as_location: Callable[[PurePosixPath], str]) -> object:
         if isinstance(node, list):
             return [self._rewritten(item, as_location) for item in node]
+        if is_file_object(node):
+            return self._placed(node, self._place_of(node), as_location)
         if not isinstance(node, dict):
             return node
-        if node.get("class") in CLASSES:
-            return self._placed(node, self._place_of(node), as_location)
         return {key: self._rewritten(value, as_location) for key, value in node.items()}
 
-    def _place_of(self, item: dict[str, Any]) -> Callable[[Key], PurePosixPath]:
+    def _place_of(self, item: FileObject) -> Callable[[Key], PurePosixPath]:
         """Return where an outermost File or Directory and its secondary files go."""
         group = self._groups.get(key_of(item))
         if group is None:
@@ -114,12 +137,12 @@ class Targets:
 
     def _placed(
         self,
-        item: dict[str, Any],
+        item: FileObject,
         place_of: Callable[[Key], PurePosixPath],
         as_location: Callable[[PurePosixPath], str],
-    ) -> dict[str, object]:
+    ) -> FileObject:
         place = place_of(key_of(item))
-        placed = {**item, "basename": place.name, "location": as_location(place)}
+        placed: FileObject = {**item, "basename": place.name, "location": as_location(place)}
         placed.pop("contents", None)
         if item.get("secondaryFiles"):
             placed["secondaryFiles"] = [self._placed(entry, place_of, as_location) for entry in item["secondaryFiles"]]
@@ -131,43 +154,42 @@ class Targets:
         return placed
 
 
-def key_of(item: dict[str, Any]) -> Key:
+def key_of(item: FileObject) -> Key:
     """Return what tells a File or Directory from others: the same one under another name is another one."""
     return item["location"], item["basename"]
 
 
-def is_literal(item: dict[str, Any]) -> bool:
+def is_literal(item: FileObject) -> bool:
     """Whether a File or Directory is not on a disk yet."""
     return str(item["location"]).startswith("_:")
 
 
-def _outermost(node: Any) -> Iterator[dict[str, object]]:
+def _outermost(node: object) -> Iterator[FileObject]:
     """Yield the Files and Directories that are not part of another one."""
     if isinstance(node, list):
         for item in node:
             yield from _outermost(item)
+    elif is_file_object(node):
+        yield node
     elif isinstance(node, dict):
-        if node.get("class") in CLASSES:
-            yield node
-        else:
-            for value in node.values():
-                yield from _outermost(value)
+        for value in node.values():
+            yield from _outermost(value)
 
 
-def _members(item: dict[str, Any]) -> Iterator[dict[str, object]]:
+def _members(item: FileObject) -> Iterator[FileObject]:
     """Yield a File or Directory, and all secondary files, which lie beside it."""
     yield item
     for secondary in item.get("secondaryFiles") or ():
         yield from _members(secondary)
 
 
-def _listing(folder: dict[str, Any]) -> Iterator[dict[str, object]]:
+def _listing(folder: FileObject) -> Iterator[FileObject]:
     """Yield what lies directly in a Directory."""
     for entry in folder["listing"]:
         yield from _members(entry)
 
 
-def _below(item: dict[str, Any]) -> Iterator[dict[str, object]]:
+def _below(item: FileObject) -> Iterator[FileObject]:
     """Yield all that lies in the Directories of a group."""
     for member in _members(item):
         if member["class"] == "Directory":
@@ -176,11 +198,11 @@ def _below(item: dict[str, Any]) -> Iterator[dict[str, object]]:
                 yield from _below(entry) if entry["class"] == "Directory" else ()
 
 
-def _distinct(folder: dict[str, Any]) -> list[dict[str, object]]:
+def _distinct(folder: FileObject) -> list[FileObject]:
     return list({key_of(entry): entry for entry in _listing(folder)}.values())
 
 
-def _names_inside(folder: dict[str, Any]) -> dict[Key, str]:
+def _names_inside(folder: FileObject) -> dict[Key, str]:
     """Return what the entries of a Directory are called in it: as they are, but no two alike."""
     return _without_clashes({key: key[1] for key in map(key_of, _listing(folder))})
 

@@ -14,7 +14,7 @@ from support.interleaving import ThreadActor, orders
 from cwl_ui_plugin import last_use
 from cwl_ui_plugin.cwl.engine import reuse as kept_outputs
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
-from cwl_ui_plugin.services.retention import reuse
+from cwl_ui_plugin.services.retention.cached import REUSE
 
 Keep = Callable[..., None]
 KEY = "ab" * 32
@@ -37,7 +37,7 @@ def made(folders: Path, key: str, age: Keep) -> Path:
 
 
 def removed() -> list[str]:
-    return [item.name for item in reuse.find() if reuse.remove(item)]
+    return [item.name for item in REUSE.find() if REUSE.remove(item)]
 
 
 def used(folders: Path) -> str | None:
@@ -115,7 +115,7 @@ def test_what_was_never_complete_goes_what_is_somebody_elses_stays(folders: Path
     for folder in (half, new, notes):
         (folder / "files").mkdir(parents=True)
     age(8, half, notes)
-    reuse.sweep()
+    REUSE.sweep()
     assert sorted(path.name for path in place.iterdir()) == sorted([new.name, "notes"])
     age(1000, notes)
     assert removed() == []
