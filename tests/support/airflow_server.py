@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 240
+START_SECONDS = 480
 DAG_FILE_ID = "greet"
 DAG_FILE = """
 from cwl_ui_plugin import CWLDAG

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, FrameLocator, Page
+    from playwright.sync_api import Browser, FrameLocator, Page, Playwright
     from support.airflow_server import Server
 
 SCREENSHOTS = Path(os.environ["CWL_SCREENSHOTS"]) if "CWL_SCREENSHOTS" in os.environ else None
 LOGIN_MS = 120_000
 REDIRECTS = (302, 303)
+HANGING_SECONDS = 60
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--no-sandbox",
@@ -43,29 +47,76 @@ _HEAR = """new MutationObserver((changes) => {
 }).observe(document, { childList: true, subtree: true });"""
 
 
-@pytest.fixture
-def chromium() -> Iterator[Browser]:
-    """A browser for one test: Playwright ends one that hangs, while closing a hanging context has no time limit."""
+class Chromium:
+    """The browser of a module's tests: to start one for each test takes longer than most of them."""
+
+    def __init__(self, playwright: Playwright) -> None:
+        self._playwright = playwright
+        self._opened: Browser | None = None
+
+    def get(self) -> Browser:
+        """Return it; it is started anew where it has ended."""
+        if self._opened is None or not self._opened.is_connected():
+            self._opened = self._playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        return self._opened
+
+    def tidy(self) -> None:
+        """Close what a test has left open; end the browser where a page hangs: Playwright would wait for ever."""
+        if self._opened is None:
+            return
+        hanging = threading.Timer(HANGING_SECONDS, _end_browsers)
+        hanging.start()
+        try:
+            for context in self._opened.contexts:
+                context.close()
+        finally:
+            hanging.cancel()
+
+
+def _end_browsers() -> None:
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.name().startswith("chrom"):
+                child.kill()
+
+
+_logins: dict[tuple[str, str], Any] = {}
+"""The cookies of those who have logged in, by the server's address and the user."""
+
+
+@pytest.fixture(scope="module")
+def _chromium_of_module() -> Iterator[Chromium]:
     from playwright.sync_api import expect, sync_playwright
 
     if not CHROMIUM.exists() and os.environ.get("CI") != "true":
         pytest.skip(f"there is no {CHROMIUM}; see tests/system-packages.sh")
     expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
+        yield Chromium(playwright)
+
+
+@pytest.fixture
+def chromium(_chromium_of_module: Chromium) -> Iterator[Browser]:
+    """A browser with nothing open, and nothing kept from another test."""
+    yield _chromium_of_module.get()
+    _chromium_of_module.tidy()
 
 
 def log_in(page: Page, site: Server, user: str, password: str) -> None:
-    """Ask for the list of workflows, and log in where that leads."""
+    """Ask for the list of workflows, and log in where that leads: once for each user of a server, it takes long."""
+    page.context.add_cookies(_logins.get((site.url, user), []))
     page.goto(f"{site.url}/plugin/cwl")
-    page.locator("input[name=username]").fill(user)
+    name = page.locator("input[name=username]")
+    name.or_(page.locator("iframe")).first.wait_for(timeout=LOGIN_MS)
+    if not name.is_visible():
+        return
+    name.fill(user)
     page.locator("input[name=password]").fill(password)
     with page.expect_response(lambda answer: answer.request.method == "POST", timeout=LOGIN_MS) as answer:
         page.locator("button[type=submit], input[type=submit]").first.click()
     assert answer.value.ok or answer.value.status in REDIRECTS, f"{user} was not logged in: {answer.value.status}"
     page.wait_for_url(re.compile(r"/plugin/cwl"), wait_until="commit", timeout=LOGIN_MS)
+    _logins[site.url, user] = page.context.cookies()
 
 
 def watch(page: Page, see: Callable[[str], None]) -> None:

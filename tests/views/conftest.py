@@ -119,7 +119,6 @@ def open_page(chromium: Browser, address: str, folders: Any) -> Iterator[Callabl
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-    contexts = []
     complaints: list[str] = []
 
     def opened(path: str, role: str = "admin", expected: str | None = None, **options: Any) -> Page:
@@ -129,7 +128,6 @@ def open_page(chromium: Browser, address: str, folders: Any) -> Iterator[Callabl
 
         token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=f"the-{role}", role=role))
         context = chromium.new_context(**options)
-        contexts.append(context)
         context.add_cookies([{"name": "_token", "value": token, "url": address}])
         page = context.new_page()
         page.on("console", heard)
@@ -141,6 +139,4 @@ def open_page(chromium: Browser, address: str, folders: Any) -> Iterator[Callabl
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
     assert complaints == []
