@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, redirect, request, send_file, url_for
 from flask.typing import ResponseReturnValue
@@ -18,6 +18,10 @@ from cwl_ui_plugin.services.workflows import details, versions
 from cwl_ui_plugin.views.base import CwlView
 from cwl_ui_plugin.views.forms import ActionForm
 from cwl_ui_plugin.views.highlighting import MAX_LINES
+
+if TYPE_CHECKING:
+    from cwl_ui_plugin.services.workflow_models import WorkflowDetail
+
 
 PACKED = "packed"
 
@@ -89,5 +93,5 @@ class VersionsView(CwlView):
         versions.restore(dag_id)
         return redirect(url_for("WorkflowsView.show", dag_id=dag_id))
 
-    def _common(self, detail: Any) -> dict[str, Any]:
+    def _common(self, detail: WorkflowDetail) -> dict[str, Any]:
         return {"workflow": detail, "plan": detail.plan, "user": current_user(), "action": ActionForm()}

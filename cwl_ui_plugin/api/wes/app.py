@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Query, Request
@@ -12,6 +12,7 @@ from fastapi.responses import PlainTextResponse
 from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.api.answering import AnyTextResponse
 from cwl_ui_plugin.api.errors import install
+from cwl_ui_plugin.api.schemas import Responses
 from cwl_ui_plugin.api.security import clean_address, known, require, same_origin
 from cwl_ui_plugin.api.wes import errors, files, models
 from cwl_ui_plugin.api.wes.multipart import ATTACHMENT, FIELDS
@@ -57,9 +58,7 @@ _FORM = {
         },
     }
 }
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": models.ErrorResponse} for status in (400, 401, 403, 404, 413, 500, 503)
-}
+_ERRORS: Responses = {status: {"model": models.ErrorResponse} for status in (400, 401, 403, 404, 413, 500, 503)}
 _SIZE = Query(ge=1, description=f"At most {runs.MAX_PAGE} are answered")
 PageSize = Annotated[int, _SIZE]
 PageToken = Annotated[str, Query(description="The next_page_token of the page before")]
@@ -180,5 +179,5 @@ def _tags(given: tuple[str, ...]) -> dict[str, str]:
     return tags
 
 
-def _answers(model: object) -> dict[int | str, dict[str, object]]:
+def _answers(model: object) -> Responses:
     return {200: {"model": model}}

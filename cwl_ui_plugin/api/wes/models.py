@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from typing_extensions import NotRequired, TypedDict
 
 from cwl_ui_plugin.services.wes.states import State
@@ -92,4 +90,4 @@ class RunLog(TypedDict):
     run_log: Log
     task_logs_url: str
     task_logs: list[TaskLog] | None
-    outputs: dict[str, Any]
+    outputs: dict[str, object]

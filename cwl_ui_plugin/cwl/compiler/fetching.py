@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_client.yaml_bounds import what_is_wrong
@@ -19,6 +19,11 @@ from cwl_ui_plugin.fetching.fetch import SCHEMES, fetch
 from cwl_ui_plugin.fetching.hosts import HostRules
 from cwl_ui_plugin.fetching.limits import Limits
 
+if TYPE_CHECKING:
+    from requests import Session
+    from schema_salad.utils import CacheType
+
+
 _LIMITS = Limits(4 * 1024 * 1024, "the most that a document may have", 60, "the most that a document may take")
 _ESCAPED_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
@@ -29,7 +34,7 @@ class LocalFetcher(DefaultFetcher):
     Without that limit ``$include: /etc/passwd`` would be read, and each undefined name would be looked up by HTTP.
     """
 
-    def __init__(self, cache: Any, session: Any, root: Path, hosts: HostRules) -> None:
+    def __init__(self, cache: CacheType, session: Session | None, root: Path, hosts: HostRules) -> None:
         super().__init__(cache, session)
         self.root = root.resolve()
         self.hosts = hosts
@@ -100,10 +105,10 @@ def joined_surrogates(text: str) -> str:
     return _ESCAPED_PAIR.sub(lambda found: found[1] + json.loads(f'"{found[2]}"'), text)
 
 
-def local_fetcher(root: Path, hosts: HostRules) -> Callable[[object, object], LocalFetcher]:
+def local_fetcher(root: Path, hosts: HostRules) -> Callable[[CacheType, Session | None], LocalFetcher]:
     """Return what cwltool's LoadingContext takes as ``fetcher_constructor``."""
 
-    def construct(cache: object, session: object) -> LocalFetcher:
+    def construct(cache: CacheType, session: Session | None) -> LocalFetcher:
         return LocalFetcher(cache, session, root, hosts)
 
     return construct

@@ -7,11 +7,15 @@ to the one that is asked for, so only edges that lead to a format named in the d
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cwltool.process import Process
 
 from cwl_ui_plugin.cwl.engine.cwltool_internals import format_graph_of
+
+if TYPE_CHECKING:
+    from rdflib import Graph
+
 
 # The two predicates that cwl_utils.file_formats follows.
 EDGES = (
@@ -46,7 +50,7 @@ def format_edges(process: Process) -> list[list[str]]:
     return list(found.values())
 
 
-def format_graph(edges: list[list[str]]) -> Any:
+def format_graph(edges: list[list[str]]) -> Graph | None:
     """Return the edges as the graph that cwltool's check takes, or None for none."""
     if not edges:
         return None

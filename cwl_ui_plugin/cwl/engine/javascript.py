@@ -8,7 +8,7 @@ takes its place.
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import NoReturn
 
 from cwl_utils import sandboxjs
 from cwl_utils.errors import JavascriptException
@@ -51,7 +51,7 @@ class SandboxedEngine(NodeJSEngine):
                 self.end()
         return 0, answer.value, answer.failure
 
-    def new_js_proc(self, *_arguments: object, **_options: object) -> Any:
+    def new_js_proc(self, *_arguments: object, **_options: object) -> NoReturn:
         """Refuse to start a Node.js that is not locked in."""
         raise JavascriptException("JavaScript expressions are evaluated by cwl_ui_plugin.cwl.engine.node only.")
 

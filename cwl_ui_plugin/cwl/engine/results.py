@@ -21,7 +21,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin import atomic
 from cwl_ui_plugin.cwl.engine.confines import Confines
@@ -94,7 +93,7 @@ class StepResults:
             folder.mkdir(parents=True, exist_ok=True)
             atomic.write_text(folder / f"{key}.json", json.dumps(record))
 
-    def take(self, key: str | None, folder: Path) -> dict[str, Any] | None:
+    def take(self, key: str | None, folder: Path) -> dict[str, object] | None:
         """Return what the earlier run has made of the same, with its files below ``folder``; None to run the step."""
         earlier = self._results.earlier
         if key is None or earlier is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.reports.errors import BadTarget, Undecryptable
@@ -236,7 +236,7 @@ def _form_of(value: object) -> str:
         return str(value)
 
 
-def _extra_of(connection: Any) -> dict[str, object]:
+def _extra_of(connection: Connection) -> dict[str, object]:
     try:
         extra = json.loads(connection.extra or "{}")
     except ValueError:

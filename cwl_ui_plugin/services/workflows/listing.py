@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from cwl_ui_plugin.library import catalog
 from cwl_ui_plugin.library.catalog import Entry
@@ -17,7 +16,7 @@ from cwl_ui_plugin.services.workflow_models import WorkflowSummary
 from cwl_ui_plugin.services.workflows.recent_runs import recent_runs, with_runs
 
 DEFAULT_SORT = "name"
-SORTS: dict[str, Callable[[Entry], Any]] = {
+SORTS: dict[str, Callable[[Entry], str | int | tuple[str, str]]] = {
     "name": lambda entry: (entry.label or entry.dag_id).casefold(),
     "kind": lambda entry: (entry.kind, entry.cwl_version),
     "steps": lambda entry: entry.steps,
