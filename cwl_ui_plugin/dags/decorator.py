@@ -36,7 +36,7 @@ class DecoratedCwlOperator(DecoratedOperator, CwlToolOperator):
     def check_job_in_file(self, found: StoredVersion) -> None:
         """Leave it to the task: the function has not run yet."""
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         """Call the function, and run the document on the job that it returns."""
         context_merge(context, self.op_kwargs)
         kwargs = determine_kwargs(self.python_callable, self.op_args, context)

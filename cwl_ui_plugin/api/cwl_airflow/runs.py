@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
-from typing import Annotated, Any
+from typing import Annotated
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -109,7 +109,7 @@ async def post_dag_and_run(
 )
 def clean_dag_run(
     request: Request, user: CallingUser, call: Annotated[OldCall, Depends(call_with(DAG_ID, RUN_ID))]
-) -> Any:
+) -> object:
     """Stop a run, if there is one, and remove it where the caller may. `dag_id` and `run_id` are signed."""
     dag_id, run_id = call.needed(DAG_ID), call.needed(RUN_ID)
     caller = caller_of_fields(request, user, call, DAG_ID, RUN_ID)

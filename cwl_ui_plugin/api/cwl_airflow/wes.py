@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, Request
@@ -69,11 +69,11 @@ class RunLog:
     """A run."""
 
     run_id: str
-    request: dict[str, Any]
+    request: dict[str, object]
     state: State
     run_log: Log
     task_logs: list[TaskLog]
-    outputs: dict[str, Any]
+    outputs: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def get_service_info() -> object:
 @router.get(
     "/wes/runs", responses=answers(RunListResponse), openapi_extra={"parameters": [_SIZE_SCHEMA, _TOKEN_SCHEMA]}
 )
-def list_runs(request: Request, user: ReadingUser) -> Any:
+def list_runs(request: Request, user: ReadingUser) -> object:
     """List runs of CWL Dags that the user may see, newest first."""
     asked = query_of(request, SIZE, TOKEN)
     limit, offset = _whole(asked, SIZE, queries.MAX_PAGE), _whole(asked, TOKEN, 0)

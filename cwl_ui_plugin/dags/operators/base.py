@@ -265,9 +265,9 @@ class CwlOperator(BaseOperator, TellsLineage):
             self.step = next(step for _depth, step in found.plan.all_steps() if step.task_id == self.step.task_id)
 
     @staticmethod
-    def handing_on(values: Any) -> dict[str, Any]:
+    def handing_on(values: object) -> dict[str, object]:
         """Return values as the XCom that other tasks get them by."""
-        made: dict[str, Any] = packed(values)
+        made: dict[str, object] = packed(values)
         return made
 
     def check_handed_on(self, values: object) -> None:

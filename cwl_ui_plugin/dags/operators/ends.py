@@ -47,7 +47,7 @@ class CwlDispatchOperator(_EndOperator):
 
     is_first = True
 
-    def execute(self, context: Context) -> Values:
+    def execute(self, context: Context) -> dict[str, object]:
         """Return the values of the workflow's inputs."""
         from cwl_ui_plugin.cwl.engine import execution
         from cwl_ui_plugin.cwl.jobs.checks import check_job
@@ -91,7 +91,7 @@ class CwlDispatchOperator(_EndOperator):
 class CwlGatherOperator(_EndOperator):
     """The last task: deliver the outputs of the workflow, and tell Airflow of those that are assets."""
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         """Return the CWL output object, with absolute locations."""
         from cwl_ui_plugin.cwl.engine import execution
         from cwl_ui_plugin.dags.access.file_access import check_values
@@ -128,7 +128,7 @@ class CwlGroupDispatchOperator(CwlDispatchOperator):
         super().__init__(**kwargs)
         self.job = job
 
-    def execute(self, context: Context) -> Values:
+    def execute(self, context: Context) -> dict[str, object]:
         """Return the values of the workflow's inputs, and say that the group has begun."""
         values = super().execute(context)
         context["ti"].xcom_push(key=BEGUN_KEY, value=self.part.version if self.part else "")

@@ -10,15 +10,13 @@ from cwl_ui_plugin.dags.operators.steps import StepOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from cwl_ui_plugin.cwl.engine.run_settings import Values
-
 
 class CwlEnterOperator(StepOperator):
     """Before the steps of a subworkflow: the values of its inputs."""
 
     ui_color = "#e8f0fa"
 
-    def execute(self, context: Context) -> Values:
+    def execute(self, context: Context) -> dict[str, object]:
         """Return the values of the subworkflow's inputs; skip the task where the step's ``when`` is false."""
         from cwl_ui_plugin.cwl.engine import nesting
 
@@ -28,8 +26,7 @@ class CwlEnterOperator(StepOperator):
             values = nesting.enter(
                 self.document.compiled, self.document.source, self.step, source_values, task.folder, settings
             )
-        is_skipped = values is None
-        return dict(self.end(context, {names.SKIPPED: [True, "skipped"]} if is_skipped else values, is_skipped))
+        return self.end(context, {names.SKIPPED: [True, "skipped"]} if values is None else values, values is None)
 
 
 class CwlLeaveOperator(StepOperator):
@@ -37,7 +34,7 @@ class CwlLeaveOperator(StepOperator):
 
     ui_color = "#e8f0fa"
 
-    def execute(self, context: Context) -> Values:
+    def execute(self, context: Context) -> dict[str, object]:
         """Return the values of the step's outputs; skip the task where the step was skipped."""
         from cwl_ui_plugin.cwl.engine import nesting
 

@@ -99,7 +99,7 @@ class CwlRunOperator(BaseOperator):
         self.soft_fail = soft_fail
         self._is_killed = False
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         """Start the run, unless an earlier try has, and wait for it; return its output object."""
         try:
             run_id = self._started(context)
@@ -208,7 +208,7 @@ class CwlRunOperator(BaseOperator):
 
     def _outcome(self, context: Context, run_id: str, state: str) -> dict[str, object]:
         if state == "success":
-            made: dict[str, Any] = packed(triggered_runs.outputs(context["ti"], self.workflow_dag_id, run_id))
+            made: dict[str, object] = packed(triggered_runs.outputs(context["ti"], self.workflow_dag_id, run_id))
             return made
         failure = triggered_runs.failure(context["ti"], self.workflow_dag_id, run_id)
         if self.soft_fail:

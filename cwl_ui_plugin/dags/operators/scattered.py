@@ -16,8 +16,6 @@ from cwl_ui_plugin.dags.operators.steps import StepOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from cwl_ui_plugin.cwl.engine.run_settings import Values
-
 
 class Batch(TypedDict):
     """Elements of one task instance, by their indices; ``label`` names them for people."""
@@ -58,7 +56,7 @@ class CwlElementsOperator(StepOperator):
         super().__init__(**kwargs)
         self.batch = batch
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         """Return outputs and status of each element."""
         from cwl_ui_plugin.cwl.engine import scattering
 
@@ -84,7 +82,7 @@ class CwlCollectOperator(StepOperator):
         super().__init__(**kwargs)
         self.elements_task = elements_task
 
-    def execute(self, context: Context) -> Values:
+    def execute(self, context: Context) -> dict[str, object]:
         """Return the values of the step's outputs."""
         from cwl_ui_plugin.cwl.engine import scattering
 

@@ -90,11 +90,11 @@ class StepOperator(CwlOperator):
         self.check_there(values)
         return settings
 
-    def end(self, context: Context, values: Any, is_skipped: bool) -> Any:
+    def end(self, context: Context, values: Mapping[str, object], is_skipped: bool) -> dict[str, object]:
         """Return the values for the tasks that follow; skip this one in Airflow, too, where its step was."""
         return self.skip(context, values) if is_skipped else self.handing_on(values)
 
-    def with_statistics(self, made: Mapping[str, object], result: StepResult) -> dict[str, Any]:
+    def with_statistics(self, made: Mapping[str, object], result: StepResult) -> dict[str, object]:
         """Return what the task has made as it is handed on: with what the step used."""
         self.noted.outputs, self.noted.statistics = made, statistics_of(result, made)
         return {**made, names.STATISTICS_KEY: self.noted.statistics}
@@ -105,7 +105,7 @@ class CwlStepOperator(StepOperator):
 
     ui_color = "#f4f0fa"
 
-    def execute(self, context: Context) -> Values:
+    def execute(self, context: Context) -> dict[str, object]:
         """Return the values of the step's outputs; skip the task where the step's ``when`` is false."""
         from cwl_ui_plugin.cwl.engine import execution
 

@@ -66,7 +66,7 @@ class CwlToolOperator(CwlOperator):
         """Check the job as far as the Dag file has it; raise :class:`DagFileError`."""
         part_jobs.check_in_file(found.plan, self.job, f"task {self.task_id!r}")
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         """Return the CWL output object, with absolute locations."""
         from cwl_ui_plugin.cwl.engine import whole
         from cwl_ui_plugin.dags.folders import placement

@@ -32,7 +32,7 @@ class CrateGraph:
         for name, value in properties.items():
             self._crate.root_dataset[name] = value
 
-    def add(self, identifier: str, kind: str | list[str], /, **properties: Any) -> Reference:
+    def add(self, identifier: str, kind: str | list[str], /, **properties: object) -> Reference:
         """Describe a thing that is no part of the crate: what has no value is left out."""
         return self._add(identifier, kind, properties, is_part=False)
 
@@ -45,7 +45,7 @@ class CrateGraph:
         entity = self._crate.dereference(reference["@id"])
         entity.append_to(name, self._crate.dereference(value["@id"]))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the content of ``ro-crate-metadata.json``."""
         made: dict[str, Any] = self._crate.metadata.generate()
         return {**made, "@graph": [{name: _single(value) for name, value in one.items()} for one in made["@graph"]]}

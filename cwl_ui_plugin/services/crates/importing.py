@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.library import intake
@@ -66,7 +66,7 @@ class Imported:
 
     dag_id: str
     version: str
-    job: dict[str, Any]
+    job: dict[str, object]
     left_out: tuple[str, ...] = ()
     form: str = ""
     """The address of the form to run it, filled in with the job."""

@@ -53,7 +53,7 @@ class Wanted:
 
     kind: object
     settings: Any
-    job: dict[str, Any] = field(default_factory=dict)
+    job: dict[str, object] = field(default_factory=dict)
     timezone: Any = None
     start_date: Any = None
     catchup: bool = False
