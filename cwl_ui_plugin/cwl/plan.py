@@ -53,7 +53,7 @@ _LAYOUT_LENGTH = 8
 _INPLACE = "InplaceUpdateRequirement"
 _TUPLES = ("upstream", "sources", "outputs", "scatter", "output_sources", "by_element")
 CwlObject = dict[str, Any]
-"""A CWL document, or a part of it, as JSON."""
+"""A CWL document, a job, outputs, or a part of these, as JSON."""
 
 
 class SecondaryFile(TypedDict):
@@ -329,11 +329,11 @@ def read_step_document(folder: Path, name: str, source: Path) -> StepDocument:
     return document
 
 
-def _parameter(data: dict[str, Any]) -> Parameter:
+def _parameter(data: CwlObject) -> Parameter:
     return Parameter(**{**data, "secondary_files": tuple(data["secondary_files"])})
 
 
-def _step(data: dict[str, Any]) -> Step:
+def _step(data: CwlObject) -> Step:
     if "piece" in data:  # of format 1
         data = {**data, "document": data["piece"]}
     tuples = {key: tuple(data.get(key, ())) for key in _TUPLES}

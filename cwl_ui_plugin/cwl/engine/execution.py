@@ -45,6 +45,7 @@ from cwl_ui_plugin.cwl.plan import (
     END_DOCUMENT,
     JOB_REQUIREMENTS,
     START_DOCUMENT,
+    CwlObject,
     Step,
     StepDocument,
     read_step_document,
@@ -69,7 +70,7 @@ class InitialJob:
 def initial_job(
     compiled: Path,
     source: Path,
-    job: dict[str, Any],
+    job: CwlObject,
     folder: Path,
     settings: RunSettings,
     access: type[StdFsAccess] | None = None,
@@ -160,7 +161,7 @@ def run_step(
     return result
 
 
-def finish(compiled: Path, source: Path, values: Values, outputs: Path | Destination) -> dict[str, Any]:
+def finish(compiled: Path, source: Path, values: Values, outputs: Path | Destination) -> CwlObject:
     """Deliver the outputs of the workflow into the folder ``outputs``; return the CWL output object.
 
     Its folders have no ``listing`` if there would be more than :data:`MAX_LISTED` entries in all of them.
@@ -203,9 +204,7 @@ def _shorten(outputs: object) -> None:
         visit_class(outputs, ("Directory",), lambda folder: folder.pop("listing", None))
 
 
-def _process_and_job_order(
-    document: StepDocument, values: Values, settings: RunSettings
-) -> tuple[Process, dict[str, Any]]:
+def _process_and_job_order(document: StepDocument, values: Values, settings: RunSettings) -> tuple[Process, CwlObject]:
     """Return what to run and its job: a step has its values already, a tool gets them as its job."""
     if "wf" in document:
         return load_workflow(document, values), {}
@@ -215,7 +214,7 @@ def _process_and_job_order(
     return tool, job_order
 
 
-def _pop_requirements(job_order: dict[str, Any], settings: RunSettings) -> list[Any]:
+def _pop_requirements(job_order: CwlObject, settings: RunSettings) -> list[Any]:
     """Take the requirements out of a job; they could run any command, so only where a site allows them."""
     found = [requirement for name in REQUIREMENTS for requirement in job_order.pop(name, None) or []]
     if found and not settings.job_requirements:
@@ -228,20 +227,18 @@ def _check_requirements(process: Process, requirements: object) -> None:
         raise JobError("cwl:requirements in a job is not part of CWL v1.0; use v1.1 or later.")
 
 
-def _prepare_job_order(
-    process: Process, job_order: dict[str, Any], namespaces: dict[str, str], access: StdFsAccess
-) -> None:
+def _prepare_job_order(process: Process, job_order: CwlObject, namespaces: dict[str, str], access: StdFsAccess) -> None:
     """Bring a job into the form that cwltool's runner gives it before it starts a process."""
     for item in process.tool["inputs"]:
         if "default" in item and shortname(item["id"]) not in job_order:
             job_order[shortname(item["id"])] = item["default"]
     loader = Loader({**job_order.pop("$namespaces", {}), **namespaces})
 
-    def to_location(item: Any) -> None:
+    def to_location(item: CwlObject) -> None:
         if "location" not in item and "path" in item:
             item["location"] = file_uri(item.pop("path"))
 
-    def expand_format(item: Any) -> None:
+    def expand_format(item: CwlObject) -> None:
         if "format" in item:
             item["format"] = loader.expand_url(item["format"], "")
 
@@ -258,7 +255,7 @@ def _executor(step: Step, process: Process) -> JobExecutor:
     return MultithreadedJobExecutor() if step.scatter or nested else SingleJobExecutor()
 
 
-def _as_delivered(item: dict[str, Any]) -> None:
+def _as_delivered(item: CwlObject) -> None:
     for key in (*_DERIVED, GENERATION):
         item.pop(key, None)
     if str(item.get("location", "")).startswith("/"):

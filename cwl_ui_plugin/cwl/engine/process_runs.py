@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
 from cwltool.executors import JobExecutor
 from cwltool.process import Process
@@ -32,6 +32,7 @@ from cwl_ui_plugin.cwl.engine.step_failures import ending_badly, failure_of
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.fingerprints import StepIdentity
 from cwl_ui_plugin.cwl.plan import (
+    CwlObject,
     Step,
     StepDocument,
     read_traits,
@@ -94,7 +95,7 @@ class Work:
 class Found(NamedTuple):
     """Outputs that need not be made; ``is_taken_over`` where they are those of the run that this one goes on from."""
 
-    outputs: dict[str, Any]
+    outputs: CwlObject
     is_taken_over: bool
 
 
@@ -132,7 +133,7 @@ class KeptOutputs:
         """Return the fingerprint of these values; None where nothing is kept in the run."""
         return self._results.key(values) if self._results else None
 
-    def find(self, content: str | None) -> dict[str, Any] | None:
+    def find(self, content: str | None) -> CwlObject | None:
         """Return the outputs that the values of a key led to before."""
         if not self.folder or not content:
             return None
@@ -140,7 +141,7 @@ class KeptOutputs:
         self._observed.note_reuse(is_found=found is not None)
         return found
 
-    def take(self, identity: str | None) -> dict[str, Any] | None:
+    def take(self, identity: str | None) -> CwlObject | None:
         """Return the outputs that the run has made which this one goes on from."""
         return self._results.take(identity, self._into) if self._results else None
 
@@ -178,7 +179,7 @@ class KeptOutput:
 
 
 def run_process(
-    work: Work, process: Process, job_order: dict[str, Any], executor: JobExecutor, toplevel: bool = False
+    work: Work, process: Process, job_order: CwlObject, executor: JobExecutor, toplevel: bool = False
 ) -> StepResult:
     """Run a process by cwltool; raise :class:`StepError` if it ends badly."""
     os.environ[TAG_VARIABLE] = work.settings.tag
@@ -271,7 +272,7 @@ def plain_outputs(outputs: dict[str, object]) -> dict[str, object]:
     return outputs
 
 
-def _ending(executor: JobExecutor) -> tuple[dict[str, Any], str]:
+def _ending(executor: JobExecutor) -> tuple[CwlObject, str]:
     if not executor.final_output or executor.final_output[0] is None:
         return {}, executor.final_status[0] if executor.final_status else "permanentFail"
     return dict(executor.final_output[0]), executor.final_status[0]

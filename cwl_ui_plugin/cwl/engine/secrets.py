@@ -15,6 +15,7 @@ from cwltool.secrets import SecretStore
 
 from cwl_ui_plugin import atomic
 from cwl_ui_plugin.cwl.engine.cwltool_internals import SECRETS
+from cwl_ui_plugin.cwl.plan import CwlObject
 
 
 def secret_inputs(process: Process) -> list[str]:
@@ -23,7 +24,7 @@ def secret_inputs(process: Process) -> list[str]:
     return [shortname(name) for name in requirement.get("secrets", [])]
 
 
-def hide(process: Process, job_order: dict[str, Any], path: Path | None) -> None:
+def hide(process: Process, job_order: CwlObject, path: Path | None) -> None:
     """Put placeholders into a job for the secrets that a process names, and keep the secrets in ``path``."""
     names = [name for name in secret_inputs(process) if isinstance(job_order.get(name), str)]
     if not names or path is None:

@@ -11,10 +11,10 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin.cwl.errors import Problem
+from cwl_ui_plugin.cwl.plan import CwlObject
 
 LITERAL_BYTES = 64 * 1024
 MAX_NAME = 255
@@ -46,7 +46,7 @@ def name_problem(name: object) -> str | None:
     return None
 
 
-def file_object(value: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+def file_object(value: CwlObject, problems: list[Problem]) -> CwlObject:
     """Return what a job may say of a File or Directory, its ``path`` as ``location``; add what is wrong."""
     kind = value["class"]
     for name in value:
@@ -64,7 +64,7 @@ def file_object(value: dict[str, Any], problems: list[Problem]) -> dict[str, Any
     return kept
 
 
-def parts_problems(value: dict[str, Any]) -> Iterator[Problem]:
+def parts_problems(value: CwlObject) -> Iterator[Problem]:
     """Yield what is wrong with the names of secondary files, or of what is in a folder: they lie beside each other."""
     kind = value["class"]
     parts = value.get(_PARTS[kind])

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_client.names import is_expression, secondary_name
 
 from cwl_ui_plugin.cwl.edam import format_name
 from cwl_ui_plugin.cwl.errors import Problem
-from cwl_ui_plugin.cwl.plan import Parameter
+from cwl_ui_plugin.cwl.plan import CwlObject, Parameter
 
 
 def formats(item: Parameter) -> list[str]:
@@ -42,7 +41,7 @@ def _named(address: str) -> str:
     return address if name == address else f"{name} ({address})"
 
 
-def _missing_beside(item: Parameter, value: dict[str, Any]) -> list[str]:
+def _missing_beside(item: Parameter, value: CwlObject) -> list[str]:
     location = value.get("location")
     if not isinstance(location, str) or urlsplit(location).scheme != "file":
         return []

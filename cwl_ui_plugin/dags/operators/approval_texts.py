@@ -9,7 +9,7 @@ from typing import Any
 
 from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.cwl.files import total_size
-from cwl_ui_plugin.cwl.plan import Step
+from cwl_ui_plugin.cwl.plan import CwlObject, Step
 
 MAX_FILES = 20
 """Of one value."""
@@ -48,7 +48,7 @@ def _preview(value: object) -> str:
     return ", ".join(named + more)
 
 
-def _files(value: object) -> Iterator[dict[str, Any]]:
+def _files(value: object) -> Iterator[CwlObject]:
     if isinstance(value, list):
         for item in value:
             yield from _files(item)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin.cwl.files import CLASSES, local_path
+from cwl_ui_plugin.cwl.plan import CwlObject
 
 MAX_DATASETS = 200
 """In each direction of an event."""
@@ -27,7 +27,7 @@ class FileDataset:
 
     namespace: str
     name: str
-    item: dict[str, Any]
+    item: CwlObject
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from cwl_ui_plugin.cwl.plan import END_DOCUMENT, Step, step_document_text
+from cwl_ui_plugin.cwl.plan import END_DOCUMENT, CwlObject, Step, step_document_text
 from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.run_models import RunDetail
 from cwl_ui_plugin.services.workflows.details import stored_version
@@ -56,12 +55,12 @@ def _declared(run: RunDetail, version: StoredVersion, step: Step) -> Iterator[tu
         yield stream, DeclaredStream(shown, output, delivered, _path(run, delivered))
 
 
-def _tool(document: Mapping[str, Any]) -> dict[str, Any]:
+def _tool(document: CwlObject) -> CwlObject:
     found = document["wf"]["steps"][0]["run"] if "wf" in document else document["tool"]
     return found if isinstance(found, dict) else {}
 
 
-def _output_of(tool: Mapping[str, Any], name: str) -> str | None:
+def _output_of(tool: CwlObject, name: str) -> str | None:
     """Return the output that takes the file as it is; another may be a value that is read from it."""
     taking = [output for output in tool["outputs"] if (output.get("outputBinding") or {}).get("glob") == name]
     whole = [output for output in taking if "outputEval" not in output["outputBinding"]]

@@ -28,6 +28,7 @@ from cwl_ui_plugin.cwl.engine.outputs.placing import NotPlain, Placer, names_in,
 from cwl_ui_plugin.cwl.engine.outputs.targets import Targets
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import CLASSES, local_path
+from cwl_ui_plugin.cwl.plan import CwlObject
 from cwl_ui_plugin.cwl.temporary_errors import may_pass
 
 MAX_RECORD = 64 * 1024 * 1024
@@ -198,7 +199,7 @@ def _complete(node: object) -> object:
     return {key: _complete(value) for key, value in node.items()}
 
 
-def _completed(item: dict[str, Any], above: tuple[Path, ...]) -> dict[str, object]:
+def _completed(item: CwlObject, above: tuple[Path, ...]) -> dict[str, object]:
     found = {key: value for key, value in item.items() if key not in ("path", "dirname", "nameroot", "nameext")}
     path = _real_path(item)
     found["location"] = file_uri(str(path)) if path else item.get("location") or f"_:{uuid.uuid4()}"
@@ -234,7 +235,7 @@ def _entries(folder: Path) -> Iterator[dict[str, object]]:
             yield {"class": kind, "location": file_uri(entry.path), "basename": entry.name}
 
 
-def _real_path(item: dict[str, Any]) -> Path | None:
+def _real_path(item: CwlObject) -> Path | None:
     """Return where a File or Directory is, links resolved; None for one that is not on a disk yet."""
     location = item.get("location") or item.get("path") or ""
     if location.startswith(_REMOTE):
