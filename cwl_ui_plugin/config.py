@@ -323,6 +323,21 @@ def executors_of(value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def slurm_max_jobs() -> int:
+    """Return how many tasks the SlurmExecutor may have with Slurm at a time; 0: as many as [core] parallelism."""
+    return int(number("slurm_max_jobs"))
+
+
+def slurm_poll_seconds() -> tuple[float, float]:
+    """Return how often Slurm is asked how jobs are: every so many seconds while something happens, and at least."""
+    shortest, longest = number("slurm_poll_seconds"), number("slurm_poll_most_seconds")
+    if not 0 < shortest < math.inf or not shortest <= longest < math.inf:
+        raise ConfigError(
+            f"[{SECTION}] slurm_poll_seconds must be above 0, and slurm_poll_most_seconds not less than that."
+        )
+    return shortest, longest
+
+
 def default_queue() -> str:
     """Return the queue of tasks that ask for none."""
     return str(_conf().get("operators", "default_queue", fallback="default"))

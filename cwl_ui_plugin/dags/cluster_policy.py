@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 
 def apply(task_instance: TaskInstance, dag_run: DagRun) -> None:
-    """Give a task instance of a step what its run's job makes it need."""
+    """Give a task instance of a step what its run's job, or whoever has started it, makes it need."""
     executor_config = task_instance.executor_config
     if dag_run is None or not isinstance(executor_config, dict) or EXECUTOR_KEY not in executor_config:
         return  # Airflow asks a first time before the task instance has its run
     job = given(getattr(dag_run, "conf", None))
     try:
         rules = ExecutorRules.configured()
-        arguments = rules.arguments_for_job(executor_config, job)
+        arguments = rules.arguments_for_job(executor_config, job, getattr(dag_run, "triggering_user_name", None) or "")
     except Exception:
         log.exception("The resources of %s can't be told from the job; it gets the default.", task_instance.task_id)
         return

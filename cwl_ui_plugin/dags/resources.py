@@ -20,13 +20,19 @@ from cwl_ui_plugin.cwl.plan import FromJob, Step
 from cwl_ui_plugin.cwl.plan import Resources as AskedResources
 from cwl_ui_plugin.cwl.requirements import Resources, needs_a_job, resolve, step_inputs
 from cwl_ui_plugin.dags.task_rule_values import OF_RUNS
-from cwl_ui_plugin.dags.task_rules import Facts, TaskRule, configured_rules, settings_for
+from cwl_ui_plugin.dags.task_rules import Facts, TaskRule, ask_for_users, configured_rules, settings_for
 
 if TYPE_CHECKING:
     from kubernetes.client.models import V1Pod
 
 EXECUTOR_KEY = "cwl_resources"
 """Key in a task's ``executor_config``, of :class:`KeptNeeds`."""
+SLURM_KEY = "slurm"
+"""Key in a task's ``executor_config``: what the SlurmExecutor asks for."""
+_SLURM = "SlurmExecutor"
+_SLURM_NAMES = ("partition", "account", "qos", "constraint")
+_SLURM_SECONDS = 300
+"""Between what limits a task, or its command, and Slurm's own limit: what is nearer to the cause has the first word."""
 _POD_CONTAINER = "base"
 """The name of the container of Airflow's pods that runs the task."""
 _DEFAULT_POOL = "default_pool"
@@ -54,6 +60,8 @@ class ExecutorRules:
     max_pool_slots: int
     queues: tuple[config.QueueRule, ...]
     kubernetes: bool
+    slurm_ram: float | None = None
+    """With the SlurmExecutor: mebibytes that a job asks for besides what its step needs. None: it is not configured."""
     rules: tuple[TaskRule, ...] = ()
     dag_id: str = ""
     tags: tuple[str, ...] = ()
@@ -66,6 +74,7 @@ class ExecutorRules:
             max_pool_slots=int(config.number("max_pool_slots")),
             queues=tuple(config.queues()),
             kubernetes=config.flag("kubernetes_resources"),
+            slurm_ram=config.number("slurm_extra_ram") if _SLURM in config.executors() else None,
             rules=configured_rules(),
             dag_id=dag_id,
             tags=tuple(sorted(tags)),
@@ -78,7 +87,11 @@ class ExecutorRules:
 
     def helper_arguments(self) -> OperatorArguments:
         """Return arguments of the operators that run no step: what is said of the Dag as a whole holds for them."""
-        return _operator_arguments(settings_for(self.rules, self._of_dag()))
+        found = settings_for(self.rules, self._of_dag())
+        made = _operator_arguments(found)
+        if self.slurm_ram is not None:
+            made["executor_config"] = {SLURM_KEY: self._slurm(Resources(1, 0), found, 0, made.get("execution_timeout"))}
+        return made
 
     def task_arguments(self, step: Step, job: Mapping[str, object] | None = None) -> OperatorArguments:
         """Return arguments of a step's operator.
@@ -91,19 +104,31 @@ class ExecutorRules:
         made = {**self.executor_arguments(needs), **_operator_arguments(found, step)}
         if self.pool:
             made.setdefault("pool", self.pool)
-        if job is None and needs_a_job(step.resources):
+        if self.slurm_ram is not None:
+            limit = None if step.scatter else step.time_limit
+            asked = self._slurm(needs, found, step.gpus, made.get("execution_timeout"), limit)
+            made["executor_config"] = {**made.get("executor_config", {}), SLURM_KEY: asked}
+        if job is None and (needs_a_job(step.resources) or ask_for_users(self.rules)):
             kept: KeptNeeds = {"asked": step.resources, "inputs": step.resource_inputs, "facts": _kept(facts)}
             made["executor_config"] = {**made.get("executor_config", {}), EXECUTOR_KEY: kept}
         return made
 
-    def arguments_for_job(self, executor_config: Mapping[str, Any], job: Mapping[str, object]) -> OperatorArguments:
-        """Return what replaces those arguments of a step whose needs depend on the job, in a run with this job."""
+    def arguments_for_job(
+        self, executor_config: Mapping[str, Any], job: Mapping[str, object], user: str = ""
+    ) -> OperatorArguments:
+        """Return what replaces those arguments of a step whose needs depend on the run: on its job, or its user."""
         kept: KeptNeeds = executor_config[EXECUTOR_KEY]
         needs = resolve(kept["asked"], step_inputs(kept["inputs"], job))
         made = self.executor_arguments(needs)
+        found = self._settings(kept.get("facts") or {}, needs, user)
         if self.rules:
-            made |= self._places(kept.get("facts") or {}, needs)
-        return {**made, "executor_config": {**executor_config, **made.get("executor_config", {})}}
+            made |= self._places(found, needs)
+        changed = made.get("executor_config", {})
+        if self.slurm_ram is not None:
+            before = executor_config.get(SLURM_KEY) or {}
+            asked = self._slurm(needs, found, before.get("gpus", 0))
+            changed = {**changed, SLURM_KEY: {**before, **asked}}
+        return {**made, "executor_config": {**executor_config, **changed}}
 
     def executor_arguments(self, resources: Resources) -> OperatorArguments:
         """Return pool slots, and, where ``[cwl]`` says so, a queue and the resources of a pod."""
@@ -115,10 +140,34 @@ class ExecutorRules:
             made["executor_config"] = {"pod_override": _pod(resources)}
         return made
 
-    def _places(self, kept: Mapping[str, Any], needs: Resources) -> OperatorArguments:
-        """Return executor, queue and pool of a task instance, all three: the Dag may have others from other numbers."""
+    def _settings(self, kept: Mapping[str, Any], needs: Resources, user: str) -> dict[str, Any]:
         facts = Facts(**{**kept, "tags": tuple(kept.get("tags", ())), "dag_id": str(kept.get("dag_id", ""))})
-        found = settings_for(self.rules, _with_needs(facts, needs))
+        return settings_for(self.rules, replace(_with_needs(facts, needs), user=user))
+
+    def _slurm(
+        self,
+        needs: Resources,
+        found: Mapping[str, Any],
+        gpus: float,
+        timeout: timedelta | None = None,
+        limit: float | None = None,
+    ) -> dict[str, Any]:
+        """Return what the SlurmExecutor is to ask for, in the words of ``executors.needs``."""
+        made: dict[str, Any] = {
+            "cpus": max(1, math.ceil(needs.cores)),
+            "ram": math.ceil(needs.ram + (self.slurm_ram or 0)),
+            **({"gpus": math.ceil(gpus)} if gpus else {}),
+            **{name: found[f"slurm_{name}"] for name in _SLURM_NAMES if f"slurm_{name}" in found},
+        }
+        seconds = found.get("slurm_time")
+        if seconds is None and timeout is not None:
+            seconds = timeout.total_seconds() + _SLURM_SECONDS
+        if seconds is None and limit is not None:
+            seconds = limit + 2 * _SLURM_SECONDS
+        return made if seconds is None else {**made, "seconds": math.ceil(seconds)}
+
+    def _places(self, found: Mapping[str, Any], needs: Resources) -> OperatorArguments:
+        """Return executor, queue and pool of a task instance, all three: the Dag may have others from other numbers."""
         return {
             "executor": found.get("executor"),
             "queue": found.get("queue") or self._queue(needs) or config.default_queue(),

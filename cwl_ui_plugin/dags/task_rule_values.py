@@ -11,6 +11,8 @@ MAX_WEIGHT = 2**31 - 1
 """Airflow's column is an integer of 32 bits."""
 MAX_COUNT = 1_000_000
 WEIGHT_RULES = ("downstream", "upstream", "absolute")
+_SLURM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}(,[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}){0,9}")
+_SLURM_CONSTRAINT = re.compile(r"[A-Za-z0-9_\[(][A-Za-z0-9_.+\-,&|*:()\[\]]{0,199}")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 _Reader = Callable[[object], object]
 
@@ -51,6 +53,15 @@ def _user(value: object) -> str:
     return value
 
 
+def _of_slurm(pattern: re.Pattern[str]) -> _Reader:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise RuleValueError("a name as Slurm has it")
+        return value
+
+    return read
+
+
 def _whole(least: int, most: int) -> _Reader:
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
@@ -79,6 +90,7 @@ CONDITIONS: dict[str, _Reader] = {
     "tool": _patterns,
     "container": _patterns,
     "profile": _patterns,
+    "user": _patterns,
     "cores": _number,
     "ram": _number,
     "gpus": _number,
@@ -95,6 +107,11 @@ SETTINGS: dict[str, _Reader] = {
     "time_limit_headroom": _seconds,
     "run_as_user": _user,
     "retries": _whole(0, 1000),
+    "slurm_partition": _of_slurm(_SLURM_NAME),
+    "slurm_account": _of_slurm(_SLURM_NAME),
+    "slurm_qos": _of_slurm(_SLURM_NAME),
+    "slurm_constraint": _of_slurm(_SLURM_CONSTRAINT),
+    "slurm_time": _seconds,
     "max_active_runs": _whole(1, MAX_COUNT),
     "max_active_tasks": _whole(1, MAX_COUNT),
 }

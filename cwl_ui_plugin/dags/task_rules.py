@@ -23,7 +23,10 @@ _Settings = dict[str, object]
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a task. ``step`` is empty for tasks that help: then only rules about the Dag count."""
+    """What is known of a task. ``step`` is empty for tasks that help: then only rules about the Dag count.
+
+    ``user`` is who has started the run; empty where that is not known yet.
+    """
 
     dag_id: str
     tags: tuple[str, ...] = ()
@@ -36,6 +39,7 @@ class Facts:
     network: bool = False
     scatter: bool = False
     profile: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ _TESTS: dict[str, Callable[[Facts, Any], bool]] = {
     "tool": _pattern("tool"),
     "container": _pattern("container"),
     "profile": _pattern("profile"),
+    "user": _pattern("user"),
     "cores": _least("cores"),
     "ram": _least("ram"),
     "gpus": _least("gpus"),
@@ -161,6 +166,11 @@ def _refuse_unknown(given: Iterable[str], known: Collection[str], place: str) ->
             close = get_close_matches(name, known, 1)
             meant = f" Did you mean {close[0]!r}?" if close else ""
             raise config.ConfigError(f"{place}: {name!r} is not known; known are {', '.join(known)}.{meant}")
+
+
+def ask_for_users(rules: Iterable[TaskRule]) -> bool:
+    """Whether any rule depends on who has started a run."""
+    return any("user" in rule.when for rule in rules)
 
 
 def pools_named(rules: Iterable[TaskRule]) -> list[str]:

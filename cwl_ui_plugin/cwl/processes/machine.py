@@ -44,6 +44,15 @@ def this_pod() -> str:
     return f"{namespace}/{this_host()}"
 
 
+JOB_VARIABLE = "CWL_UI_PLUGIN_SLURM_JOB"
+"""What the processes of a job of the SlurmExecutor have in their environment: its number."""
+
+
+def this_slurm_job() -> str:
+    """Return the job of the SlurmExecutor that this process is in; "" where it is in none."""
+    return os.environ.get(JOB_VARIABLE, "")
+
+
 def boot_of(machine: str) -> str:
     """Return the part of a machine's name that changes when it is booted."""
     return machine.rpartition("-")[0]

@@ -26,7 +26,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.containers import task_containers
 from cwl_ui_plugin.cwl.engine.outputs.placing import opened
 from cwl_ui_plugin.cwl.processes import task_processes
-from cwl_ui_plugin.cwl.processes.machine import is_alive, this_host, this_machine, this_pod
+from cwl_ui_plugin.cwl.processes.machine import is_alive, this_host, this_machine, this_pod, this_slurm_job
 from cwl_ui_plugin.cwl.processes.task_processes import Process
 from cwl_ui_plugin.dags.errors import LeasedError
 from cwl_ui_plugin.dags.folders import claims, control_files
@@ -86,8 +86,8 @@ class TaskLease(TaskTry):
     """A try that may still have processes on ``host``; ``pid`` is its task process there.
 
     ``machine`` is what ``this_machine`` was there; a host that was booted since has another. ``pod`` is the pod of the
-    KubernetesExecutor that it is in, ``<namespace>/<name>``. ``installation`` is empty in a lease of version 0.1: its
-    processes carry a tag that does not name one.
+    KubernetesExecutor that it is in, ``<namespace>/<name>``; ``slurm_job`` the number of its job. ``installation`` is
+    empty in a lease of version 0.1: its processes carry a tag that does not name one.
     """
 
     host: str
@@ -96,6 +96,7 @@ class TaskLease(TaskTry):
     machine: str = ""
     pod: str = ""
     installation: str = ""
+    slurm_job: str = ""
 
     @property
     def tag(self) -> str:
@@ -365,7 +366,7 @@ def give_back(task: TaskTry, grace: float, *, may_have_containers: bool = True) 
 
 
 def _write_lease(task: TaskTry) -> None:
-    place = {"host": this_host(), "machine": this_machine(), "pod": this_pod()}
+    place = {"host": this_host(), "machine": this_machine(), "pod": this_pod(), "slurm_job": this_slurm_job()}
     data = {**place, "pid": os.getpid(), "installation": this_installation(), **asdict(task)}
     control_files.write(task.lease_file, data)  # if its machine loses it with its power, its processes are gone, too
     control_files.reread(task.lease_file.parent)

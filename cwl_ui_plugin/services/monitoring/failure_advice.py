@@ -43,6 +43,8 @@ def advice(step: StepState) -> str:
             "Airflow's log of the task says why: its process may have been killed, or its worker lost. "
             "Continue lets the run go on; the plugin does not try a step again more than [cwl] retries says."
         )
+    if step.error_kind is None and step.exit_code is None:
+        return _go_on()  # the batch system has ended it, and says what to do itself
     if step.approval is not None:
         return (
             "Choose Edit and run again to start anew. To ask again in this run, choose Continue within "

@@ -25,7 +25,7 @@ from cwl_ui_plugin.reports.tables import RunKey, RunLabel
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.labelling import Label, exists_label, labels_of, labels_run
 from cwl_ui_plugin.services.models import Page, iso
-from cwl_ui_plugin.services.monitoring import approvals, run_states
+from cwl_ui_plugin.services.monitoring import approvals, run_states, slurm_ends
 from cwl_ui_plugin.services.monitoring.run_steps import Names, StepMaker
 from cwl_ui_plugin.services.run_models import RunDetail, RunFilter, RunSource, RunStamp, RunSummary, StepState
 from cwl_ui_plugin.services.signatures import signature_of
@@ -208,7 +208,8 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
         besides = _Besides.of(session, [run])
         stop = besides.stops.get((dag_id, run_id)) if str(run.state) == "failed" else None
         names = Names.of(dag_id, version)
-        steps = names.in_order(StepMaker(xcoms, answers, names, stop).steps(tasks))
+        ends = slurm_ends.read(session, dag_id, run_id)
+        steps = names.in_order(StepMaker(xcoms, answers, names, stop, ends).steps(tasks))
         conf = run.conf if isinstance(run.conf, dict) else {}
         inputs = _inputs(dag_id, version)
         secrets = _secrets(inputs)

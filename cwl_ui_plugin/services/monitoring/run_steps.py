@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin.cwl.task_names import approval_task, helped_task
@@ -31,6 +31,8 @@ class StepMaker:
     answers: Mapping[str, ApprovalAnswer]
     names: Names
     stop: Stopped | None
+    ends: Mapping[tuple[str, int, int], str] = field(default_factory=dict)
+    """What a batch system says of tries that could not say it themselves."""
 
     def steps(self, tasks: Sequence[Row[object]]) -> list[StepState]:
         """Return what is shown of these."""
@@ -59,7 +61,7 @@ class StepMaker:
             started_at=iso(task.start_date),
             ended_at=iso(task.end_date),
             seconds=task.duration,
-            error=error.get("message") if has_failed else None,
+            error=(error.get("message") or self._end_of(task)) if has_failed else None,
             error_kind=error.get("kind") if has_failed else None,
             stderr=(error.get("stderr") or None) if has_failed else None,
             exit_code=(error if has_failed else statistics).get("exit_code"),
@@ -70,6 +72,9 @@ class StepMaker:
             asked_cores=used.get("asked_cores"),
             asked_ram=used.get("asked_ram"),
         )
+
+    def _end_of(self, task: Row[object]) -> str | None:
+        return self.ends.get((task.task_id, task.map_index, task.try_number))
 
     def _shown_state(self, task: Row[object], state: str, error_kind: object) -> str:
         may_go_on = error_kind != "permanentFail" and task.try_number <= task.max_tries

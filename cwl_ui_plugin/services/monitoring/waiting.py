@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.dags import slurm_jobs
 from cwl_ui_plugin.reports.tables import RunKey
 from cwl_ui_plugin.services.labelling import Label, labels_of
 from cwl_ui_plugin.services.models import iso
@@ -86,7 +87,9 @@ def stamp(dag_id: str, run_id: str) -> str:
     from airflow.utils.session import create_session
 
     with create_session(scoped=False) as session:
-        return airflow_limits.look(session, dag_id, run_id, datetime.now(timezone.utc)).text
+        limits = airflow_limits.look(session, dag_id, run_id, datetime.now(timezone.utc)).text
+    jobs = slurm_jobs.read(dag_id, run_id) if slurm_jobs.EXECUTOR in config.executors() else None
+    return f"{limits}{jobs.waits}" if jobs else limits
 
 
 class _Looking:
@@ -99,6 +102,7 @@ class _Looking:
         self._may_read = may_read
         self._now = datetime.now(timezone.utc)
         self._limits = airflow_limits.look(session, *self._key, self._now)
+        self._slurm = slurm_jobs.read(*self._key) if slurm_jobs.EXECUTOR in config.executors() else None
 
     def waits(self, waiting: Iterable[StepState]) -> Waits:
         """Return everything that is waited for."""
@@ -156,6 +160,9 @@ class _Looking:
         task = self._limits.waiting.get(step.task_id)
         if whole is not None or task is None:
             return whole
+        told = self._slurm.wait_of(step.task_id) if self._slurm and task.state == "queued" else ""
+        if told:
+            return Wait(told)
         return self._of_queued(task) if task.state == "queued" else self._of_scheduled(task)
 
     def _of_scheduled(self, task: WaitingTask) -> Wait:

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
+from cwl_ui_plugin.dags import slurm_jobs
 from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.folders.run_folder import TaskLease
 from cwl_ui_plugin.dags.stopping import pods, stop_orders
@@ -115,11 +116,19 @@ class StopProof:
         if any(reply.machine == lease.machine and reply.left for reply in replies):
             return None
         text = f"{lease.host}: {lease.task_id}, pid {lease.pid}, has not said that its commands are gone"
+        if lease.slurm_job:
+            return f"{text}; {self._of_slurm(lease)}"
         if lease.pod:
             return f"{text}; {pods.look(lease.pod).problem or f'its pod {lease.pod} is still there'}"
         if lease.host == run_folder.UNKNOWN_HOST:
             return f"{lease.host}: the lease {lease.path} belongs to another user, and can't be read"
         return text if stop_orders.has_janitor(machine=lease.machine) else f"{text}; no worker answers there"
+
+    def _of_slurm(self, lease: TaskLease) -> str:
+        jobs = slurm_jobs.read(lease.dag_id, lease.run_id)
+        state = jobs.state_of(lease.slurm_job) if jobs else ""
+        told = f"Slurm says {state}" if state else "nothing was heard of it from the SlurmExecutor"
+        return f"its Slurm job {lease.slurm_job} has been told to end: {told}"
 
     def _still_runs(self, task: TaskProcess, replies: list[Reply]) -> str | None:
         if any(task.host in reply.hosts for reply in replies):

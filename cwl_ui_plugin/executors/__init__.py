@@ -1,0 +1,1 @@
+"""Executors of Airflow that the plugin brings: Slurm."""
