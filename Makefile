@@ -17,6 +17,8 @@ OPENAPI_TOOLS := .build/openapi-tools/.installed
 SYSTEM_PACKAGES := chromium fonts-dejavu-core bwa samtools bcftools postgresql redis-server prometheus
 # For tests in real containers; where there are none, those are left out.
 CONTAINER_PACKAGES := podman runc busybox-static
+# A batch system of the tests' own; where it can't be installed, tests of it are left out.
+SLURM_PACKAGES := slurmctld slurmd slurm-client munge
 PYTEST_ARGS ?=
 # Tests side by side: what waits for a server leaves the other core to what computes. 0: one after the other.
 PYTEST_WORKERS ?= 2
@@ -104,7 +106,7 @@ release: $(STAMP)  ## build and check the files of a version: VERSION=1.2.3; not
 	$(BIN)/python tools/release.py $(VERSION)
 
 system-packages:
-	@sh tests/system-packages.sh $(SYSTEM_PACKAGES) --optional $(CONTAINER_PACKAGES)
+	@sh tests/system-packages.sh $(SYSTEM_PACKAGES) --optional $(CONTAINER_PACKAGES) $(SLURM_PACKAGES)
 
 conformance: $(STAMP)  ## a CWL conformance suite through one running server, beside cwltool: SUITE=folder
 	$(BIN)/python tests/conformance.py $(SUITE)

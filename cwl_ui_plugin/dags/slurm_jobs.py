@@ -13,8 +13,6 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import control_files
 
 EXECUTOR = "SlurmExecutor"
-END_EVENT = "cwl_slurm"
-"""In Airflow's audit log: why Slurm has ended the job of a try, or does not take it."""
 
 
 @dataclass(frozen=True)

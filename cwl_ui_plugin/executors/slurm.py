@@ -17,7 +17,6 @@ from airflow.executors.base_executor import PARALLELISM, BaseExecutor
 from airflow.utils.state import TaskInstanceState
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.dags.slurm_jobs import END_EVENT
 from cwl_ui_plugin.executors import adoption
 from cwl_ui_plugin.executors.commands import Slurm
 from cwl_ui_plugin.executors.errors import NeedsError, SlurmUnavailable
@@ -105,7 +104,6 @@ class SlurmExecutor(BaseExecutor):
 
     def _fail(self, key: Any, why: str) -> None:
         self.log.warning("%s: %s", key, why)
-        self.log_task_event(event=END_EVENT, extra=why, ti_key=key)
         self.fail(key, why)
 
     def _let_go_of_unwanted(self) -> None:
@@ -115,7 +113,7 @@ class SlurmExecutor(BaseExecutor):
         for key, instance in waiting:
             if instance not in wanted:
                 self.log.info("Airflow does not want %s any more: its job is cancelled", key)
-                self.running.discard(key)  # type: ignore[arg-type]
+                self.running.discard(key)
                 self._queue.cancel(key, silently=True)
 
     def try_adopt_task_instances(self, tis: Sequence[TaskInstance]) -> Sequence[TaskInstance]:
@@ -132,7 +130,7 @@ class SlurmExecutor(BaseExecutor):
         running = {name for name, ti in by_id.items() if ti.state == TaskInstanceState.RUNNING}
         adopted = adoption.adopted({name: ti.key for name, ti in by_id.items()}, running, found)
         for job in adopted.values():
-            self.running.add(job.key)  # type: ignore[arg-type]
+            self.running.add(job.key)
             self._queue.adopt(job)
         return [ti for name, ti in by_id.items() if name not in adopted]
 

@@ -174,8 +174,9 @@ def last_words(submission_id: str, index: int) -> str:
     """Return the end of what an element has printed, for a message."""
     try:
         with (_jobs() / submission_id / f"{index}.out").open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 4 * SHOWN_OF_OUTPUT))
-            lines = file.read().decode("utf-8", "replace").split("\n")
+            begin = max(0, os.fstat(file.fileno()).st_size - 64 * SHOWN_OF_OUTPUT)
+            file.seek(begin)
+            lines = file.read().decode("utf-8", "replace").split("\n")[1 if begin else 0 :]
     except OSError:
         return ""
     told = [line.strip() for line in lines if line.strip() and not line.startswith("{")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags import slurm_jobs
@@ -26,9 +27,9 @@ class Told:
         now = dict(_by_run(jobs, waiting, problem))
         for run, told in now.items():
             if self._last.get(run) != told:
-                _safely(lambda told=told: slurm_jobs.write(told))
+                _safely(partial(slurm_jobs.write, told))
         for run in self._last.keys() - now.keys():
-            _safely(lambda run=run: slurm_jobs.forget(*run))
+            _safely(partial(slurm_jobs.forget, *run))
         self._last = now
 
 

@@ -259,3 +259,73 @@ def test_a_rule_may_name_any_executor_of_the_site(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", value)
     names = ("LocalExecutor", "big", "CeleryExecutor", "SlurmExecutor", "my.place.SlurmExecutor", "TeamExecutor")
     assert config.executors() == names
+
+
+SLURM = "LocalExecutor,cwl_ui_plugin.executors.slurm.SlurmExecutor"
+
+
+def on_slurm(monkeypatch: pytest.MonkeyPatch, *rules: dict[str, Any]) -> ExecutorRules:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", SLURM)
+    monkeypatch.setenv("AIRFLOW__CWL__TASK_RULES", json.dumps(rules))
+    return ExecutorRules.configured("d", ["cwl"])
+
+
+def test_slurm_is_asked_for_what_a_step_needs_and_for_what_airflow_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = on_slurm(
+        monkeypatch,
+        {"when": {"ram": 64000}, "set": {"slurm_partition": "highmem"}},
+        {"set": {"slurm_partition": "normal", "slurm_qos": "low"}},
+    )
+    small = rules.task_arguments(replace(STEP, gpus=1, time_limit=60.0))["executor_config"]["slurm"]
+    assert small == {"cpus": 1, "ram": 768, "gpus": 1, "partition": "normal", "qos": "low", "seconds": 660}
+    large = rules.task_arguments(replace(STEP, resources={"cores": 2.5, "ram": 64000}))["executor_config"]["slurm"]
+    assert large == {"cpus": 3, "ram": 64512, "partition": "highmem", "qos": "low"}
+    assert rules.helper_arguments()["executor_config"] == {
+        "slurm": {"cpus": 1, "ram": 512, "partition": "normal", "qos": "low"}
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "step", "seconds"),
+    [
+        ({"slurm_time": 90}, STEP, 90),
+        ({"execution_timeout": 100}, STEP, 400),
+        ({"execution_timeout": 100, "slurm_time": 90}, STEP, 90),
+        ({}, replace(STEP, time_limit=60.0, scatter=["x"]), None),
+    ],
+)
+def test_the_time_of_a_job(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, float], step: Step, seconds: float | None
+) -> None:
+    rules = on_slurm(monkeypatch, {"set": {**settings, "retries": 1}})
+    assert rules.task_arguments(step)["executor_config"]["slurm"].get("seconds") == seconds
+
+
+def test_what_depends_on_a_run_is_known_when_it_is_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = on_slurm(
+        monkeypatch,
+        {"when": {"user": "ada"}, "set": {"slurm_account": "hers"}},
+        {"when": {"cores": 4}, "set": {"slurm_partition": "large"}},
+    )
+    kept = rules.task_arguments(replace(BY_JOB, time_limit=60.0))["executor_config"]
+    assert "account" not in kept["slurm"]
+    asked = rules.arguments_for_job(kept, {"n": 6}, "ada")["executor_config"]["slurm"]
+    assert asked == {"cpus": 6, "ram": 1512, "account": "hers", "partition": "large", "seconds": 660}
+    others = rules.arguments_for_job(kept, {"n": 1}, "grace")["executor_config"]["slurm"]
+    assert others == {"cpus": 1, "ram": 1512, "seconds": 660}
+    # A step whose needs are known waits for its run, too, where rules ask for users.
+    assert resources.EXECUTOR_KEY in rules.task_arguments(STEP)["executor_config"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("slurm_partition", "a b"), ("slurm_account", "--uid=0"), ("slurm_constraint", "-x"), ("slurm_qos", 1)],
+)
+def test_names_that_are_none_of_slurms_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
+    with pytest.raises(config.ConfigError, match=f"{name} must be a name as Slurm has it"):
+        on_slurm(monkeypatch, {"set": {name: value}})
+
+
+def test_without_slurm_nothing_is_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "executor_config" not in ExecutorRules.configured().task_arguments(STEP)
+    assert "executor_config" not in ExecutorRules.configured().helper_arguments()

@@ -204,12 +204,14 @@ def celery_cluster(folder: Path, workers: tuple[str, ...], **variables: str) -> 
             components.stop()
 
 
-def start_airflow(components: Components, port: int) -> None:
+def start_airflow(components: Components, port: int) -> subprocess.Popen[bytes]:
+    """Start all but workers; return the scheduler."""
     migrate = [sys.executable, "-m", "cwl_ui_plugin.cli.migrate", "simple"]
     components.finish("migrate", migrate, lambda: False)
     start_api_server(components, "api-server", port)
-    for name in ("scheduler", "dag-processor"):
-        components.start(name, [str(Path(sys.executable).with_name("airflow")), name])
+    airflow = str(Path(sys.executable).with_name("airflow"))
+    components.start("dag-processor", [airflow, "dag-processor"])
+    return components.start("scheduler", [airflow, "scheduler"])
 
 
 def start_api_server(components: Components, name: str, port: int) -> None:

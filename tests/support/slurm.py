@@ -51,6 +51,7 @@ ReturnToService=2
 KillWait=20
 SlurmdTimeout=5
 MaxJobCount={max_jobs}
+MinJobAge={job_age}
 SlurmdParameters=config_overrides
 {nodes}
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
@@ -107,6 +108,13 @@ class SlurmCluster:
         process.send_signal(number)
         process.wait(timeout=60)
 
+    def save(self, job: str) -> None:
+        """Have the controller write down how a job is, which it does seconds later: what it has not written is lost."""
+        path = self.folder / "state" / "job_state"
+        before = path.stat().st_mtime_ns
+        self.run("scontrol", "update", f"jobid={job}", "admincomment=saved")
+        wait_for(lambda: path.exists() and path.stat().st_mtime_ns != before, 30, "the state of jobs on the disk")
+
     def states(self) -> dict[str, str]:
         """Return the state of each node; nothing where the controller does not answer."""
         done = subprocess.run(
@@ -133,7 +141,7 @@ def program(name: str) -> str:
 
 
 @contextmanager
-def slurm_cluster(folder: Path, max_jobs: int = 10000) -> Iterator[SlurmCluster]:
+def slurm_cluster(folder: Path, max_jobs: int = 10000, job_age: int = 300) -> Iterator[SlurmCluster]:
     """Start Slurm; yield it once its nodes take jobs, and end what it has started."""
     for name in ("munged", "slurmctld", "slurmd", "sbatch"):
         program(name)
@@ -148,9 +156,8 @@ def slurm_cluster(folder: Path, max_jobs: int = 10000) -> Iterator[SlurmCluster]
         for name, (cpus, ram) in NODES.items()
     )
     user = "root" if os.geteuid() == 0 else os.environ["USER"]
-    text = CONFIGURATION.format(
-        host=host, user=user, folder=folder, port=ports["slurmctld"], max_jobs=max_jobs, nodes=nodes
-    )
+    limits = {"max_jobs": max_jobs, "job_age": job_age}
+    text = CONFIGURATION.format(host=host, user=user, folder=folder, port=ports["slurmctld"], nodes=nodes, **limits)
     (folder / "slurm.conf").write_text(text)
     cluster = SlurmCluster(folder, ports)
     try:
@@ -175,12 +182,20 @@ class Site:
     server: Server
     components: Components
     slurm: SlurmCluster
+    schedulers: list[subprocess.Popen[bytes]]
 
     def restart_scheduler(self) -> None:
         """Kill the scheduler with SIGKILL, and start another one."""
         airflow = str(Path(sys.executable).with_name("airflow"))
-        self.components.kill("scheduler")
-        self.components.start("scheduler", [airflow, "scheduler"])
+        self.schedulers[-1].kill()
+        self.schedulers[-1].wait()
+        self.schedulers.append(self.components.start("scheduler", [airflow, "scheduler"]))
+
+    def jobs(self, dag_id: str, states: str = "all") -> list[tuple[str, str, str]]:
+        """Return ``(number, state, node)`` of a Dag's jobs that Slurm knows; ``states`` as for ``squeue``."""
+        options = ["--array", "--noheader", f"--states={states}", "--format=%i|%T|%N|%j"]
+        rows = (line.split("|") for line in self.slurm.run("squeue", *options).splitlines())
+        return [(row[0], row[1], row[2]) for row in rows if row[3].startswith(f"{dag_id}.")]
 
 
 @contextmanager
@@ -205,9 +220,9 @@ def slurm_site(folder: Path, rules: str, **variables: str) -> Iterator[Site]:
         }
         components = Components(home.logs, environment)
         try:
-            start_airflow(components, port)
+            scheduler = start_airflow(components, port)
             server = Server(f"http://127.0.0.1:{port}", home.user, home.password, os.getpid(), home.folder, "simple")
             wait_for(lambda: is_ready(components, server, 0), START_SECONDS, f"Airflow in {folder}")
-            yield Site(server, components, cluster)
+            yield Site(server, components, cluster, [scheduler])
         finally:
             components.stop()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.temporary_errors import is_of_disk
 from cwl_ui_plugin.dags.folders import intermediate
+from cwl_ui_plugin.services.monitoring.slurm_ends import SAID_BY
 from cwl_ui_plugin.services.run_models import StepState
 
 _KILLED, _SEGFAULT, _TERMINATED = 137, 139, 143  # 128 + signal, as shells tell it; negative as Python does
@@ -43,8 +44,8 @@ def advice(step: StepState) -> str:
             "Airflow's log of the task says why: its process may have been killed, or its worker lost. "
             "Continue lets the run go on; the plugin does not try a step again more than [cwl] retries says."
         )
-    if step.error_kind is None and step.exit_code is None:
-        return _go_on()  # the batch system has ended it, and says what to do itself
+    if step.error_kind is None and step.error.startswith(SAID_BY):
+        return _go_on()  # it says itself what to do
     if step.approval is not None:
         return (
             "Choose Edit and run again to start anew. To ask again in this run, choose Continue within "

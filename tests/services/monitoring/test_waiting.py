@@ -253,3 +253,22 @@ def test_the_number_of_queries_does_not_grow(
     for _ in range(8):
         start(state="running")
     assert count() == few <= 6, statements
+
+
+def test_a_step_waits_for_slurm(
+    scheduler: None, workflow: str, start: Callable[..., str], airflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cwl_ui_plugin.dags import slurm_jobs
+    from cwl_ui_plugin.dags.slurm_jobs import RunJobs, TaskWait
+
+    own = start(state="queued", queued_dttm=NOW - timedelta(hours=1))
+    text = "Slurm job 7 waits for the partition p: Priority (jobs with a higher priority go first)"
+    slurm_jobs.write(RunJobs(workflow, own, (TaskWait("sort", text),)))
+    assert "Slurm" not in run_says(workflow, own)
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor,cwl_ui_plugin.executors.slurm.SlurmExecutor")
+    assert run_says(workflow, own) == text
+    before = waiting.stamp(workflow, own)
+    slurm_jobs.forget(workflow, own)
+    assert waiting.stamp(workflow, own) != before
+    airflow.set_task(workflow, own, "sort", state="running")
+    assert run_says(workflow, own) == ""
