@@ -130,7 +130,7 @@ class SlurmExecutor(BaseExecutor):
         running = {name for name, ti in by_id.items() if ti.state == TaskInstanceState.RUNNING}
         adopted = adoption.adopted({name: ti.key for name, ti in by_id.items()}, running, found)
         for job in adopted.values():
-            self.running.add(job.key)
+            self.running.add(job.key)  # type: ignore[arg-type]
             self._queue.adopt(job)
         return [ti for name, ti in by_id.items() if name not in adopted]
 
