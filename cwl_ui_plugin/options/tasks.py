@@ -71,10 +71,11 @@ TASKS = (
         "",
         "string",
         "Which tasks go to which executor, queue or pool, and how they run: a JSON list of rules, each with conditions "
-        "(when: dag_id, tag, step, tool, container, profile, cores, ram, gpus, network, scatter) and with what it sets "
-        "(set: executor, queue, pool, priority_weight, weight_rule, execution_timeout, time_limit_headroom, "
-        "run_as_user, retries, max_active_runs, max_active_tasks). For each thing to set the first rule counts whose "
-        "conditions all hold; it goes before pool, queues and retries.",
+        "(when: dag_id, tag, step, tool, container, profile, user, cores, ram, gpus, network, scatter) and what it "
+        "sets (set: executor, queue, pool, priority_weight, weight_rule, execution_timeout, time_limit_headroom, "
+        "run_as_user, retries, slurm_partition, slurm_account, slurm_qos, slurm_constraint, slurm_time, "
+        "max_active_runs, max_active_tasks). For each thing to set the first rule counts whose conditions all hold; it "
+        "goes before pool, queues and retries.",
         '[{"when": {"cores": 16}, "set": {"executor": "CeleryExecutor", "queue": "large"}}]',
     ),
     Option(
@@ -83,6 +84,32 @@ TASKS = (
         "boolean",
         "Ask Kubernetes for the cores and the memory of a step's ResourceRequirement (executor_config, pod_override). "
         "Needs the extra: cwl-ui-plugin[kubernetes].",
+    ),
+    Option(
+        "slurm_extra_ram",
+        "512",
+        "float",
+        "MiB that a job of the SlurmExecutor asks for besides its step's ResourceRequirement: what Airflow's own "
+        "processes of a task take. See docs/slurm.md.",
+    ),
+    Option(
+        "slurm_max_jobs",
+        "0",
+        "integer",
+        "How many jobs the SlurmExecutor of a scheduler may have with Slurm at a time, waiting or running; [core] "
+        "parallelism bounds the tasks of all executors together. 0: as many as that.",
+    ),
+    Option(
+        "slurm_poll_seconds",
+        "1",
+        "float",
+        "How often the SlurmExecutor asks Slurm (squeue, one call for all jobs) while something happens.",
+    ),
+    Option(
+        "slurm_poll_most_seconds",
+        "20",
+        "float",
+        "How often it asks where nothing happens, or Slurm does not answer: the interval grows to this.",
     ),
     Option(
         "mpi_config_file",
