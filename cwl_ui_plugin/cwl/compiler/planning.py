@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -17,9 +16,9 @@ from cwltool.utils import aslist
 from cwltool.workflow import Workflow, WorkflowStep
 
 from cwl_ui_plugin.cwl.compiler.approvals import approval_of
+from cwl_ui_plugin.cwl.compiler.plain_types import PlainTypes, text_of
 from cwl_ui_plugin.cwl.compiler.step_needs import needs_of
 from cwl_ui_plugin.cwl.compiler.written_order import WrittenOrder, sorted_as
-from cwl_ui_plugin.cwl.cwl_types import CwlType, Described, RecordField, kinds_of
 from cwl_ui_plugin.cwl.engine.cwltool_internals import LOOP
 from cwl_ui_plugin.cwl.engine.secrets import secret_inputs
 from cwl_ui_plugin.cwl.errors import DocumentError
@@ -33,7 +32,6 @@ MAX_TASK_ID = 220
 RESERVED_TASK_IDS = (DISPATCHER, GATHERER)
 _OF_HELPERS = re.compile(rf"({'|'.join(SUFFIXES)})$")
 _CWL_NAMESPACES = ("http://commonwl.org/cwltool#", "https://w3id.org/cwl/cwl#", "https://w3id.org/cwl/salad#")
-_DEEPEST_TYPE = 50
 _Resource = Literal["cores", "ram"]
 _RESOURCES: tuple[_Resource, ...] = ("cores", "ram")
 _FromJob = dict[str, FromJob]
@@ -44,15 +42,15 @@ def make_plan(process: Process, main: str, engine: str, order: WrittenOrder | No
     """Return the plan of a loaded process; ``engine`` is what has loaded it, ``order`` how its author wrote it."""
     tool = process.tool
     order = order or WrittenOrder()
-    types = _Types(_definitions(process), order.fields)
+    types = PlainTypes(_definitions(process), order.fields)
     secrets = secret_inputs(process)
     namespaces: Any = process.metadata.get("$namespaces") or {}
     return Plan(
         kind=tool["class"],
         cwl_version=str(process.metadata.get(ORIGINAL_CWLVERSION) or process.metadata.get("cwlVersion")),
         main=main,
-        label=_text(tool.get("label")),
-        doc=_text(tool.get("doc")),
+        label=text_of(tool.get("label")),
+        doc=text_of(tool.get("doc")),
         inputs=tuple(
             _parameter(item, types, shortname(item["id"]) in secrets)
             for item in sorted_as(order.inputs, tool["inputs"], _id)
@@ -77,13 +75,13 @@ def _id(item: CwlObject) -> str:
     return shortname(item["id"])
 
 
-def _parameter(data: CwlObject, types: _Types, is_secret: bool = False) -> Parameter:
+def _parameter(data: CwlObject, types: PlainTypes, is_secret: bool = False) -> Parameter:
     has_default = "default" in data
     return Parameter(
         id=shortname(data["id"]),
         type=types.plain(data["type"]),
-        label=_text(data.get("label")),
-        doc=_text(data.get("doc")),
+        label=text_of(data.get("label")),
+        doc=text_of(data.get("doc")),
         has_default=has_default,
         default=_plain(data["default"]) if has_default else None,
         format=_plain(data.get("format")),
@@ -104,73 +102,6 @@ def _secondary_file(entry: Any) -> SecondaryFile:
         return {"pattern": entry, "required": None}
     whole: SecondaryFile = entry
     return whole
-
-
-@dataclass(frozen=True)
-class _Types:
-    """The types of a SchemaDefRequirement by their full names, and how the fields of records were written."""
-
-    definitions: Mapping[str, CwlObject]
-    fields: Mapping[frozenset[str], tuple[str, ...]]
-
-    def plain(self, declared: str | CwlObject | list[object], depth: int = 0) -> CwlType:
-        """Return a type with short names and with the types of a SchemaDefRequirement put in their places."""
-        if depth > _DEEPEST_TYPE:
-            raise DocumentError("A type of the document contains itself.")
-
-        def inner(part: Any) -> CwlType:
-            return self.plain(part, depth + 1)
-
-        if isinstance(declared, list):
-            return _flat([inner(part) for part in declared])
-        if isinstance(declared, str):
-            return inner(self.definitions[declared]) if declared in self.definitions else _primitive(declared)
-        return self._compound(declared, inner)
-
-    def _compound(self, declared: CwlObject, inner: Callable[[Any], CwlType]) -> CwlType:
-        kind = _primitive(str(declared["type"])) if isinstance(declared["type"], str) else None
-        common = _described(declared)
-        if kind == "array":
-            return {"type": "array", "items": inner(declared["items"]), **common}
-        if kind == "enum":
-            return {"type": "enum", "symbols": [_last_name(symbol) for symbol in declared["symbols"]], **common}
-        if kind == "record":
-            fields = self._in_order([_field(item, inner) for item in aslist(declared.get("fields") or [])])
-            return {"type": "record", "name": _last_name(str(declared.get("name", ""))), "fields": fields, **common}
-        return inner(declared["type"])
-
-    def _in_order(self, fields: list[RecordField]) -> list[RecordField]:
-        written = self.fields.get(frozenset(item["name"] for item in fields), ())
-        return sorted_as(written, fields, lambda item: str(item["name"]))
-
-
-def _field(data: CwlObject, inner: Callable[[Any], CwlType]) -> RecordField:
-    return {"name": _last_name(data["name"]), "type": inner(data["type"]), **_described(data)}
-
-
-def _described(data: CwlObject) -> Described:
-    found: Described = {}
-    if data.get("label"):
-        found["label"] = _text(data["label"])
-    if data.get("doc"):
-        found["doc"] = _text(data["doc"])
-    return found
-
-
-def _flat(union: list[CwlType]) -> list[CwlType]:
-    """Return a union without unions in it, each type once: ``[null, "string?"]`` is ``string?``."""
-    parts = kinds_of(union)
-    return [part for index, part in enumerate(parts) if part not in parts[:index]]
-
-
-def _primitive(name: str) -> str:
-    if name in ("stdin", "stdout", "stderr"):
-        return "File"
-    return name.rsplit("#", 1)[-1].rsplit("/", 1)[-1] if "://" in name or name.startswith("_:") else name
-
-
-def _last_name(name: str) -> str:
-    return name.rsplit("#", 1)[-1].rsplit("/", 1)[-1]
 
 
 def _steps(
@@ -233,8 +164,8 @@ def _step(
         document=document,
         tool=tool.tool["class"],
         tool_name=_tool_name(step),
-        label=_text(step.tool.get("label")),
-        doc=_text(step.tool.get("doc")) or _text(tool.tool.get("doc")),
+        label=text_of(step.tool.get("label")),
+        doc=text_of(step.tool.get("doc")) or text_of(tool.tool.get("doc")),
         upstream=tuple(shortname(name) for name in upstream),
         sources=sources,
         outputs=tuple(output["id"] for output in step.tool["outputs"]),
@@ -271,8 +202,8 @@ def _tool_step(process: Process, main: str) -> Step:
         document="step-0",
         tool=process.tool["class"],
         tool_name=name,
-        label=_text(process.tool.get("label")),
-        doc=_text(process.tool.get("doc")),
+        label=text_of(process.tool.get("label")),
+        doc=text_of(process.tool.get("doc")),
         sources=(*(shortname(item["id"]) for item in process.tool["inputs"]), JOB_REQUIREMENTS),
         outputs=tuple(shortname(item["id"]) for item in process.tool["outputs"]),
         container=_image(process),
@@ -415,12 +346,6 @@ def _needs_container(process: Process) -> bool:
     if isinstance(process, Workflow):
         return any(_needs_container(step.embedded_tool) for step in process.steps)
     return process.get_requirement("DockerRequirement")[1] is True
-
-
-def _text(value: object) -> str | None:
-    if value is None:
-        return None
-    return "\n".join(str(line) for line in value) if isinstance(value, list) else str(value)
 
 
 def _plain(value: object) -> Any:
