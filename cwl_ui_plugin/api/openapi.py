@@ -52,6 +52,7 @@ PARAMETERS: dict[str, tuple[str, object]] = {
     "choice_id": ("The id of a choice, from `GET /notifications`.", "0f8e1b6c2d3a4f5e8b7c6d5e4f3a2b1c"),
     "dag_id": ("The name of a workflow, which is the dag_id of its Dag.", "variant-calling"),
     "data": ("Whether inputs and outputs are in it; else they are only named.", True),
+    "logs": ("Whether what the commands have printed is in it.", True),
     "folder": (
         "A UUID of your own: files sent with the same one lie together.",
         "6b1c2f0e-3b0a-4f57-9d0e-6a8f0b0a7f11",
