@@ -115,11 +115,16 @@ class Slurm:
         rows = (line.split("|") for line in done.stdout.splitlines())
         return {row[0]: (row[1], row[2]) for row in rows if len(row) == 3}
 
-    def cancel(self, names: Iterable[str]) -> None:
-        """Cancel jobs: SIGTERM, and SIGKILL after Slurm's ``KillWait``. Those that have ended are no error."""
+    def cancel(self, names: Iterable[str], *, only_waiting: bool = False) -> None:
+        """Cancel jobs: SIGTERM, and SIGKILL after Slurm's ``KillWait``. Those that have ended are no error.
+
+        ``only_waiting``: not those that have begun meanwhile.
+        """
         wanted = list(names)
         for begin in range(0, len(wanted), MAX_IDS):
-            done = self._run(["scancel", *wanted[begin : begin + MAX_IDS]])
+            done = self._run(
+                ["scancel", *(["--state=PENDING"] if only_waiting else []), *wanted[begin : begin + MAX_IDS]]
+            )
             errors = _errors(done)
             if done.returncode and "invalid job id" not in errors.lower() and "already" not in errors.lower():
                 raise SlurmUnavailable(f"scancel failed: {errors}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 
 from cwl_ui_plugin.dags.folders import control_files, run_folder
@@ -79,6 +79,14 @@ class Event:
     text: str = ""
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """A submission of which nobody knows whether Slurm has it."""
+
+    items: list[Item]
+    since: float
+
+
 def run_of(instance: Instance) -> Run:
     """Return the run of a task instance."""
     return instance.dag_id, instance.run_id
@@ -92,6 +100,19 @@ def ours(lines: list[JobLine]) -> Found:
 def live(found: Found) -> set[str]:
     """Return the submissions of which something has not ended."""
     return {name for (name, _index), line in found.items() if not states.phase_of(line.state).has_ended}
+
+
+def doubles(found: Found, known: Iterable[Job], kept: Collection[str]) -> list[Job]:
+    """Return what is there besides the jobs that are ``known``, of the same tries; ``kept`` are their submissions."""
+    by_id = {job.instance.id: job for job in known}
+    made = []
+    for name in live(found) - set(kept):
+        other = spool.read(name)
+        for index, instance in enumerate(other.instances if other else ()):
+            job, line = by_id.get(instance.id), found.get((name, index))
+            if job is not None and line is not None and not states.phase_of(line.state).has_ended:
+                made.append(Job(job.key, instance, name, index, line.name, line.job_id, line.state))
+    return made
 
 
 def news_of_end(job: Job, has_accounting: bool) -> Event:

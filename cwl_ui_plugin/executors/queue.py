@@ -15,7 +15,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from cwl_ui_plugin import config
@@ -26,11 +25,13 @@ from cwl_ui_plugin.executors.commands import Slurm
 from cwl_ui_plugin.executors.errors import SlurmError, SlurmFull, SlurmRefused, SlurmUnavailable
 from cwl_ui_plugin.executors.jobs import (
     LOST,
+    Doubt,
     Event,
     Found,
     Item,
     Job,
     Key,
+    doubles,
     give_back_lease,
     live,
     news_of_end,
@@ -51,16 +52,9 @@ LOST_SECONDS = 60.0
 """How long Slurm, its accounting and the job itself may say nothing of a job before it counts as lost."""
 CANCEL_AGAIN_SECONDS = 10.0
 STALE_SECONDS = 7 * 24 * 3600.0
+CANCEL, DROP = "cancel", "drop"
 BUSY_SHARE = 10
 """Slurm is left alone for so many times as long as its last answer took."""
-
-
-@dataclass
-class _Doubt:
-    """A submission of which nobody knows whether Slurm has it."""
-
-    items: list[Item]
-    since: float
 
 
 class SlurmQueue:
@@ -88,7 +82,7 @@ class SlurmQueue:
         self._inbox: SimpleQueue[Item | Job | tuple[str, Key]] = SimpleQueue()
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._waiting: deque[Item] = deque()
-        self._doubts: dict[str, _Doubt] = {}
+        self._doubts: dict[str, Doubt] = {}
         self._jobs: dict[Key, Job] = {}
         self._out_of_reach: list[Job] = []
         self._told = Told()
@@ -104,9 +98,13 @@ class SlurmQueue:
         """Take a job that another scheduler has submitted."""
         self._inbox.put(job)
 
-    def cancel(self, key: Key, *, silently: bool = False) -> None:
-        """Cancel what a task instance has, wherever it is; ``silently``: nothing is to be said of its end."""
-        self._inbox.put(("forget" if silently else "cancel", key))
+    def cancel(self, key: Key) -> None:
+        """Cancel what a task instance has, wherever it is; nothing is said of its end."""
+        self._inbox.put((CANCEL, key))
+
+    def drop(self, key: Key) -> None:
+        """Do that where it has not begun; what runs is left to the task's own heartbeat."""
+        self._inbox.put((DROP, key))
 
     def events(self) -> Iterator[Event]:
         """Yield the news since the last time."""
@@ -127,14 +125,14 @@ class SlurmQueue:
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to look after."""
-        return self._inbox.empty() and not (self._waiting or self._jobs or self._doubts)
+        return self._inbox.empty() and not (self._waiting or self._jobs or self._doubts or self._out_of_reach)
 
     def round(self) -> None:
         """Do what is due."""
         self._take()
         self._follow_stops()
         self._submit()
-        if (self._jobs or self._doubts) and self._clock() >= self._ask_at:
+        if (self._jobs or self._doubts or self._out_of_reach) and self._clock() >= self._ask_at:
             self._ask()
         self._told.tell(self._jobs.values(), self._waiting, self._problem)
 
@@ -153,15 +151,15 @@ class SlurmQueue:
                 self._let_go(*found)
 
     def _let_go(self, how: str, key: Key) -> None:
-        kept = [item for item in self._waiting if item.key != key]
-        if len(kept) < len(self._waiting):
-            self._waiting = deque(kept)
-            if how == "cancel":
-                self._events.put(Event(key, "failed", "It was cancelled before Slurm had it."))
+        self._waiting = deque(item for item in self._waiting if item.key != key)
         job = self._jobs.get(key)
-        if job:
-            job.is_silent = job.is_silent or how == "forget"
+        if job is None:
+            return
+        job.is_silent = True
+        if how == CANCEL:
             self._cancel([job])
+        elif job.name and job.cancelled_at is None:
+            self._tell_slurm([job], only_waiting=True)
 
     def _follow_stops(self) -> None:
         if not (self._waiting or self._jobs):
@@ -170,7 +168,8 @@ class SlurmQueue:
         if not stopped:
             return
         for item in [item for item in self._waiting if run_of(item.instance) in stopped]:
-            self._let_go("cancel", item.key)
+            self._waiting.remove(item)
+            self._fail([item], "Its run was stopped before Slurm had it.")
         self._cancel([job for job in self._jobs.values() if run_of(job.instance) in stopped])
 
     def _cancel(self, jobs: Iterable[Job]) -> None:
@@ -184,8 +183,11 @@ class SlurmQueue:
             return
         for job in due:
             job.cancelled_at = now
+        self._tell_slurm(due)
+
+    def _tell_slurm(self, jobs: Iterable[Job], *, only_waiting: bool = False) -> None:
         try:
-            self._slurm.cancel(job.name for job in due)
+            self._slurm.cancel([job.name for job in jobs], only_waiting=only_waiting)
         except SlurmError as error:
             log.warning("%s", error)
         self._look_soon()
@@ -243,7 +245,7 @@ class SlurmQueue:
             self._later(items, str(error))
         except SlurmUnavailable as error:
             if error.may_have_acted:
-                self._doubts[made.id] = _Doubt(items, self._clock())
+                self._doubts[made.id] = Doubt(items, self._clock())
                 self._later([], str(error))
             else:
                 spool.forget(made.id)
@@ -351,23 +353,16 @@ class SlurmQueue:
 
     def _cancel_doubles(self, found: Found) -> bool:
         """See that no try has two jobs: the one that runs stays, or else the one that is known."""
-        known_names = {job.submission for job in self._jobs.values()} | set(self._doubts)
-        known = {job.instance.id: job for job in self._jobs.values()}
-        doubles = []
-        for name in live(found) - known_names:
-            other = spool.read(name)
-            for index, instance in enumerate(other.instances if other else ()):
-                job, line = known.get(instance.id), found.get((name, index))
-                if job is None or line is None or states.phase_of(line.state).has_ended:
-                    continue
-                double = Job(job.key, instance, name, index, line.name, state=line.state)
-                if double.phase is Phase.RUNS and job.phase is Phase.WAITS:
-                    self._jobs[job.key], double = double, job
-                doubles.append(double)
-        if doubles:
-            log.warning("Jobs that are there twice are cancelled: %s", ", ".join(job.name for job in doubles))
-            self._cancel(doubles)
-        return bool(doubles)
+        kept = {job.submission for job in self._jobs.values()} | set(self._doubts)
+        others = doubles(found, self._jobs.values(), kept)
+        for number, double in enumerate(others):
+            known = self._jobs[double.key]
+            if double.phase is Phase.RUNS and known.phase is Phase.WAITS:
+                self._jobs[double.key], others[number] = double, known
+        if others:
+            log.warning("Jobs that are there twice are cancelled: %s", ", ".join(job.name for job in others))
+            self._cancel(others)
+        return bool(others)
 
     # The end of a job.
 
@@ -397,10 +392,7 @@ class SlurmQueue:
 
     def _forget_stale(self, found: Found) -> None:
         """Remove, once, the folders of submissions that an earlier scheduler has left and Slurm knows nothing of."""
-        if self._has_cleaned:
-            return
-        self._has_cleaned = True
-        kept = {job.submission for job in self._jobs.values()} | set(self._doubts)
-        for name in spool.known():
-            if name not in kept and name not in live(found) and spool.is_older(name, STALE_SECONDS):
-                spool.forget(name)
+        if not self._has_cleaned:
+            self._has_cleaned = True
+            kept = {job.submission for job in self._jobs.values()} | set(self._doubts) | live(found)
+            spool.forget_older(STALE_SECONDS, kept)

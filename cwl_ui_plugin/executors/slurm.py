@@ -114,7 +114,7 @@ class SlurmExecutor(BaseExecutor):
             if instance not in wanted:
                 self.log.info("Airflow does not want %s any more: its job is cancelled", key)
                 self.running.discard(key)
-                self._queue.cancel(key, silently=True)
+                self._queue.drop(key)
 
     def try_adopt_task_instances(self, tis: Sequence[TaskInstance]) -> Sequence[TaskInstance]:
         """Adopt what Slurm has of task instances whose scheduler has died; return those of which it has nothing.
@@ -138,7 +138,7 @@ class SlurmExecutor(BaseExecutor):
         """Cancel what Airflow thinks is stuck in the queue."""
         self.queued_tasks.pop(ti.key, None)
         self.running.discard(ti.key)
-        self._queue.cancel(ti.key, silently=True)
+        self._queue.cancel(ti.key)
 
     def end(self) -> None:
         """Stop looking: the jobs go on, and the next scheduler adopts them."""

@@ -22,7 +22,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,12 +188,12 @@ def forget(submission_id: str) -> None:
     shutil.rmtree(_jobs() / submission_id, ignore_errors=True)
 
 
-def is_older(submission_id: str, seconds: float) -> bool:
-    """Whether a submission was written so long ago."""
-    try:
-        return time.time() - (_jobs() / submission_id).lstat().st_mtime > seconds
-    except OSError:
-        return False
+def forget_older(seconds: float, kept: Collection[str]) -> None:
+    """Remove the submissions that were written so long ago, but for those that are ``kept``."""
+    for name in list(known()):
+        with suppress(OSError):
+            if name not in kept and time.time() - (_jobs() / name).lstat().st_mtime > seconds:
+                forget(name)
 
 
 def known() -> Iterator[str]:

@@ -29,6 +29,7 @@ class FakeSlurm:
     lines: list[JobLine] = field(default_factory=list)
     submitted: list[list[str]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
     accounting: dict[str, tuple[str, str]] = field(default_factory=dict)
     refusal: SlurmError | None = None
     takes_silently: bool = False
@@ -73,8 +74,8 @@ class FakeSlurm:
     def ended(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
         return {name: self.accounting[name] for name in names if name in self.accounting}
 
-    def cancel(self, names: Sequence[str]) -> None:
-        self.cancelled += list(names)
+    def cancel(self, names: Sequence[str], *, only_waiting: bool = False) -> None:
+        (self.dropped if only_waiting else self.cancelled).extend(names)
 
     def nodes(self) -> list[Node]:
         return [Node("n1", "p", 4, 8000, True)]
@@ -452,9 +453,8 @@ def test_slurm_is_asked_less_often_where_nothing_happens(bench: Bench) -> None:
     assert bench.slurm.asked - before <= 3
 
 
-def test_what_airflow_lets_go_of_is_cancelled_and_nothing_is_said_of_it(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("how", ["cancel", "drop"])
+def test_what_airflow_lets_go_of_is_cancelled_and_nothing_is_said_of_it(bench: Bench, how: str) -> None:
     one, two = item(0), item(1, cpus=2)
     bench.queue.submit([one])
     bench.after(1)
@@ -463,11 +463,11 @@ def test_what_airflow_lets_go_of_is_cancelled_and_nothing_is_said_of_it(
     bench.after(1)
     assert {instance for _key, instance in bench.queue.waiting_instances()} == {one.instance.id, two.instance.id}
     for each in (one, two):
-        bench.queue.cancel(each.key, silently=True)
+        getattr(bench.queue, how)(each.key)
     bench.after(1)
     bench.slurm.become("CANCELLED")
     assert bench.after(30) == []
-    assert bench.slurm.cancelled == ["100"]
+    assert (bench.slurm.cancelled, bench.slurm.dropped) == ((["100"], []) if how == "cancel" else ([], ["100"]))
     assert bench.queue.is_idle
 
 

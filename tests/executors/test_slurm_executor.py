@@ -21,7 +21,8 @@ class FakeQueue:
 
     def __init__(self) -> None:
         self.items: list[Any] = []
-        self.cancelled: list[tuple[Any, bool]] = []
+        self.cancelled: list[Any] = []
+        self.dropped: list[Any] = []
         self.news: list[Event] = []
         self.adopted: list[Job] = []
         self.waiting: list[tuple[Any, str]] = []
@@ -29,8 +30,11 @@ class FakeQueue:
     def submit(self, items: Any) -> None:
         self.items += items
 
-    def cancel(self, key: Any, *, silently: bool = False) -> None:
-        self.cancelled.append((key, silently))
+    def cancel(self, key: Any) -> None:
+        self.cancelled.append(key)
+
+    def drop(self, key: Any) -> None:
+        self.dropped.append(key)
 
     def events(self) -> list[Event]:
         news, self.news = self.news, []
@@ -106,7 +110,7 @@ def test_what_airflow_takes_for_stuck_is_cancelled(executor: SlurmExecutor, queu
     one = workload()
     executor.running.add(one.key)
     executor.revoke_task(ti=one)
-    assert (queue.cancelled, executor.running) == ([(one.key, True)], set())
+    assert (queue.cancelled, executor.running) == ([one.key], set())
 
 
 def test_what_airflow_does_not_want_any_more_is_cancelled(
@@ -115,7 +119,7 @@ def test_what_airflow_does_not_want_any_more_is_cancelled(
     queue.waiting = [("wanted", str(queued.id)), ("deleted", str(UUID(int=7)))]
     executor._looked = float("-inf")
     executor.sync()
-    assert queue.cancelled == [("deleted", True)]
+    assert queue.dropped == ["deleted"]
 
 
 def test_adoption_where_slurm_is_missing_gives_back_what_has_no_folder(

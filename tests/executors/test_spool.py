@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -78,3 +79,11 @@ def test_last_words_are_the_end_of_what_was_printed_without_logs_of_airflow(fold
     (made.folder / "0.out").write_text('{"event": "x"}\nslurmstepd: error: \x1b[31mOOM\n\n')
     assert spool.last_words(made.id, 0) == "slurmstepd: error: [31mOOM"
     assert spool.last_words(made.id, 1) == ""
+
+
+def test_what_an_earlier_scheduler_has_left_long_ago_goes(folders: Path) -> None:
+    old, kept, new = (spool.prepare([ONE], ["{}"]) for _ in range(3))
+    for made in (old, kept):
+        os.utime(made.folder, (0, 0))
+    spool.forget_older(3600, {kept.id})
+    assert set(spool.known()) == {kept.id, new.id}
