@@ -1,4 +1,9 @@
-"""The Dag bundle: the store of workflows as Airflow's Dag files, one line of code each.
+"""The Dag bundle: the store of workflows as Airflow's Dag files.
+
+One Dag file stands for all workflows. Its text never changes, it makes only those Dags that somebody asks for, and the
+Dag processor asks for none: the bundle itself sees to it that Airflow knows them (``known_dags``), so that thousands of
+workflows at rest cost nothing. A workflow that no Dag can be made of has a Dag file of its own, by which Airflow shows
+why.
 
 Airflow pins a run to the bundle's version, so a run keeps the workflows of the moment it was triggered. The folder for
 the newest version never moves (``tracking``): Airflow reads files of a moved folder under the old path.
@@ -7,31 +12,46 @@ the newest version never moves (``tracking``): Airflow reads files of a moved fo
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import uuid
 from importlib.util import cache_from_source
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.dag_processing.bundles import base
 from airflow.dag_processing.bundles.base import BaseDagBundle
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN
+from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, VERSION_FILE
+from cwl_ui_plugin.dags.preload import is_dag_processor
+from cwl_ui_plugin.library.current_manifest import manifest_of
 from cwl_ui_plugin.library.store import WorkflowStore
 
+if TYPE_CHECKING:
+    from cwl_ui_plugin.dags.known_dags import KnownDags
+
 REFRESH_SECONDS = 5
-VERSION_FILE = ".version"
 TEMPLATE_FILE = ".template"
 """Which text the Dag files of a version were written with."""
+WORKFLOWS_FILE = "workflows.py"
+"""The Dag file of all workflows."""
+BROKEN_FOLDER = "broken"
+"""Has a Dag file for each workflow that no Dag can be made of, named after it."""
 
 # "airflow" and "dag" must stand in a file for Airflow to look into it.
-_WORKFLOW = '''"""An Airflow Dag made from an uploaded CWL workflow. Written by cwl-ui-plugin; changes are lost."""
+_WORKFLOWS = '''"""The Airflow Dags made from uploaded CWL workflows. Written by cwl-ui-plugin; changes are lost."""
+
+from cwl_ui_plugin.dags.stored import stored_dags
+
+globals().update(stored_dags(__file__, store={store!r}))
+'''
+_BROKEN = '''"""A CWL workflow that no Airflow Dag can be made of. Written by cwl-ui-plugin; changes are lost."""
 
 from cwl_ui_plugin.dags.stored import stored_dag
 
-dag = stored_dag({dag_id!r}, {revision!r}, store={store!r})
+stored_dag({dag_id!r}, {revision!r}, store={store!r})
 '''
 _CLEAN_DAG_RUN = '''"""The Airflow Dag that stops runs of other Dags. Written by cwl-ui-plugin; changes are lost."""
 
@@ -39,7 +59,8 @@ from cwl_ui_plugin.dags.clean_dag_run import clean_dag_run_dag
 
 dag = clean_dag_run_dag()
 '''
-_TEMPLATE = hashlib.sha256((_WORKFLOW + _CLEAN_DAG_RUN).encode()).hexdigest()
+_TEMPLATE = hashlib.sha256((_WORKFLOWS + _CLEAN_DAG_RUN).encode()).hexdigest()
+log = logging.getLogger(__name__)
 
 
 class CwlDagBundle(BaseDagBundle):
@@ -53,6 +74,7 @@ class CwlDagBundle(BaseDagBundle):
         super().__init__(refresh_interval=refresh_interval, **kwargs)
         folder = Path(workflows_folder).expanduser() if workflows_folder else config.workflows_folder()
         self.store = WorkflowStore(folder.resolve())
+        self._known: KnownDags | None = None
 
     @property
     def path(self) -> Path:
@@ -70,11 +92,25 @@ class CwlDagBundle(BaseDagBundle):
         super().initialize()
 
     def refresh(self) -> None:
-        """Let the tracking folder follow the store."""
+        """Let the tracking folder follow the store; in the Dag processor, let Airflow's database follow it, too."""
+        if is_dag_processor():
+            self._known_dags().look()
+        else:
+            self.track()
+
+    def track(self) -> dict[str, str]:
+        """Let the tracking folder follow the store; return the manifest that it has now."""
         if self.version:
             raise RuntimeError("A bundle of one version does not change.")
         with self.lock():
-            self._track()
+            return self._track()
+
+    def _known_dags(self) -> KnownDags:
+        from cwl_ui_plugin.dags.known_dags import KnownDags
+
+        if self._known is None:
+            self._known = KnownDags(self)
+        return self._known
 
     def get_current_version(self) -> base.BundleVersion | str:
         """Return the version for Airflow: a string up to 3.2, then an object that is made of one."""
@@ -85,17 +121,19 @@ class CwlDagBundle(BaseDagBundle):
         """Return the version that the Dag files are of, not one that the store may have by now."""
         return self.version or (self.path / VERSION_FILE).read_text(encoding="ascii")
 
-    def _track(self) -> None:
-        manifest = self.store.manifest()
-        files = self._files(manifest)
+    def _track(self) -> dict[str, str]:
+        manifest = manifest_of(self.store)
         self.path.mkdir(parents=True, exist_ok=True)
+        version = self.store.keep_manifest(manifest)
+        files = self._files()
         for name, text in files.items():
             _write_if_changed(self.path / name, text)
-        for path in self.path.glob("*.py"):
-            if path.name not in files:
-                path.unlink()
-                Path(cache_from_source(path)).unlink(missing_ok=True)
-        _write_if_changed(self.path / VERSION_FILE, self.store.keep_manifest(manifest))
+        if _read(self.path / VERSION_FILE) != version:
+            for path in [*self.path.glob("*.py"), *(self.path / BROKEN_FOLDER).glob("*.py")]:
+                if path.name not in files and (path.parent == self.path or path.stem not in manifest):
+                    remove_dag_file(path)
+            _write_if_changed(self.path / VERSION_FILE, version)
+        return manifest
 
     def _write_version(self, version: str) -> None:
         """Write the Dag files of a version; anew where another version of the plugin has written them.
@@ -104,7 +142,8 @@ class CwlDagBundle(BaseDagBundle):
         """
         if _read(self.path / TEMPLATE_FILE) == _TEMPLATE:
             return
-        files = {**self._files(self.store.kept_manifest(version)), TEMPLATE_FILE: _TEMPLATE}
+        self.store.kept_manifest(version)
+        files = {VERSION_FILE: version, **self._files(), TEMPLATE_FILE: _TEMPLATE}
         if self.path.exists():
             for name, text in files.items():
                 _write_if_changed(self.path / name, text)
@@ -118,17 +157,40 @@ class CwlDagBundle(BaseDagBundle):
         finally:
             shutil.rmtree(building, ignore_errors=True)
 
-    def _files(self, manifest: dict[str, str]) -> dict[str, str]:
-        files = {
-            file_name(dag_id): _WORKFLOW.format(dag_id=dag_id, revision=revision, store=str(self.store.root))
-            for dag_id, revision in manifest.items()
+    def _files(self) -> dict[str, str]:
+        return {
+            WORKFLOWS_FILE: _WORKFLOWS.format(store=str(self.store.root)),
+            file_name(CLEAN_DAG_RUN): _CLEAN_DAG_RUN,
         }
-        return {**files, file_name(CLEAN_DAG_RUN): _CLEAN_DAG_RUN}
+
+    def broken_file(self, dag_id: str) -> Path:
+        """Return where the Dag file of a workflow is that no Dag can be made of."""
+        return self.path / BROKEN_FOLDER / file_name(dag_id)
+
+    def is_broken_file_of(self, dag_id: str, revision: str) -> bool:
+        """Whether there is such a Dag file of a workflow, and it is of this revision."""
+        return _read(self.broken_file(dag_id)) == self._broken_text(dag_id, revision)
+
+    def write_broken_file(self, dag_id: str, revision: str) -> None:
+        """Write it; what was found out now is not found out again soon."""
+        file = self.broken_file(dag_id)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _write_if_changed(file, self._broken_text(dag_id, revision))
+        file.touch()
+
+    def _broken_text(self, dag_id: str, revision: str) -> str:
+        return _BROKEN.format(dag_id=dag_id, revision=revision, store=str(self.store.root))
 
 
 def file_name(dag_id: str) -> str:
-    """Return the name of the Dag file of a workflow."""
+    """Return the name of a Dag file that is of one Dag only."""
     return f"{dag_id}.py"
+
+
+def remove_dag_file(path: Path) -> None:
+    """Remove a Dag file, and what Python has made of it."""
+    path.unlink(missing_ok=True)
+    Path(cache_from_source(path)).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> str | None:

@@ -8,6 +8,8 @@ from cwl_ui_plugin.cwl import task_names
 
 BUNDLE = "cwl"
 """The Dag bundle that turns the store into Dags."""
+VERSION_FILE = ".version"
+"""The file beside the Dag files of the bundle that says of which version of it they are."""
 TAG = "cwl"
 DISPATCHER = task_names.DISPATCHER
 GATHERER = task_names.GATHERER

@@ -34,11 +34,16 @@ _AIRFLOWS_MODULES = (
 )
 
 
+def is_dag_processor() -> bool:
+    """Whether this is Airflow's Dag processor, or a process that it has forked."""
+    return "dag-processor" in sys.argv
+
+
 def preload_in_component() -> None:
     """Preload in a scheduler or a Dag processor, which fork a process for each task or Dag file."""
     if "scheduler" in sys.argv:
         _preload()
-    elif "dag-processor" in sys.argv:
+    elif is_dag_processor():
         import_module(_DAG_FILES_MODULE)
         _ask_for_engine()
 

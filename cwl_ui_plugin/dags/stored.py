@@ -2,19 +2,98 @@
 
 from __future__ import annotations
 
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from airflow.sdk import get_parsing_context
+
 from cwl_ui_plugin.dags.dag import CWLDAG
+from cwl_ui_plugin.dags.names import VERSION_FILE
+from cwl_ui_plugin.dags.preload import is_dag_processor
+from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.recompile import usable
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.library.versions import StoredVersion
+
+log = logging.getLogger(__name__)
+
+
+def stored_dags(dag_file: str, *, store: str) -> dict[str, CWLDAG]:
+    """Make those Dags of the bundle's version with a Dag file that are asked for, by name.
+
+    A task's process asks for the Dag of its task. The Dag processor asks for none, unless one has callbacks to run:
+    what is new it has written already, see ``known_dags``. Everybody else gets all that can be made.
+    """
+    workflows = WorkflowStore(Path(store))
+    version = (Path(dag_file).parent / VERSION_FILE).read_text(encoding="ascii")
+    asked = _asked_for()
+    if asked is None:
+        return _all_dags(workflows.kept_manifest(version), store)
+    dags = {}
+    for dag_id in asked:
+        try:
+            revision = workflows.kept_revision(version, dag_id)
+        except UnknownWorkflow:
+            continue  # Airflow says that the Dag is not there
+        dags[dag_id] = stored_dag(dag_id, revision, store=store)
+    return dags
 
 
 def stored_dag(dag_id: str, revision: str, *, store: str) -> CWLDAG:
     """Make the Dag of one revision of a stored workflow. Reads its plan, nothing else, if there is one."""
     version = usable(WorkflowStore(Path(store)).pinned(dag_id, revision))
     return CWLDAG(dag_id, version=version, **_scheduling(version))
+
+
+def _asked_for() -> Iterable[str] | None:
+    """Return for which Dags this process reads the Dag file; None for all."""
+    dag_id = get_parsing_context().dag_id
+    if dag_id:
+        return [dag_id]
+    return _with_callbacks() if is_dag_processor() else None
+
+
+def _with_callbacks() -> set[str]:
+    """Return for which Dags Airflow's Dag processor has callbacks to run.
+
+    It says so nowhere but to its own function that reads the file.
+    """
+    frame = sys._getframe(1)
+    while frame.f_back:
+        frame = frame.f_back
+        if requests := getattr(frame.f_locals.get("msg"), "callback_requests", None):
+            return {getattr(request, "dag_id", None) or request.ti.dag_id for request in requests}
+    return set()
+
+
+def _all_dags(manifest: Mapping[str, str], store: str) -> dict[str, CWLDAG]:
+    dags = {}
+    with _without_timeout():
+        for dag_id, revision in manifest.items():
+            try:
+                dags[dag_id] = stored_dag(dag_id, revision, store=store)
+            except Exception:  # of one workflow; the others have nothing to do with it
+                log.exception("The Dag of the workflow %s can't be made", dag_id)
+    return dags
+
+
+@contextmanager
+def _without_timeout() -> Iterator[None]:
+    """Take off the time that Airflow gives one Dag file: here it has the Dags of thousands."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    left, _interval = signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left)
 
 
 def _scheduling(version: StoredVersion) -> dict[str, Any]:

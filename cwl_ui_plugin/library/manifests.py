@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -48,6 +49,22 @@ class ManifestFolder:
         except FileNotFoundError:
             raise UnknownWorkflow(f"The store {self.root} has no manifest {name!r}.") from None
         return manifest
+
+    def kept_revision(self, name: str, dag_id: str) -> str:
+        """Return the revision of one workflow in a manifest, which is not read as a whole: it may have thousands.
+
+        Raises:
+            UnknownWorkflow: the manifest is not there, or does not have the workflow.
+
+        """
+        try:
+            text = self.manifest_file(name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UnknownWorkflow(f"The store {self.root} has no manifest {name!r}.") from None
+        found = re.search(rf'^\s*"{re.escape(dag_id)}": "([^"]+)",?$', text, re.MULTILINE)
+        if not found:
+            raise UnknownWorkflow(f"The manifest {name!r} has no workflow {dag_id!r}.")
+        return found[1]
 
     def _use_manifest(self, file: Path) -> bool:
         try:

@@ -60,7 +60,7 @@ class WorkflowStore(ManifestFolder):
 
     def dag_ids(self) -> list[str]:
         """Return the names of all workflows, sorted."""
-        return sorted(name for name in self._all_dag_ids() if name in self)
+        return sorted(name for name in self.all_dag_ids() if name in self)
 
     def __contains__(self, dag_id: object) -> bool:
         return isinstance(dag_id, str) and is_dag_id(dag_id) and self._current_file(dag_id).is_file()
@@ -140,7 +140,7 @@ class WorkflowStore(ManifestFolder):
 
         A version was current at least until the next one was uploaded.
         """
-        for dag_id in sorted(self._all_dag_ids()):
+        for dag_id in sorted(self.all_dag_ids()):
             until, current = 0.0, self.manifest_of(dag_id)
             for version in self._readable_versions(dag_id):
                 uploaded = datetime.fromisoformat(version.uploaded_at).timestamp()
@@ -193,7 +193,7 @@ class WorkflowStore(ManifestFolder):
 
     def deleted(self) -> list[str]:
         """Return the names of workflows that were deleted and can be restored, sorted."""
-        return sorted(name for name in self._all_dag_ids() if self.is_deleted(name))
+        return sorted(name for name in self.all_dag_ids() if self.is_deleted(name))
 
     def is_deleted(self, dag_id: str) -> bool:
         """Whether a workflow was deleted, and can be restored."""
@@ -334,7 +334,8 @@ class WorkflowStore(ManifestFolder):
         with suppress(OSError):
             os.utime(self._version_folder(dag_id, digest))
 
-    def _all_dag_ids(self) -> list[str]:
+    def all_dag_ids(self) -> list[str]:
+        """Return the names of all workflows, deleted ones too, in no order."""
         try:
             return [folder.name for folder in self.workflows.iterdir() if is_dag_id(folder.name)]
         except FileNotFoundError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from support.stored import add_version
@@ -96,14 +98,15 @@ def tasks_of(dag_id: str, run_id: str) -> tuple[set[str], set[str]]:
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    from cwl_ui_plugin.dags.bundle import CwlDagBundle, file_name
+    from cwl_ui_plugin.dags.bundle import WORKFLOWS_FILE, CwlDagBundle
 
     with create_session() as session:
         run = session.scalars(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one()
         of_run, version = {instance.task_id for instance in run.task_instances}, run.bundle_version
     bundle = CwlDagBundle(name=BUNDLE, version=version)
     bundle.initialize()
-    bag = BundleDagBag(dag_folder=bundle.path / file_name(dag_id), bundle_path=bundle.path, bundle_name=BUNDLE)
+    with patch.dict(os.environ, {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": dag_id}):
+        bag = BundleDagBag(dag_folder=bundle.path / WORKFLOWS_FILE, bundle_path=bundle.path, bundle_name=BUNDLE)
     return of_run, set(bag.dags[dag_id].task_ids) if dag_id in bag.dags else set()
 
 
