@@ -153,7 +153,7 @@ def _ask(airflow: Airflow, what: str) -> str:
 def _cpu_seconds(process: psutil.Process) -> float:
     """Return what a process and its children took, those that have ended included."""
     times = process.cpu_times()
-    return times.user + times.system + times.children_user + times.children_system
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 if __name__ == "__main__":

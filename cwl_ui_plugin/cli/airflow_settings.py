@@ -73,7 +73,7 @@ def recommended(bundles: str, storage: str) -> tuple[Setting, ...]:
             "dag_processor",
             "min_file_process_interval",
             "300",
-            "Airflow reads each Dag file again twice a minute, changed or not; 1,000 workflows keep a core busy",
+            "Airflow reads each Dag file again twice a minute, changed or not; uploaded workflows have one for all",
             "a Dag file that reads something else, such as a CWL document, follows its changes within 5 minutes "
             "(a change of the file itself is seen as before)",
         ),

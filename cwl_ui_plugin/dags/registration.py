@@ -7,9 +7,10 @@ all others written by ``known_dags``.
 from __future__ import annotations
 
 import fcntl
+import logging
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from cwl_ui_plugin.dags.bundle import CwlDagBundle
 
+log = logging.getLogger(__name__)
 LOCK_FOLDER = "registering"
 """In the store: its lock is held while Dags are made and written, so that none is replaced by an older one."""
 
@@ -79,10 +81,17 @@ def known_bundle() -> CwlDagBundle:
 
 @contextmanager
 def registering(bundle: CwlDagBundle, how: int) -> Iterator[None]:
-    """Hold the lock of registering: ``fcntl.LOCK_SH`` for what was uploaded now, ``LOCK_EX`` for what is there."""
-    folder = bundle.store.root / LOCK_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    with last_use.locked(folder, how):
+    """Hold the lock of registering: ``fcntl.LOCK_SH`` for what was uploaded now, ``LOCK_EX`` for what is there.
+
+    A user who may only read the store does without: should a Dag be replaced by an older one, the next look sees it.
+    """
+    with ExitStack() as held:
+        try:
+            folder = bundle.store.root / LOCK_FOLDER
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(last_use.locked(folder, how))
+        except OSError as error:
+            log.debug("The lock of registering can't be had: %s", error)
         yield
 
 
