@@ -28,7 +28,7 @@ SUITE ?= tests/conformance
 BENCH_ARGS ?=
 CELLS ?=
 STOPS_ARGS ?=
-BENCH_TOPICS := parsing execute chain peers scatter disk memory measured trigger batches pages pages_runs pages_batches reports db_clean stop
+BENCH_TOPICS := parsing idle execute chain peers scatter disk memory measured trigger batches pages pages_runs pages_batches reports db_clean stop
 
 .PHONY: help demo test lint format docs reference release unit coverage mutation conformance matrix bench chaos system-packages screenshots clean
 

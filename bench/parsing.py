@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import common
-import psutil
 import servers
 import workflows
 from common import median, say, seconds
@@ -101,15 +100,15 @@ def _many_files(folder: Path, count: int) -> list[list[str]]:
         say(f"{count} workflows in the store")
         _multiply(airflow.server.home / "cwl" / "workflows" / "workflows", count - 1)
         processor = airflow.process("dag-processor")
-        before = _cpu_seconds(processor)
+        before = servers.cpu_seconds(processor)
         first = common.timed(lambda: wait_for(lambda: _known(airflow) >= count, ROUND_SECONDS, "the first round"))
         wait_for(lambda: not processor.children(), ROUND_SECONDS, "the end of the first round")
-        of_round = _cpu_seconds(processor) - before
+        of_round = servers.cpu_seconds(processor) - before
         time.sleep(SETTLING_SECONDS)
         say("all are at rest")
-        before = _cpu_seconds(processor)
+        before = servers.cpu_seconds(processor)
         time.sleep(WATCHED_SECONDS)
-        idle = (_cpu_seconds(processor) - before) * 60 / WATCHED_SECONDS
+        idle = (servers.cpu_seconds(processor) - before) * 60 / WATCHED_SECONDS
         memory = common.peak_memory(processor.pid)
     what = f"Dag processor with {count} workflows"
     return [
@@ -148,12 +147,6 @@ def _ask(airflow: Airflow, what: str) -> str:
     finally:
         database.close()
     return str(row[0])
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    """Return what a process and its children took, those that have ended included."""
-    times = process.cpu_times()
-    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,17 @@ class Airflow:
         return next(child for child in children if component in _title(child))
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    """Return what a process and its children took, those that have ended included."""
+    times = process.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def all_cpu_seconds(process: psutil.Process) -> float:
+    """Return what a process and all that it has started took, those that go on included."""
+    return cpu_seconds(process) + sum(cpu_seconds(child) for child in process.children(recursive=True))
+
+
 def _title(process: psutil.Process) -> str:
     """Return the command line of a process; Airflow's components rewrite theirs."""
     return " ".join(process.cmdline()).replace("_", "-").replace("dag processor", "dag-processor")

@@ -99,6 +99,7 @@ def _background() -> object:
     from cwl_ui_plugin.auth import permissions
     from cwl_ui_plugin.reports.lease import LeaderLease
     from cwl_ui_plugin.reports.loop import Loop, Loops
+    from cwl_ui_plugin.reports.quiet import Quiet
     from cwl_ui_plugin.reports.reporter import Reporter
     from cwl_ui_plugin.services import health, retention
     from cwl_ui_plugin.services.batches import rounds as batch_rounds
@@ -113,7 +114,7 @@ def _background() -> object:
     config.make_folders()
     health.log_problems()
     interval = config.number("report_poll_interval")
-    lease = LeaderLease("reports")
+    lease, quiet = LeaderLease("reports"), Quiet()
     reporter = Reporter(lease.is_held)
     upkeep: list[Callable[[], object]] = [
         stops.answer_stop_requests,
@@ -126,8 +127,8 @@ def _background() -> object:
         telling.QueueSpanRound(),
     ]
     return Loops(
-        Loop([reporter.round], interval, lease, ending=reporter.stop),
-        Loop(upkeep, interval, LeaderLease("background")),
+        Loop([reporter.round], interval, lease, ending=reporter.stop, is_quiet=quiet),
+        Loop(upkeep, interval, LeaderLease("background"), is_quiet=quiet),
         Loop([rounds.WatchRound()], rounds.SECONDS, LeaderLease("watched-folders")),
         Loop([batch_rounds.BatchRound()], batch_rounds.SECONDS, LeaderLease("batches")),
         Loop(

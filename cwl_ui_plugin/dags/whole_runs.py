@@ -14,9 +14,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from sqlalchemy import event, inspect
-from sqlalchemy.orm import Mapper, object_session
+from sqlalchemy.orm import Mapper, Session, object_session
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.dags import created_runs
 from cwl_ui_plugin.dags.names import BUNDLE, revision_named_in
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.store import WorkflowStore
@@ -40,14 +41,18 @@ def _watch_runs() -> None:
         return
     event.listen(models.DagRun, "before_insert", _before_insert)
     event.listen(models.DagRun, "before_update", _before_update)
+    event.listen(Session, "after_commit", created_runs.after_commit)
 
 
 def _before_insert(_mapper: object, _connection: object, run: DagRun) -> None:
+    created_runs.tell_when_committed(object_session(run))
     make_whole(run)
 
 
 def _before_update(_mapper: object, _connection: object, run: DagRun) -> None:
     state: InstanceState[DagRun] = inspect(run)
+    if "queued" in (state.attrs["_state"].history.added or ()):  # it was cleared
+        created_runs.tell_when_committed(object_session(run))
     if any(state.attrs[name].history.has_changes() for name in ("bundle_version", "created_dag_version_id")):
         make_whole(run)
 

@@ -19,6 +19,8 @@ RENEW_SECONDS = 5.0
 LOOK_SECONDS = 0.2
 LEAST_SECONDS = 0.4
 """Between two rounds: each costs the API server some time that tasks wait for."""
+QUIET_SECONDS = 5.0
+"""How often there is a round where nothing can have happened, in case that is not so."""
 _woken: list[threading.Event] = []
 
 
@@ -41,11 +43,13 @@ class Loop:
         interval: float,
         lease: LeaderLease,
         ending: Callable[[], object] = lambda: None,
+        is_quiet: Callable[[], bool] = lambda: False,
     ) -> None:
         self.rounds = rounds
         self.interval = interval
         self.lease = lease
         self._ending = ending
+        self._is_quiet = is_quiet
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -88,17 +92,25 @@ class Loop:
             self._stopping.wait(RENEW_SECONDS)
 
     def _run(self) -> None:
+        is_woken, skipped = True, 0.0
         while not self._stopping.is_set():
             before = _wake_time()
             self._woken.clear()
-            if self.lease.is_held():
-                lag = self._pulse.begin()
-                for number, one_round in enumerate(self.rounds):
-                    self._guarded(number, one_round)
-                self._pulse.end(lag)
-            else:
+            if not self.lease.is_held():
                 self._pulse.lose()
-            self._wait(before)
+            elif is_woken or skipped >= QUIET_SECONDS or not self._guarded(-3, self._is_quiet):
+                self._do_rounds()
+                skipped = 0.0
+            else:
+                self._pulse.rest()
+            is_woken = self._wait(before)
+            skipped += self.interval
+
+    def _do_rounds(self) -> None:
+        lag = self._pulse.begin()
+        for number, one_round in enumerate(self.rounds):
+            self._guarded(number, one_round)
+        self._pulse.end(lag)
 
     def _guarded(self, number: int, action: Callable[[], object]) -> object:
         """Do one thing; an error is logged once, and the loop goes on."""
@@ -112,8 +124,10 @@ class Loop:
         self._complaints.pop(number, None)
         return result
 
-    def _wait(self, before: int) -> None:
+    def _wait(self, before: int) -> bool:
         """Wait for the interval, or until somebody wakes the loop; a little in any case, as events come in bursts.
+
+        Return whether somebody has woken it.
 
         ``before`` is the time of the wake file before the round: what woke the loop meanwhile counts.
         """
@@ -121,8 +135,9 @@ class Loop:
         waited = LEAST_SECONDS
         while waited < self.interval and not self._stopping.is_set():
             if self._woken.wait(LOOK_SECONDS) or _wake_time() != before:
-                break
+                return True
             waited += LOOK_SECONDS
+        return False
 
 
 class Loops:

@@ -51,6 +51,11 @@ class Pulse:
         """Note that another process does the rounds now."""
         self._began = None
 
+    def rest(self) -> None:
+        """Note that a round was left out, as there was nothing to do: the next one is not late for that."""
+        if self._began is not None:
+            self._began = time.monotonic()
+
     def begin(self) -> float:
         """Note that a round begins; return its lag."""
         now = time.monotonic()

@@ -1,0 +1,98 @@
+"""A scheduler that has nothing to do looks once a second, and at once when there is a run to start.
+
+``[scheduler] scheduler_idle_sleep_time`` is a tenth of a second, so that a step follows the one before it at once. Each
+look asks the database a dozen questions, which without any run is a fifth of a core for nothing. Airflow has one sleep
+for both; it is replaced here, in the process of a scheduler. An Airflow that sleeps in another way is left as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cwl_ui_plugin.dags import created_runs
+
+IDLE_SECONDS = 1.0
+"""How long a scheduler without runs sleeps: as long as Airflow's own default. Runs by time or asset start that late."""
+LOOK_SECONDS = 0.05
+ASK_SECONDS = 1.0
+"""How long it is believed that there are runs."""
+ATTRIBUTE = "_scheduler_idle_sleep_time"
+log = logging.getLogger(__name__)
+
+
+class IdleSleep:
+    """The sleep of a scheduler between two looks that found nothing to do."""
+
+    def __init__(
+        self,
+        least: float,
+        has_runs: Callable[[], bool],
+        told_at: Callable[[], int] = created_runs.told_at,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._least = least
+        self._has_runs = has_runs
+        self._told_at = told_at
+        self._clock = clock
+        self._sleep = sleep
+        self._busy_until = 0.0
+        self._seen = told_at()
+
+    def seconds(self) -> float:
+        """Return how long to sleep now; where there are no runs, only after having slept, until one is created."""
+        now = self._clock()
+        if now < self._busy_until:
+            return self._least
+        told = self._told_at()
+        if told != self._seen or self._has_runs():
+            self._seen, self._busy_until = told, now + ASK_SECONDS
+            return self._least
+        while self._clock() - now < IDLE_SECONDS - self._least:
+            self._sleep(LOOK_SECONDS)
+            if self._told_at() != self._seen:
+                return 0.0
+        return self._least
+
+
+def install_in_scheduler() -> None:
+    """Install it if this process is a scheduler; without it a scheduler works, too."""
+    if "scheduler" not in sys.argv:
+        return
+    try:
+        install()
+    except Exception:
+        log.exception("The scheduler looks as often as before, also without runs")
+
+
+def install() -> None:
+    """Let the scheduler of this process sleep so; do nothing where it sleeps as long anyway."""
+    from airflow.configuration import conf
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+
+    least = conf.getfloat("scheduler", "scheduler_idle_sleep_time")
+    if least >= IDLE_SECONDS or isinstance(getattr(SchedulerJobRunner, ATTRIBUTE, None), property):
+        return
+    idle = IdleSleep(least, _has_runs)
+
+    def get(_runner: Any) -> float:
+        return idle.seconds()
+
+    setattr(SchedulerJobRunner, ATTRIBUTE, property(get, lambda _runner, _value: None))
+    log.info("Without runs this scheduler looks once a second, and when a run is created")
+
+
+def _has_runs() -> bool:
+    """Whether there is a run that waits or goes on; if that can't be told, as if there was."""
+    from airflow.utils.session import create_session
+
+    try:
+        with create_session(scoped=False) as session:
+            return created_runs.is_any_unfinished(session)
+    except Exception:
+        log.debug("Whether there are runs can't be told", exc_info=True)
+        return True

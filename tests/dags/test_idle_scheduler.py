@@ -1,0 +1,137 @@
+"""A scheduler without runs sleeps longer, until one is created."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cwl_ui_plugin.dags import created_runs
+from cwl_ui_plugin.dags.idle_scheduler import ASK_SECONDS, ATTRIBUTE, IDLE_SECONDS, IdleSleep
+from cwl_ui_plugin.library.store import StoredVersion
+
+LEAST = 0.1
+Add = Callable[[str, str], StoredVersion]
+
+
+class World:
+    """Time that passes by sleeping only; a run may be created at a moment."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.created_at = float("inf")
+        self.has_run = False
+        self.asked = 0
+        self.sleep = IdleSleep(LEAST, self.has_runs, self.told_at, lambda: self.now, self.pass_by)
+
+    def has_runs(self) -> bool:
+        self.asked += 1
+        return self.has_run
+
+    def told_at(self) -> int:
+        return int(self.now >= self.created_at)
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+    def pause(self) -> float:
+        """Sleep as the scheduler does; return for how long."""
+        began = self.now
+        self.pass_by(self.sleep.seconds())
+        return self.now - began
+
+
+def test_without_runs_it_sleeps_a_second() -> None:
+    assert World().pause() == pytest.approx(IDLE_SECONDS, abs=0.06)
+
+
+def test_with_runs_it_sleeps_as_configured_and_does_not_ask_each_time() -> None:
+    world = World()
+    world.has_run = True
+    assert [world.pause() for _ in range(5)] == pytest.approx([LEAST] * 5)
+    assert world.asked == 1
+    world.has_run = False
+    world.now += ASK_SECONDS
+    assert world.pause() > LEAST
+
+
+def test_a_run_that_is_created_wakes_it() -> None:
+    world = World()
+    world.created_at = world.now + 0.3
+    assert world.pause() == pytest.approx(0.3, abs=0.06)
+    assert world.pause() == pytest.approx(LEAST), "a run that can't be seen yet will be"
+
+
+def test_a_run_that_is_created_while_the_scheduler_looks_is_not_slept_over() -> None:
+    world = World()
+    world.created_at = world.now
+    assert world.pause() == pytest.approx(LEAST)
+
+
+def test_airflows_scheduler_sleeps_so(airflow_home: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own loop, which would sleep a tenth of a second."""
+    from airflow.executors.local_executor import LocalExecutor
+    from airflow.jobs import scheduler_job_runner
+    from airflow.jobs.job import Job
+
+    from cwl_ui_plugin.dags import idle_scheduler
+
+    slept: list[float] = []
+    monkeypatch.setattr(scheduler_job_runner.SchedulerJobRunner, ATTRIBUTE, None, raising=False)
+    monkeypatch.setenv("AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME", "0.1")
+    monkeypatch.setattr(IdleSleep, "seconds", lambda _self: float(slept.append(1) or 0))
+    idle_scheduler.install()
+    executor = LocalExecutor(parallelism=1)
+    monkeypatch.setattr(executor, "heartbeat", lambda: None)
+    runner = scheduler_job_runner.SchedulerJobRunner(job=Job(), executors=[executor], num_runs=2)
+    runner._run_scheduler_loop()
+    assert slept == [1, 1]
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_word_is_given_when_a_run_is_committed(add: Add, is_committed: bool) -> None:
+    from airflow.api.common.trigger_dag import trigger_dag
+    from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunTriggeredByType
+
+    from cwl_ui_plugin.dags import whole_runs
+    from cwl_ui_plugin.dags.registration import register
+
+    add("told", "told")
+    register("told")
+    whole_runs._watch_runs()
+    before = created_runs.told_at()
+    with create_session() as session:
+        trigger_dag("told", triggered_by=DagRunTriggeredByType.REST_API, run_id=f"r{is_committed}", session=session)
+        session.flush()
+        assert created_runs.told_at() == before, "nobody could see it yet"
+        if not is_committed:
+            session.rollback()
+            session.info.clear()
+    assert (created_runs.told_at() > before) is is_committed
+
+
+def test_word_is_given_when_a_run_is_cleared(add: Add) -> None:
+    from airflow.api.common.trigger_dag import trigger_dag
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunTriggeredByType
+    from sqlalchemy import select
+
+    from cwl_ui_plugin.dags.registration import register
+
+    def run(session: Any) -> Any:
+        return session.scalars(select(DagRun).where(DagRun.dag_id == "cleared")).one()
+
+    add("cleared", "cleared")
+    register("cleared")
+    with create_session() as session:
+        trigger_dag("cleared", triggered_by=DagRunTriggeredByType.REST_API, run_id="r", session=session)
+    times = [created_runs.told_at()]
+    for state in (DagRunState.RUNNING, DagRunState.SUCCESS, DagRunState.QUEUED):
+        with create_session() as session:
+            run(session).set_state(state)
+        times.append(created_runs.told_at())
+    assert times[0] == times[1] == times[2] < times[3]
