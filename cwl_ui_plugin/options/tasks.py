@@ -45,6 +45,13 @@ TASKS = (
         "max_map_length.",
     ),
     Option(
+        "scatter_batch_seconds",
+        "3",
+        "float",
+        "How long a batch of a scattered step should last whose elements took less than a second each in the last run "
+        "of that step: so many share a task instance. 0: each has its own, up to scatter_max_tasks.",
+    ),
+    Option(
         "pool",
         "",
         "string",

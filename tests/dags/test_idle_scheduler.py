@@ -77,14 +77,19 @@ def test_airflows_scheduler_sleeps_so(airflow_home: object, monkeypatch: pytest.
 
     from cwl_ui_plugin.dags import idle_scheduler
 
-    slept: list[float] = []
+    slept: list[int] = []
+
+    def seconds(_sleep: IdleSleep) -> float:
+        slept.append(1)
+        return 0.0
+
     monkeypatch.setattr(scheduler_job_runner.SchedulerJobRunner, ATTRIBUTE, None, raising=False)
     monkeypatch.setenv("AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME", "0.1")
-    monkeypatch.setattr(IdleSleep, "seconds", lambda _self: float(slept.append(1) or 0))
+    monkeypatch.setattr(IdleSleep, "seconds", seconds)
     idle_scheduler.install()
-    executor = LocalExecutor(parallelism=1)
+    executor = LocalExecutor(parallelism=1)  # type: ignore[no-untyped-call]
     monkeypatch.setattr(executor, "heartbeat", lambda: None)
-    runner = scheduler_job_runner.SchedulerJobRunner(job=Job(), executors=[executor], num_runs=2)
+    runner = scheduler_job_runner.SchedulerJobRunner(Job(), 2, executors=[executor])  # type: ignore[no-untyped-call]
     runner._run_scheduler_loop()
     assert slept == [1, 1]
 

@@ -27,7 +27,8 @@ class Lease:
 
 
 def test_it_is_quiet_a_while_after_the_last_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, runs = [0.0], [(None, False)]
+    now = [0.0]
+    runs: list[tuple[int | None, bool]] = [(None, False)]
     monkeypatch.setattr(quiet_module, "_runs", lambda: runs[0])
     is_quiet = Quiet(lambda: now[0])
 
@@ -68,12 +69,17 @@ def test_the_runs_of_the_database_are_what_it_looks_at(airflow_home: object) -> 
 
 def test_a_quiet_loop_does_its_rounds_when_it_is_woken(eventually: Callable[..., Any]) -> None:
     rounds = threading.Semaphore(0)
-    asked: list[int] = []
+    asked = []
+
+    def is_quiet() -> bool:
+        asked.append(1)
+        return True
+
     loop = Loop(
         [rounds.release],
         0.01,
         Lease(),  # type: ignore[arg-type]
-        is_quiet=lambda: not asked.append(1),
+        is_quiet=is_quiet,
     )
     loop.start()
     try:

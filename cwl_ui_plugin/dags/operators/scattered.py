@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.readers import chosen_values
-from cwl_ui_plugin.dags import names
+from cwl_ui_plugin.dags import element_times, names
 from cwl_ui_plugin.dags.operators.base import handed_on
 from cwl_ui_plugin.dags.operators.steps import StepOperator
 
@@ -44,7 +44,12 @@ class CwlScatterOperator(StepOperator):
             labels = scattering.element_labels(
                 self.document.compiled, self.document.source, self.step, self.source_values(context)
             )
-        return batches(labels, most_batches(len(labels)))
+        return batches(labels, self._most_batches(len(labels)))
+
+    def _most_batches(self, count: int) -> int:
+        times = element_times.known(self.document.compiled, self.step.document)
+        wanted = times.batches(count) if times else None
+        return most_batches(count) if wanted is None else min(most_batches(count), wanted)
 
 
 class CwlElementsOperator(StepOperator):
@@ -88,15 +93,24 @@ class CwlCollectOperator(StepOperator):
 
         with self.reported(context), self.leased(context):
             pulled = context["ti"].xcom_pull(task_ids=self.elements_task) or []
+            batches = pulled if isinstance(pulled, list) else [pulled]
             results: dict[str, Any] = {}
-            for batch in pulled if isinstance(pulled, list) else [pulled]:
+            for batch in batches:
                 results.update(handed_on(batch))
             self.check_handed_on(results)
             values, _status = scattering.gather(
                 self.document.compiled, self.document.source, self.step, self.source_values(context), results
             )
+        self._keep_times(batches)
         is_skipped = bool(results) and all(status == "skipped" for _outputs, status in results.values())
         return dict(self.end(context, values, is_skipped))
+
+    def _keep_times(self, batches: Sequence[dict[str, Any]]) -> None:
+        taken = []
+        for batch in batches:
+            ran = [element for element in handed_on(batch).values() if element[1] != "skipped"]
+            taken.append((len(ran), batch.get(names.STATISTICS_KEY) or {}))
+        element_times.keep(self.document.compiled, self.step.document, taken)
 
 
 def most_batches(count: int) -> int:
