@@ -89,18 +89,20 @@ class KnownDags:
         if self._seen and self._seen[0] == version and now - self._seen[1] < _patience().total_seconds() / 4:
             return
         self._seen = (version, now)
+        is_writing = self._is_writing()
         try:
             found = look(self._bundle)
             settle(found, self._bundle)
             if (self._is_first and manifest) or found.pending:
                 self._seen = None
-                self._have_written()
+                if not is_writing:
+                    self._have_written()
         except Exception:
             self._seen = None
             log.exception("Whether Airflow knows all workflows can't be told; it is tried again")
 
     def _have_written(self) -> None:
-        if not self._may_start():
+        if self._failed_at is not None and time.monotonic() - self._failed_at <= FAILED_AGAIN_SECONDS:
             return
         log.info("Dags of workflows are written in a process of their own")
         more = ["--all"] if self._is_first else []
@@ -108,16 +110,18 @@ class KnownDags:
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         self._is_first = False
 
-    def _may_start(self) -> bool:
-        if self._process is not None:
-            code = self._process.poll()
-            if code is None:
-                return False
-            self._process = None
-            if code:
-                log.warning("The process that writes Dags of workflows has ended with %s", code)
-                self._failed_at = time.monotonic()
-        return self._failed_at is None or time.monotonic() - self._failed_at > FAILED_AGAIN_SECONDS
+    def _is_writing(self) -> bool:
+        """Whether the process that writes goes on; if it has ended, note how."""
+        if self._process is None:
+            return False
+        code = self._process.poll()
+        if code is None:
+            return True
+        self._process = None
+        if code:
+            log.warning("The process that writes Dags of workflows has ended with %s", code)
+            self._failed_at = time.monotonic()
+        return False
 
 
 def look(bundle: CwlDagBundle) -> Found:
@@ -339,4 +343,5 @@ def main() -> int:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
+    logging.getLogger("airflow").setLevel(logging.WARNING)  # it has three lines to say of each Dag
     sys.exit(main())

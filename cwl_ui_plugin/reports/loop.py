@@ -137,7 +137,7 @@ class Loop:
             if self._woken.wait(LOOK_SECONDS) or _wake_time() != before:
                 return True
             waited += LOOK_SECONDS
-        return False
+        return self._woken.is_set() or _wake_time() != before
 
 
 class Loops:

@@ -80,14 +80,16 @@ def test_a_step_is_divided_by_what_its_run_before_has_shown(compiled: Path, monk
     from cwl_ui_plugin.dags.operators.scattered import CwlCollectOperator
 
     monkeypatch.setenv("AIRFLOW__CWL__SCATTER_MAX_TASKS", "20")
+    monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "4")
     step = Step(id="s", full_id="#s", task_id="s", document="say", tool="CommandLineTool", tool_name="say.cwl")
     document = Document(compiled, compiled)
     scatter = CwlScatterOperator(task_id="s", document=document, step=step)
     gather = CwlCollectOperator(task_id="g", document=document, step=step, elements_task="e")
     ran, skipped = [{"#s/out": 1}, "success"], [{"#s/out": None}, "skipped"]
 
-    assert scatter._most_batches(12) == 12
+    assert scatter._most_batches(12) == 20
     gather._keep_times([{"0": ran, "cwl:statistics": took(0.2)}, {"1": skipped, "cwl:statistics": took(9.0)}])
     assert scatter._most_batches(12) == 1
+    assert scatter._most_batches(4) == 20, "these run at the same time, each with its name and its log"
     gather._keep_times([{"0": ran, "1": ran, "2": skipped, "cwl:statistics": took(9.0)}])
-    assert scatter._most_batches(12) == 12
+    assert scatter._most_batches(12) == 20

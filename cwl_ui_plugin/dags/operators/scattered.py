@@ -47,6 +47,9 @@ class CwlScatterOperator(StepOperator):
         return batches(labels, self._most_batches(len(labels)))
 
     def _most_batches(self, count: int) -> int:
+        """Return how many task instances there may be: as usual where all elements can run at the same time anyway."""
+        if count <= config.parallelism():
+            return most_batches(count)
         times = element_times.known(self.document.compiled, self.step.document)
         wanted = times.batches(count) if times else None
         return most_batches(count) if wanted is None else min(most_batches(count), wanted)
