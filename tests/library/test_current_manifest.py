@@ -10,8 +10,8 @@ import pytest
 from support.stored import add_version, plan_of
 
 from cwl_ui_plugin.library import compilations
-from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.current_manifest import READ_ANEW_SECONDS, SETTLED_SECONDS, ManifestReader
+from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.store import WorkflowStore
 
 
