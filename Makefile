@@ -20,8 +20,8 @@ CONTAINER_PACKAGES := podman runc busybox-static
 # A batch system of the tests' own; where it can't be installed, tests of it are left out.
 SLURM_PACKAGES := slurmctld slurmd slurm-client munge
 PYTEST_ARGS ?=
-# Tests side by side: what waits for a server leaves the other core to what computes. 0: one after the other.
-PYTEST_WORKERS ?= 2
+# Tests side by side, one more than there are cores: most wait for a server. 0: one after the other.
+PYTEST_WORKERS ?= 3
 FAST := not e2e and not packaging and not bioinformatics
 PYTEST = $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadscope --no-loadscope-reorder
 SUITE ?= tests/conformance
