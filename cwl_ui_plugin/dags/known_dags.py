@@ -246,9 +246,11 @@ def _tell(errors: Mapping[str, str], revisions: Mapping[str, str], bundle: CwlDa
         bag.import_errors[_broken_name(dag_id)] = text
     with create_session() as session:
         sync_bag_to_db(bag, BUNDLE, version, session=session)
-        for some in _parts(list(errors)):
-            row = update(DagModel).where(DagModel.dag_id.in_(some), DagModel.bundle_name == BUNDLE)
-            session.execute(row.values(is_stale=True, has_import_errors=True), **_UNSYNCED)
+        for dag_id in errors:
+            row = update(DagModel).where(DagModel.dag_id == dag_id, DagModel.bundle_name == BUNDLE)
+            # Airflow shows an import error to those who may read the Dags of that file; of a file of none, to all.
+            values = {"is_stale": True, "has_import_errors": True, "relative_fileloc": _broken_name(dag_id)}
+            session.execute(row.values(**values), **_UNSYNCED)
 
 
 def _known(session: Session) -> list[Known]:

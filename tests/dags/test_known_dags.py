@@ -189,6 +189,7 @@ def test_one_workflow_without_a_dag_says_why_and_no_other_has_to_do_with_it(add:
     assert (name, others) == ("broken/known-i.py", [])
     assert "steps" in text
     assert (row("known-i").has_import_errors, row("known-i").is_stale) == (True, True)
+    assert row("known-i").relative_fileloc == name, "Airflow shows an error to those who may read the Dags of its file"
     assert (row("known-h").has_import_errors, row("known-h").is_stale) == (False, False)
     assert (bundle.path / "broken/known-i.py").exists(), "Airflow removes errors of files that are not there"
     assert look(bundle).pending == {}, "it is not tried all the time"
@@ -198,6 +199,7 @@ def test_one_workflow_without_a_dag_says_why_and_no_other_has_to_do_with_it(add:
     write(bundle, everything=True)
     assert import_errors() == {}
     assert (row("known-i").has_import_errors, row("known-i").is_stale) == (False, False)
+    assert row("known-i").relative_fileloc == row("known-h").relative_fileloc
     assert revision_in_database("known-i") == broken.revision
     assert not (bundle.path / "broken/known-i.py").exists()
 
