@@ -14,14 +14,14 @@ PRETTY := "static/**/*.{js,css}" "cwl_ui_plugin/**/*.js" "*.{js,json}"
 CRATE_TOOLS := .build/crate-tools/.installed
 WES_TOOLS := .build/wes-tools/.installed
 OPENAPI_TOOLS := .build/openapi-tools/.installed
-SYSTEM_PACKAGES := chromium fonts-dejavu-core bwa samtools bcftools postgresql redis-server prometheus
+SYSTEM_PACKAGES := chromium chromium-headless-shell fonts-dejavu-core bwa samtools bcftools postgresql redis-server prometheus
 # For tests in real containers; where there are none, those are left out.
 CONTAINER_PACKAGES := podman runc busybox-static
 # A batch system of the tests' own; where it can't be installed, tests of it are left out.
 SLURM_PACKAGES := slurmctld slurmd slurm-client munge
 PYTEST_ARGS ?=
-# Tests side by side, one more than there are cores: most wait for a server. 0: one after the other.
-PYTEST_WORKERS ?= 3
+# Tests side by side: what waits for a server leaves the other core to what computes. 0: one after the other.
+PYTEST_WORKERS ?= 2
 FAST := not e2e and not packaging and not bioinformatics
 PYTEST = $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadscope --no-loadscope-reorder
 SUITE ?= tests/conformance

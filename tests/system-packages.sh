@@ -28,7 +28,8 @@ fi
 [ -z "$missing$missing_optional" ] && exit 0
 echo "Not installed, and not to be installed here:$missing$missing_optional" >&2
 [ -n "$missing" ] && [ "$CI" = true ] && exit 1
-echo "Tests that need them are left out: those with a browser need chromium; test_scale_out.py needs postgresql and" >&2
+echo "Tests that need them are left out: those with a browser need chromium and" >&2
+echo "chromium-headless-shell; test_scale_out.py needs postgresql and" >&2
 echo "redis-server; test_observing.py needs prometheus (for promtool); those marked" >&2
 echo "bioinformatics need bwa, samtools and bcftools; those in containers need podman, runc and busybox-static; test_slurm.py needs slurmctld," >&2
 echo "slurmd, slurm-client and munge." >&2

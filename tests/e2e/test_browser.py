@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 from support.airflow_server import Server
-from support.browsers import frame, picture
+from support.browsers import CHROMIUM, frame, picture
 from support.documents import LOUD
 from support.keyboard import press, reach, type_into
 from support.receiver import receiver
 
 pytestmark = pytest.mark.e2e
+BROWSER = CHROMIUM
+"""As scientists have it: with all that is around a page."""
 
 
 def upload(page: Page, tmp_path: Path, name: str) -> None:

@@ -23,6 +23,8 @@ LOGIN_MS = 120_000
 REDIRECTS = (302, 303)
 HANGING_SECONDS = 60
 CHROMIUM = Path("/usr/bin/chromium")
+HEADLESS_SHELL = Path("/usr/bin/chromium-headless-shell")
+"""Chromium without what is around a page (windows, menus, a viewer of PDFs): 40 % of its CPU time."""
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -50,14 +52,15 @@ _HEAR = """new MutationObserver((changes) => {
 class Chromium:
     """The browser of a module's tests: to start one for each test takes longer than most of them."""
 
-    def __init__(self, playwright: Playwright) -> None:
+    def __init__(self, playwright: Playwright, program: Path) -> None:
         self._playwright = playwright
+        self._program = program
         self._opened: Browser | None = None
 
     def get(self) -> Browser:
         """Return it; it is started anew where it has ended."""
         if self._opened is None or not self._opened.is_connected():
-            self._opened = self._playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            self._opened = self._playwright.chromium.launch(executable_path=self._program, args=FLAGS)
         return self._opened
 
     def tidy(self) -> None:
@@ -85,14 +88,16 @@ _logins: dict[tuple[str, str], Any] = {}
 
 
 @pytest.fixture(scope="module")
-def _chromium_of_module() -> Iterator[Chromium]:
+def _chromium_of_module(request: pytest.FixtureRequest) -> Iterator[Chromium]:
+    """The browser that the module names as its ``BROWSER``, or the one without windows."""
     from playwright.sync_api import expect, sync_playwright
 
-    if not CHROMIUM.exists() and os.environ.get("CI") != "true":
-        pytest.skip(f"there is no {CHROMIUM}; see tests/system-packages.sh")
+    program = getattr(request.module, "BROWSER", HEADLESS_SHELL)
+    if not program.exists() and os.environ.get("CI") != "true":
+        pytest.skip(f"there is no {program}; see tests/system-packages.sh")
     expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
     with sync_playwright() as playwright:
-        yield Chromium(playwright)
+        yield Chromium(playwright, program)
 
 
 @pytest.fixture
