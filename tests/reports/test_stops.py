@@ -91,7 +91,7 @@ def test_lists_and_runs_say_who_stopped_them(workflow: str, run_id: str, airflow
     assert run.error == "Stopped by ada."
     assert (listed.state, listed.reason) == ("failed", "stopped")
     assert datetime.fromisoformat(str(listed.stopped_at)) >= NOW
-    assert run_json(run, None, {})["reason"] == "stopped"
+    assert run_json(run, None, {}, None)["reason"] == "stopped"
     assert queries.list_runs([workflow], state="failed").total == 1
 
 

@@ -269,7 +269,7 @@ def actions_of(graph: CrateGraph, values: dict[str, Any], batches: list[tuple[in
         executions={"map": tuple(facts.Execution(state) for state in states)},
         batches={scatter_task("map"): batches},
         place=place,
-        run=None,
+        run=SimpleNamespace(job={}),
     )
     for reference in (*PARAMETERS.values(), {"@id": "#step"}, {"@id": "#tool"}, {"@id": "#orchestration"}):
         graph.add(reference["@id"], "Thing")

@@ -65,7 +65,7 @@ def test_files_are_files_and_values_are_values(folders: Path, job: dict[str, obj
     assert {name: node.kind for name, node in found.items()} == {
         "reads": "list",
         "options": "value",
-        "x.bam": "elsewhere",
+        "x.bam": "remote",
         "hello.txt": "value",
     }
     there, gone = found["reads"].children or ()

@@ -152,7 +152,7 @@ def test_where_it_is_said_the_run_tells_that_they_are_gone(old: Delivered, keep:
     assert removed() == [old.run_id]
     assert not old.folder.exists()
     assert page_says(old) == [("outputs", "keep_listed_outputs_days")]
-    told = run_json(queries.get_run(old.dag_id, old.run_id), None, {})["removed"]
+    told = run_json(queries.get_run(old.dag_id, old.run_id), None, {}, None)["removed"]
     assert told[0]["option"] == "keep_listed_outputs_days"
     assert claims.of(old.folder) is not None  # it is the run's to deliver there again
     assert removed() == []
