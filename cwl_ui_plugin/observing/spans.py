@@ -9,15 +9,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 from cwl_ui_plugin.cwl.observed import Observed, Phase
 from cwl_ui_plugin.cwl.plan import Step
-
-if TYPE_CHECKING:
-    from opentelemetry.context import Context
-    from opentelemetry.trace import Tracer
-
 
 TRACER = "cwl_ui_plugin"
 STEP_SPAN = "cwl.step"
@@ -69,7 +64,7 @@ def of_queue(carrier: dict[str, str], attributes: Mapping[str, object], queued: 
     span.end(_nanoseconds(max(queued, started)))
 
 
-def _of_phase(tracer: Tracer, context: Context, phase: Phase) -> None:
+def _of_phase(tracer: Any, context: Any, phase: Phase) -> None:
     attributes = {"cwl.element": phase.element} if phase.element else {}
     span = tracer.start_span(
         f"cwl.{phase.name}", context=context, start_time=_nanoseconds(phase.began), attributes=attributes
