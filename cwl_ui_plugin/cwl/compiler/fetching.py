@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_client.yaml_bounds import what_is_wrong
@@ -20,9 +20,10 @@ from cwl_ui_plugin.fetching.hosts import HostRules
 from cwl_ui_plugin.fetching.limits import Limits
 
 if TYPE_CHECKING:
-    from requests import Session
     from schema_salad.utils import CacheType
 
+Session: TypeAlias = Any
+"""Of requests, which is a matter between schema_salad and cwltool: it is only handed on."""
 
 _LIMITS = Limits(4 * 1024 * 1024, "the most that a document may have", 60, "the most that a document may take")
 _ESCAPED_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
@@ -34,7 +35,7 @@ class LocalFetcher(DefaultFetcher):
     Without that limit ``$include: /etc/passwd`` would be read, and each undefined name would be looked up by HTTP.
     """
 
-    def __init__(self, cache: CacheType, session: Session | None, root: Path, hosts: HostRules) -> None:
+    def __init__(self, cache: CacheType, session: Session, root: Path, hosts: HostRules) -> None:
         super().__init__(cache, session)
         self.root = root.resolve()
         self.hosts = hosts
@@ -105,10 +106,10 @@ def joined_surrogates(text: str) -> str:
     return _ESCAPED_PAIR.sub(lambda found: found[1] + json.loads(f'"{found[2]}"'), text)
 
 
-def local_fetcher(root: Path, hosts: HostRules) -> Callable[[CacheType, Session | None], LocalFetcher]:
+def local_fetcher(root: Path, hosts: HostRules) -> Callable[[CacheType, Session], LocalFetcher]:
     """Return what cwltool's LoadingContext takes as ``fetcher_constructor``."""
 
-    def construct(cache: CacheType, session: Session | None) -> LocalFetcher:
+    def construct(cache: CacheType, session: Session) -> LocalFetcher:
         return LocalFetcher(cache, session, root, hosts)
 
     return construct
