@@ -111,7 +111,7 @@ def begun(site: Site, client: httpx.Client, folder: Path, dag_id: str) -> tuple[
     """Start a command that waits; return its job, its node and its file, once it waits."""
     place = folder / "gate"
     start(site, client, folder, dag_id, GATE, {"place": str(place)})
-    wait_for(place.exists, 120, "the command")
+    wait_for(place.exists, 300, "the command")
     job, _state, node = site.jobs(dag_id, "running")[-1]
     return job, node, place
 
@@ -134,7 +134,7 @@ def test_a_run_whose_tasks_are_all_jobs(site: Site, client: httpx.Client, tmp_pa
     assert b"eyJ" not in kept
     # The files of jobs that have ended are gone.
     spool = site.server.home / "cwl" / "tmp" / ".control" / "slurm"
-    wait_for(lambda: not list((spool / "jobs").iterdir()), 30, "the removal of what jobs needed")
+    wait_for(lambda: not list((spool / "jobs").iterdir()), 300, "the removal of what jobs needed")
     assert {path.stat().st_mode & 0o777 for path in (spool / "environments").iterdir()} == {0o600}
 
 
@@ -160,7 +160,7 @@ def test_a_stop_ends_a_stubborn_family(site: Site, client: httpx.Client, tmp_pat
     answer = family.stop(client)
     assert answer.status_code == 200, answer.text
     assert (family.marked(), family.living()) == ([], [])
-    wait_for(lambda: not site.jobs("family", "pending,running,completing"), 30, "the end of its jobs")
+    wait_for(lambda: not site.jobs("family", "pending,running,completing"), 300, "the end of its jobs")
 
 
 def test_what_waits_says_why_and_is_cancelled_by_a_stop(site: Site, client: httpx.Client, tmp_path: Path) -> None:
@@ -173,15 +173,15 @@ def test_what_waits_says_why_and_is_cancelled_by_a_stop(site: Site, client: http
             waits: dict[str, str] = client.get("/cwl/api/v1/workflows/drained/runs/r").json()["waiting_tasks"]
             return waits.get("drained", "")
 
-        wait_for(lambda: "down, drained or reserved" in told(), 60, "the reason")
+        wait_for(lambda: "down, drained or reserved" in told(), 300, "the reason")
         assert told().startswith("Slurm job ")
         answer = client.post("/cwl/api/v1/workflows/drained/runs/r/stop", json={})
         assert answer.status_code == 200, answer.text
-        wait_for(lambda: {state for _, state, _ in site.jobs("drained")} == {"CANCELLED"}, 30, "its end")
+        wait_for(lambda: {state for _, state, _ in site.jobs("drained")} == {"CANCELLED"}, 300, "its end")
     finally:
         for node in NODES:
             site.slurm.run("scontrol", "update", f"nodename={node}", "state=resume")
-    wait_for(site.slurm.is_ready, 60, "the nodes")
+    wait_for(site.slurm.is_ready, 300, "the nodes")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_what_can_never_begin_fails_at_once(
     site: Site, client: httpx.Client, tmp_path: Path, dag_id: str, text: str, told: str
 ) -> None:
     start(site, client, tmp_path, dag_id, text, {})
-    run = site.server.wait_for_run(client, dag_id, "r", 90)
+    run = site.server.wait_for_run(client, dag_id, "r", 300)
     assert run["state"] == "failed", run
     assert told in next(step["error"] for step in run["steps"] if step["error"])
     assert len(ends(client, dag_id)) == 2  # it was tried again, as Airflow's rules say
@@ -212,12 +212,12 @@ def test_scheduler_and_daemons_are_killed_and_the_job_goes_on(site: Site, client
     site.slurm.kill(node)
     site.restart_scheduler()
     log = site.components.logs / "scheduler.log"
-    wait_for(lambda: "taken over unseen" in log.read_text(), 90, "the adoption while Slurm does not answer")
+    wait_for(lambda: "taken over unseen" in log.read_text(), 300, "the adoption while Slurm does not answer")
     site.slurm.start(node)
     site.slurm.start("slurmctld")
-    wait_for(site.slurm.is_ready, 60, "Slurm")
+    wait_for(site.slurm.is_ready, 300, "Slurm")
     site.restart_scheduler()
-    wait_for(lambda: log.read_text().count("Adopting or resetting orphaned tasks") >= 3, 90, "another scheduler")
+    wait_for(lambda: log.read_text().count("Adopting or resetting orphaned tasks") >= 3, 300, "another scheduler")
     Path(f"{place}.open").touch()
     run = site.server.wait_for_run(client, "killed", "r")
     assert run["state"] == "success", run
@@ -236,13 +236,13 @@ def test_a_node_that_dies_is_told_of_and_the_step_runs_on_another(
             process.send_signal(signal.SIGKILL)
     Path(f"{place}.open").touch()
     try:
-        run = site.server.wait_for_run(client, "died", "r", 120)
+        run = site.server.wait_for_run(client, "died", "r", 300)
         assert run["state"] == "success", run
         assert f"Slurm has ended job {job} on {node} as NODE_FAIL" in ends(client, "died")[0]
         assert site.jobs("died")[-1][2] != node
     finally:
         site.slurm.start(node)
-    wait_for(site.slurm.is_ready, 60, "the node")
+    wait_for(site.slurm.is_ready, 300, "the node")
     assert tagged.find("died/r") == []
 
 
