@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.airflow_server import Server, standalone
-from support.browsers import foreign, frame, log_in, watch
+from support.browsers import ACTION_MS, foreign, frame, log_in, watch
 
 
 @pytest.fixture
@@ -46,6 +46,7 @@ def page(browser: Browser, site: Server) -> Iterator[Page]:
     """A page of a user who has logged in; it fails the test when a script of ours fails."""
     context = browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
     opened = context.new_page()
+    opened.set_default_timeout(ACTION_MS)
     errors: list[str] = []
     watch(opened, lambda url: foreign(url, site.url, errors))
     log_in(opened, site, site.user, site.password)

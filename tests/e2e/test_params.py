@@ -19,7 +19,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.airflow_server import TRIGGERING_DAG_ID, Server, wait_for
-from support.browsers import log_in, picture
+from support.browsers import ACTION_MS, log_in, picture
 from support.wide_workflows import ENUM, FILES, RECORDS, Wide, wide_workflow
 
 pytestmark = pytest.mark.e2e
@@ -34,6 +34,7 @@ SMALL = {"text": {"type": "string"}, "count": {"type": "int", "default": 1}, "re
 def page(chromium: Browser, server: Server) -> Iterator[Page]:
     """A page of a user who has logged in to Airflow."""
     opened = chromium.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+    opened.set_default_timeout(ACTION_MS)
     log_in(opened, server, server.user, server.password)
     yield opened
 

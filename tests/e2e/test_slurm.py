@@ -234,12 +234,15 @@ def test_a_node_that_dies_is_told_of_and_the_step_runs_on_another(
     for process in _processes_of_job(job):
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGKILL)
-    Path(f"{place}.open").touch()
     try:
+        again = wait_for(
+            lambda: [row for row in site.jobs("died", "running") if row[0] != job], 300, "the job of the next try"
+        )
+        assert [row[2] for row in again] != [node]
+        Path(f"{place}.open").touch()
         run = site.server.wait_for_run(client, "died", "r", 300)
         assert run["state"] == "success", run
         assert f"Slurm has ended job {job} on {node} as NODE_FAIL" in ends(client, "died")[0]
-        assert site.jobs("died")[-1][2] != node
     finally:
         site.slurm.start(node)
     wait_for(site.slurm.is_ready, 300, "the node")

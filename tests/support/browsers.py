@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SCREENSHOTS = Path(os.environ["CWL_SCREENSHOTS"]) if "CWL_SCREENSHOTS" in os.environ else None
 LOGIN_MS = 120_000
+ACTION_MS = 120_000
+"""How long an action waits for what it needs: a busy machine is slow, not wrong."""
 REDIRECTS = (302, 303)
 HANGING_SECONDS = 60
 CHROMIUM = Path("/usr/bin/chromium")
