@@ -12,10 +12,13 @@ from support.browsers import CHROMIUM, frame, picture
 from support.documents import LOUD
 from support.keyboard import press, reach, type_into
 from support.receiver import receiver
+from support.shared_servers import FAB, SIMPLE
 
 pytestmark = pytest.mark.e2e
 BROWSER = CHROMIUM
 """As scientists have it: with all that is around a page."""
+BY_ONE, BY_THE_OTHER = (pytest.mark.parametrize("site", [auth], indirect=True) for auth in (SIMPLE, FAB))
+"""Of one auth manager where nothing depends on which: both have their turn."""
 
 
 def upload(page: Page, tmp_path: Path, name: str) -> None:
@@ -94,6 +97,7 @@ def test_stop_a_run(page: Page, site: Server, tmp_path: Path) -> None:
     picture(page, site, "stopped")
 
 
+@BY_ONE
 def test_a_broken_document_is_explained_where_it_is_broken(page: Page, site: Server, tmp_path: Path) -> None:
     path = tmp_path / "broken.cwl"
     path.write_text(
@@ -107,6 +111,7 @@ def test_a_broken_document_is_explained_where_it_is_broken(page: Page, site: Ser
     picture(page, site, "upload-errors")
 
 
+@BY_THE_OTHER
 def test_the_settings_show_what_is_set(page: Page, site: Server) -> None:
     page.goto(f"{site.url}/pluginsv2/cwl/settings")
     expect(page.get_by_role("heading", name="Settings")).to_be_visible()
@@ -114,6 +119,7 @@ def test_the_settings_show_what_is_set(page: Page, site: Server) -> None:
     picture(page, site, "settings")
 
 
+@BY_THE_OTHER
 def test_a_receiver_is_named_and_a_test_report_sent_and_removed_again(page: Page, site: Server) -> None:
     page.goto(f"{site.url}/plugin/cwl")
     inside = frame(page)
@@ -132,6 +138,7 @@ def test_a_receiver_is_named_and_a_test_report_sent_and_removed_again(page: Page
             expect(inside.get_by_text("No reports are sent.")).to_be_visible(timeout=30_000)
 
 
+@BY_THE_OTHER
 def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
     page: Page, site: Server, tmp_path: Path
 ) -> None:
@@ -168,6 +175,7 @@ def test_an_earlier_version_is_run_and_the_workflow_deleted_and_restored(
     expect(inside.get_by_role("link", name="Versions (2)")).to_be_visible(timeout=30_000)
 
 
+@BY_ONE
 def test_the_whole_way_by_keyboard_alone(page: Page, site: Server, tmp_path: Path) -> None:
     (tmp_path / "keys.cwl").write_text(LOUD)
     page.goto(f"{site.url}/plugin/cwl")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from support import tagged
 from support.airflow_server import Server
-from support.scale_out import Cluster, celery_cluster
+from support.scale_out import Cluster
 
 pytestmark = pytest.mark.e2e
 DOCUMENT = """
@@ -63,24 +63,11 @@ baseCommand: [sleep, "86400"]
 inputs: {}
 outputs: []
 """
-RULES = """[
-  {"when": {"cores": 2}, "set": {"executor": "CeleryExecutor", "priority_weight": 5}},
-  {"when": {"scatter": true, "dag_id": "routed*"}, "set": {"executor": "CeleryExecutor"}},
-  {"when": {"profile": "quick"}, "set": {"execution_timeout": 5, "retries": 0}},
-  {"when": {"dag_id": "routed"}, "set": {"max_active_runs": 3}}
-]"""
-SETTINGS = {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor,CeleryExecutor", "AIRFLOW__CWL__TASK_RULES": RULES}
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with celery_cluster(tmp_path_factory.mktemp("cluster"), ("worker-a",), **SETTINGS) as running:
-        yield running
 
 
 @pytest.fixture
-def server(cluster: Cluster) -> Server:
-    return cluster.server
+def server(scaled_out: Cluster) -> Server:
+    return scaled_out.server
 
 
 @pytest.fixture
@@ -100,23 +87,23 @@ def task_instances(client: httpx.Client, dag_id: str, run_id: str) -> dict[str, 
 
 @pytest.mark.parametrize("cores", [1, 2])
 def test_tasks_run_by_the_executor_that_a_rule_chooses(
-    client: httpx.Client, cluster: Cluster, tmp_path: Path, cores: int
+    client: httpx.Client, server: Server, scaled_out: Cluster, tmp_path: Path, cores: int
 ) -> None:
     (tmp_path / "routed.cwl").write_text(DOCUMENT)
-    cluster.server.command("upload", tmp_path / "routed.cwl")
+    server.command("upload", tmp_path / "routed.cwl")
     run_id = f"cores-{cores}"
     job = {"cores": cores, "texts": ["a", "b"]}
     client.post("/cwl/api/v1/workflows/routed/runs", json={"run_id": run_id, "job": job}).raise_for_status()
-    run = cluster.server.wait_for_run(client, "routed", run_id)
+    run = server.wait_for_run(client, "routed", run_id)
     assert run["state"] == "success", run
     tasks = task_instances(client, "routed", run_id)
-    by_celery = {task_id for task_id, (task, *_more) in tasks.items() if task["executor"] == "CeleryExecutor"}
-    assert by_celery == ({"many", "large"} if cores == 2 else {"many"})
-    assert {task["executor"] for name in tasks for task in tasks[name] if name not in by_celery} == {None}
+    local = {task_id for task_id, (task, *_more) in tasks.items() if task["executor"] == "LocalExecutor"}
+    assert local == ({"many", "large"} if cores == 2 else {"many"})
+    assert {task["executor"] for name in tasks for task in tasks[name] if name not in local} == {None}
     machines = {name: {task["hostname"] for task in tasks[name]} for name in tasks}
-    if cluster.are_machines:
-        assert machines["many"] == {"worker-a"}
-        assert machines["small"] != {"worker-a"}
+    if scaled_out.are_machines:
+        assert not machines["many"] & set(scaled_out.workers)
+        assert machines["small"] <= set(scaled_out.workers)
     assert client.get("/api/v2/dags/routed").json()["max_active_runs"] == 3
 
 

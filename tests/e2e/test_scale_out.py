@@ -16,7 +16,7 @@ from support import tagged
 from support.airflow_server import Server, wait_for
 from support.documents import SCATTERED
 from support.families import DOCUMENT, Family, stopped_without_trace
-from support.scale_out import Cluster, celery_cluster
+from support.scale_out import Cluster
 
 pytestmark = pytest.mark.e2e
 CROWD = """
@@ -33,17 +33,6 @@ steps:
     out: []
 """
 ELEMENTS = 1000
-SETTINGS = {
-    "AIRFLOW__CWL__SCATTER_MAX_TASKS": str(ELEMENTS),
-    "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "15",
-    "AIRFLOW__CWL__STOP_GRACE": "2",
-}
-
-
-@pytest.fixture(scope="module")
-def scaled_out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with celery_cluster(tmp_path_factory.mktemp("cluster"), ("worker-a", "worker-b"), **SETTINGS) as cluster:
-        yield cluster
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from support.airflow_server import Server, standalone, wait_for
+from support.airflow_server import Server, wait_for
 
 from cwl_ui_plugin.cwl.files import local_path
 
@@ -34,10 +33,8 @@ SETTLE = 2
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of these tests alone: its processes are killed."""
-    with standalone(tmp_path_factory.mktemp("watched") / "home", "simple") as running:
-        yield running
+def server(mortal: Server) -> Server:
+    return mortal
 
 
 @pytest.fixture(scope="module")

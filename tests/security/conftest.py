@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser
 from support.cast import Site, prepare
-from support.shared_servers import FAB, SIMPLE, shared_servers
+from support.shared_servers import FAB, SIMPLE, shared_site
 
 _prepared: dict[str, Site] = {}
 
@@ -13,7 +13,7 @@ _prepared: dict[str, Site] = {}
 @pytest.fixture(scope="module", params=[SIMPLE, FAB])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Each of the shared servers in turn, with everybody logged in."""
-    server = shared_servers.get(request.param, tmp_path_factory)
+    server = shared_site(request.param, tmp_path_factory)
     if server.url not in _prepared:
         _prepared[server.url] = prepare(server)
     return _prepared[server.url]

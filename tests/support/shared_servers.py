@@ -6,14 +6,17 @@ each other module. With pytest-xdist the groups are dealt out to processes, thos
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from support.airflow_server import Server, standalone
+from support.scale_out import Cluster, celery_cluster
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -25,12 +28,13 @@ UNLIMITED = {"AIRFLOW__FAB__AUTH_RATE_LIMITED": "False"}
 ELSEWHERE = "127.0.0.2"
 """An address of this machine that stands for a host on the network from which the servers may fetch."""
 FETCHING = {"AIRFLOW__CWL__FETCH_HOSTS": f"{ELSEWHERE}:*"}
-SIMPLE, FAB, PODMAN = "simple", "fab", "podman"
+SIMPLE, FAB, PODMAN, CELERY, MORTAL = "simple", "fab", "podman", "celery", "mortal"
 FIRST = (
     SIMPLE,
     FAB,
     PODMAN,
-    "test_scale_out.py",
+    CELERY,
+    MORTAL,
     "test_kubernetes.py",
     "test_slurm.py",
     "test_wheel.py",
@@ -40,28 +44,47 @@ FIRST = (
 """The groups that take longest: they are not what the others wait for at the end."""
 _SHARED_FOLDERS = ("e2e", "security")
 _OWN_SERVER = (
-    "test_watched_folder.py",
-    "test_scale_out.py",
     "test_kubernetes.py",
     "test_slurm.py",
-    "test_executors.py",
     "test_only_signed.py",
     "test_chaos.py",
     "test_command_line.py",
     "test_telemetry.py",
 )
-_CONTAINERS = ("test_containers.py", "test_podman.py", "test_recovery.py")
+_GROUPS = {
+    **dict.fromkeys(_OWN_SERVER),
+    **dict.fromkeys(("test_containers.py", "test_podman.py", "test_recovery.py"), PODMAN),
+    **dict.fromkeys(("test_executors.py", "test_scale_out.py"), CELERY),
+    **dict.fromkeys(("test_standalone.py", "test_watched_folder.py"), MORTAL),
+}
+"""The groups of modules by their names; where there is none, the module is one."""
+CLUSTER = {
+    "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor,LocalExecutor",
+    "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "15",
+    "AIRFLOW__CWL__SCATTER_MAX_TASKS": "1000",
+    "AIRFLOW__CWL__STOP_GRACE": "2",
+    "AIRFLOW__CWL__TASK_RULES": """[
+  {"when": {"cores": 2, "dag_id": "routed"}, "set": {"executor": "LocalExecutor", "priority_weight": 5}},
+  {"when": {"scatter": true, "dag_id": "routed*"}, "set": {"executor": "LocalExecutor"}},
+  {"when": {"profile": "quick"}, "set": {"execution_timeout": 5, "retries": 0}},
+  {"when": {"dag_id": "routed"}, "set": {"max_active_runs": 3}}
+]""",
+}
+"""What the cluster with Celery workers is started with."""
 _WITH_FAB = re.compile(r"\[(.*-)?fab(-.*)?\]$")
+
+
+T = TypeVar("T")
 
 
 def group_of(nodeid: str) -> str:
     """Return the group of a test, such as ``tests/e2e/test_roles.py::test_pages[fab-Viewer]``."""
     path, _, name = nodeid.partition("::")
     module = PurePosixPath(path)
-    if module.name in _CONTAINERS:
-        return PODMAN
-    if module.parent.name not in _SHARED_FOLDERS or module.name in _OWN_SERVER:
-        return module.name if module.name in _OWN_SERVER else path
+    if module.name in _GROUPS:
+        return _GROUPS[module.name] or module.name
+    if module.parent.name not in _SHARED_FOLDERS:
+        return path
     return FAB if _WITH_FAB.search(name) else SIMPLE
 
 
@@ -90,18 +113,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class SharedServers:
-    """The servers that run now, by auth manager; each has the same users besides its first."""
+    """The servers that run now, by the name of what shares them."""
 
     def __init__(self) -> None:
-        self._running: dict[str, tuple[Server, ExitStack]] = {}
+        self._running: dict[str, tuple[Any, ExitStack]] = {}
 
-    def get(self, auth: str, factory: pytest.TempPathFactory) -> Server:
-        """Return the server with an auth manager; the first who asks starts it."""
-        if auth not in self._running:
-            users = [part for user in USERS for part in ("--add-user", user)]
-            stack, home = ExitStack(), factory.mktemp(auth) / "home"
-            self._running[auth] = (stack.enter_context(standalone(home, auth, *users, **UNLIMITED, **FETCHING)), stack)
-        return self._running[auth][0]
+    def get(self, name: str, start: Callable[[], AbstractContextManager[T]]) -> T:
+        """Return the server of a name; the first who asks starts it."""
+        if name not in self._running:
+            stack = ExitStack()
+            self._running[name] = (stack.enter_context(start()), stack)
+        server: T = self._running[name][0]
+        return server
 
     def stop_all(self) -> None:
         """Stop them: an idle server slows the tests of others."""
@@ -126,13 +149,44 @@ def _no_server_left() -> Iterator[None]:
     shared_servers.stop_all()
 
 
+def shared_site(auth: str, factory: pytest.TempPathFactory) -> Server:
+    """Return the server with an auth manager, which has the same users as the other besides its first."""
+    users = [part for user in USERS for part in ("--add-user", user)]
+    home = factory.mktemp(auth) / "home"
+    return shared_servers.get(auth, partial(standalone, home, auth, *users, **UNLIMITED, **FETCHING))
+
+
+@contextmanager
+def _loose(factory: pytest.TempPathFactory) -> Iterator[Server]:
+    before = os.umask(0)
+    try:
+        with standalone(factory.mktemp("mortal") / "home", FAB) as running:
+            os.umask(before)
+            yield running
+    finally:
+        os.umask(before)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
     """The shared server with SimpleAuthManager."""
-    return shared_servers.get(SIMPLE, tmp_path_factory)
+    return shared_site(SIMPLE, tmp_path_factory)
 
 
 @pytest.fixture(scope="module", params=[SIMPLE, FAB])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Server:
     """Each of the shared servers in turn."""
-    return shared_servers.get(request.param, tmp_path_factory)
+    return shared_site(request.param, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server whose processes are killed; it was started where everybody may read and write what programs make."""
+    return shared_servers.get(MORTAL, partial(_loose, tmp_path_factory))
+
+
+@pytest.fixture(scope="module")
+def scaled_out(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """Airflow on PostgreSQL and Redis with two Celery workers; its scheduler has the LocalExecutor, too."""
+    folder = tmp_path_factory.mktemp("cluster")
+    return shared_servers.get(CELERY, partial(celery_cluster, folder, ("worker-a", "worker-b"), **CLUSTER))
