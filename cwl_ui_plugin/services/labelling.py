@@ -95,6 +95,14 @@ def labels_of(session: Session, keys: Collection[RunKey]) -> dict[RunKey, Label]
     }
 
 
+def title_of(dag_id: str, run_id: str) -> str | None:
+    """Return the title of a run; None where it has none, or is not there."""
+    from airflow.utils.session import create_session
+
+    with create_session(scoped=False) as session:
+        return labels_of(session, [(dag_id, run_id)]).get((dag_id, run_id), Label()).title
+
+
 def labels_run() -> ColumnElement[bool]:
     """Return the condition that a label is of a run as it is, and not of an earlier one with its id."""
     from airflow.models.dagrun import DagRun

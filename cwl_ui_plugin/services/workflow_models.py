@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.plan import Plan
@@ -99,6 +99,14 @@ class WorkflowDetail:
         summary = replace(self.summary, last_run_id=None, last_run_state=None, recent_runs=(), version_count=1)
         own = tuple(item for item in self.versions if item.digest == self.version.digest)
         return replace(self, summary=summary, versions=own)
+
+
+@dataclass(frozen=True)
+class PortLabels:
+    """The labels of inputs and of outputs by their ids; those without one are left out."""
+
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from cwl_ui_plugin.cwl.jobs.types import type_text
 from cwl_ui_plugin.plain_words import duration, moment
 from cwl_ui_plugin.servers import recent_restarts
 from cwl_ui_plugin.services import health
+from cwl_ui_plugin.services.labelling import title_of
 from cwl_ui_plugin.services.monitoring.resource_report import memory_text
 from cwl_ui_plugin.services.monitoring.run_states import state_text
 from cwl_ui_plugin.services.workflows.details import version_numbers
@@ -45,6 +46,7 @@ def init_presenting(blueprint: Blueprint) -> None:
             "cwl_version": version_name,
             "may": permissions,
             "notices": notices,
+            "run_name": run_name,
             "with_query": with_query,
         }
 
@@ -122,6 +124,14 @@ def version_name(dag_id: str, digest: str | None) -> str:
         kept[dag_id] = version_numbers(dag_id)
     number = kept[dag_id].get(digest)
     return digest[:12] if number is None else f"v{number}"
+
+
+def run_name(dag_id: str, run_id: str) -> str:
+    """Return what people call a run: its title, or its id where it has none."""
+    kept: dict[tuple[str, str], str] = g.setdefault("cwl_run_names", {})
+    if (dag_id, run_id) not in kept:
+        kept[dag_id, run_id] = title_of(dag_id, run_id) or run_id
+    return kept[dag_id, run_id]
 
 
 def value_text(value: object) -> str:

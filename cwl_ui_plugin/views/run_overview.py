@@ -72,6 +72,7 @@ def context(dag_id: str, run_id: str) -> dict[str, Any]:
         "is_cwl": details.is_cwl_dag(dag_id),
         "is_stored": run.version is not None,
         "origin": details.origin_of(dag_id, run.version),
+        "labels": details.port_labels(dag_id, run.version),
         "keep_logs_days": config.number("keep_logs_days"),
         **stop_context([summary]),
         "is_stopping": stops.progress(dag_id, run_id) is not None,

@@ -12,8 +12,11 @@ from urllib.parse import urlencode
 import pytest
 from support.stored import BEGAN, spread, start_run
 
+from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.dags.folders.intermediate import GONE
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.services.monitoring import naming
+from cwl_ui_plugin.services.monitoring.naming import Naming
 from cwl_ui_plugin.services.triggering import triggers
 
 SCRIPT = {"X-Requested-With": "XMLHttpRequest"}
@@ -390,3 +393,31 @@ def test_a_run_says_where_its_workflow_and_its_files_came_from(
     assert "<dt>Came from</dt><dd>the repository <code>https://git.example.org/&lt;b&gt;</code>" in text
     assert "commit <code>0123456789ab</code>" in text
     assert "fetched from: https://data.example.org/reads.fq" in text
+
+
+def test_inputs_are_called_as_their_author_calls_them(
+    add: Callable[..., Any], workflow: str, browser: Callable[..., Any]
+) -> None:
+    inputs = (
+        Parameter(id="text", type="string", label="What to <say>"),
+        Parameter(id="words", type=["null", {"type": "array", "items": "string"}], label="Words"),
+        Parameter(id="file", type=["null", "File"], label="Reads"),
+        Parameter(id="plain", type=["null", "string"]),
+    )
+    add(workflow, "two", inputs=inputs)
+    file = {"class": "File", "basename": "reads.fastq", "contents": "x"}
+    job = {"text": "x", "words": ["a"], "file": file, "plain": "y"}
+    triggers.trigger(workflow, conf={"job": job}, run_id="labelled", user="ada", via=triggers.REST)
+    text = browser("viewer").get(at("run", dag_id=workflow, run_id="labelled")).text
+    shown = text[text.index('id="run-inputs"') :]
+    for said in ('title="text">What to &lt;say&gt;<', 'title="words">Words<', 'title="file">Reads<', ">plain<"):
+        assert said in shown, said
+
+
+@pytest.mark.parametrize("part", ["run/step", "run/resources", "reports"])
+def test_what_belongs_to_a_run_calls_it_by_its_title(
+    page: Callable[..., Any], workflow: str, run_id: str, part: str
+) -> None:
+    naming.name_run(workflow, run_id, Naming(title="Sample <7>"), user="ada")
+    path = f"runs/{workflow}/{run_id}/reports" if part == "reports" else part
+    assert "Sample &lt;7&gt;" in page(path, **({"task_id": "sort"} if part == "run/step" else {})).text

@@ -20,7 +20,7 @@ from cwl_ui_plugin.services.errors import Conflict, NotFound, Unavailable
 from cwl_ui_plugin.services.presets import presets
 from cwl_ui_plugin.services.scheduling.details import schedule_in_words
 from cwl_ui_plugin.services.stored_workflows import library_errors, open_store
-from cwl_ui_plugin.services.workflow_models import VersionSummary, WorkflowDetail, WorkflowSummary
+from cwl_ui_plugin.services.workflow_models import PortLabels, VersionSummary, WorkflowDetail, WorkflowSummary
 from cwl_ui_plugin.services.workflows.compilation_state import compilation_of
 from cwl_ui_plugin.services.workflows.recent_runs import recent_runs, with_runs
 
@@ -178,6 +178,15 @@ def origin_of(dag_id: str, digest: str | None) -> Origin | None:
     """Return where a version came from, if it was no user's file and is still there."""
     version = stored_version(dag_id, digest) if digest else None
     return version.origin if version else None
+
+
+def port_labels(dag_id: str, digest: str | None) -> PortLabels:
+    """Return what the author calls the inputs and outputs of a version; none where it is not stored."""
+    version = stored_version(dag_id, digest) if digest else None
+    if version is None:
+        return PortLabels()
+    inputs, outputs = version.plan.inputs, version.plan.outputs
+    return PortLabels(*({port.id: port.label for port in ports if port.label} for ports in (inputs, outputs)))
 
 
 def pinned_workflow(dag_id: str, bundle_version: str | None) -> StoredVersion | None:
