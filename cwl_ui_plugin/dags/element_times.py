@@ -4,7 +4,8 @@ A task instance costs a fraction of a second, whatever it runs. Elements that to
 so that a batch lasts some seconds; one that was longer shows that others may be, and each gets its own again.
 
 ``.control/elements/<key>.json`` in the control folder; the key is made of the step's document, so that another version
-of a workflow with the same step knows it, too. It is a hint: nothing is wrong where it is missing.
+of a workflow with the same step knows it, too. It is a hint: nothing is wrong where it is missing. Those that no run has
+written for some months are removed when a step gets its first.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ from cwl_ui_plugin.cwl.plan import step_document_text
 from cwl_ui_plugin.dags.folders import control_files
 
 SHORT_SECONDS = 1.0
+MAX_SECONDS = 1e9
+KEPT_SECONDS = 180 * 24 * 3600.0
 log = logging.getLogger(__name__)
 _FOLDER = "elements"
 
@@ -56,18 +60,43 @@ def known(compiled: Path, document: str) -> ElementTimes | None:
 def keep(compiled: Path, document: str, batches: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
     """Keep how long elements took: of each batch their number, and its statistics. What was not run tells nothing."""
     measured = [
-        (count, float(statistics["seconds"]))
+        (count, seconds)
         for count, statistics in batches
-        if count and "seconds" in statistics and not statistics.get("reused")
+        if count and not statistics.get("reused") and (seconds := _seconds(statistics)) is not None
     ]
     if not measured:
         return
     mean = sum(seconds for _count, seconds in measured) / sum(count for count, _seconds in measured)
     times = ElementTimes(mean, max(seconds / count for count, seconds in measured))
     try:
-        control_files.write(_file(compiled, document), asdict(times))
+        file = _file(compiled, document)
+        is_new = not file.exists()
+        control_files.write(file, asdict(times))
+        if is_new:
+            _remove_old(file)
     except (OSError, config.ConfigError) as error:
         log.debug("How long elements took can't be kept: %s", error)
+
+
+def _seconds(statistics: Mapping[str, Any]) -> float | None:
+    """Return how long a batch took; None where that is not said, or is nothing that can be."""
+    seconds = statistics.get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return None
+    return float(seconds) if 0 <= seconds < MAX_SECONDS else None
+
+
+def _remove_old(new: Path) -> None:
+    """Remove what no run has written for long; ``new`` has been written just now, by the clock of the same machine."""
+    now = new.stat().st_mtime
+    with os.scandir(new.parent) as entries:
+        old = [
+            entry.path
+            for entry in entries
+            if entry.is_file(follow_symlinks=False) and now - entry.stat(follow_symlinks=False).st_mtime > KEPT_SECONDS
+        ]
+    for path in old:
+        control_files.remove(Path(path))
 
 
 def _file(compiled: Path, document: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,34 @@ def test_what_is_known_of_a_step_is_what_its_last_run_took(compiled: Path) -> No
 def test_what_was_not_run_tells_nothing(compiled: Path) -> None:
     element_times.keep(compiled, "say", [(0, took(0.1)), (3, took(0.0, reused=True)), (1, {})])
     assert element_times.known(compiled, "say") is None
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -float("inf"), -1.0, 10**400, "much", None, True, [1]])
+def test_what_is_no_time_tells_nothing(compiled: Path, seconds: Any) -> None:
+    element_times.keep(compiled, "say", [(1, took(seconds))])
+    assert element_times.known(compiled, "say") is None
+    element_times.keep(compiled, "say", [(1, took(seconds)), (1, took(0.5))])
+    assert said(compiled) == (0.5, 0.5)
+
+
+def test_what_no_run_has_written_for_months_is_removed(compiled: Path, tmp_path: Path) -> None:
+    element_times.keep(compiled, "say", [(1, took(0.1))])
+    folder = tmp_path / "tmp/.control/elements"
+    (kept,) = folder.iterdir()
+    old, other = folder / "old.json", tmp_path / "other.json"
+    other.write_text("{}")
+    (folder / "link.json").symlink_to(other)
+    (folder / "folder").mkdir()
+    old.write_text("{}")
+    for path in (old, other, kept):
+        os.utime(path, (0, 0))
+    element_times.keep(compiled, "say", [(1, took(0.1))])
+    assert old.exists(), "it is looked for when a step gets its first"
+    element_times.keep(compiled, "other", [(1, took(0.1))])
+    assert not old.exists()
+    assert other.exists()
+    assert kept.exists()
+    assert len(list(folder.iterdir())) == 4
 
 
 def test_a_hint_that_is_not_there_or_no_hint_is_no_error(compiled: Path, tmp_path: Path) -> None:
