@@ -26,11 +26,12 @@ FAST := not e2e and not packaging and not bioinformatics
 PYTEST = $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadscope --no-loadscope-reorder
 SUITE ?= tests/conformance
 BENCH_ARGS ?=
+PROFILE_ARGS ?=
 CELLS ?=
 STOPS_ARGS ?=
 BENCH_TOPICS := parsing idle execute chain peers scatter disk memory measured trigger batches pages pages_runs pages_batches reports db_clean stop
 
-.PHONY: help demo test lint format docs reference release unit coverage mutation conformance matrix bench chaos system-packages screenshots clean
+.PHONY: help demo test lint format docs reference release unit coverage mutation conformance matrix bench profile chaos system-packages screenshots clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -120,6 +121,9 @@ matrix: $(STAMP)  ## the tests on every Python, with the lowest and the newest d
 
 bench: $(STAMP)  ## measure everything anew for docs/benchmarks.md: BENCH_ARGS="--repeat 1" is quicker
 	@for topic in $(BENCH_TOPICS); do $(BIN)/python bench/$$topic.py $(BENCH_ARGS) || exit 1; done
+
+profile: $(STAMP)  ## where the time of a task goes, as a table and flame graphs in .build/profile: PROFILE_ARGS="--rounds 10"
+	$(BIN)/python bench/task_profile.py $(PROFILE_ARGS)
 
 chaos: $(STAMP)  ## kill everything while runs report, also on Celery, stop 1,000 runs, for docs/reliability.md
 	$(BIN)/python bench/chaos.py --repeat 1 $(BENCH_ARGS)
