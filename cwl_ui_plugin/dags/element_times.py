@@ -4,8 +4,8 @@ A task instance costs a fraction of a second, whatever it runs. Elements that to
 so that a batch lasts some seconds; one that was longer shows that others may be, and each gets its own again.
 
 ``.control/elements/<key>.json`` in the control folder; the key is made of the step's document, so that another version
-of a workflow with the same step knows it, too. It is a hint: nothing is wrong where it is missing. Those that no run has
-written for some months are removed when a step gets its first.
+of a workflow with the same step knows it, too. It is a hint: nothing is wrong where it is missing. Those that no run
+has written for some months are removed when a step gets its first.
 """
 
 from __future__ import annotations

@@ -18,13 +18,19 @@ _DAG_FILES_MODULE = "cwl_ui_plugin.dags.stored"
 _OWN_MODULES = (
     "cwl_ui_plugin.dags.bundle",
     "cwl_ui_plugin.dags.access.permits",
+    "cwl_ui_plugin.dags.folders.intermediate",
+    "cwl_ui_plugin.dags.folders.placement",
     "cwl_ui_plugin.dags.folders.run_folder",
+    "cwl_ui_plugin.dags.known_engine",
+    "cwl_ui_plugin.dags.stopping.tombstones",
     _DAG_FILES_MODULE,
     "cwl_ui_plugin.cwl.jobs.checks",
     "cwl_ui_plugin.cwl.engine.execution",
     "cwl_ui_plugin.cwl.engine.nesting",
     "cwl_ui_plugin.cwl.engine.scattering",
 )
+# What each task imports that only asks for its context.
+_FOR_ANY_TASK = ("airflow.sdk.definitions.asset.metadata", "jinja2.ext", "encodings.ascii")
 # What each task process of a Celery worker would import by itself; the LocalExecutor's processes have it already.
 _AIRFLOWS_MODULES = (
     "airflow.sdk.execution_time.task_runner",
@@ -58,6 +64,9 @@ def preload_in_celery_worker() -> None:
 
 
 def _on_worker_init(**_kwargs: object) -> None:
+    from cwl_ui_plugin.dags import task_ends
+
+    task_ends.install()
     _preload(*_AIRFLOWS_MODULES)
 
 
@@ -75,7 +84,7 @@ def _preload(*modules: str) -> None:
     if not config.flag("preload"):
         return
     try:
-        for module in (*modules, *_OWN_MODULES):
+        for module in (*modules, *_FOR_ANY_TASK, *_OWN_MODULES):
             import_module(module)
         from cwl_ui_plugin.cwl.engine.run_settings import preload
 
