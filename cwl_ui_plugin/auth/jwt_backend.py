@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cwl_ui_plugin import config
 from cwl_ui_plugin.services.errors import NotAllowed, Unavailable
 from cwl_ui_plugin.services.inputs.access import InputAccess
-from cwl_ui_plugin.services.signatures import VerifiedToken, reason, trigger_policy, verify, verify_call
+from cwl_ui_plugin.services.signatures import VerifiedToken, is_key_set, reason, trigger_policy, verify, verify_call
 from cwl_ui_plugin.signing.errors import BadSignature, SigningError
 
 if TYPE_CHECKING:
@@ -54,10 +54,7 @@ def takes_signatures() -> bool:
         Unavailable: it can't be read whether there is one.
 
     """
-    try:
-        return trigger_policy() is not None
-    except SigningError:
-        return True
+    return is_key_set()
 
 
 def verify_body(body: Mapping[str, object], dag_id: str | None = None) -> VerifiedTrigger | None:

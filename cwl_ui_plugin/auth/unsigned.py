@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from cwl_ui_plugin import config
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.services.errors import NotAllowed, Unavailable
-from cwl_ui_plugin.services.signatures import trigger_policy
-from cwl_ui_plugin.signing.errors import SigningError
+from cwl_ui_plugin.services.signatures import is_key_set
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -36,6 +35,6 @@ def unsigned_user() -> BaseUser | None:
 def _is_key_set() -> bool:
     """Whether there is a key, or may be one that can't be read or used now: it was set so that triggers are signed."""
     try:
-        return trigger_policy() is not None
-    except (SigningError, Unavailable):
+        return is_key_set()
+    except Unavailable:
         return True

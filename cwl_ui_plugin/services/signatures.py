@@ -22,7 +22,7 @@ from cwl_ui_plugin.signing.algorithms import parse_algorithms
 from cwl_ui_plugin.signing.errors import BadAlgorithm, BadKey, SigningError
 from cwl_ui_plugin.signing.tokens import Verified
 from cwl_ui_plugin.signing.triggers import TriggerPolicy
-from cwl_ui_plugin.variables import SIGNING_KEY, TRIGGER_ALGORITHM, look_up
+from cwl_ui_plugin.variables import SIGNING_KEY, TRIGGER_ALGORITHM, TRIGGER_KEY, look_up
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -88,6 +88,11 @@ def trigger_policy() -> TriggerPolicy | None:
         require_dag_id=config.flag("require_dag_id"),
         longest=config.max_call_size(),
     )
+
+
+def is_key_set() -> bool:
+    """Whether triggers must be signed: a key is set, be it one that can't be used; raise :class:`Unavailable`."""
+    return bool((look_up(TRIGGER_KEY, variable) or "").strip())
 
 
 def verify(token: object, policy: TriggerPolicy, *, dag_id: str | None, run_id: str, conf: object) -> VerifiedToken:

@@ -25,7 +25,7 @@ from cwl_ui_plugin.dags.registration import register
 from cwl_ui_plugin.dags.run_job import given
 from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services import granting, signatures
-from cwl_ui_plugin.services.database import retry_on_database_lock
+from cwl_ui_plugin.services.database import retry_on_database_lock, taking_turns
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified, Unavailable
 from cwl_ui_plugin.services.inputs.access import InputAccess, shared_only
 from cwl_ui_plugin.services.inputs.use import note_use
@@ -311,7 +311,7 @@ def _insert(
     from airflow.utils.session import create_session
 
     held = ExitStack()
-    with held, create_session(scoped=False) as session:
+    with held, taking_turns(), create_session(scoped=False) as session:
         if signature:
             signatures.check_unused(session, signature, dag_id, run_id or "")
         run = trigger_dag(
