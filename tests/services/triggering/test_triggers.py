@@ -16,7 +16,7 @@ from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.dags.access.grants import Grant, read_grant
 from cwl_ui_plugin.dags.access.permits import permit
 from cwl_ui_plugin.dags.conf import GRANT
-from cwl_ui_plugin.services import granting
+from cwl_ui_plugin.services import database, granting
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidJob, NotFound, NotVerified
 from cwl_ui_plugin.services.inputs import single
 from cwl_ui_plugin.services.inputs.access import InputAccess
@@ -318,3 +318,16 @@ def test_a_deleted_workflow_can_not_be_run(workflow: str) -> None:
     details.delete_workflow(workflow)
     with pytest.raises(NotFound):
         trigger(workflow)
+
+
+def test_on_sqlite_runs_are_created_one_after_the_other(workflow: str) -> None:
+    held: list[bool] = []
+    trigger(workflow, record=lambda _session, _run: held.append(database._turn.locked()))
+    assert held == [True]
+    assert not database._turn.locked()
+
+
+def test_elsewhere_the_database_sees_to_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_has_one_writer", lambda: False)
+    with database.taking_turns():
+        assert not database._turn.locked()
