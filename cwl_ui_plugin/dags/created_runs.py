@@ -1,6 +1,7 @@
-"""Word that a run was created, or is to run again: for those who would else ask the database all the time.
+"""Word that there is something to schedule: for those who would else ask the database all the time.
 
-A file in the control folder is touched when the run is committed. Who waits looks at its time, and comes round by
+A file in the control folder is touched when a run that was created, or is to run again, is committed, and when a task
+has ended. Who waits looks at its time, and comes round by
 itself where it does not see that file.
 """
 

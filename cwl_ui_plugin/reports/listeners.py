@@ -1,4 +1,6 @@
-"""Listeners that wake the reporter. They tell it nothing: it reads Airflow's database, and comes round without them.
+"""Listeners that wake the reporter, and the scheduler when a task has ended.
+
+They tell nothing: both read Airflow's database, and come round without them.
 
 In the scheduler they run inside of its transaction: no database, nothing slow, no exception.
 """
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow.listeners import hookimpl
 
+from cwl_ui_plugin.dags import created_runs
 from cwl_ui_plugin.reports.loop import wake
 
 if TYPE_CHECKING:
@@ -28,18 +31,21 @@ def on_task_instance_running(previous_state: object, task_instance: object) -> N
 @hookimpl
 def on_task_instance_success(previous_state: object, task_instance: object) -> None:
     """A task has succeeded."""
+    created_runs.tell()
     wake()
 
 
 @hookimpl
 def on_task_instance_failed(previous_state: object, task_instance: object, error: object) -> None:
     """A task has failed, or is to be tried again."""
+    created_runs.tell()
     wake()
 
 
 @hookimpl
 def on_task_instance_skipped(previous_state: object, task_instance: object) -> None:
     """A task was skipped."""
+    created_runs.tell()
     wake()
 
 

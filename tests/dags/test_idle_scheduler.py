@@ -66,7 +66,31 @@ def test_a_run_that_is_created_wakes_it() -> None:
 def test_a_run_that_is_created_while_the_scheduler_looks_is_not_slept_over() -> None:
     world = World()
     world.created_at = world.now
+    assert world.pause() == 0
+    assert world.pause() == pytest.approx(LEAST), "there are runs now"
+
+
+def test_a_task_that_ends_wakes_a_scheduler_with_runs() -> None:
+    world = World()
+    world.has_run = True
+    world.pause()
+    world.created_at = world.now + 0.03
+    assert world.pause() == pytest.approx(0.04)
     assert world.pause() == pytest.approx(LEAST)
+
+
+def test_word_is_given_when_a_task_has_ended(airflow_home: object) -> None:
+    from cwl_ui_plugin.reports import listeners
+
+    ends = (
+        lambda: listeners.on_task_instance_success(None, None),
+        lambda: listeners.on_task_instance_failed(None, None, None),
+        lambda: listeners.on_task_instance_skipped(None, None),
+    )
+    for end in ends:
+        before = created_runs.told_at()
+        end()
+        assert created_runs.told_at() > before
 
 
 def test_airflows_scheduler_sleeps_so(airflow_home: object, monkeypatch: pytest.MonkeyPatch) -> None:
