@@ -66,14 +66,14 @@ def take(claim: Claim, root: Path) -> bool:
         OSError, ConfigError: claims can't be written.
 
     """
-    key = _key(claim.path)
+    key, *above = _keys(claim.path)
     found = _read(key)
     is_new = found is None or not found.is_of(claim)
     if is_new:
-        _tell_above(claim.path, root, key)
+        _tell_above(claim.path, root, key, above)
         _write(key, claim)
     try:
-        _check_above(claim)
+        _check_above(claim, above)
         _check_below(claim, key)
     except FolderTaken:
         if is_new:
@@ -175,33 +175,42 @@ def _file(key: str) -> Path:
 
 
 def _key(folder: Path) -> str:
-    return hashlib.sha256(os.fsencode(_canonical(folder))).hexdigest()
+    return _keys(folder)[0]
 
 
-def _canonical(folder: Path) -> Path:
-    """Return a path that is the same for all spellings of a folder, also where a disk ignores upper and lower case."""
-    result, place, ignores_case = Path(folder.anchor), Path(folder.anchor), False
+def _keys(folder: Path) -> list[str]:
+    """Return the keys of a folder and of all that it is in, the nearest first."""
+    return [hashlib.sha256(os.fsencode(path)).hexdigest() for path in reversed(_canonical(folder))]
+
+
+def _canonical(folder: Path) -> list[str]:
+    """Return paths of all that a folder is in and of itself, which are the same for all spellings of it.
+
+    That is so on a disk that ignores upper and lower case, too.
+    """
+    place, found, ignores_case = folder.anchor, [folder.anchor], False
     for part in folder.parts[1:]:
-        if part.swapcase() != part and os.path.lexists(place / part):
-            ignores_case = _is_one(place / part, place / part.swapcase())
-        place /= part
-        result /= part.casefold() if ignores_case else part
-    return result
+        inner = os.path.join(place, part)  # noqa: PTH118 - each trigger asks for some dozen
+        if part.swapcase() != part and os.path.lexists(inner):
+            ignores_case = _is_one(inner, os.path.join(place, part.swapcase()))  # noqa: PTH118
+        place = inner
+        found.append(os.path.join(found[-1], part.casefold() if ignores_case else part))  # noqa: PTH118
+    return found
 
 
-def _is_one(one: Path, other: Path) -> bool:
+def _is_one(one: str, other: str) -> bool:
     try:
-        return one.samefile(other)
+        return os.path.samefile(one, other)  # noqa: PTH121
     except OSError:
         return False
 
 
-def _tell_above(folder: Path, root: Path, key: str) -> None:
-    """Tell the folders that a folder is in that there is a claim below them."""
-    for above in folder.parents:
+def _tell_above(folder: Path, root: Path, key: str, keys_above: list[str]) -> None:
+    """Tell the folders that a folder is in, whose keys are given, that there is a claim below them."""
+    for above, key_above in zip(folder.parents, keys_above, strict=True):
         if not above.is_relative_to(root):
             return
-        place = _deliveries() / f"{_key(above)}{_BELOW}"
+        place = _deliveries() / f"{key_above}{_BELOW}"
         place.mkdir(parents=True, exist_ok=True)
         (place / key).touch()
 
@@ -235,9 +244,9 @@ def _check_deleted(found: Claim, claim: Claim) -> None:
         )
 
 
-def _check_above(claim: Claim) -> None:
-    for above in claim.path.parents:
-        found = _read(_key(above))
+def _check_above(claim: Claim, keys_above: list[str]) -> None:
+    for key in keys_above:
+        found = _read(key)
         if found is not None:
             raise _taken(claim, found)
 

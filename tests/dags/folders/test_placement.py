@@ -269,9 +269,9 @@ def test_of_two_runs_that_claim_at_once_one_gets_it_at_most(
     both = threading.Barrier(2)
     look = claims._check_above
 
-    def wait(claim: Claim) -> None:
+    def wait(claim: Claim, above: list[str]) -> None:
         both.wait(30)
-        look(claim)
+        look(claim, above)
 
     monkeypatch.setattr(claims, "_check_above", wait)
     got: list[str] = []
