@@ -149,6 +149,25 @@ def look(bundle: CwlDagBundle) -> Found:
     return found
 
 
+def is_settled(dag_id: str) -> bool:
+    """Whether Airflow knows the Dag of a workflow as it is in the store now, so that it need not be written again.
+
+    Raises:
+        RegistrationError: the bundle is not configured.
+
+    """
+    from airflow.utils.session import create_session
+
+    bundle = registration.known_bundle()
+    bundle.initialize()
+    with create_session(scoped=False) as session:
+        known = _known(session, dag_id)
+    if not known or known[0].is_stale or known[0].is_broken:
+        return False
+    revision = bundle.track().get(dag_id)
+    return revision is not None and _kept_manifest(bundle, known[0].version).get(dag_id) == revision
+
+
 def settle(found: Found, bundle: CwlDagBundle) -> None:
     """Write what is known of Dags without making them: that they are there, or gone, and the newest version.
 
@@ -253,7 +272,7 @@ def _tell(errors: Mapping[str, str], revisions: Mapping[str, str], bundle: CwlDa
             session.execute(row.values(**values), **_UNSYNCED)
 
 
-def _known(session: Session) -> list[Known]:
+def _known(session: Session, dag_id: str | None = None) -> list[Known]:
     from airflow.models.dag import DagModel
     from sqlalchemy import select
 
@@ -265,7 +284,8 @@ def _known(session: Session) -> list[Known]:
         DagModel.has_import_errors,
         DagModel.last_parsed_time,
     )
-    found = select(*columns).where(DagModel.bundle_name == BUNDLE, DagModel.dag_id != CLEAN_DAG_RUN)
+    is_wanted = DagModel.dag_id != CLEAN_DAG_RUN if dag_id is None else DagModel.dag_id == dag_id
+    found = select(*columns).where(DagModel.bundle_name == BUNDLE, is_wanted)
     return [Known(*row) for row in session.execute(found)]
 
 

@@ -127,6 +127,24 @@ def test_a_new_version_is_written_and_all_are_known_by_the_newest_version_of_the
     assert revision_in_database("known-c") == second.revision
 
 
+def test_whether_one_workflow_is_known_as_it_is_now(add: Add, bundle: Any) -> None:
+    from cwl_ui_plugin.dags.known_dags import is_settled
+
+    assert not is_settled("settled-one")
+    add("settled-one", "first")
+    assert not is_settled("settled-one")
+    write(bundle)
+    assert is_settled("settled-one")
+    add("settled-one", "second")
+    assert not is_settled("settled-one")
+    write(bundle)
+    add("settled-other", "first")
+    assert is_settled("settled-one"), "what else is in the bundle has nothing to do with it"
+    for values in ({"is_stale": True}, {"is_stale": False, "has_import_errors": True}):
+        change("settled-one", **values)
+        assert not is_settled("settled-one")
+
+
 def test_what_is_deleted_is_gone_and_what_is_restored_is_back(add: Add, bundle: Any, store: WorkflowStore) -> None:
     version = add("known-e", "one")
     write(bundle)

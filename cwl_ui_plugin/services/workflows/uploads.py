@@ -19,7 +19,7 @@ from cwl_ui_plugin.cwl.compile_process import compile_in_process
 from cwl_ui_plugin.cwl.containers.policy import ANYTHING, complaints
 from cwl_ui_plugin.cwl.errors import ChoiceError, DocumentError, UnsupportedError
 from cwl_ui_plugin.cwl.plan import read_packed, read_plan
-from cwl_ui_plugin.dags import registration
+from cwl_ui_plugin.dags import known_dags, registration
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.names import BUNDLE, CLEAN_DAG_RUN
 from cwl_ui_plugin.dags.site import site_policy
@@ -55,6 +55,8 @@ COMPILING_AT_ONCE = 2
 MAX_WAITING = 32
 READY = "Ready to run"
 _POLL_SECONDS = 0.05
+SOON_SECONDS = 0.2
+"""What is done by then is answered at once: content that is known takes no longer."""
 _UNEXPECTED = "The workflow could not be stored, because of an error in the server; its log says more."
 _compiling = threading.BoundedSemaphore(COMPILING_AT_ONCE)
 _waiting = threading.BoundedSemaphore(MAX_WAITING)
@@ -240,13 +242,14 @@ def _is_other_dag(dag_id: str) -> bool:
 
 
 def _start(task: _Task, upload: Upload) -> None:
-    """Begin to work in the background; the upload is held before anybody can read its state."""
+    """Begin to work in the background, and wait a moment; the upload is held before anybody can read its state."""
     if not _waiting.acquire(blocking=False):
         raise Unavailable("Too many uploads are waiting for validation; try again in a minute.")
     held = threading.Event()
     thread = threading.Thread(target=_work, args=(task, upload, held), name=f"cwl-upload-{upload.id}", daemon=True)
     thread.start()
     held.wait()
+    thread.join(SOON_SECONDS)
 
 
 def _work(task: _Task, upload: Upload, held: threading.Event) -> None:
@@ -347,6 +350,8 @@ def _store(task: _Task, upload: Upload) -> StoredVersion:
         )
     try:
         follow_version(upload.dag_id)
+        if existed and previous == task.digest and known_dags.is_settled(upload.dag_id):
+            return version
         retry_on_database_lock(lambda: registration.register(upload.dag_id), f"registering {upload.dag_id}")
     except BaseException as error:
         _take_back(task.store, version, previous, existed)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from support.stored import set_run
 
+from cwl_ui_plugin.dags import known_dags, registration
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, InvalidWorkflow, NotFound, TooLarge, Unavailable
@@ -141,6 +142,21 @@ def test_a_second_upload_needs_replace(store: WorkflowStore) -> None:
     assert upload(TOOL, dag_id, replace=True).digest == first.digest
     assert store.current(dag_id).digest == first.digest
     assert len(store.versions(dag_id)) == 2
+
+
+def test_what_is_known_already_is_not_written_again(
+    store: WorkflowStore, without_cwltool: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dag_id = fresh_id()
+    first = upload(TOOL, dag_id)
+    written: list[str] = []
+    monkeypatch.setattr(registration, "register", written.append)
+    again = upload(TOOL, dag_id)
+    assert (again.state, again.digest) == ("done", first.digest)
+    assert written == []
+    monkeypatch.setattr(known_dags, "is_settled", lambda _dag_id: False)
+    upload(TOOL, dag_id)
+    assert written == [dag_id]
 
 
 def test_other_dags_are_not_replaced(store: WorkflowStore, other_dag: str) -> None:
