@@ -4,45 +4,59 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.compiled_run import TOOL
+from support.interpreters import interpreter
 
 CWLTOOL = ("cwltool", "schema_salad", "ruamel", "cwl_utils")
 SERVER = ("flask_appbuilder", "flask_wtf", "wtforms", "cwl_ui_plugin.views", "cwl_ui_plugin.api")
+AIRFLOW = "import airflow.settings; airflow.settings.initialize()"
+"""What every process of Airflow does."""
+PRINT = "\nimport sys\nprint(*sys.modules, sep='\\n')"
+Loaded = Callable[[str], set[str]]
 
 
 def loaded_by(code: str) -> set[str]:
     """Return the modules that a fresh interpreter has after running ``code``."""
-    script = f"{code}\nimport sys\nprint(*sys.modules, sep='\\n')"
-    result = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", code + PRINT], check=True, capture_output=True, text=True)
     return set(result.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def in_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    """Return the modules that a process has after ``code`` which is in Airflow: each of these begins with the same."""
+    with interpreter(AIRFLOW, tmp_path_factory.mktemp("imports")) as begun:
+        yield lambda code: set(begun.run(code + PRINT).split())
 
 
 def among(modules: set[str], unwanted: tuple[str, ...]) -> set[str]:
     return {name for name in modules if name.startswith(tuple(f"{prefix}." for prefix in unwanted)) or name in unwanted}
 
 
-def test_the_plugin_loads_neither_cwltool_nor_what_only_the_api_server_needs() -> None:
-    assert among(loaded_by("import cwl_ui_plugin.plugin"), CWLTOOL + SERVER) == set()
+def test_the_plugin_loads_neither_cwltool_nor_what_only_the_api_server_needs(in_airflow: Loaded) -> None:
+    assert among(in_airflow("import cwl_ui_plugin.plugin"), CWLTOOL + SERVER) == set()
 
 
-def test_the_plugin_loads_no_timetables_before_airflow_asks_for_them() -> None:
-    modules = loaded_by("import cwl_ui_plugin.plugin; cwl_ui_plugin.plugin.CwlUiPlugin()")
+def test_the_plugin_loads_no_timetables_before_airflow_asks_for_them(in_airflow: Loaded) -> None:
+    modules = in_airflow("import cwl_ui_plugin.plugin; cwl_ui_plugin.plugin.CwlUiPlugin()")
     assert "cwl_ui_plugin.dags.timetables" not in modules
 
 
-def test_a_dag_file_loads_no_cwltool() -> None:
-    assert among(loaded_by("from cwl_ui_plugin import CWLDAG; import cwl_ui_plugin.dags.stored"), CWLTOOL) == set()
+def test_a_dag_file_loads_no_cwltool(in_airflow: Loaded) -> None:
+    assert among(in_airflow("from cwl_ui_plugin import CWLDAG; import cwl_ui_plugin.dags.stored"), CWLTOOL) == set()
 
 
 @pytest.mark.parametrize("module", ["operators", "task_group", "decorators"])
-def test_what_dag_files_of_others_import_loads_no_cwltool(module: str) -> None:
-    assert among(loaded_by(f"import cwl_ui_plugin.{module}"), CWLTOOL + SERVER) == set()
+def test_what_dag_files_of_others_import_loads_no_cwltool(in_airflow: Loaded, module: str) -> None:
+    assert among(in_airflow(f"import cwl_ui_plugin.{module}"), CWLTOOL + SERVER) == set()
 
 
-def test_a_dag_file_with_a_group_loads_no_cwltool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dag_file_with_a_group_loads_no_cwltool(
+    in_airflow: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "tool.cwl").write_text(TOOL)
     monkeypatch.setenv("AIRFLOW__CWL__WORKFLOWS_FOLDER", str(tmp_path / "store"))
     code = f"""from airflow.sdk import DAG
@@ -52,29 +66,29 @@ with DAG("d", schedule=None) as dag:
     CWLTaskGroup("g", workflow={str(tmp_path / "tool.cwl")!r}, job={{"text": "a"}})
     CwlToolOperator(task_id="t", tool={str(tmp_path / "tool.cwl")!r}, job={{"text": "a"}})
 assert len(dag.tasks) == 4"""
-    assert among(loaded_by(code), CWLTOOL) == set()
+    assert among(in_airflow(code), CWLTOOL) == set()
 
 
-def test_the_bundle_and_the_provider_info_load_no_cwltool() -> None:
-    modules = loaded_by("import cwl_ui_plugin.dags.bundle, cwl_ui_plugin.provider_info")
+def test_the_bundle_and_the_provider_info_load_no_cwltool(in_airflow: Loaded) -> None:
+    modules = in_airflow("import cwl_ui_plugin.dags.bundle, cwl_ui_plugin.provider_info")
     assert among(modules, CWLTOOL + SERVER) == set()
 
 
-def test_what_every_process_of_airflow_loads_is_light() -> None:
-    modules = loaded_by("import airflow.settings; airflow.settings.initialize()")
+def test_what_every_process_of_airflow_loads_is_light(in_airflow: Loaded) -> None:
+    modules = in_airflow("")
     assert "cwl_ui_plugin.dags.cluster_policy" in modules
     assert among(modules, (*CWLTOOL, *SERVER, "celery", "kubernetes")) == set()
 
 
 def test_a_celery_worker_preloads_before_it_forks() -> None:
-    code = """import sys; sys.argv = ["airflow", "celery", "worker"]
-import airflow.settings; airflow.settings.initialize()
+    code = f"""import sys; sys.argv = ["airflow", "celery", "worker"]
+{AIRFLOW}
 from celery.signals import worker_init; worker_init.send(None)"""
     assert {"cwltool.workflow_job", "airflow.sdk.execution_time.task_runner"} <= loaded_by(code)
 
 
-def test_a_dag_processor_imports_what_all_its_dag_files_need() -> None:
-    modules = loaded_by(
+def test_a_dag_processor_imports_what_all_its_dag_files_need(in_airflow: Loaded) -> None:
+    modules = in_airflow(
         "import sys; sys.argv = ['airflow', 'dag-processor']\n"
         "from cwl_ui_plugin.dags.component_listener import on_starting; on_starting(None)"
     )
@@ -82,8 +96,8 @@ def test_a_dag_processor_imports_what_all_its_dag_files_need() -> None:
     assert among(modules, CWLTOOL) == set()
 
 
-def test_the_api_loads_no_cwltool() -> None:
-    assert among(loaded_by("import cwl_ui_plugin.api.rest, cwl_ui_plugin.api.experimental"), CWLTOOL) == set()
+def test_the_api_loads_no_cwltool(in_airflow: Loaded) -> None:
+    assert among(in_airflow("import cwl_ui_plugin.api.rest, cwl_ui_plugin.api.experimental"), CWLTOOL) == set()
 
 
 @pytest.mark.parametrize("layer", ["cwl.errors", "cwl.plan", "cwl.jobs", "cwl.processes", "signing.tokens"])
@@ -103,16 +117,16 @@ janitor.Janitor(("host",)).has_work(); janitor.end_abandoned()"""
     assert among(loaded_by(code), ("airflow", *CWLTOOL)) == set()
 
 
-def test_telemetry_that_is_off_is_not_loaded() -> None:
+def test_telemetry_that_is_off_is_not_loaded(in_airflow: Loaded) -> None:
     """Neither by a Dag file, nor by a task: what the operators import is all that a task of ours adds to Airflow's."""
     code = "import cwl_ui_plugin.plugin; from cwl_ui_plugin import CWLDAG; import cwl_ui_plugin.dags.operators.steps"
     theirs = [f"airflow.providers.openlineage.{part}" for part in ("plugins", "extractors", "utils")]
     unwanted = ("openlineage", *theirs, "prometheus_client", "cwl_ui_plugin.observing.lineage.events")
-    assert among(loaded_by(code), unwanted) == set()
+    assert among(in_airflow(code), unwanted) == set()
 
 
-def test_a_task_loads_no_telemetry_but_airflows_own() -> None:
+def test_a_task_loads_no_telemetry_but_airflows_own(in_airflow: Loaded) -> None:
     runner = "import airflow.sdk.execution_time.task_runner"
     ours = "import cwl_ui_plugin.plugin, cwl_ui_plugin.dags.operators.steps, cwl_ui_plugin.cwl.engine.execution"
-    added = loaded_by(f"{runner}; {ours}") - loaded_by(runner)
+    added = in_airflow(f"{runner}; {ours}") - in_airflow(runner)
     assert among(added, ("opentelemetry", "statsd", "openlineage", "prometheus_client")) == set()

@@ -9,6 +9,7 @@ from typing import Any
 import jwt
 import pytest
 from fastapi.testclient import TestClient
+from support.tokens import encode
 from support.web import Web, giving, web
 
 from cwl_ui_plugin.signing.keys import generate_key_pair
@@ -35,7 +36,7 @@ def browser(airflow: Web) -> TestClient:
 
 
 def report(browser: TestClient, route: str, key: str = SERVER.private, **payload: Any) -> int:
-    signed = jwt.encode({"dag_id": "count", "report_id": f"{route}-{payload}", **payload}, key, "RS256")
+    signed = encode({"dag_id": "count", "report_id": f"{route}-{payload}", **payload}, key, "RS256")
     return browser.post(f"{REPORTS}/{route}", json={"payload": signed}).status_code
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jwt
 import pytest
+from support.tokens import encode
 
 from cwl_ui_plugin.api import request_json
 from cwl_ui_plugin.reports import lookups
@@ -120,7 +120,7 @@ def test_a_signed_call_of_a_page_of_another_site_is_nobodys(
     users = []
     for headers in (FOREIGN, {"Sec-Fetch-Site": "same-origin"}):
         fields = {"run_id": uuid.uuid4().hex, "conf": CONF}
-        body = {**fields, "check_payload": jwt.encode(fields, key.private, algorithm=ALGORITHM)}
+        body = {**fields, "check_payload": encode(fields, key.private, algorithm=ALGORITHM)}
         caller = client("admin", cookie=True)
         answer = caller.post(f"{OLD}/{path.format(dag_id=workflow)}", json=body, headers=headers)
         assert answer.status_code == 200, answer.text
@@ -136,7 +136,7 @@ def test_a_key_starts_runs_of_a_workflow_that_is_there_whoever_is_logged_in(
     document = client("admin").get(f"/cwl/api/v1/workflows/{workflow}/source").content
     fields = {"dag_id": workflow, "run_id": uuid.uuid4().hex, "conf": CONF}
     claims = {**fields, "workflow_sha256": hashlib.sha256(document).hexdigest(), "exp": int(time.time() + 60)}
-    data = {**fields, "check_payload": jwt.encode(claims, key.private, algorithm=ALGORITHM)}
+    data = {**fields, "check_payload": encode(claims, key.private, algorithm=ALGORITHM)}
     answer = client(role).post(f"{OLD}/dags/dag_runs", data=data, files={"workflow": ("x.cwl", document)})
     assert answer.status_code == 200, answer.text
 

@@ -12,9 +12,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jwt
 import pytest
 from support.stored import set_run
+from support.tokens import encode
 
 from cwl_ui_plugin.signing.keys import KeyPair
 
@@ -70,7 +70,7 @@ def signed(pair: KeyPair, lifetime: float | None = 60, document: str | None = No
         claims["workflow_sha256"] = hashlib.sha256(document.encode()).hexdigest()
     if lifetime is not None:
         claims["exp"] = int(time.time() + lifetime)
-    return {**fields, "check_payload": jwt.encode(claims, pair.private, algorithm=ALGORITHM)}
+    return {**fields, "check_payload": encode(claims, pair.private, algorithm=ALGORITHM)}
 
 
 def exists(client: Callable[..., Any], dag_id: str) -> bool:

@@ -12,6 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from support.tokens import encode
 
 from cwl_ui_plugin.signing.keys import KeyPair, fingerprint, generate_key_pair
 
@@ -32,7 +33,7 @@ def signed(site: Any, pair: KeyPair) -> Iterator[None]:
 
 def body_of(pair: KeyPair, conf: Any = CONF, field: str = "check_payload", **claims: Any) -> dict[str, Any]:
     run_id = f"signed-{uuid.uuid4()}"
-    token = jwt.encode({"run_id": run_id, "conf": conf, **claims}, pair.private, algorithm="RS256")
+    token = encode({"run_id": run_id, "conf": conf, **claims}, pair.private, algorithm="RS256")
     return {"run_id": run_id, "conf": conf, field: token}
 
 
@@ -98,7 +99,7 @@ def test_a_signature_that_does_not_hold_creates_nothing(
     elif fault == "garbage":
         body["check_payload"] = "a.b.c"
     elif fault == "other key":
-        body["check_payload"] = jwt.encode(claims, generate_key_pair("RS256").private, algorithm="RS256")
+        body["check_payload"] = encode(claims, generate_key_pair("RS256").private, algorithm="RS256")
     elif fault == "other conf":
         body["conf"] = json.dumps({"job": {"text": "y"}})
     elif fault == "other run":
@@ -106,9 +107,9 @@ def test_a_signature_that_does_not_hold_creates_nothing(
     elif fault == "none":
         body["check_payload"] = jwt.encode(claims, None, algorithm="none")
     elif fault == "expired":
-        body["check_payload"] = jwt.encode({**claims, "exp": 1}, pair.private, algorithm="RS256")
+        body["check_payload"] = encode({**claims, "exp": 1}, pair.private, algorithm="RS256")
     elif fault == "more":
-        body["check_payload"] = jwt.encode({**claims, "more": 1}, pair.private, algorithm="RS256")
+        body["check_payload"] = encode({**claims, "more": 1}, pair.private, algorithm="RS256")
 
     answer = client(role).post(url(workflow), json=body)
     assert answer.status_code == 403
@@ -243,7 +244,7 @@ def test_a_signed_trigger_acts_as_a_user_of_airflow(
 def test_a_signed_trigger_needs_a_run_id(client: Callable[..., Any], workflow: str, pair: KeyPair) -> None:
     """Airflow makes a run_id where none is sent: such a token could be used again and again."""
     for run_id in ("", None):
-        token = jwt.encode({"run_id": run_id, "conf": CONF}, pair.private, algorithm="RS256")
+        token = encode({"run_id": run_id, "conf": CONF}, pair.private, algorithm="RS256")
         body = {"run_id": run_id, "conf": CONF, "check_payload": token}
         assert client().post(url(workflow), json=body).status_code == 403
 
@@ -271,7 +272,7 @@ def test_algorithms_come_from_the_variable(client: Callable[..., Any], workflow:
                 ("RS256", pair.private, 403),
             ):
                 claims = {"run_id": f"r-{uuid.uuid4()}", "conf": CONF}
-                token = jwt.encode(claims, private, algorithm=algorithm)
+                token = encode(claims, private, algorithm=algorithm)
                 assert client().post(url(workflow), json={**claims, "token": token}).status_code == status
         finally:
             Variable.delete(name)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from support.airflow_server import wait_for
 from support.cast import API, HIDDEN, OLD, SHOWN, Site
+from support.tokens import encode, private_key
 
 from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
 
@@ -59,7 +60,7 @@ class Forger:
         return {"run_id": self.run_id, "conf": CONF, "check_payload": token}
 
     def good(self, pair: KeyPair | None = None, algorithm: str = "RS256", **claims: Any) -> str:
-        return jwt.encode({**self.claims, **claims}, (pair or self.rsa).private, algorithm=algorithm)
+        return encode({**self.claims, **claims}, (pair or self.rsa).private, algorithm=algorithm)
 
     def unsigned(self, name: Any) -> str:
         return f"{b64({'alg': name, 'typ': 'JWT'})}.{b64(self.claims)}."
@@ -70,12 +71,12 @@ class Forger:
         return f"{text}.{b64(hmac.new(secret, text.encode(), digest).digest())}"
 
     def with_header(self, pair: KeyPair, **header: Any) -> str:
-        return jwt.encode(self.claims, pair.private, algorithm="RS256", headers=header)
+        return encode(self.claims, pair.private, algorithm="RS256", headers=header)
 
     def raw(self, header: bytes, payload: bytes) -> str:
         """Sign any bytes with the true client's key."""
         text = f"{b64(header)}.{b64(payload)}"
-        key: Any = serialization.load_pem_private_key(self.rsa.private.encode(), None)
+        key = private_key(self.rsa.private)
         return f"{text}.{b64(key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
     def public_as(self, form: str) -> bytes:
@@ -254,7 +255,7 @@ ATTACKS: dict[str, Callable[[Forger], Body]] = {
     "no dots": lambda f: f.body(f.good().replace(".", "")),
     "encrypted form": lambda f: f.body(f"{f.good()}.x.y"),
     "token in a token": lambda f: f.body(f.raw(b'{"alg":"RS256","cty":"JWT"}', f.good().encode())),
-    "token in a token of mine": lambda f: f.body(jwt.encode({**f.claims, "token": f.good()}, f.mine.private, "RS256")),
+    "token in a token of mine": lambda f: f.body(encode({**f.claims, "token": f.good()}, f.mine.private, "RS256")),
     "padded": changed_form(lambda token: token + "=="),
     "newline": changed_form(lambda token: token + "\n"),
     "space before": changed_form(lambda token: " " + token),
