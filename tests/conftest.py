@@ -33,6 +33,7 @@ pytest_plugins = [
     "support.podman",
     "support.shared_servers",
     "support.browsers",
+    "support.compilers",
 ]
 
 ROOT = Path(__file__).resolve().parents[1]

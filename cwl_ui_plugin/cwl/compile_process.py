@@ -93,9 +93,8 @@ def compile_in_process(
     raise _error_of(result, complaints, main)
 
 
-def _run(request: _Request, timeout: float, progress: Callable[[str], None]) -> tuple[_Event, str]:
-    """Run the child until nothing of it is left; return its last event and what it wrote to its standard error."""
-    child = subprocess.Popen(
+def _start(request: _Request) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-m", "cwl_ui_plugin.cwl.compile_process", json.dumps(request)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -103,6 +102,11 @@ def _run(request: _Request, timeout: float, progress: Callable[[str], None]) -> 
         text=True,
         start_new_session=True,
     )
+
+
+def _run(request: _Request, timeout: float, progress: Callable[[str], None]) -> tuple[_Event, str]:
+    """Run the child until nothing of it is left; return its last event and what it wrote to its standard error."""
+    child = _start(request)
     expired = threading.Event()
 
     def expire() -> None:

@@ -57,6 +57,7 @@ def test_what_is_no_name_is_refused_and_nothing_changes(
     assert admin.patch(f"{run_url}-gone", json={"title": "x"}).status_code == 404
 
 
+@pytest.mark.usefixtures("no_supervisors")
 def test_a_stopped_run_is_told_as_stopped_and_failed_to_airflow(
     client: Callable[..., Any], workflow: str, run_id: str, run_url: str, airflow: Any
 ) -> None:

@@ -178,6 +178,7 @@ def test_a_run_of_the_same_name_is_told_from_its_start_and_goes_on_counting(
     assert len({report.payload["report_id"] for report in found}) == 3
 
 
+@pytest.mark.usefixtures("no_supervisors")
 def test_a_run_that_is_stopped_and_removed_keeps_its_last_reports(workflow: str, run_id: str, airflow: Any) -> None:
     from cwl_ui_plugin.services.stopping import stops
 

@@ -14,6 +14,7 @@ from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.settings import report_delivery
 from cwl_ui_plugin.services.stopping import stops
 
+pytestmark = pytest.mark.usefixtures("no_supervisors")
 NOW = datetime.now(timezone.utc)
 
 

@@ -255,6 +255,14 @@ def statements() -> Iterator[list[str]]:
 
 
 @pytest.fixture
+def no_supervisors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks that are only rows have no supervisor: a stop need not wait 11 s for it to notice."""
+    from cwl_ui_plugin.services.stopping import proof
+
+    monkeypatch.setattr(proof, "_supervisor_seconds", lambda: 0.0)
+
+
+@pytest.fixture
 def airflow() -> Any:
     """What tasks and the scheduler write into Airflow's database."""
 

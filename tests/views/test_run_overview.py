@@ -204,6 +204,7 @@ def test_the_number_of_queries_does_not_grow_with_the_elements(
     )  # 9, and up to 5 that Airflow asks for its own, which depends on its version
 
 
+@pytest.mark.usefixtures("no_supervisors")
 def test_a_stopped_run_says_who_stopped_it_and_blames_no_step(
     page: Callable[..., Any], workflow: str, run_id: str, airflow: Any
 ) -> None:

@@ -373,6 +373,7 @@ def test_characters_that_are_escaped_as_pairs_are_what_they_mean(tmp_path: Path,
     assert plan.inputs[0].default == (name if place == "symbol" else text)
 
 
+@pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.parametrize("label", [r'"\ud83e"', r'"\uddec\ud83e"', r'"\\ud83e\uddec"'])
 def test_half_a_pair_is_a_message_and_no_traceback(tmp_path: Path, label: str) -> None:
     text = TOOL.replace("baseCommand", f"label: {label}\nbaseCommand")

@@ -48,6 +48,7 @@ def test_a_task_is_told_as_it_is(state: str, end: TaskEnd, stopped_at: datetime 
     assert shown_task_state(state, end, stopped_at) == shown
 
 
+@pytest.mark.usefixtures("no_supervisors")
 def test_what_a_stop_ended_has_not_failed(workflow: str, run_id: str, airflow: Any) -> None:
     airflow.set_task(workflow, run_id, "CWLJobDispatcher", state="success", start_date=BEGAN, end_date=BEGAN)
     airflow.set_task(workflow, run_id, "sort", state="running", start_date=BEGAN)
