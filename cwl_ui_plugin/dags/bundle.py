@@ -11,7 +11,6 @@ the newest version never moves (``tracking``): Airflow reads files of a moved fo
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from cwl_ui_plugin.dags.known_dags import KnownDags
 
 REFRESH_SECONDS = 5
-TEMPLATE_FILE = ".template"
-"""Which text the Dag files of a version were written with."""
 WORKFLOWS_FILE = "workflows.py"
 """The Dag file of all workflows."""
 BROKEN_FOLDER = "broken"
@@ -59,7 +56,6 @@ from cwl_ui_plugin.dags.clean_dag_run import clean_dag_run_dag
 
 dag = clean_dag_run_dag()
 '''
-_TEMPLATE = hashlib.sha256((_WORKFLOWS + _CLEAN_DAG_RUN).encode()).hexdigest()
 log = logging.getLogger(__name__)
 
 
@@ -136,14 +132,15 @@ class CwlDagBundle(BaseDagBundle):
         return manifest
 
     def _write_version(self, version: str) -> None:
-        """Write the Dag files of a version; anew where another version of the plugin has written them.
+        """Write the Dag files of a version; anew where they are others.
 
-        Runs may be pinned to it, and modules that those files import may have other names by now.
+        Runs may be pinned to it, and modules that those files import may have other names by now, or the store another
+        place.
         """
-        if _read(self.path / TEMPLATE_FILE) == _TEMPLATE:
+        files = {VERSION_FILE: version, **self._files()}
+        if all(_read(self.path / name) == text for name, text in files.items()):
             return
         self.store.kept_manifest(version)
-        files = {VERSION_FILE: version, **self._files(), TEMPLATE_FILE: _TEMPLATE}
         if self.path.exists():
             for name, text in files.items():
                 _write_if_changed(self.path / name, text)
@@ -166,6 +163,10 @@ class CwlDagBundle(BaseDagBundle):
     def broken_file(self, dag_id: str) -> Path:
         """Return where the Dag file of a workflow is that no Dag can be made of."""
         return self.path / BROKEN_FOLDER / file_name(dag_id)
+
+    def broken(self) -> set[str]:
+        """Return the workflows that have such a Dag file."""
+        return {path.stem for path in (self.path / BROKEN_FOLDER).glob("*.py")}
 
     def is_broken_file_of(self, dag_id: str, revision: str) -> bool:
         """Whether there is such a Dag file of a workflow, and it is of this revision."""
@@ -195,7 +196,7 @@ def remove_dag_file(path: Path) -> None:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="ascii")
+        return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
 
@@ -208,7 +209,7 @@ def _write_if_changed(path: Path, text: str) -> None:
     """
     earliest = 0.0
     if path.exists():
-        if path.read_text(encoding="utf-8") == text:
+        if _read(path) == text:
             return
         earliest = int(path.stat().st_mtime) + 1.0
     beside = path.with_name(f".{path.name}.new")

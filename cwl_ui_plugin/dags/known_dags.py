@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.bundle import BROKEN_FOLDER, WORKFLOWS_FILE, CwlDagBundle, file_name, remove_dag_file
 from cwl_ui_plugin.dags.names import BUNDLE, CLEAN_DAG_RUN
-from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.library.errors import DamagedManifest, UnknownWorkflow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -39,6 +39,8 @@ BROKEN_AGAIN_SECONDS = 300
 """How long a workflow that no Dag could be made of is left alone."""
 FAILED_AGAIN_SECONDS = 60
 """How long the process that writes is not started again after it has failed."""
+ALL_TRIES = 3
+"""How often that is tried which is done when a Dag processor starts: one Dag may never be written."""
 NICE = 5
 """What runs, and who has just uploaded something, comes first."""
 log = logging.getLogger(__name__)
@@ -75,7 +77,8 @@ class KnownDags:
     def __init__(self, bundle: CwlDagBundle) -> None:
         self._bundle = bundle
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_first = True
+        self._tries_of_all = ALL_TRIES
+        self._is_writing_all = False
         self._failed_at: float | None = None
         self._seen: tuple[str, float] | None = None
 
@@ -83,8 +86,17 @@ class KnownDags:
         """Let the bundle follow the store, and the database as far as that costs nothing; have the rest written.
 
         What goes wrong with the database is tried again, and keeps the Dag processor from nothing.
+
+        Raises:
+            OSError: the store can't be read, or its disk is full; nothing is taken for gone because of that.
+
         """
-        manifest = self._bundle.track()
+        try:
+            manifest = self._bundle.track()
+        except OSError:
+            self._seen = None
+            keep_alive()
+            raise
         version, now = self._bundle.files_version(), time.monotonic()
         if self._seen and self._seen[0] == version and now - self._seen[1] < _patience().total_seconds() / 4:
             return
@@ -93,7 +105,7 @@ class KnownDags:
         try:
             found = look(self._bundle)
             settle(found, self._bundle)
-            if (self._is_first and manifest) or found.pending:
+            if (self._tries_of_all and manifest) or found.pending:
                 self._seen = None
                 if not is_writing:
                     self._have_written()
@@ -105,10 +117,9 @@ class KnownDags:
         if self._failed_at is not None and time.monotonic() - self._failed_at <= FAILED_AGAIN_SECONDS:
             return
         log.info("Dags of workflows are written in a process of their own")
-        more = ["--all"] if self._is_first else []
-        command = [sys.executable, "-m", "cwl_ui_plugin.dags.known_dags", *more]
+        self._is_writing_all = self._tries_of_all > 0
+        command = [sys.executable, "-m", "cwl_ui_plugin.dags.known_dags", *(["--all"] if self._is_writing_all else [])]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-        self._is_first = False
 
     def _is_writing(self) -> bool:
         """Whether the process that writes goes on; if it has ended, note how."""
@@ -118,6 +129,8 @@ class KnownDags:
         if code is None:
             return True
         self._process = None
+        if self._is_writing_all:
+            self._tries_of_all = self._tries_of_all - 1 if code else 0
         if code:
             log.warning("The process that writes Dags of workflows has ended with %s", code)
             self._failed_at = time.monotonic()
@@ -196,9 +209,27 @@ def settle(found: Found, bundle: CwlDagBundle) -> None:
         for some in _parts(found.gone):
             row = update(DagModel).where(DagModel.dag_id.in_(some), DagModel.bundle_name == BUNDLE)
             session.execute(row.values(is_stale=True), **_UNSYNCED)
-        for dag_id in _broken(session) - found.manifest.keys():
+        # Whoever has mended a workflow may have been another machine, or have died before it could say so.
+        fine = {dag.dag_id for dags in found.settled.values() for dag in dags}
+        for dag_id in (_broken(session) | bundle.broken()) - (found.manifest.keys() - fine):
             session.execute(delete(ParseImportError).where(_is_error_of(dag_id)), **_UNSYNCED)
             remove_dag_file(bundle.broken_file(dag_id))
+
+
+def keep_alive() -> None:
+    """See that Airflow takes no Dag of the bundle for gone, as long as nobody can say which are; never raises."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    now = datetime.now(timezone.utc)
+    row = update(DagModel).where(DagModel.bundle_name == BUNDLE, DagModel.is_stale.is_(False))
+    try:
+        with create_session(scoped=False) as session:
+            due = row.where(DagModel.last_parsed_time < now - _patience() / 2)
+            session.execute(due.values(last_parsed_time=now), **_UNSYNCED)
+    except Exception:
+        log.exception("Airflow may take workflows for gone until their store can be read again")
 
 
 _UNSYNCED: dict[str, Any] = {"execution_options": {"synchronize_session": False}}
@@ -248,7 +279,7 @@ def _write_some(revisions: Mapping[str, str], bundle: CwlDagBundle, version: str
 def _is_current(bundle: CwlDagBundle, dag_id: str, revision: str) -> bool:
     try:
         return bundle.store.current_revision(dag_id) == revision
-    except UnknownWorkflow:
+    except (UnknownWorkflow, OSError, ValueError):
         return False
 
 
@@ -266,8 +297,11 @@ def _tell(errors: Mapping[str, str], revisions: Mapping[str, str], bundle: CwlDa
     with create_session() as session:
         sync_bag_to_db(bag, BUNDLE, version, session=session)
         for dag_id in errors:
-            row = update(DagModel).where(DagModel.dag_id == dag_id, DagModel.bundle_name == BUNDLE)
             # Airflow shows an import error to those who may read the Dags of that file; of a file of none, to all.
+            if session.get(DagModel, dag_id) is None:
+                session.add(DagModel(dag_id=dag_id, bundle_name=BUNDLE, is_paused=False))
+                session.flush()
+            row = update(DagModel).where(DagModel.dag_id == dag_id, DagModel.bundle_name == BUNDLE)
             values = {"is_stale": True, "has_import_errors": True, "relative_fileloc": _broken_name(dag_id)}
             session.execute(row.values(**values), **_UNSYNCED)
 
@@ -321,7 +355,7 @@ def _was_tried(bundle: CwlDagBundle, dag_id: str, revision: str) -> bool:
 def _kept_manifest(bundle: CwlDagBundle, version: str | None) -> Mapping[str, str]:
     try:
         return bundle.store.kept_manifest(version) if version else {}
-    except (UnknownWorkflow, ValueError):
+    except (UnknownWorkflow, DamagedManifest):
         return {}
 
 

@@ -163,8 +163,12 @@ def _written(dags: Mapping[str, DAG], bundle: CwlDagBundle, version: str) -> Pro
         bag.file_last_changed = {str(bundle.broken_file(dag_id)): datetime.now(timezone.utc) for dag_id in dags}
         with create_session() as session:
             _ensure_bundle_row(DagBundlesManager(), session)  # type: ignore[no-untyped-call]
+            files = {str(dag.relative_fileloc) for dag in dags.values()}
+            before = _errors(session, files)
             sync_bag_to_db(bag, BUNDLE, version, session=session)
-            _raise_for_errors(session, {str(dag.relative_fileloc) for dag in dags.values()})
+            if new := _errors(session, files) - before:
+                _time, text = new.pop()
+                raise RegistrationError(text)
             _store_now(bag, version, session)
     except Exception as error:
         return _problem(error)
@@ -182,17 +186,20 @@ def _put_in(bag: Any, dag: DAG) -> None:
     bag.bag_dag(dag=dag)
 
 
-def _raise_for_errors(session: Session, files: set[str]) -> None:
-    """Raise what Airflow could not write of a Dag: it says that of the Dag's file, which is that of all workflows."""
+def _errors(session: Session, files: set[str]) -> set[tuple[datetime, str]]:
+    """Return what Airflow says of Dag files, and since when.
+
+    What it can't write of a Dag, it says of the Dag's file, which is that of all workflows. Another error may stand
+    there already, such as of a Dag processor that had no time to read the file.
+    """
     from airflow.models.errors import ParseImportError
     from sqlalchemy import select
 
     session.flush()
-    found = select(ParseImportError.stacktrace).where(
+    found = select(ParseImportError.timestamp, ParseImportError.stacktrace).where(
         ParseImportError.bundle_name == BUNDLE, ParseImportError.filename.in_(files)
     )
-    if problem := session.scalars(found).first():
-        raise RegistrationError(problem)
+    return {(time, str(text)) for time, text in session.execute(found)}
 
 
 def _problem(error: Exception) -> Problem:

@@ -6,8 +6,8 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,31 +32,22 @@ def stored_dags(dag_file: str, *, store: str) -> dict[str, CWLDAG]:
     """
     workflows = WorkflowStore(Path(store))
     version = (Path(dag_file).parent / VERSION_FILE).read_text(encoding="ascii")
-    asked = _asked_for()
-    if asked is None:
-        return _all_dags(workflows.kept_manifest(version), store)
-    dags = {}
-    for dag_id in asked:
-        try:
-            revision = workflows.kept_revision(version, dag_id)
-        except UnknownWorkflow:
-            continue  # Airflow says that the Dag is not there
-        dags[dag_id] = stored_dag(dag_id, revision, store=store)
-    return dags
+    asked, is_for_callbacks = get_parsing_context().dag_id, is_dag_processor()
+    if not asked and not is_for_callbacks:
+        return _made(workflows.kept_manifest(version), store)
+    revisions = {}
+    for dag_id in [asked] if asked else _with_callbacks():
+        with suppress(UnknownWorkflow):  # Airflow says that the Dag is not there
+            revisions[dag_id] = workflows.kept_revision(version, dag_id)
+    if not asked:  # an error here would be one of the Dag file of all
+        return _made(revisions, store)
+    return {dag_id: stored_dag(dag_id, revision, store=store) for dag_id, revision in revisions.items()}
 
 
 def stored_dag(dag_id: str, revision: str, *, store: str) -> CWLDAG:
     """Make the Dag of one revision of a stored workflow. Reads its plan, nothing else, if there is one."""
     version = usable(WorkflowStore(Path(store)).pinned(dag_id, revision))
     return CWLDAG(dag_id, version=version, **_scheduling(version))
-
-
-def _asked_for() -> Iterable[str] | None:
-    """Return for which Dags this process reads the Dag file; None for all."""
-    dag_id = get_parsing_context().dag_id
-    if dag_id:
-        return [dag_id]
-    return _with_callbacks() if is_dag_processor() else None
 
 
 def _with_callbacks() -> set[str]:
@@ -72,10 +63,11 @@ def _with_callbacks() -> set[str]:
     return set()
 
 
-def _all_dags(manifest: Mapping[str, str], store: str) -> dict[str, CWLDAG]:
+def _made(revisions: Mapping[str, str], store: str) -> dict[str, CWLDAG]:
+    """Return the Dags of those workflows that one can be made of."""
     dags = {}
     with _without_timeout():
-        for dag_id, revision in manifest.items():
+        for dag_id, revision in revisions.items():
             try:
                 dags[dag_id] = stored_dag(dag_id, revision, store=store)
             except Exception:  # of one workflow; the others have nothing to do with it

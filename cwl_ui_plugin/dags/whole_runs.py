@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapper, Session, object_session
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags import created_runs
 from cwl_ui_plugin.dags.names import BUNDLE, revision_named_in
-from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.library.errors import DamagedManifest, UnknownWorkflow
 from cwl_ui_plugin.library.store import WorkflowStore
 
 if TYPE_CHECKING:
@@ -99,5 +99,5 @@ def _pin(run: DagRun, revision: str | None) -> None:
 def _has(store: WorkflowStore, run: DagRun, revision: str) -> bool:
     try:
         return store.kept_manifest(str(run.bundle_version)).get(run.dag_id) == revision
-    except UnknownWorkflow:
+    except (UnknownWorkflow, DamagedManifest):
         return False

@@ -8,6 +8,7 @@ has passed. No clocks are compared: that of a file server may be another.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -27,6 +28,9 @@ READ_ANEW_SECONDS = 300.0
 """After this long everything is read once more, whatever it looks like."""
 
 _Signature = tuple[int, ...]
+_UNREADABLE: _Signature = ()
+"""Of what could not be read: it is read again each time."""
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -64,6 +68,10 @@ class ManifestReader:
             revision = self._store.current_revision(dag_id)
         except UnknownWorkflow:
             revision = None
+        except (OSError, ValueError) as error:  # of one workflow; the others have nothing to do with it
+            if known is None or known.signature != _UNREADABLE:
+                log.warning("The workflow %s can't be read now; what was read of it before holds: %r", dag_id, error)
+            return _Entry(known.revision if known else None, _UNREADABLE, now, now)
         signature = self._signature(dag_id, revision)
         # What is settled was read between two looks that saw the same.
         seen = known.seen if known and is_same and signature == known.signature else now

@@ -3,6 +3,7 @@
 LibraryError
 ├── UnknownWorkflow    no such workflow, or no such version
 ├── UnknownSchedule    no such schedule, or one that can't be read
+├── DamagedManifest    what the workflows were at some time can't be read any more
 ├── NotCompiled        a version has to be compiled again before it can be used
 ├── BadDagId           a name that can't be a dag_id
 ├── BadUpload          the upload can't be unpacked or has no main file
@@ -22,6 +23,10 @@ class UnknownWorkflow(LibraryError):
 
 class UnknownSchedule(LibraryError):
     """No such schedule, or one that this version of the plugin can't read."""
+
+
+class DamagedManifest(LibraryError):
+    """What the current versions of all workflows were at some time can't be read any more."""
 
 
 class NotCompiled(LibraryError):

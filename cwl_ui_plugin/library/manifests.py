@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cwl_ui_plugin import last_use
-from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.library.errors import DamagedManifest, UnknownWorkflow
 from cwl_ui_plugin.library.files import write_json
 from cwl_ui_plugin.library.versions import DIGEST_LENGTH, is_digest
 
@@ -38,16 +38,33 @@ class ManifestFolder:
         """Keep a manifest for runs pinned to it; return its name, made from its content."""
         text = json.dumps(manifest, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
-        if not self._use_manifest(self.manifest_file(name)):
+        if not self._use_manifest(self.manifest_file(name)) or not self._is_whole(name, manifest):
             write_json(self.manifest_file(name), manifest)
         return name
 
-    def kept_manifest(self, name: str) -> dict[str, str]:
-        """Return a manifest kept earlier; raise :class:`UnknownWorkflow`."""
+    def _is_whole(self, name: str, manifest: dict[str, str]) -> bool:
+        """Whether a manifest is as it was written: a machine that fails may leave a file without its content."""
         try:
-            manifest: dict[str, str] = json.loads(self.manifest_file(name).read_text(encoding="utf-8"))
+            return self.kept_manifest(name) == manifest
+        except DamagedManifest:
+            return False
+
+    def kept_manifest(self, name: str) -> dict[str, str]:
+        """Return a manifest kept earlier.
+
+        Raises:
+            UnknownWorkflow: there is none.
+            DamagedManifest: nobody can say what it had; so nothing that it may name is to be removed.
+
+        """
+        try:
+            manifest = json.loads(self.manifest_file(name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UnknownWorkflow(f"The store {self.root} has no manifest {name!r}.") from None
+        except (ValueError, RecursionError):
+            manifest = None
+        if not isinstance(manifest, dict) or not all(isinstance(revision, str) for revision in manifest.values()):
+            raise DamagedManifest(f"The manifest {self.manifest_file(name)} is damaged; restore it from a backup.")
         return manifest
 
     def kept_revision(self, name: str, dag_id: str) -> str:
@@ -58,7 +75,7 @@ class ManifestFolder:
 
         """
         try:
-            text = self.manifest_file(name).read_text(encoding="utf-8")
+            text = self.manifest_file(name).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             raise UnknownWorkflow(f"The store {self.root} has no manifest {name!r}.") from None
         found = re.search(rf'^\s*"{re.escape(dag_id)}": "([^"]+)",?$', text, re.MULTILINE)

@@ -305,8 +305,8 @@ class WorkflowStore(ManifestFolder):
 
     def _current_digest(self, dag_id: str) -> str:
         try:
-            return self._current_file(check_dag_id(dag_id)).read_text(encoding="ascii").strip()
-        except (FileNotFoundError, BadDagId):
+            return self._current_file(check_dag_id(dag_id)).read_text(encoding="ascii", errors="replace").strip()
+        except (FileNotFoundError, NotADirectoryError, BadDagId):
             raise UnknownWorkflow(f"There is no CWL workflow {dag_id!r}.") from None
 
     def _version_folder(self, dag_id: str, digest: str) -> Path:

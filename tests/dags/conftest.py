@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.stored import add_version
@@ -58,3 +59,25 @@ def add(store: WorkflowStore) -> Callable[[str, str], StoredVersion]:
         return add_version(store, dag_id, diamond(label), label)
 
     return add_workflow
+
+
+@pytest.fixture
+def bundle(store: WorkflowStore) -> Iterator[Any]:
+    """The bundle of the store; Airflow knows nothing of it but its name."""
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.errors import ParseImportError
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, update
+
+    from cwl_ui_plugin.dags.registration import known_bundle
+
+    made = known_bundle()
+    made.initialize()
+    with create_session() as session:  # other tests have left theirs
+        session.merge(DagBundleModel(name="elsewhere"))
+        session.flush()
+        session.execute(update(DagModel).values(bundle_name="elsewhere"))
+    yield made
+    with create_session() as session:
+        session.execute(delete(ParseImportError))

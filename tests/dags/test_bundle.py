@@ -126,14 +126,23 @@ def test_dag_files_that_another_version_of_the_plugin_wrote_are_written_anew(add
     version = bundle().files_version()
     place, tracking = bundle(version).path, bundle()
     (place / "workflows.py").write_text("from cwl_ui_plugin.gone import stored_dag\n")
-    assert "gone" in (bundle(version).path / "workflows.py").read_text(), "each task looks: nothing is done twice"
     for folder in (place, tracking.path):
         (folder / "one.py").write_text("from cwl_ui_plugin.dags.stored import stored_dag\n")
         (folder / ".version").unlink()
-    (place / ".template").unlink()
     assert digest_of(bundle(version).path, "one") == first.digest
     tracking.refresh()
     assert names(tracking.path) == ["clean_dag_run.py", "workflows.py"]
+
+
+def test_a_run_goes_on_where_the_store_has_moved(
+    add: Add, store: WorkflowStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = add("one", "one")
+    version = bundle().files_version()
+    assert digest_of(bundle(version).path, "one") == first.digest
+    store.root.rename(tmp_path / "moved")
+    monkeypatch.setenv("AIRFLOW__CWL__WORKFLOWS_FOLDER", str(tmp_path / "moved"))
+    assert digest_of(bundle(version).path, "one") == first.digest
 
 
 def test_a_dag_is_made_of_a_workflow_in_a_format_that_is_read_no_more(store: WorkflowStore) -> None:

@@ -4,90 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.known_dags import change, import_errors, look, revision_in_database, row, write
 
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 
 Add = Callable[[str, str], StoredVersion]
-
-
-@pytest.fixture
-def bundle(store: WorkflowStore) -> Iterator[Any]:
-    """The bundle of the store; Airflow knows nothing of it but its name."""
-    from airflow.models.dag import DagModel
-    from airflow.models.dagbundle import DagBundleModel
-    from airflow.models.errors import ParseImportError
-    from airflow.utils.session import create_session
-    from sqlalchemy import delete, update
-
-    from cwl_ui_plugin.dags.registration import known_bundle
-
-    made = known_bundle()
-    made.initialize()
-    with create_session() as session:  # other tests have left theirs
-        session.merge(DagBundleModel(name="elsewhere"))
-        session.flush()
-        session.execute(update(DagModel).values(bundle_name="elsewhere"))
-    yield made
-    with create_session() as session:
-        session.execute(delete(ParseImportError))
-
-
-def write(bundle: Any, *, everything: bool = False) -> bool:
-    from cwl_ui_plugin.dags.known_dags import write_pending
-
-    return write_pending(bundle, everything=everything)
-
-
-def look(bundle: Any) -> Any:
-    """Do what the Dag processor does all the time; return what it has found."""
-    from cwl_ui_plugin.dags import known_dags
-
-    found = known_dags.look(bundle)
-    known_dags.settle(found, bundle)
-    return found
-
-
-def row(dag_id: str) -> Any:
-    from airflow.models.dag import DagModel
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        return session.get(DagModel, dag_id)
-
-
-def change(dag_id: str, **values: Any) -> None:
-    from airflow.models.dag import DagModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import update
-
-    with create_session() as session:
-        session.execute(update(DagModel).where(DagModel.dag_id == dag_id).values(**values))
-
-
-def revision_in_database(dag_id: str) -> str | None:
-    from airflow.models.dag_version import DagVersion
-    from airflow.utils.session import create_session
-
-    from cwl_ui_plugin.dags.whole_runs import revision_of
-
-    with create_session() as session:
-        version = DagVersion.get_latest_version(dag_id, session=session)
-        return revision_of(version) if version else None
-
-
-def import_errors() -> dict[str, str]:
-    from airflow.models.errors import ParseImportError
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        return {str(error.filename): str(error.stacktrace) for error in session.scalars(select(ParseImportError))}
 
 
 def test_what_is_put_into_the_store_is_written_and_then_left_alone(add: Add, bundle: Any) -> None:
@@ -330,10 +257,34 @@ def test_the_dag_processor_has_all_written_when_it_starts_and_later_what_is_new(
     assert refresh() == [["--all"]], "what fails is not started all the time"
     dags._failed_at -= known_dags.FAILED_AGAIN_SECONDS + 1
     Process.code = None
-    assert refresh() == [["--all"], []]
-    write(bundle)
+    assert refresh() == [["--all"], ["--all"]], "it was not done"
     Process.code = 0
-    assert refresh() == [["--all"], []]
+    assert refresh() == [["--all"], ["--all"], []]
+    write(bundle)
+    assert len(refresh()) == 3
+
+
+def test_what_is_never_done_is_not_tried_for_ever(add: Add, bundle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cwl_ui_plugin.dags import known_dags
+
+    add("known-r", "one")
+    write(bundle)
+    started: list[list[str]] = []
+
+    class Failed:
+        def __init__(self, command: list[str], **_more: Any) -> None:
+            started.append(command[3:])
+
+        def poll(self) -> int:
+            return 1
+
+    monkeypatch.setattr(subprocess, "Popen", Failed)
+    monkeypatch.setattr(known_dags, "FAILED_AGAIN_SECONDS", -1)
+    dags = known_dags.KnownDags(bundle)
+    for _ in range(10):
+        dags._seen = None
+        dags.look()
+    assert started == [["--all"]] * known_dags.ALL_TRIES
 
 
 def test_the_process_that_writes_ends_with_the_dag_processor(add: Add, bundle: Any) -> None:

@@ -15,7 +15,7 @@ from cwl_ui_plugin.dags.conf import SIGNATURE, WES
 from cwl_ui_plugin.dags.run_job import job_of
 from cwl_ui_plugin.dags.scheduling import STARTED_BY_AIRFLOW, scheduled_job
 from cwl_ui_plugin.dags.xcoms import output_object, read_xcoms
-from cwl_ui_plugin.library.errors import UnknownSchedule, UnknownWorkflow
+from cwl_ui_plugin.library.errors import DamagedManifest, UnknownSchedule, UnknownWorkflow
 from cwl_ui_plugin.library.revisions import digest_of_revision
 from cwl_ui_plugin.reports.folder_sets import started_by_folders
 from cwl_ui_plugin.reports.removals import removals_of
@@ -349,7 +349,7 @@ def _pinned_version(dag_id: str, bundle_version: str | None) -> str | None:
         return None
     try:
         return digest_of_revision(open_store().kept_manifest(bundle_version).get(dag_id))
-    except UnknownWorkflow:
+    except (UnknownWorkflow, DamagedManifest):
         return None
 
 

@@ -12,7 +12,7 @@ from cwl_ui_plugin.cwl.plan import read_packed
 from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, TAG
 from cwl_ui_plugin.dags.site import site_policy
-from cwl_ui_plugin.library.errors import UnknownSchedule, UnknownWorkflow
+from cwl_ui_plugin.library.errors import DamagedManifest, UnknownSchedule, UnknownWorkflow
 from cwl_ui_plugin.library.origins import Origin
 from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.opened import Place, place_of
@@ -195,7 +195,7 @@ def pinned_workflow(dag_id: str, bundle_version: str | None) -> StoredVersion | 
     try:
         revision = store.kept_manifest(bundle_version).get(dag_id) if bundle_version else None
         return store.pinned(dag_id, revision) if revision else None
-    except (UnknownWorkflow, UnknownSchedule):
+    except (UnknownWorkflow, UnknownSchedule, DamagedManifest):
         return None
 
 

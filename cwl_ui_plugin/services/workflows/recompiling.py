@@ -20,7 +20,7 @@ from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.library import catalog, compilations
 from cwl_ui_plugin.library.documents import stored_documents
-from cwl_ui_plugin.library.errors import UnknownWorkflow
+from cwl_ui_plugin.library.errors import DamagedManifest, UnknownWorkflow
 from cwl_ui_plugin.library.recompile import recompile
 from cwl_ui_plugin.library.revisions import digest_of_revision
 from cwl_ui_plugin.library.store import WorkflowStore
@@ -166,7 +166,7 @@ def _pinned(store: WorkflowStore) -> Iterator[tuple[str, str]]:
     with create_session(scoped=False) as session:
         found = [(dag_id, str(bundle_version)) for dag_id, bundle_version in session.execute(query)]
     for dag_id, bundle_version in found:
-        with suppress(UnknownWorkflow):  # a version of another bundle
+        with suppress(UnknownWorkflow, DamagedManifest):  # of another bundle, or lost
             if digest := digest_of_revision(store.kept_manifest(bundle_version).get(dag_id)):
                 yield dag_id, digest
 
