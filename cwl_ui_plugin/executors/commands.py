@@ -7,7 +7,6 @@ scheduler's may be in it.
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -21,8 +20,32 @@ MAX_IDS = 500
 """Of jobs in one command."""
 _PASSED = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF", "LD_LIBRARY_PATH", "TZ")
 _FIELDS = "%F|%K|%A|%T|%N|%P|%r|%k"
-_JOB_ID = re.compile(r"(\d+)(;\S+)?")
-_REQUEST_LOST = ("timed out", "unable to contact slurm", "connection refused", "communication", "not responding")
+_JOB_ID = re.compile(r"^(\d+)(;\S+)?$", re.MULTILINE)
+_NOT_SENT = (
+    "connect failure",
+    "connection failure",
+    "connection refused",
+    "no route to host",
+    "network is unreachable",
+    "standby mode",
+)
+_REQUEST_LOST = (
+    *_NOT_SENT,
+    "timed out",
+    "unable to contact slurm",
+    "connection reset",
+    "communication",
+    "not responding",
+    "zero bytes",
+    "unexpected message",
+    "message send failure",
+    "message receive failure",
+    "insane message",
+    "broken pipe",
+)
+"""What is said where no answer has come; the request has, unless it was not sent at all."""
+_LIMIT = re.compile(r"\b(?:QOS|Assoc)\w*(?:Max|Min|Grp)\w*")
+"""Which limit Slurm's general words about limits are of."""
 _FULL = (
     "temporarily unable to accept job",
     "maxsubmitjobs",
@@ -85,18 +108,23 @@ class Slurm:
 
         """
         done = self._run(["sbatch", "--parsable", *arguments], script)
-        match = _JOB_ID.fullmatch(done.stdout.strip())
-        if done.returncode == 0 and match:
-            return match[1]
+        told = list(_JOB_ID.finditer(done.stdout.strip()))
+        if done.returncode == 0 and told:
+            return told[-1][1]
+        if done.returncode <= 0:  # it was killed, or does not speak as sbatch does
+            raise SlurmUnavailable(f"sbatch has told no number of a job: {_errors(done)}", may_have_acted=True)
         raise _refusal(_errors(done))
 
     def jobs(self) -> list[JobLine]:
         """Return all jobs of this user that Slurm still knows, those that ended a moment ago among them."""
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        done = self._run(["squeue", "--array", "--noheader", "--states=all", f"--user={user}", f"--format={_FIELDS}"])
+        user = f"--user={os.geteuid()}"
+        done = self._run(["squeue", "--array", "--noheader", "--states=all", user, f"--format={_FIELDS}"])
         if done.returncode:
             raise SlurmUnavailable(f"squeue failed: {_errors(done)}{_clock_hint(_errors(done))}")
-        return list(parsed(done.stdout))
+        found = list(parsed(done.stdout))
+        if not found and done.stdout.strip():
+            raise SlurmUnavailable(f"squeue has printed what is no list of jobs: {_one_line(done.stdout)}")
+        return found
 
     def ended(self, names: Iterable[str]) -> dict[str, tuple[str, str]]:
         """Return ``{name: (state, node)}`` of jobs that the accounting knows; nothing where there is none."""
@@ -138,6 +166,7 @@ class Slurm:
         return [
             Node(name, partition, int(cpus), int(ram), not state.endswith("*") and "down" not in state.lower())
             for name, partition, cpus, ram, state in (row for row in rows if len(row) == 5)
+            if cpus.isdigit() and ram.isdigit()
         ]
 
     def default_partition(self) -> str:
@@ -161,6 +190,8 @@ class Slurm:
     def _configured(self, name: str) -> str:
         if not self._configuration:
             done = self._run(["scontrol", "show", "config"])
+            if done.returncode:
+                raise SlurmUnavailable(f"scontrol failed: {_errors(done)}")
             self._configuration = dict(re.findall(r"^(\w+)\s*=\s*(.*?)\s*$", done.stdout, re.MULTILINE))
         return self._configuration.get(name, "")
 
@@ -219,11 +250,15 @@ def parsed(text: str) -> Iterator[JobLine]:
 
 
 def _refusal(errors: str) -> SlurmRefused | SlurmFull | SlurmUnavailable:
+    limits = _LIMIT.findall(errors)
+    if limits and not any("Submit" in limit for limit in limits):
+        return SlurmRefused(f"Slurm does not take the job: {errors}")
     if _has(errors, _FULL):
         return SlurmFull(f"Slurm takes no more jobs now: {errors}")
     if _has(errors, _CLOCKS) or _has(errors, _REQUEST_LOST):
         message = f"Slurm's controller can't be asked: {errors}{_clock_hint(errors)}"
-        return SlurmUnavailable(message, may_have_acted=_has(errors, ("timed out",)))
+        was_sent = not _has(errors, _CLOCKS) and not _has(errors, _NOT_SENT)
+        return SlurmUnavailable(message, may_have_acted=was_sent)
     return SlurmRefused(f"Slurm does not take the job: {errors}")
 
 

@@ -17,6 +17,8 @@ Key = Hashable
 Run = tuple[str, str]
 Found = dict[tuple[str, int], JobLine]
 """What Slurm has of this Airflow, by submission and index."""
+CANCEL, DROP = "cancel", "drop"
+CANCEL_AGAIN_SECONDS = 10.0
 LOST = "LOST"
 """Instead of a state of Slurm's: nobody knows the job any more."""
 
@@ -54,8 +56,9 @@ class Job:
     partition: str = ""
     missing_since: float | None = None
     cancelled_at: float | None = None
-    is_silent: bool = False
-    """Airflow has let go of it: nothing is said of its end."""
+    let_go: str = ""
+    """Airflow does not want it, and is not told of its end: :data:`CANCEL`, or :data:`DROP` where what runs goes on."""
+    dropped_at: float | None = None
 
     @property
     def phase(self) -> Phase:
@@ -79,12 +82,9 @@ class Event:
     text: str = ""
 
 
-@dataclass(frozen=True)
-class Doubt:
-    """A submission of which nobody knows whether Slurm has it."""
-
-    items: list[Item]
-    since: float
+def is_cancel_due(told_at: float | None, now: float) -> bool:
+    """Whether Slurm is to be told to cancel a job, which it was told last at a time, if ever."""
+    return told_at is None or now - told_at > CANCEL_AGAIN_SECONDS
 
 
 def run_of(instance: Instance) -> Run:

@@ -4,8 +4,8 @@ One thread does it all, round after round: take what the scheduler has brought, 
 jobs at once, say how they are. The scheduler itself never waits for Slurm.
 
 None is lost, none runs twice. The folder of a submission is written before ``sbatch`` is called, and its id is in the
-jobs' comment: where ``sbatch`` gives no answer, Slurm is asked for the comment, and if the jobs are not there after
-:data:`DOUBT_SECONDS`, the folder is removed before they are submitted anew, so that one that comes late has nothing to
+jobs' comment: where ``sbatch`` gives no answer, Slurm is asked for the comment, and if the jobs are not there after a
+while (``doubts``), the folder is removed before they are submitted anew, so that one that comes late has nothing to
 run. Should two jobs of one try be there, one is cancelled; and Airflow's API lets one of them begin.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 
@@ -22,10 +21,12 @@ from cwl_ui_plugin.dags.stopping import stop_orders
 from cwl_ui_plugin.executors import spool, states
 from cwl_ui_plugin.executors.capacity import Capacity
 from cwl_ui_plugin.executors.commands import Slurm
+from cwl_ui_plugin.executors.doubts import Doubts
 from cwl_ui_plugin.executors.errors import SlurmError, SlurmFull, SlurmRefused, SlurmUnavailable
 from cwl_ui_plugin.executors.jobs import (
+    CANCEL,
+    DROP,
     LOST,
-    Doubt,
     Event,
     Found,
     Item,
@@ -33,6 +34,7 @@ from cwl_ui_plugin.executors.jobs import (
     Key,
     doubles,
     give_back_lease,
+    is_cancel_due,
     live,
     news_of_end,
     ours,
@@ -41,18 +43,16 @@ from cwl_ui_plugin.executors.jobs import (
 from cwl_ui_plugin.executors.spool import Submission
 from cwl_ui_plugin.executors.states import Phase
 from cwl_ui_plugin.executors.told import Told
+from cwl_ui_plugin.executors.waiting import Waiting
 
 log = logging.getLogger(__name__)
 MAX_ELEMENTS = 1000
 """Of an array, whatever Slurm allows: its files are written before the scheduler's next heartbeat."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 """Seconds between tries where Slurm is full or does not answer."""
-DOUBT_SECONDS = 30.0
 LOST_SECONDS = 60.0
 """How long Slurm, its accounting and the job itself may say nothing of a job before it counts as lost."""
-CANCEL_AGAIN_SECONDS = 10.0
 STALE_SECONDS = 7 * 24 * 3600.0
-CANCEL, DROP = "cancel", "drop"
 BUSY_SHARE = 10
 """Slurm is left alone for so many times as long as its last answer took."""
 
@@ -81,8 +81,8 @@ class SlurmQueue:
         self._has_cleaned = False
         self._inbox: SimpleQueue[Item | Job | tuple[str, Key]] = SimpleQueue()
         self._events: SimpleQueue[Event] = SimpleQueue()
-        self._waiting: deque[Item] = deque()
-        self._doubts: dict[str, Doubt] = {}
+        self._waiting = Waiting()
+        self._doubts = Doubts()
         self._jobs: dict[Key, Job] = {}
         self._out_of_reach: list[Job] = []
         self._told = Told()
@@ -116,9 +116,9 @@ class SlurmQueue:
 
     def waiting_instances(self) -> list[tuple[Key, str]]:
         """Return keys and Airflow's ids of task instances that have not begun: their Airflow may not want them now."""
-        queued = [(item.key, item.instance.id) for item in list(self._waiting)]
+        items = [(item.key, item.instance.id) for item in [*self._waiting, *self._doubts.items()]]
         jobs = [(key, job.instance.id) for key, job in list(self._jobs.items()) if job.phase is Phase.WAITS]
-        return queued + jobs
+        return items + jobs
 
     # For the thread of the queue.
 
@@ -131,6 +131,7 @@ class SlurmQueue:
         """Do what is due."""
         self._take()
         self._follow_stops()
+        self._cancel_unwanted()
         self._submit()
         if (self._jobs or self._doubts or self._out_of_reach) and self._clock() >= self._ask_at:
             self._ask()
@@ -143,7 +144,7 @@ class SlurmQueue:
             except Empty:
                 return
             if isinstance(found, Item):
-                self._waiting.append(found)
+                self._waiting.add(found)
             elif isinstance(found, Job):
                 self._jobs[found.key] = found
                 self._look_soon()
@@ -151,15 +152,19 @@ class SlurmQueue:
                 self._let_go(*found)
 
     def _let_go(self, how: str, key: Key) -> None:
-        self._waiting = deque(item for item in self._waiting if item.key != key)
-        job = self._jobs.get(key)
-        if job is None:
-            return
-        job.is_silent = True
-        if how == CANCEL:
-            self._cancel([job])
-        elif job.name and job.cancelled_at is None:
-            self._tell_slurm([job], only_waiting=True)
+        self._waiting.remove({key})
+        if key in self._jobs:
+            self._jobs[key].let_go = how
+        self._doubts.let_go(key, how)
+
+    def _cancel_unwanted(self) -> None:
+        """Cancel what Airflow has let go of, until it is gone: Slurm may not have answered, or have had no number."""
+        self._cancel(job for job in self._jobs.values() if job.let_go == CANCEL)
+        now = self._clock()
+        for job in self._jobs.values():
+            if job.let_go == DROP and job.phase is Phase.WAITS and job.name and is_cancel_due(job.dropped_at, now):
+                job.dropped_at = now
+                self._tell_slurm([job], only_waiting=True)
 
     def _follow_stops(self) -> None:
         if not (self._waiting or self._jobs):
@@ -167,23 +172,17 @@ class SlurmQueue:
         stopped = {(order.dag_id, order.run_id) for order in stop_orders.orders()}
         if not stopped:
             return
-        for item in [item for item in self._waiting if run_of(item.instance) in stopped]:
-            self._waiting.remove(item)
-            self._fail([item], "Its run was stopped before Slurm had it.")
+        unwanted = {item.key for item in self._waiting if run_of(item.instance) in stopped}
+        self._fail(self._waiting.remove(unwanted), "Its run was stopped before Slurm had it.")
         self._cancel([job for job in self._jobs.values() if run_of(job.instance) in stopped])
 
     def _cancel(self, jobs: Iterable[Job]) -> None:
         now = self._clock()
-        due = [
-            job
-            for job in jobs
-            if job.name and (job.cancelled_at is None or now - job.cancelled_at > CANCEL_AGAIN_SECONDS)
-        ]
-        if not due:
-            return
+        due = [job for job in jobs if job.name and is_cancel_due(job.cancelled_at, now)]
         for job in due:
             job.cancelled_at = now
-        self._tell_slurm(due)
+        if due:
+            self._tell_slurm(due)
 
     def _tell_slurm(self, jobs: Iterable[Job], *, only_waiting: bool = False) -> None:
         try:
@@ -200,25 +199,19 @@ class SlurmQueue:
 
     def _submit(self) -> None:
         while self._waiting and self._clock() >= self._submit_at:
-            group = self._next_group()
+            busy = {*self._jobs, *(item.key for item in self._doubts.items())}  # by their last job
+            group = self._waiting.take_group(min(self._most, self._arrays()), busy)
             if not group:
                 return
-            misfit = self._capacity.misfit(group[0].needs)
-            if misfit:
-                self._fail(group, misfit)
-                continue
-            self._submit_group(group)
-
-    def _next_group(self) -> list[Item]:
-        """Take the first task instances that can be submitted together; one whose last job is still there waits."""
-        ready = [item for item in self._waiting if item.key not in self._jobs]
-        if not ready:
-            return []
-        most = min(self._most, self._arrays())
-        chosen = [item for item in ready if item.group == ready[0].group][:most]
-        taken = {id(item) for item in chosen}
-        self._waiting = deque(item for item in self._waiting if id(item) not in taken)
-        return chosen
+            try:
+                misfit = self._capacity.misfit(group[0].needs)
+                if misfit:
+                    self._fail(group, misfit)
+                    continue
+                self._submit_group(group)
+            except Exception as error:  # whatever it is: none is lost
+                log.exception("Tasks can't be submitted to Slurm; it is tried again")
+                self._later(group, f"It can't be submitted to Slurm now: {error!r}", is_theirs=True)
 
     def _arrays(self) -> int:
         if self._array_size is None:
@@ -238,35 +231,45 @@ class SlurmQueue:
             number = self._slurm.submit(made.script(), made.arguments(items[0].needs))
         except SlurmRefused as error:
             spool.forget(made.id)
-            self._fail(items, str(error))
+            if len(items) > 1 and "array" in str(error).lower():  # a site may allow fewer than MaxArraySize
+                self._array_size = len(items) // 2
+                self._waiting.put_back(items)
+            else:
+                self._fail(items, str(error))
         except SlurmFull as error:
             spool.forget(made.id)
             self._most = max(1, len(items) // 2)
-            self._later(items, str(error))
+            self._later(items, str(error), is_theirs=True)
         except SlurmUnavailable as error:
             if error.may_have_acted:
-                self._doubts[made.id] = Doubt(items, self._clock())
+                self._doubts.add(made.id, items, self._clock())
                 self._later([], str(error))
             else:
                 spool.forget(made.id)
                 self._later(items, str(error))
+        except Exception:
+            spool.forget(made.id)
+            raise
         else:
             self._most, self._pause, self._problem = MAX_ELEMENTS, FIRST_PAUSE, ""
             self._accept(made, items, number)
 
     def _accept(self, made: Submission, items: list[Item], number: str) -> None:
         for index, item in enumerate(items):
-            name = f"{number}_{index}" if len(items) > 1 else number
+            name = f"{number}_{index}" if number and len(items) > 1 else number
             self._jobs[item.key] = Job(item.key, item.instance, made.id, index, name)
             self._events.put(Event(item.key, "submitted", name))
         self._look_soon()
 
-    def _later(self, items: list[Item], problem: str) -> None:
-        """Try again after a pause that grows."""
+    def _later(self, items: list[Item], problem: str, *, is_theirs: bool = False) -> None:
+        """Try again after a pause that grows; ``is_theirs``: others, such as of another account, go first then."""
         if problem != self._problem:
             log.warning("%s", problem)
         self._problem = problem
-        self._waiting.extendleft(reversed(items))
+        if is_theirs:
+            self._waiting.put_behind(items)
+        else:
+            self._waiting.put_back(items)
         self._submit_at = self._clock() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
@@ -299,17 +302,14 @@ class SlurmQueue:
         self._ask_at = self._clock() + self._interval
 
     def _settle_doubts(self, found: Found) -> None:
-        for name, doubt in list(self._doubts.items()):
-            line = found.get((name, 0))
-            made = spool.read(name) if line else None
-            if line and made:
-                self._accept(made, doubt.items, line.array_id)
-            elif self._clock() - doubt.since > DOUBT_SECONDS:
-                spool.forget(name)
-                self._waiting.extendleft(reversed(doubt.items))
-            else:
+        for settled in self._doubts.settle(found, self._clock()):
+            doubt = settled.doubt
+            if settled.made is None:
+                self._waiting.put_back(item for item in doubt.items if item.key not in doubt.let_go)
                 continue
-            del self._doubts[name]
+            self._accept(settled.made, doubt.items, settled.number)
+            for key, how in doubt.let_go.items():
+                self._jobs[key].let_go = how
 
     def _compare(self, found: Found) -> bool:
         """Take over what Slurm says of all jobs; return whether anything has changed."""
@@ -326,13 +326,13 @@ class SlurmQueue:
             elif job.phase is Phase.WAITS and not states.can_begin(job.reason) and job.cancelled_at is None:
                 why = states.reason_in_words(job.name, job.reason, job.partition)
                 self._events.put(Event(job.key, "failed", f"{why}. It can't begin, and is cancelled."))
-                job.is_silent = True
+                job.let_go = CANCEL
                 self._cancel([job])
         return self._look_for(missing, found) or is_new
 
     def _look_for(self, missing: list[Job], found: Found) -> bool:
         """Find out what became of jobs that Slurm's controller does not know any more."""
-        known = self._slurm.ended(job.name for job in missing) if missing else {}
+        known = self._slurm.ended(job.name for job in missing if job.name) if missing else {}
         is_new = False
         for job in missing:
             now = self._clock()
@@ -353,7 +353,7 @@ class SlurmQueue:
 
     def _cancel_doubles(self, found: Found) -> bool:
         """See that no try has two jobs: the one that runs stays, or else the one that is known."""
-        kept = {job.submission for job in self._jobs.values()} | set(self._doubts)
+        kept = {job.submission for job in self._jobs.values()} | set(self._doubts.names())
         others = doubles(found, self._jobs.values(), kept)
         for number, double in enumerate(others):
             known = self._jobs[double.key]
@@ -368,7 +368,7 @@ class SlurmQueue:
 
     def _end(self, job: Job, found: Found) -> None:
         del self._jobs[job.key]
-        if not job.is_silent:
+        if not job.let_go:
             self._events.put(news_of_end(job, self._slurm.has_accounting))
         if job.state in ("NODE_FAIL", LOST):
             self._out_of_reach.append(job)
@@ -394,5 +394,5 @@ class SlurmQueue:
         """Remove, once, the folders of submissions that an earlier scheduler has left and Slurm knows nothing of."""
         if not self._has_cleaned:
             self._has_cleaned = True
-            kept = {job.submission for job in self._jobs.values()} | set(self._doubts) | live(found)
+            kept = {job.submission for job in self._jobs.values()} | set(self._doubts.names()) | live(found)
             spool.forget_older(STALE_SECONDS, kept)

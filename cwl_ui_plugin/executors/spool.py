@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import time
@@ -43,7 +44,8 @@ _MAX_COMMENT = 200
 _MAX_NAME = 100
 _WITHHELD = re.compile(
     r"AIRFLOW__DATABASE__.*|AIRFLOW__API_AUTH__JWT_(SECRET|PRIVATE_KEY_PATH).*|AIRFLOW__API__SECRET_KEY.*|"
-    r"AIRFLOW__CORE__FERNET_KEY.*|AIRFLOW__CELERY__.*|AIRFLOW__\w+_(CMD|SECRET)|AIRFLOW_(CONN|VAR)_.*"
+    r"AIRFLOW__CORE__(FERNET_KEY|SQL_ALCHEMY_CONN).*|AIRFLOW__WEBSERVER__SECRET_KEY.*|AIRFLOW__CELERY__.*|"
+    r"AIRFLOW__\w+_(CMD|SECRET)|AIRFLOW_(CONN|VAR)_.*|CWL_UI_TOKEN"
 )
 """What tasks have from the API server, or no use for."""
 _PASSED = re.compile(
@@ -107,7 +109,7 @@ class Submission:
             f"--job-name={self.name}",
             f"--comment={self.comment}",
             f"--chdir={self.folder}",
-            f"--output={self.folder}/{'%a' if len(self.instances) > 1 else '0'}.out",
+            f"--output={str(self.folder).replace('%', '%%')}/{'%a' if len(self.instances) > 1 else '0'}.out",
             "--open-mode=append",
             "--no-requeue",
             "--export=ALL",
@@ -120,7 +122,8 @@ class Submission:
 
     def script(self) -> str:
         """Return what the batch script is: nothing in it is secret."""
-        return f'#!/bin/sh\nexec "{sys.executable}" -m cwl_ui_plugin.executors.node "{self.folder}"\n'
+        command = [sys.executable, "-m", "cwl_ui_plugin.executors.node", str(self.folder)]
+        return f"#!/bin/sh\nexec {shlex.join(command)}\n"
 
 
 def prepare(instances: Sequence[Instance], workloads: Sequence[str]) -> Submission:
@@ -139,7 +142,7 @@ def prepare(instances: Sequence[Instance], workloads: Sequence[str]) -> Submissi
             _write(made.folder / f"{index}.json", workload)
         data = {"environment": str(environment), "instances": [vars(one) for one in instances]}
         _write(made.folder / SUBMISSION, json.dumps(data))
-    except OSError:
+    except BaseException:
         forget(made.id)
         raise
     return made
@@ -159,6 +162,11 @@ def read(submission_id: str) -> Submission | None:
         return Submission(submission_id, tuple(Instance(**one) for one in found["instances"])) if found else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def has_begun(submission_id: str) -> bool:
+    """Whether an element has begun: Slurm has made the file of its output."""
+    return any(path.suffix in (".out", ".end") for path in control_files.listed(_jobs() / submission_id))
 
 
 def exit_code(submission_id: str, index: int) -> int | None:

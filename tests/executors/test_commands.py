@@ -27,6 +27,8 @@ REFUSALS = {
     "sbatch: error: Batch job submission failed: Invalid feature specification": SlurmRefused,
     "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates "
     "accounting/QOS policy (job submit limit, user's size and/or time limits)": SlurmFull,
+    "sbatch: error: QOSMaxCpuPerJobLimit\nsbatch: error: Batch job submission failed: Job violates "
+    "accounting/QOS policy (job submit limit, user's size and/or time limits)": SlurmRefused,
     "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying": SlurmFull,
     "sbatch: error: Batch job submission failed: Resource temporarily unavailable": SlurmFull,
     "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)": (
