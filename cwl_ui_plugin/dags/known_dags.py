@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from cwl_ui_plugin.dags import registration
-from cwl_ui_plugin.dags.bundle import BROKEN_FOLDER, WORKFLOWS_FILE, CwlDagBundle, file_name, remove_dag_file
+from cwl_ui_plugin.dags import broken_dags, registration
+from cwl_ui_plugin.dags.bundle import WORKFLOWS_FILE, CwlDagBundle, remove_dag_file
 from cwl_ui_plugin.dags.names import BUNDLE, CLEAN_DAG_RUN
 from cwl_ui_plugin.library.errors import DamagedManifest, UnknownWorkflow
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 AT_ONCE = 25
 """How many Dags are written in one transaction; an upload may wait for it."""
 IN_ONE_QUERY = 500
-BROKEN_AGAIN_SECONDS = 300
-"""How long a workflow that no Dag could be made of is left alone."""
 FAILED_AGAIN_SECONDS = 60
 """How long the process that writes is not started again after it has failed."""
 ALL_TRIES = 3
@@ -142,7 +140,7 @@ def look(bundle: CwlDagBundle) -> Found:
     from airflow.utils.session import create_session
 
     with create_session(scoped=False) as session:
-        known, broken = _known(session), _broken(session)
+        known, broken = _known(session), broken_dags.known(session)
     manifest = bundle.track()
     found = Found(bundle.files_version(), manifest)
     kept: dict[str | None, Mapping[str, str]] = {}
@@ -157,7 +155,7 @@ def look(bundle: CwlDagBundle) -> Found:
             found.settled.setdefault(dag.version, []).append(dag)
     settled = {dag.dag_id for dags in found.settled.values() for dag in dags}
     for dag_id, revision in manifest.items():
-        if dag_id not in settled and not (dag_id in broken and _was_tried(bundle, dag_id, revision)):
+        if dag_id not in settled and not (dag_id in broken and broken_dags.was_tried(bundle, dag_id, revision)):
             found.pending[dag_id] = revision
     return found
 
@@ -187,9 +185,8 @@ def settle(found: Found, bundle: CwlDagBundle) -> None:
     Each is written only if it is still known by the version that it was found with.
     """
     from airflow.models.dag import DagModel
-    from airflow.models.errors import ParseImportError
     from airflow.utils.session import create_session
-    from sqlalchemy import delete, update
+    from sqlalchemy import update
 
     now = datetime.now(timezone.utc)
     values: dict[str, Any] = {
@@ -211,9 +208,8 @@ def settle(found: Found, bundle: CwlDagBundle) -> None:
             session.execute(row.values(is_stale=True), **_UNSYNCED)
         # Whoever has mended a workflow may have been another machine, or have died before it could say so.
         fine = {dag.dag_id for dags in found.settled.values() for dag in dags}
-        for dag_id in (_broken(session) | bundle.broken()) - (found.manifest.keys() - fine):
-            session.execute(delete(ParseImportError).where(_is_error_of(dag_id)), **_UNSYNCED)
-            remove_dag_file(bundle.broken_file(dag_id))
+        for dag_id in (broken_dags.known(session) | bundle.broken()) - (found.manifest.keys() - fine):
+            broken_dags.forget(dag_id, bundle, session)
 
 
 def keep_alive() -> None:
@@ -270,7 +266,7 @@ def _write_some(revisions: Mapping[str, str], bundle: CwlDagBundle, version: str
             remove_dag_file(bundle.broken_file(dag_id))
         errors = {dag_id: problem.text for dag_id, problem in problems.items() if not problem.may_pass}
         if errors:
-            _tell(errors, revisions, bundle, version)
+            broken_dags.tell(errors, revisions, bundle, version)
     for dag_id, problem in problems.items():
         log.error("The Dag of the workflow %s can't be written: %s", dag_id, problem.sentence)
     return len(errors) == len(problems)
@@ -281,29 +277,6 @@ def _is_current(bundle: CwlDagBundle, dag_id: str, revision: str) -> bool:
         return bundle.store.current_revision(dag_id) == revision
     except (UnknownWorkflow, OSError, ValueError):
         return False
-
-
-def _tell(errors: Mapping[str, str], revisions: Mapping[str, str], bundle: CwlDagBundle, version: str) -> None:
-    """Tell Airflow which workflows no Dag can be made of, and why: as it does of Dag files."""
-    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
-    from airflow.models.dag import DagModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import update
-
-    bag = BundleDagBag(dag_folder=str(bundle.path), bundle_path=bundle.path, bundle_name=BUNDLE, collect_dags=False)
-    for dag_id, text in errors.items():
-        bundle.write_broken_file(dag_id, revisions[dag_id])
-        bag.import_errors[_broken_name(dag_id)] = text
-    with create_session() as session:
-        sync_bag_to_db(bag, BUNDLE, version, session=session)
-        for dag_id in errors:
-            # Airflow shows an import error to those who may read the Dags of that file; of a file of none, to all.
-            if session.get(DagModel, dag_id) is None:
-                session.add(DagModel(dag_id=dag_id, bundle_name=BUNDLE, is_paused=False))
-                session.flush()
-            row = update(DagModel).where(DagModel.dag_id == dag_id, DagModel.bundle_name == BUNDLE)
-            values = {"is_stale": True, "has_import_errors": True, "relative_fileloc": _broken_name(dag_id)}
-            session.execute(row.values(**values), **_UNSYNCED)
 
 
 def _known(session: Session, dag_id: str | None = None) -> list[Known]:
@@ -321,35 +294,6 @@ def _known(session: Session, dag_id: str | None = None) -> list[Known]:
     is_wanted = DagModel.dag_id != CLEAN_DAG_RUN if dag_id is None else DagModel.dag_id == dag_id
     found = select(*columns).where(DagModel.bundle_name == BUNDLE, is_wanted)
     return [Known(*row) for row in session.execute(found)]
-
-
-def _broken(session: Session) -> set[str]:
-    """Return the workflows that Airflow shows an import error of."""
-    from airflow.models.errors import ParseImportError
-    from sqlalchemy import select
-
-    found = select(ParseImportError.filename).where(
-        ParseImportError.bundle_name == BUNDLE, ParseImportError.filename.like(f"{BROKEN_FOLDER}/%.py")
-    )
-    return {name.removeprefix(f"{BROKEN_FOLDER}/").removesuffix(".py") for name in session.scalars(found) if name}
-
-
-def _is_error_of(dag_id: str) -> Any:
-    from airflow.models.errors import ParseImportError
-    from sqlalchemy import and_
-
-    return and_(ParseImportError.bundle_name == BUNDLE, ParseImportError.filename == _broken_name(dag_id))
-
-
-def _broken_name(dag_id: str) -> str:
-    return f"{BROKEN_FOLDER}/{file_name(dag_id)}"
-
-
-def _was_tried(bundle: CwlDagBundle, dag_id: str, revision: str) -> bool:
-    """Whether this Dag processor has tried a short time ago to make a Dag of a revision, in vain."""
-    if not bundle.is_broken_file_of(dag_id, revision):
-        return False
-    return time.time() - bundle.broken_file(dag_id).stat().st_mtime < BROKEN_AGAIN_SECONDS
 
 
 def _kept_manifest(bundle: CwlDagBundle, version: str | None) -> Mapping[str, str]:
