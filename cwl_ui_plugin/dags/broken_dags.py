@@ -33,7 +33,7 @@ def tell(errors: Mapping[str, str], revisions: Mapping[str, str], bundle: CwlDag
         for dag_id in errors:
             # Airflow shows an import error to those who may read the Dags of that file; of a file of none, to all.
             if session.get(DagModel, dag_id) is None:
-                session.add(DagModel(dag_id=dag_id, bundle_name=BUNDLE, is_paused=False))
+                session.add(DagModel(dag_id=dag_id, bundle_name=BUNDLE, is_paused=False))  # type: ignore[no-untyped-call]
                 session.flush()
             row = update(DagModel).where(DagModel.dag_id == dag_id, DagModel.bundle_name == BUNDLE)
             values = {"is_stale": True, "has_import_errors": True, "relative_fileloc": _name(dag_id)}

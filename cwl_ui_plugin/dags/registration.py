@@ -186,7 +186,7 @@ def _put_in(bag: Any, dag: DAG) -> None:
     bag.bag_dag(dag=dag)
 
 
-def _errors(session: Session, files: set[str]) -> set[tuple[datetime, str]]:
+def _errors(session: Session, files: set[str]) -> set[tuple[datetime | None, str]]:
     """Return what Airflow says of Dag files, and since when.
 
     What it can't write of a Dag, it says of the Dag's file, which is that of all workflows. Another error may stand
