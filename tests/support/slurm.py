@@ -59,6 +59,8 @@ PartitionName=short Nodes=n2 MaxTime=10 State=UP
 """
 NODES = {"n1": (4, 8000), "n2": (2, 4000)}
 """Cores and mebibytes of each node."""
+PARALLELISM = 24
+"""How many tasks Airflow has at a time."""
 
 
 @dataclass
@@ -209,7 +211,7 @@ def slurm_site(folder: Path, rules: str, **variables: str) -> Iterator[Site]:
             **home.prepare("127.0.0.1", port, []),
             **cluster.environment,
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor,cwl_ui_plugin.executors.slurm.SlurmExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "24",
+            "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "86400",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
