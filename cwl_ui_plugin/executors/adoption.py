@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from cwl_ui_plugin.executors import spool, states
-from cwl_ui_plugin.executors.jobs import Found, Job, Key
+from cwl_ui_plugin.executors.jobs import Found, Job, Key, live
 from cwl_ui_plugin.executors.spool import Instance
 
 _Place = tuple[str, int, Instance]
@@ -15,10 +15,11 @@ def adopted(wanted: Mapping[str, Key], running: Collection[str], found: Found | 
     """Return the jobs of task instances, by Airflow's ids of these; of those that are missing Slurm has nothing.
 
     ``running`` are those that have begun: their jobs may have ended since, and then say how. ``found`` is what Slurm
-    has, None where it can't be asked; all that may be there are taken over then. What is left of a submission of one
-    that is missing is removed, so that a job that comes late has nothing to run.
+    has, None where it can't be asked; all that may be there are taken over then. What a job of one that is missing
+    would run is removed, in case that it comes late; other elements of its array keep theirs.
     """
-    made = {}
+    made: dict[str, Job] = {}
+    missing: set[str] = set()
     places = _places(wanted)
     for name, key in wanted.items():
         jobs = [_job(place, key, found) for place in places.get(name, ())]
@@ -26,8 +27,11 @@ def adopted(wanted: Mapping[str, Key], running: Collection[str], found: Found | 
         if there:
             made[name] = max(there, key=lambda job: bool(job.number) and not job.phase.has_ended)
             continue
-        for submission, _index, _instance in places.get(name, ()):
-            spool.forget(submission)
+        for submission, index, _instance in places.get(name, ()):
+            spool.forget_workload(submission, index)
+            missing.add(submission)
+    for submission in missing - live(found or {}) - {job.submission for job in made.values()}:
+        spool.forget(submission)
     return made
 
 

@@ -295,7 +295,7 @@ class SlurmQueue:
         self._settle_doubts(found)
         is_new = self._compare(found)
         self._forget_stale(found)
-        self._settle_out_of_reach()
+        self._settle_out_of_reach(found)
         took = self._clock() - began
         self._interval = self._shortest if is_new else min(1.5 * self._interval, self._longest)
         self._interval = max(self._interval, BUSY_SHARE * took)
@@ -377,13 +377,13 @@ class SlurmQueue:
             give_back_lease(job)
         self._forget_if_done(job, found)
 
-    def _settle_out_of_reach(self) -> None:
+    def _settle_out_of_reach(self, found: Found) -> None:
         """Give back leases of jobs whose node has failed, once what ran there says that nothing of it is left."""
         for job in list(self._out_of_reach):
             if spool.exit_code(job.submission, job.index) is not None:
                 give_back_lease(job)
-                spool.forget(job.submission)
                 self._out_of_reach.remove(job)
+                self._forget_if_done(job, found)
 
     def _forget_if_done(self, job: Job, found: Found) -> None:
         kept = {other.submission for other in (*self._jobs.values(), *self._out_of_reach)}

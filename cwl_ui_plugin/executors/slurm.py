@@ -109,7 +109,11 @@ class SlurmExecutor(BaseExecutor):
     def _let_go_of_unwanted(self) -> None:
         """Cancel what has not begun and Airflow does not want any more: stopped, cleared, failed by hand, deleted."""
         waiting = self._queue.waiting_instances()
-        wanted = _wanted(instance for _key, instance in waiting)
+        try:
+            wanted = _wanted(instance for _key, instance in waiting)
+        except Exception:  # the scheduler goes on where its database does not answer for a moment
+            log.exception("Whether Airflow wants what waits in Slurm's queue can't be told; it is asked again")
+            return
         for key, instance in waiting:
             if instance not in wanted:
                 self.log.info("Airflow does not want %s any more: its job is cancelled", key)

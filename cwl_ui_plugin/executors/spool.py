@@ -191,6 +191,12 @@ def last_words(submission_id: str, index: int) -> str:
     return " ".join("".join(c for c in line if c.isprintable()) for line in told)[-SHOWN_OF_OUTPUT:]
 
 
+def forget_workload(submission_id: str, index: int) -> None:
+    """Remove what one element runs: its job does nothing, should it come."""
+    with suppress(OSError):
+        (_jobs() / submission_id / f"{index}.json").unlink()
+
+
 def forget(submission_id: str) -> None:
     """Remove what a submission needs, once nothing of it can run any more."""
     shutil.rmtree(_jobs() / submission_id, ignore_errors=True)

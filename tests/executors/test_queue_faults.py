@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from support.fake_slurm import Bench, item, jobs_folder
 
-from cwl_ui_plugin.executors import doubts, spool
+from cwl_ui_plugin.executors import adoption, doubts, spool
 from cwl_ui_plugin.executors.commands import Slurm
 from cwl_ui_plugin.executors.errors import SlurmUnavailable
-from cwl_ui_plugin.executors.jobs import Event
+from cwl_ui_plugin.executors.jobs import Event, ours
 
 
 def in_doubt(bench: Bench, *, taken: bool = False) -> None:
@@ -123,6 +123,36 @@ def test_a_job_in_doubt_that_has_run_and_is_forgotten_is_not_run_again(bench: Be
     events = bench.after(doubts.DOUBT_SECONDS + 20)
     assert [event.state for event in events] == ["submitted", "success"]
     assert len(bench.slurm.submitted) == 1
+
+
+def test_one_element_that_is_gone_takes_nothing_from_the_others_when_a_scheduler_begins_anew(
+    bench: Bench, folders: Path
+) -> None:
+    items = [item(index) for index in range(3)]
+    bench.queue.submit(items)
+    bench.after(1)
+    (name,) = jobs_folder(folders)
+    bench.slurm.become("FAILED", index=1)
+    made = adoption.adopted({one.instance.id: one.key for one in items}, [], ours(bench.slurm.lines))
+    assert sorted(job.index for job in made.values()) == [0, 2]
+    folder = folders / "tmp" / ".control" / "slurm" / "jobs" / name
+    assert sorted(path.name for path in folder.glob("?.json")) == ["0.json", "2.json"], "a late job of 1 does nothing"
+
+
+def test_a_node_that_is_back_takes_nothing_from_other_elements(bench: Bench, folders: Path) -> None:
+    bench.queue.submit(item(index) for index in range(3))
+    bench.after(1)
+    (name,) = jobs_folder(folders)
+    bench.slurm.become("NODE_FAIL", index=0)
+    bench.after(5)
+    folder = folders / "tmp" / ".control" / "slurm" / "jobs" / name
+    (folder / "0.end").write_text("143")
+    bench.after(60)
+    assert (folder / "1.json").exists()
+    bench.slurm.become("COMPLETED", index=1)
+    bench.slurm.become("COMPLETED", index=2)
+    bench.after(60)
+    assert jobs_folder(folders) == []
 
 
 @pytest.mark.parametrize("how", ["cancel", "drop"])

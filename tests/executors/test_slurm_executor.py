@@ -122,6 +122,21 @@ def test_what_airflow_does_not_want_any_more_is_cancelled(
     assert queue.dropped == ["deleted"]
 
 
+def test_a_database_that_does_not_answer_ends_no_scheduler(
+    executor: SlurmExecutor, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    def locked(_instances: object) -> set[str]:
+        raise OperationalError("SELECT", {}, Exception("database is locked"))
+
+    monkeypatch.setattr("cwl_ui_plugin.executors.slurm._wanted", locked)
+    queue.waiting = [("wanted", str(UUID(int=7)))]
+    executor._looked = float("-inf")
+    executor.sync()
+    assert queue.dropped == []
+
+
 def test_adoption_where_slurm_is_missing_gives_back_what_has_no_folder(
     executor: SlurmExecutor, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
