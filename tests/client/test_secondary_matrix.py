@@ -80,9 +80,22 @@ def ask_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secondary_names, "_asked", ask)
 
 
+@pytest.fixture(scope="module")
+def laid_out(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, int]]:
+    """Files that have all that any pattern names beside them, and how many files of similar names; none is written."""
+    made = []
+    for number, (name, siblings) in enumerate(product(NAMES, SIBLINGS)):
+        folder = tmp_path_factory.mktemp(f"data {number}")
+        lay_out(folder, name, siblings)
+        made.append((folder / name, siblings))
+    return made
+
+
 @pytest.mark.parametrize("declared", TYPES)
 @pytest.mark.parametrize("kind", PATTERNS)
-def test_exactly_what_is_named_is_sent_together(tmp_path: Path, kind: str, declared: str) -> None:
+def test_exactly_what_is_named_is_sent_together(
+    tmp_path: Path, laid_out: list[tuple[Path, int]], kind: str, declared: str
+) -> None:
     patterns, expected = PATTERNS[kind]
     cwl_type, wrapped = TYPES[declared]
     tool = {
@@ -96,14 +109,12 @@ def test_exactly_what_is_named_is_sent_together(tmp_path: Path, kind: str, decla
     (tmp_path / "source").mkdir()
     (tmp_path / "source/main.cwl").write_text(json.dumps(tool))
     compile_document(tmp_path / "source", "main.cwl", tmp_path / "compiled")
-    for number, (name, siblings) in enumerate(product(NAMES, SIBLINGS)):
-        folder = tmp_path / f"data {number}"
-        lay_out(folder, name, siblings)
+    for path, siblings in laid_out:
         server = Server(tmp_path / "compiled", tmp_path / "source")
-        item = {"class": "File", "location": (folder / name).as_uri()}
+        item = {"class": "File", "location": path.as_uri()}
         staged = drive(Stager("x").stage({"f": wrapped(item)}, tmp_path), server)
-        assert list(server.sent.values()) == [{name, *expected(name)}], (name, siblings)
-        assert quote(name) in json.dumps(staged)
+        assert list(server.sent.values()) == [{path.name, *expected(path.name)}], (path.name, siblings)
+        assert quote(path.name) in json.dumps(staged)
 
 
 def lay_out(folder: Path, name: str, siblings: int) -> None:

@@ -42,9 +42,9 @@ def upload(store: WorkflowStore, dag_id: str) -> Upload:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def airflow(airflow_home: Path) -> Iterator[Any]:
-    """A client of Airflow's own REST API, of somebody who may do everything."""
+    """A client of Airflow's own REST API, of somebody who may do everything; it takes a second to make."""
     from airflow.api_fastapi.app import create_app, get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from fastapi.testclient import TestClient

@@ -12,6 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
+from support.tokens import encode, private_key
 
 from cwl_ui_plugin.signing import keys, tokens
 from cwl_ui_plugin.signing.algorithms import EDWARDS, ELLIPTIC, RSA, parse_algorithms
@@ -68,7 +69,7 @@ def test_no_algorithm_is_no_signature(pair: keys.KeyPair, name: str) -> None:
 def test_keys_in_the_header_are_not_looked_at(pair: keys.KeyPair) -> None:
     other = keys.generate_key_pair("RS256")
     headers = {"jwk": {"kty": "RSA"}, "jku": "http://127.0.0.1:9/keys", "kid": "../../etc/passwd"}
-    token = jwt.encode({"a": 1}, other.private, algorithm="RS256", headers=headers)
+    token = encode({"a": 1}, other.private, algorithm="RS256", headers=headers)
     with pytest.raises(BadSignature):
         tokens.verify(token, pair.public, ["RS256"])
 
@@ -222,7 +223,7 @@ def flip_unused_bits(part: str) -> str:
 )
 def test_a_token_can_be_written_in_one_way_only(pair: keys.KeyPair, part: int, how: Any) -> None:
     # lengths that leave unused bits in each part, so that each change is one that lenient readers overlook
-    token = jwt.encode({"a": 1}, pair.private, algorithm="RS256", headers={"x": "1"})
+    token = encode({"a": 1}, pair.private, algorithm="RS256", headers={"x": "1"})
     assert tokens.verify(token, pair.public, ["RS256"]) == {"a": 1}
     with pytest.raises(BadSignature):
         tokens.verify(changed(token, part, how), pair.public, ["RS256"])
@@ -238,7 +239,7 @@ def test_base64_of_another_alphabet_is_refused(pair: keys.KeyPair) -> None:
 
 def signed_text(pair: keys.KeyPair, payload: bytes, headers: dict[str, Any] | None = None) -> str:
     """A token that really is signed, of any bytes."""
-    return jwt.PyJWS().encode(payload, pair.private, algorithm="RS256", headers=headers)
+    return jwt.PyJWS().encode(payload, private_key(pair.private), algorithm="RS256", headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +307,7 @@ def test_a_key_that_a_token_brings_is_not_used(pair: keys.KeyPair, name: str) ->
     token = jwt.encode({"a": 1}, mine.private, algorithm="ES256", headers={name: brought})
     with pytest.raises(BadSignature):
         tokens.verify(token, pair.public, ["RS256", "ES256"])
-    real = jwt.encode({"a": 1}, pair.private, algorithm="RS256", headers={name: brought})
+    real = encode({"a": 1}, pair.private, algorithm="RS256", headers={name: brought})
     assert tokens.verify(real, pair.public, ["RS256", "ES256"]) == {"a": 1}  # it is not looked at, either way
 
 
