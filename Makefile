@@ -39,7 +39,7 @@ help:  ## show this
 $(STAMP): setup.cfg constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip<27" "setuptools>=68,<85" wheel
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[celery,docs,kubernetes,openlineage,test]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[celery,docs,kubernetes,openlineage,s3,test]"
 	$(BIN)/python -m compileall -q cwl_ui_plugin
 	touch $@
 

@@ -1,12 +1,14 @@
-"""Files of a job that are on the network (http, https, drs): fetched before the first step, once for all runs.
+"""Files of a job that are on the network or in object stores: fetched before the first step, once for all runs.
 
 ::
 
-    <tmp_folder>/.fetched/<key>/<name>     a file that was fetched; the key is made from address and checksum
+    <tmp_folder>/.fetched/<key>/<name>     what was fetched; the key is made from address and checksum, and of what is
+                                           in a store also from what that says of it
     <tmp_folder>/.fetched/<key>.lock       there while a task fetches it, or looks whether it is there
 
 Whoever knows the address may have the file, which may hold a key; no job can name it here, and nobody can list these
-files. It is kept for ``[cwl] keep_fetched_days`` after its last use, and not asked for again meanwhile.
+files. It is kept for ``[cwl] keep_fetched_days`` after its last use, and not asked for again meanwhile; but a store is
+asked whether it is still the same.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,14 @@ from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import file_objects
 from cwl_ui_plugin.cwl.jobs.file_objects import name_problem
 from cwl_ui_plugin.cwl.jobs.types import is_remote
-from cwl_ui_plugin.fetching.errors import FetchError, TooMuch
+from cwl_ui_plugin.dags.stored_inputs import Wanted, bounded, plain_name, stored_file, stored_folder
+from cwl_ui_plugin.fetching.errors import FetchError, OtherContent, TooMuch
+from cwl_ui_plugin.fetching.storage_roots import is_stored, shown
 from cwl_ui_plugin.file_locks import held
 
-_NAMELESS = "download"
+_ADDRESS_DIGITS = 32
+"""Of the key of what is in a store, those that are made from its address; the others tell what was there."""
+_KINDS = ("File", "Directory")
 
 
 def brought(job: Mapping[str, object], check_stopped: Callable[[], None]) -> dict[str, object]:
@@ -47,22 +53,37 @@ def brought(job: Mapping[str, object], check_stopped: Callable[[], None]) -> dic
         raise StepError(f"An input can't be fetched: {error}", kind=kind) from error
 
 
-def fetched_from(job: Mapping[str, object]) -> dict[Path, str]:
-    """Return the folders that files of a job on the network come to, each with the address that the job has of it."""
-    found: dict[Path, str] = {}
-    for item in file_objects(job):
-        location = item.get("location")
-        if isinstance(location, str) and is_remote(location):
-            with suppress(FetchError):
-                found[_place(location, _expected(item.get("checksum")))] = location
-    return found
+class Origins:
+    """Where what was fetched for a job came from."""
+
+    def __init__(self, job: Mapping[str, object]) -> None:
+        self._folder = config.fetched_folder()
+        self._known: dict[str, str] = {}
+        for item in file_objects(job):
+            location = item.get("location")
+            if isinstance(location, str) and is_remote(location):
+                with suppress(FetchError):
+                    key = _key(location, _expected(item.get("checksum")))
+                    self._known[key[:_ADDRESS_DIGITS] if is_stored(location) else key] = location
+
+    def address_of(self, path: Path) -> str:
+        """Return the address that the job has of a file or folder; empty for what was not fetched for it."""
+        parts = path.relative_to(self._folder).parts if path.is_relative_to(self._folder) else ()
+        if len(parts) < 2:
+            return ""
+        key, _name, *below = parts
+        location = self._known.get(key) or self._known.get(key[:_ADDRESS_DIGITS], "")
+        return "/".join([location.rstrip("/"), *below]) if location and below else location
 
 
-def _place(location: str, expected: Mapping[str, str]) -> Path:
-    """Return the folder of a file with an address and checksums; the scheme may be in capitals."""
-    scheme, sign, rest = location.partition("://")
-    named = json.dumps([f"{scheme.lower()}{sign}{rest}", expected], sort_keys=True)
-    return config.fetched_folder() / hashlib.sha256(named.encode()).hexdigest()
+def _key(location: str, expected: Mapping[str, str]) -> str:
+    """Return the key of an address and checksums; the scheme may be in capitals, a folder end with a slash."""
+    scheme, sign, rest = (location.removesuffix("/") if is_stored(location) else location).partition("://")
+    return _digest([f"{scheme.lower()}{sign}{rest}", expected])
+
+
+def _digest(named: object) -> str:
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
 
 def _expected(checksum: object) -> Mapping[str, str]:
@@ -76,9 +97,9 @@ class _Bringing:
 
     def __init__(self, check_stopped: Callable[[], None]) -> None:
         self._check_stopped = check_stopped
-        self._files = int(config.number("max_fetched_files"))
+        self._files = self._files_left = int(config.number("max_fetched_files"))
         self._size = self._left = int(config.number("max_fetched_size"))
-        self._here: dict[Path, Path] = {}
+        self._here: dict[tuple[str, str], Path] = {}
 
     def job(self, job: Mapping[str, object]) -> dict[str, object]:
         """Return the job with its files here."""
@@ -90,57 +111,94 @@ class _Bringing:
         if not isinstance(value, dict):
             return value
         here = {name: self._local(item) for name, item in value.items()}
-        if value.get("class") == "File" and is_remote(value.get("location")):
-            path = self._file(value["location"], here.pop("checksum", None))
+        kind, location = value.get("class"), value.get("location")
+        if kind in _KINDS and isinstance(location, str) and is_remote(location):
+            size = here.pop("size", None)
+            path = self._path(kind, location, _expected(here.pop("checksum", None)), size)
+            _check_size(location, path, size)
             here |= {"location": path.as_uri(), "basename": value.get("basename") or path.name}
         return here
 
-    def _file(self, location: str, checksum: object) -> Path:
-        expected = _expected(checksum)
-        place = _place(location, expected)
-        if place not in self._here:
-            if len(self._here) >= self._files:
-                raise TooMuch(f"The job names more than {self._files} files on the network ([cwl] max_fetched_files).")
-            path = self._brought(location, expected, place)
-            self._left -= path.stat().st_size
-            if self._left < 0:
-                raise TooMuch(
-                    f"The files from the network that the job names have more than {self._size} bytes together ([cwl] "
-                    "max_fetched_size)."
-                )
-            self._here[place] = path
-        return self._here[place]
+    def _path(self, kind: str, location: str, expected: Mapping[str, str], size: object) -> Path:
+        key = _key(location, expected)
+        if (kind, key) not in self._here:
+            wanted = self._wanted(kind, location, expected, key)
+            self._here[kind, key] = self._brought(wanted, lambda path: _check_size(location, path, size))
+        return self._here[kind, key]
 
-    def _brought(self, location: str, expected: Mapping[str, str], place: Path) -> Path:
+    def _wanted(self, kind: str, location: str, expected: Mapping[str, str], key: str) -> Wanted:
+        """Return what is to be here; a store is asked for it now."""
+        self._count(1)
+        if not is_stored(location):
+            return OnNetwork(key, location, expected)
+        if kind == "File":
+            return stored_file(location, expected, key[:_ADDRESS_DIGITS], self._check_stopped)
+        found = stored_folder(location, key[:_ADDRESS_DIGITS], self._files_left + 1, self._check_stopped)
+        self._count(len(found.objects) - 1)
+        return found
+
+    def _count(self, more: int) -> None:
+        self._files_left -= more
+        if self._files_left < 0:
+            raise TooMuch(f"The job names more than {self._files} files on the network ([cwl] max_fetched_files).")
+
+    def _brought(self, wanted: Wanted, check: Callable[[Path], None]) -> Path:
+        place = config.fetched_folder() / wanted.key
         with held(place.with_name(f"{place.name}.lock"), self._check_stopped):
             if not last_use.use(place, place.parent):
-                _fetch(location, expected, place, self._left, self._check_stopped)
-            return next(path for path in place.iterdir() if path.is_file())
+                _make(wanted, place, self._left, check, self._check_stopped)
+            path = next(path for path in place.iterdir())
+        self._left -= sum(part.stat().st_size for part in (path, *path.rglob("*")) if part.is_file())
+        if self._left < 0:
+            raise TooMuch(
+                f"The files from the network that the job names have more than {self._size} bytes together ([cwl] "
+                "max_fetched_size)."
+            )
+        return path
 
 
-def _fetch(
-    location: str, expected: Mapping[str, str], place: Path, most: int, check_stopped: Callable[[], None]
+def _check_size(location: str, path: Path, size: object) -> None:
+    if size is None or path.stat().st_size == size:
+        return
+    named = location if is_stored(location) else location.partition("#")[0].partition("?")[0]
+    raise OtherContent(f"{shown(named)} is not what was announced: it has {path.stat().st_size} bytes, not {size}.")
+
+
+def _make(
+    wanted: Wanted, place: Path, most: int, check: Callable[[Path], None], check_stopped: Callable[[], None]
 ) -> None:
-    from cwl_ui_plugin.fetching import drs, site
-    from cwl_ui_plugin.fetching.fetch import fetch_file, name_in
-
-    rules, url, headers, name = site.host_rules(), location, {}, None
-    sums = dict(expected)
-    if location.startswith(f"{drs.SCHEME}://"):
-        found = drs.resolve(location, rules, site.document_limits())
-        url, headers, name = found.url, dict(found.headers), found.name
-        sums = {**found.checksums, **expected}
-    if name is None or name_problem(name):
-        name = name_in(url if name is None else location)
+    """Fetch something into its place, which is there with all of it, and passes ``check``, or not at all."""
     made = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
     made.mkdir()
     try:
-        target = made / (_NAMELESS if name_problem(name) else name)
-        options: dict[str, Any] = {"headers": headers, "checksums": sums}
-        limits = site.input_limits()
-        if most < limits.size:
-            limits = replace(limits, size=most, size_option="what is left of [cwl] max_fetched_size for this run")
-        fetch_file(url, target, rules, limits, on_chunk=lambda _size: check_stopped(), **options)
+        wanted.fetch(made, most, check_stopped)
+        check(next(made.iterdir()))
         made.rename(place)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class OnNetwork:
+    """A file by http, https or drs."""
+
+    key: str
+    location: str
+    expected: Mapping[str, str]
+
+    def fetch(self, folder: Path, most: int, check_stopped: Callable[[], None]) -> None:
+        """Put it into a folder."""
+        from cwl_ui_plugin.fetching import drs, site
+        from cwl_ui_plugin.fetching.fetch import fetch_file, name_in
+
+        rules, url, headers, name = site.host_rules(), self.location, {}, None
+        sums = dict(self.expected)
+        if self.location.startswith(f"{drs.SCHEME}://"):
+            found = drs.resolve(self.location, rules, site.document_limits())
+            url, headers, name = found.url, dict(found.headers), found.name
+            sums = {**found.checksums, **self.expected}
+        if name is None or name_problem(name):
+            name = name_in(url if name is None else self.location)
+        target = folder / plain_name(name)
+        options: dict[str, Any] = {"headers": headers, "checksums": sums}
+        fetch_file(url, target, rules, bounded(most), on_chunk=lambda _size: check_stopped(), **options)

@@ -5,8 +5,6 @@ No login, cookie or netrc is sent. Nothing is decompressed: servers are asked fo
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,11 +14,12 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 import httpx
 
-from cwl_ui_plugin.fetching.checksums import Checksums, Hashing
+from cwl_ui_plugin.fetching.checksums import Checksums
 from cwl_ui_plugin.fetching.connecting import READ_SECONDS, CheckedBackend, Deadline
 from cwl_ui_plugin.fetching.errors import Away, FetchError, HostNotAllowed, NotThere, OtherContent, TooMuch
 from cwl_ui_plugin.fetching.hosts import HostRules
 from cwl_ui_plugin.fetching.limits import Limits
+from cwl_ui_plugin.fetching.received import receive
 from cwl_ui_plugin.version import __version__
 
 SCHEMES = ("http", "https")
@@ -90,22 +89,9 @@ def fetch_file(
         OSError: the file can't be written.
 
     """
-    beside = path.with_name(f".{uuid.uuid4().hex}")
-    try:
-        with _opened(url, rules, limits, headers or {}) as (final, response), beside.open("xb") as file:
-            size, hashing = 0, Hashing(checksums or {})
-            for chunk in _chunks(final, response, limits):
-                file.write(chunk)
-                hashing.update(chunk)
-                size += len(chunk)
-                on_chunk(size)
-            digest = hashing.check(shown(url))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with _opened(url, rules, limits, headers or {}) as (final, response):
+        chunks = _chunks(final, response, limits)
+        size, digest = receive(chunks, path, shown(url), checksums or {}, on_chunk)
     return Received(final, size, digest)
 
 

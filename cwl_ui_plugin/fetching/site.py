@@ -6,6 +6,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.fetching.hosts import HostRules
 from cwl_ui_plugin.fetching.limits import Limits
+from cwl_ui_plugin.fetching.storage_roots import StorageRules
 
 DOCUMENT_BYTES = 4 * config.MEBIBYTE
 """What an answer of a registry may have."""
@@ -23,6 +24,19 @@ def host_rules() -> HostRules:
         return HostRules.of(config.fetch_hosts().split(","))
     except ValueError as error:
         raise ConfigError(f"[cwl] fetch_hosts: {error}.") from None
+
+
+def storage_rules() -> StorageRules:
+    """Return which places of object stores may be read; none by default.
+
+    Raises:
+        ConfigError: an entry of ``[cwl] storage_roots`` is none.
+
+    """
+    try:
+        return StorageRules.of(config.text("storage_roots").split(","))
+    except ValueError as error:
+        raise ConfigError(f"[cwl] storage_roots: {error}.") from None
 
 
 def document_limits() -> Limits:

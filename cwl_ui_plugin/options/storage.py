@@ -31,6 +31,16 @@ STORAGE = (
         "/data/genomes:/data/reads",
     ),
     Option(
+        "storage_roots",
+        "",
+        "string",
+        "Places of object stores that the files of everybody's jobs may come from, separated by commas: "
+        "scheme://connection@bucket/prefix with the id of the Connection that is used for it; without one, what the "
+        "worker itself may do. Jobs name files there as s3://bucket/prefix/key. Empty: nothing is read from such "
+        "stores.",
+        "s3://aws_reads@sequencing/2026, s3://aws_genomes@references",
+    ),
+    Option(
         "outputs_folder",
         "",
         "string",
@@ -68,7 +78,8 @@ STORAGE = (
         "max_fetched_files",
         "1000",
         "integer",
-        "Most files from the network that the job of a run may name; each counts once.",
+        "Most files from the network and from object stores that the job of a run may name; each counts once, and so "
+        "does each object below a Directory.",
     ),
     Option(
         "max_fetched_size",

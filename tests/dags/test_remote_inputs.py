@@ -72,6 +72,15 @@ def test_a_checksum_that_is_wrong_fails_for_good(site: Web) -> None:
     assert [path.name for path in config.fetched_folder().iterdir() if path.is_dir()] == []
 
 
+def test_a_size_that_is_wrong_fails_for_good_and_tells_no_key(site: Web) -> None:
+    url = site.put("/reads.fq", READS)
+    with pytest.raises(StepError, match=r"reads.fq is not what was announced: it has 5 bytes, not 6") as caught:
+        brought({"file": file(f"{url}?key=a-secret", size=6)}, go_on)
+    assert "a-secret" not in str(caught.value)
+    assert caught.value.kind == "permanentFail"
+    assert "size" not in brought({"file": file(url, size=5)}, go_on)["file"]
+
+
 def test_a_host_that_is_away_may_be_back_later(site: Web) -> None:
     site.pages["/reads.fq"] = giving(b"", 503)
     with pytest.raises(StepError) as caught:

@@ -27,7 +27,12 @@ UNLIMITED = {"AIRFLOW__FAB__AUTH_RATE_LIMITED": "False"}
 """FabAuthManager takes 5 logins in 40 seconds from an address: tests that follow each other fast are more."""
 ELSEWHERE = "127.0.0.2"
 """An address of this machine that stands for a host on the network from which the servers may fetch."""
-FETCHING = {"AIRFLOW__CWL__FETCH_HOSTS": f"{ELSEWHERE}:*"}
+STORE_CONNECTION = "the_object_store"
+"""A Connection that a test makes; the servers read the bucket ``sequencing`` with it."""
+FETCHING = {
+    "AIRFLOW__CWL__FETCH_HOSTS": f"{ELSEWHERE}:*",
+    "AIRFLOW__CWL__STORAGE_ROOTS": f"s3://{STORE_CONNECTION}@sequencing",
+}
 SIMPLE, FAB, PODMAN, CELERY, MORTAL = "simple", "fab", "podman", "celery", "mortal"
 FIRST = (
     SIMPLE,

@@ -27,7 +27,7 @@ _OUTSIDE = "{} is outside of the folders that this run may read ([cwl] input_roo
 _NOT_STAGED = "_:"
 _ON_NETWORK = (
     "{} is on the network: a step fetches nothing. Give the file as an input of the run, which is fetched before the "
-    "first step ([cwl] fetch_hosts)"
+    "first step ([cwl] fetch_hosts, storage_roots)"
 )
 
 

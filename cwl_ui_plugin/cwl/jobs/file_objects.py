@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.plan import CwlObject
+from cwl_ui_plugin.fetching.storage_roots import is_stored, key_in
 
 LITERAL_BYTES = 64 * 1024
 MAX_NAME = 255
@@ -129,6 +130,8 @@ def _dirname(location: object) -> str | None:
 
 
 def _path(location: str) -> str:
+    if is_stored(location):
+        return key_in(location)
     try:
         return unquote(urlsplit(location).path) if "://" in location else location
     except ValueError:

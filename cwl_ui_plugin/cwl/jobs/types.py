@@ -16,12 +16,14 @@ from cwl_ui_plugin.cwl.cwl_types import ArrayType, Compound, CwlType, RecordType
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.jobs.file_objects import file_object, parts_problems
 from cwl_ui_plugin.fetching.hosts import HostRules
+from cwl_ui_plugin.fetching.storage_roots import StorageRules, is_stored
 from cwl_ui_plugin.strict_json import is_text
 
 REMOTE_SCHEMES = ("http", "https", "drs")
 _REMOTE = tuple(f"{scheme}://" for scheme in REMOTE_SCHEMES)
 _LONGEST = max(map(len, _REMOTE))
 NO_HOSTS = HostRules()
+NO_STORAGE = StorageRules()
 NOT_ALLOWED = (
     "is not in a folder that inputs may come from: upload it, use an output of a workflow that you may see, or ask an "
     "administrator for its folder ([cwl] input_roots)"
@@ -41,6 +43,8 @@ class FileRules:
     roots: tuple[Path, ...]
     hosts: HostRules = NO_HOSTS
     """Those that files may be fetched from."""
+    storage: StorageRules = NO_STORAGE
+    """Places of object stores that files may be fetched from."""
     closed: tuple[Path, ...] = ()
     not_allowed: str = NOT_ALLOWED
     """What is said about a file that is elsewhere."""
@@ -211,8 +215,8 @@ class Checker:
             if isinstance(text, str):
                 _check_text(text, problems)
         checked = file_object(value, problems)
-        if "checksum" in value and is_remote(checked.get("location")):
-            _keep_checksum(value["checksum"], checked, problems)
+        if declared == "File" and is_remote(checked.get("location")):
+            _keep_announced(value, checked, problems)
         if "location" in checked:
             checked["location"] = self._check_location(declared, checked["location"], problems)
         elif not isinstance(checked.get("contents" if declared == "File" else "listing"), (str, list)):
@@ -248,6 +252,10 @@ class Checker:
             location = address.scheme + location[len(address.scheme) :]  # in small letters
             self._check_remote(declared, location, problems)
             return location
+        if is_stored(location):
+            location = address.scheme + location[len(address.scheme) :]
+            self._check_stored(declared, location, problems)
+            return location
         if address.scheme != "file" or address.netloc not in ("", "localhost"):
             problems.append(Problem(f"{location}: files are named by a path or by file:///"))
             return location
@@ -266,6 +274,14 @@ class Checker:
         try:
             is_drs = location.startswith(f"{drs.SCHEME}://")
             fetch.check_address(drs.object_url(location) if is_drs else location, self.files.hosts)
+        except FetchError as error:
+            problems.append(Problem(str(error)))
+
+    def _check_stored(self, declared: str, location: str, problems: list[Problem]) -> None:
+        from cwl_ui_plugin.fetching.errors import FetchError
+
+        try:
+            self.files.storage.address(location, is_folder=declared == "Directory")
         except FetchError as error:
             problems.append(Problem(str(error)))
 
@@ -296,20 +312,27 @@ class Checker:
 
 
 def is_remote(location: object) -> bool:
-    """Whether a location is an address on the network."""
-    return isinstance(location, str) and location[:_LONGEST].lower().startswith(_REMOTE)
+    """Whether a location is an address on the network, or in an object store."""
+    if not isinstance(location, str):
+        return False
+    return location[:_LONGEST].lower().startswith(_REMOTE) or is_stored(location)
 
 
-def _keep_checksum(checksum: object, checked: dict[str, object], problems: list[Problem]) -> None:
-    """Keep the checksum that a file must have when it is fetched; of files here the runner finds it out itself."""
+def _keep_announced(value: dict[str, object], checked: dict[str, object], problems: list[Problem]) -> None:
+    """Keep the checksum and size that a file must have when it is fetched; of files here the runner finds them out."""
     from cwl_ui_plugin.fetching.checksums import of_file_object
     from cwl_ui_plugin.fetching.errors import OtherContent
 
-    try:
-        of_file_object(checksum)
-    except OtherContent as error:
-        problems.append(Problem(str(error)))
-    checked["checksum"] = checksum
+    if "checksum" in value:
+        try:
+            of_file_object(value["checksum"])
+        except OtherContent as error:
+            problems.append(Problem(str(error)))
+        checked["checksum"] = value["checksum"]
+    if (size := value.get("size")) is not None:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+            problems.append(Problem("the size of a file is a number of bytes"))
+        checked["size"] = size
 
 
 def _is_scalar(declared: str, value: object) -> bool:

@@ -10,7 +10,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.files import SCHEME, file_objects
 from cwl_ui_plugin.cwl.jobs.types import NOT_ALLOWED, FileRules
-from cwl_ui_plugin.fetching.site import host_rules
+from cwl_ui_plugin.fetching.site import host_rules, storage_rules
 
 _LITERAL = "_:"
 """What cwltool calls a file that is on no disk yet."""
@@ -22,6 +22,7 @@ def file_rules(granted: Iterable[Path] = (), not_allowed: str = NOT_ALLOWED) -> 
         base=config.inputs_folder(),
         roots=(*config.input_roots(), *granted),
         hosts=host_rules(),
+        storage=storage_rules(),
         closed=config.closed_folders(),
         not_allowed=not_allowed,
     )

@@ -13,7 +13,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.cwl.jobs.types import is_remote
-from cwl_ui_plugin.dags.remote_inputs import fetched_from
+from cwl_ui_plugin.dags.remote_inputs import Origins
+from cwl_ui_plugin.fetching.storage_roots import is_stored, uri_of
 from cwl_ui_plugin.opened import Place, place_of
 from cwl_ui_plugin.services.crates.facts import RunFacts
 from cwl_ui_plugin.services.crates.graph import CrateGraph, Reference
@@ -44,7 +45,7 @@ class CrateFiles:
     """By name in the crate."""
     _known: dict[object, Reference] = field(default_factory=dict)
     """By location, and, as a delivered file is a copy of one that a step has made, by name and checksum."""
-    _fetched: dict[Path, str] | None = None
+    _fetched: Origins | None = None
     """Where files from the network came to, with their addresses; looked up on first use."""
     _folders: int = 0
     _count: int = 0
@@ -107,8 +108,10 @@ class CrateFiles:
         """Return where a file on the network is that the run has fetched; without the query, which may hold a key."""
         if not is_remote(location):
             if self._fetched is None:
-                self._fetched = fetched_from(self.facts.run.job)
-            location = self._fetched.get(path.parent, "") if path is not None else ""
+                self._fetched = Origins(self.facts.run.job)
+            location = self._fetched.address_of(path) if path is not None else ""
+        if is_stored(location):
+            return uri_of(location)
         return location.partition("#")[0].partition("?")[0] or None
 
     def _literal(self, value: dict[str, object], name: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from cwl_ui_plugin import addresses, config
+from cwl_ui_plugin.fetching.site import storage_rules
 from cwl_ui_plugin.services.discovery import organization
 from cwl_ui_plugin.services.wes import requests
 from cwl_ui_plugin.version import __version__
@@ -28,7 +29,11 @@ def service_info(base: str, state_counts: dict[str, int]) -> dict[str, object]:
         "version": __version__,
         "workflow_type_versions": {requests.TYPE: {"workflow_type_version": list(requests.versions())}},
         "supported_wes_versions": ["1.0.0", WES_VERSION],
-        "supported_filesystem_protocols": ["file", *(("http", "https", "drs") if config.fetch_hosts() else ())],
+        "supported_filesystem_protocols": [
+            "file",
+            *(("http", "https", "drs") if config.fetch_hosts() else ()),
+            *storage_rules().schemes,
+        ],
         "workflow_engine_versions": {
             engine: {"workflow_engine_version": [version]} for engine, version in requests.engines().items()
         },

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from support.stored import as_file
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.plan import Parameter, Step
 from cwl_ui_plugin.cwl.task_names import scatter_task
-from cwl_ui_plugin.dags.remote_inputs import fetched_from
+from cwl_ui_plugin.dags.remote_inputs import _key
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.services.crates import actions, crates, facts, files
 from cwl_ui_plugin.services.crates import logs as crate_logs
@@ -114,7 +115,7 @@ def test_a_file_of_the_network_is_named_by_its_address_without_the_key_in_it(
     remote = {"class": "File", "location": "HTTPS://data.example.org/in.txt?key=a-secret"}
     run_id = trigger(workflow, shared_only(), text="x", file=remote)
     if is_fetched:
-        (place,) = fetched_from({"file": remote})
+        place = config.fetched_folder() / _key("https://data.example.org/in.txt?key=a-secret", {})
         here = {"class": "File", "location": (place / "in.txt").as_uri(), "basename": "in.txt", "size": 4}
         airflow.push(workflow, run_id, "CWLJobDispatcher", "return_value", {"#file": [here, "success"]})
     crate = crate_of(workflow, run_id, access=shared_only(), with_data=True)

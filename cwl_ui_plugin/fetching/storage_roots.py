@@ -1,0 +1,165 @@
+"""Which places of object stores files of jobs may come from (``[cwl] storage_roots``), and what an address there means.
+
+An entry is ``scheme://connection@bucket/prefix``: Airflow's Connection that is used for what begins with the rest. An
+address of a job has no connection in it: ``s3://bucket/prefix/key``. What comes after the bucket is the key as it is,
+as AWS's own tools have it: ``%``, ``?`` and ``#`` in it are characters like others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from cwl_ui_plugin.fetching.errors import HostNotAllowed, OtherContent
+
+MAX_KEY = 1024
+"""Bytes that a key of S3 may have."""
+_SHOWN_CHARACTERS = 200
+_OTHERS = ("file", "local", "http", "https", "drs")
+"""Schemes that mean something else: a storage root with one of these would open more than a store."""
+_ROOT = re.compile(r"([a-z][a-z0-9+.-]*)://(?:([^@/\s]+)@)?([^@/\s?#]+)(?:/(.*))?", re.DOTALL)
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)/?(.*)", re.DOTALL)
+_VERSION = "?versionId="
+"""What s3fs takes for the version of an object, wherever it stands in a key."""
+
+
+@dataclass(frozen=True)
+class StorageRoot:
+    """What begins with ``scheme://bucket/prefix``; the prefix is empty or ends with a slash.
+
+    ``connection`` is the id of Airflow's Connection; None stands for what the machine itself may do.
+    """
+
+    scheme: str
+    bucket: str
+    prefix: str
+    connection: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> StorageRoot:
+        """Read an entry; raise ValueError with what is wrong."""
+        match = _ROOT.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is no place of a store: write s3://connection@bucket/prefix")
+        scheme, connection, bucket, prefix = match.groups(default="")
+        if scheme in _OTHERS:
+            raise ValueError(f"{text!r}: {scheme}:// is no store of objects")
+        parts = prefix.rstrip("/")
+        if reason := _key_problem(parts):
+            raise ValueError(f"{text!r}: {reason}")
+        return cls(scheme, bucket, f"{parts}/" if parts else "", connection or None)
+
+    def holds(self, scheme: str, bucket: str, key: str, *, is_folder: bool) -> bool:
+        """Whether a key, or all that is below it, is in this place."""
+        within = f"{key}/" if is_folder and key else key
+        return (scheme, bucket) == (self.scheme, self.bucket) and within.startswith(self.prefix)
+
+
+@dataclass(frozen=True)
+class StorageAddress:
+    """A key, or what begins with it, and the root that lets it be read."""
+
+    root: StorageRoot
+    key: str
+
+    @property
+    def url(self) -> str:
+        """The address as a job has it."""
+        return f"{self.root.scheme}://{self.root.bucket}/{self.key}"
+
+    def below(self, key: str) -> StorageAddress:
+        """Return the address of another key, found below this one."""
+        return StorageAddress(self.root, key)
+
+
+@dataclass(frozen=True)
+class StorageRules:
+    """What may be read from object stores; nothing without roots."""
+
+    roots: tuple[StorageRoot, ...] = ()
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> StorageRules:
+        """Read entries; raise ValueError with what is wrong."""
+        roots = tuple(StorageRoot.parse(text.strip()) for text in texts if text.strip())
+        places = [(root.scheme, root.bucket, root.prefix) for root in roots]
+        for place in places:
+            if places.count(place) > 1:
+                raise ValueError("{}://{}/{} is named twice".format(*place))
+        return cls(roots)
+
+    @property
+    def schemes(self) -> list[str]:
+        """The schemes that something may be read from."""
+        return sorted({root.scheme for root in self.roots})
+
+    def address(self, location: str, *, is_folder: bool = False) -> StorageAddress:
+        """Return what an address of a job means; of several roots that hold it, the innermost.
+
+        Raises:
+            HostNotAllowed: it is in none of the roots, or names a login; with the option that allows places.
+            OtherContent: there is no such key.
+
+        """
+        match = _ADDRESS.fullmatch(location)
+        if match is None:
+            raise OtherContent(f"{shown(location)!r} is no address in a store: write s3://bucket/key.")
+        scheme, bucket, key = match[1].lower(), match[2], match[3]
+        if "@" in bucket:
+            raise HostNotAllowed(
+                f"The address in {shown(bucket.rpartition('@')[2])} names a login or a connection. Leave it out: an "
+                "administrator says in [cwl] storage_roots which one is used."
+            )
+        key = key[:-1] if is_folder and key.endswith("/") else key
+        reason = _key_problem(key) or (None if is_folder else _file_problem(key))
+        if reason:
+            raise OtherContent(f"{shown(location)}: {reason}.")
+        found = [root for root in self.roots if root.holds(scheme, bucket, key, is_folder=is_folder)]
+        if not found:
+            raise HostNotAllowed(
+                f"This site reads nothing from {shown(f'{scheme}://{bucket}/{key}')}. An administrator can allow the "
+                "bucket, or a prefix in it, in [cwl] storage_roots."
+            )
+        return StorageAddress(max(found, key=lambda root: len(root.prefix)), key)
+
+
+def is_stored(location: str) -> bool:
+    """Whether a location is an address in a store: of any scheme that means nothing else."""
+    match = _ADDRESS.match(location)
+    return match is not None and match[1].lower() not in _OTHERS
+
+
+def key_in(location: str) -> str:
+    """Return the key in an address; without one, the bucket."""
+    match = _ADDRESS.fullmatch(location)
+    return (match[3] or match[2]) if match else ""
+
+
+def uri_of(location: str) -> str:
+    """Return an address in a store as a URI: with what is no character of one escaped."""
+    scheme, sign, rest = location.partition("://")
+    return f"{scheme.lower()}{sign}{quote(rest, safe='/')}"
+
+
+def shown(location: str) -> str:
+    """Return an address, or a part of one, for messages."""
+    return location if len(location) <= _SHOWN_CHARACTERS else f"{location[:_SHOWN_CHARACTERS]}..."
+
+
+def _key_problem(key: str) -> str | None:
+    """Return why nothing with this key, or below it, is read."""
+    if len(key.encode("utf-8", "replace")) > MAX_KEY:
+        return f"a key may have {MAX_KEY} bytes"
+    if "\0" in key or _VERSION in key:
+        return f"a key may hold neither a null character nor {_VERSION}"
+    if any(part in (".", "..") for part in key.split("/")):
+        return "a key with . or .. between slashes is not read: what it means depends on the store"
+    return None
+
+
+def _file_problem(key: str) -> str | None:
+    if not key or key.endswith("/"):
+        return "a file has a key, which does not end with a slash; give a Directory if you mean all that is below it"
+    return None

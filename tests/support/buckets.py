@@ -1,0 +1,123 @@
+"""An S3 server of the tests' own: moto's, on a free loopback port, which can be slow, busy, or tell what is not so."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Mood = Callable[[dict[str, Any], Callable[..., Any]], "Iterable[bytes] | None"]
+"""Answers a request instead of the server, or returns None."""
+
+
+@dataclass
+class Buckets:
+    """``asked`` has each request as method and path with query; ``moods`` are asked for an answer first."""
+
+    endpoint: str
+    client: Any
+    asked: list[str] = field(default_factory=list)
+    moods: list[Mood] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when the server goes: what hangs until then ends."""
+
+    def put(self, bucket: str, key: str, content: bytes = b"") -> str:
+        """Put an object; return its address."""
+        self.client.put_object(Bucket=bucket, Key=key, Body=content)
+        return f"s3://{bucket}/{key}"
+
+    def connection(self, login: str = "a-key", **extra: Any) -> str:
+        """Return a Connection to this server, as Airflow reads it from its environment."""
+        options = {
+            "endpoint_url": self.endpoint,
+            "region_name": "us-east-1",
+            "config_kwargs": {"retries": {"max_attempts": 0}, "s3": {"addressing_style": "path"}},
+        }
+        found = {"conn_type": "aws", "login": login, "password": "a-secret-of-the-tests", "extra": {**options, **extra}}
+        return json.dumps(found)
+
+
+@contextmanager
+def buckets() -> Iterator[Buckets]:
+    """Run a server until the block ends."""
+    import boto3
+    from botocore.config import Config
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        def log_request(self, *_arguments: object, **_options: object) -> None:
+            pass
+
+    found: list[Buckets] = []
+    moto: Application = DomainDispatcherApplication(create_backend_app)
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        running = found[0]
+        query = environ.get("QUERY_STRING", "")
+        running.asked.append(f"{environ['REQUEST_METHOD']} {environ['RAW_URI'].partition('?')[0]} {query}".strip())
+        for mood in list(running.moods):
+            if (answer := mood(environ, start_response)) is not None:
+                return answer
+        return moto(environ, start_response)
+
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="a-key",
+        aws_secret_access_key="a-secret-of-the-tests",
+        config=Config(s3={"addressing_style": "path"}, proxies={}),
+    )
+    found.append(Buckets(endpoint, client))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield found[0]
+    finally:
+        found[0].over.set()
+        client.close()
+        server.shutdown()
+        thread.join(60)
+        server.server_close()
+
+
+def connection_id() -> str:
+    """Return a name for a Connection; Airflow keeps what it has made of one as long as the process lives."""
+    return f"store_{uuid.uuid4().hex[:8]}"
+
+
+def refusing(status: str, times: int = 10**6, code: str = "SlowDown") -> Mood:
+    """Answer so often with an error of S3."""
+    left = [times]
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+        if left[0] <= 0:
+            return None
+        left[0] -= 1
+        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>Not now.</Message></Error>".encode()
+        start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    return answer
+
+
+def listing_without_end(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+    """Answer each listing with a page of a thousand keys, and that there are more."""
+    if "list-type=2" not in environ.get("QUERY_STRING", ""):
+        return None
+    entry = '<Contents><Key>many/{}</Key><Size>1</Size><ETag>"e"</ETag></Contents>'
+    keys = "".join(entry.format(uuid.uuid4().hex) for _key in range(1000))
+    body = (
+        "<?xml version='1.0'?><ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>"
+        f"<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>{keys}</ListBucketResult>"
+    ).encode()
+    start_response("200 OK", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+    return [body]
