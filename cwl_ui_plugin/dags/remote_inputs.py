@@ -17,7 +17,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,9 @@ from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import file_objects
 from cwl_ui_plugin.cwl.jobs.file_objects import name_problem
 from cwl_ui_plugin.cwl.jobs.types import is_remote
+from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.dags.stored_inputs import Wanted, bounded, plain_name, stored_file, stored_folder
+from cwl_ui_plugin.dags.stored_secondary_files import secondary_patterns, with_those_beside
 from cwl_ui_plugin.fetching.errors import FetchError, OtherContent, TooMuch
 from cwl_ui_plugin.fetching.storage_roots import is_stored, shown
 from cwl_ui_plugin.file_locks import held
@@ -38,8 +40,12 @@ _ADDRESS_DIGITS = 32
 _KINDS = ("File", "Directory")
 
 
-def brought(job: Mapping[str, object], check_stopped: Callable[[], None]) -> dict[str, object]:
+def brought(
+    job: Mapping[str, object], check_stopped: Callable[[], None], inputs: Iterable[Parameter] = ()
+) -> dict[str, object]:
     """Return a checked job with all of its files here. ``check_stopped`` is called often; what it raises ends it.
+
+    Secondary files that the ``inputs`` of the workflow ask for are looked for beside objects of stores.
 
     Raises:
         StepError: a file can't be fetched, or is not what its checksum says; ``temporaryFail`` where that may pass.
@@ -47,7 +53,7 @@ def brought(job: Mapping[str, object], check_stopped: Callable[[], None]) -> dic
 
     """
     try:
-        return _Bringing(check_stopped).job(job)
+        return _Bringing(check_stopped, inputs).job(job)
     except FetchError as error:
         kind = "temporaryFail" if error.may_pass else "permanentFail"
         raise StepError(f"An input can't be fetched: {error}", kind=kind) from error
@@ -95,21 +101,24 @@ def _expected(checksum: object) -> Mapping[str, str]:
 class _Bringing:
     """The files of one job, which are bounded together; one that is here already counts as one that is fetched."""
 
-    def __init__(self, check_stopped: Callable[[], None]) -> None:
+    def __init__(self, check_stopped: Callable[[], None], inputs: Iterable[Parameter]) -> None:
         self._check_stopped = check_stopped
+        self._patterns = {item.id: secondary_patterns(item) for item in inputs}
         self._files = self._files_left = int(config.number("max_fetched_files"))
         self._size = self._left = int(config.number("max_fetched_size"))
         self._here: dict[tuple[str, str], Path] = {}
 
     def job(self, job: Mapping[str, object]) -> dict[str, object]:
         """Return the job with its files here."""
-        return {name: self._local(value) for name, value in job.items()}
+        return {name: self._local(value, self._patterns.get(name, ())) for name, value in job.items()}
 
-    def _local(self, value: object) -> object:
+    def _local(self, value: object, patterns: Sequence[str] = ()) -> object:
         if isinstance(value, list):
-            return [self._local(item) for item in value]
+            return [self._local(item, patterns) for item in value]
         if not isinstance(value, dict):
             return value
+        if patterns:
+            value = with_those_beside(value, patterns, self._check_stopped)
         here = {name: self._local(item) for name, item in value.items()}
         kind, location = value.get("class"), value.get("location")
         if kind in _KINDS and isinstance(location, str) and is_remote(location):

@@ -14,6 +14,7 @@ from support.buckets import Buckets, buckets, connection_id, listing_without_end
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import Problem, StepError
 from cwl_ui_plugin.cwl.jobs.types import Checker
+from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.dags.access.file_access import file_rules
 from cwl_ui_plugin.dags.remote_inputs import Origins, brought
 
@@ -94,6 +95,35 @@ def test_a_file_comes_with_its_secondary_files_and_once(store: Buckets) -> None:
         assert not file_rules().allows(path_of(here)), "whoever knows the address may have it, nobody else"
     assert len(gets(store)) == 2, "the second run has asked only whether they are the same"
     assert not list(config.fetched_folder().glob("?*.lock"))
+
+
+def test_secondary_files_that_an_input_asks_for_are_found_beside_an_object(store: Buckets) -> None:
+    wanted = Parameter(
+        id="x",
+        type="File",
+        secondary_files=(
+            {"pattern": ".bai", "required": None},
+            {"pattern": "^.dict", "required": False},
+            {"pattern": ".gone", "required": True},
+            {"pattern": "$(self.basename + '.md5')", "required": None},
+        ),
+    )
+    for name in ("r.bam", "r.bam.bai", "r.dict", "r.bam.md5"):
+        store.put(BUCKET, f"d/{name}", name.encode())
+    reads = file(f"s3://{BUCKET}/d/r.bam")
+    one_of = brought({"x": reads}, go_on, [wanted])["x"]
+    assert isinstance(one_of, dict)
+    found = {path_of(part).name: path_of(part).read_bytes() for part in one_of["secondaryFiles"]}
+    assert found == {"r.bam.bai": b"r.bam.bai", "r.dict": b"r.dict"}
+    given = {
+        **reads,
+        "basename": "other.bam",
+        "secondaryFiles": [file(f"s3://{BUCKET}/d/r.dict", basename="other.dict")],
+    }
+    (several,) = brought({"x": [given]}, go_on, [wanted])["x"]  # type: ignore[misc]
+    assert [part["basename"] for part in several["secondaryFiles"]] == ["other.dict", "other.bam.bai"]
+    with pytest.raises(StepError, match="storage_roots"):
+        brought({"x": file("s3://other/a")}, go_on, [wanted])
 
 
 def test_what_was_written_anew_is_fetched_anew_and_the_old_stays_for_who_reads_it(store: Buckets) -> None:

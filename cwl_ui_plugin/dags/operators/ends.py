@@ -62,7 +62,7 @@ class CwlDispatchOperator(_EndOperator):
             rules, allowed = self.permit(context).file_rules(), config.flag("allow_job_requirements")
             plan = read_plan(self.document.compiled)
             job = check_job(plan, given, rules, allow_requirements=allowed)
-            job = remote_inputs.brought(job, self._check_stopped)
+            job = remote_inputs.brought(job, self._check_stopped, plan.inputs)
             task.folder.mkdir(parents=True, exist_ok=True)
             values = execution.start(
                 self.document.compiled, self.document.source, job, task.folder, self.run_settings(task)

@@ -95,7 +95,7 @@ class CwlToolOperator(CwlOperator):
         given = part_jobs.complete(plan, self.job, f"the task {self.task_id!r}")
         allowed = config.flag("allow_job_requirements")
         job = check_job(plan, given, self.permit(context).file_rules(), allow_requirements=allowed)
-        return remote_inputs.brought(job, self._check_stopped)
+        return remote_inputs.brought(job, self._check_stopped, plan.inputs)
 
     def _settings(self, task: TaskTry, step: Step | None) -> RunSettings:
         return self.run_settings(task, step.container if step else None)

@@ -13,6 +13,7 @@ from cwl_ui_plugin.cwl.jobs.checks import check_depth
 from cwl_ui_plugin.cwl.jobs.types import type_text
 from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.dags.run_job import with_files
+from cwl_ui_plugin.fetching.storage_roots import is_stored
 from cwl_ui_plugin.services.batches.models import Cell
 from cwl_ui_plugin.services.batches.paths import is_array, is_record
 
@@ -154,7 +155,8 @@ def in_folder(value: object, folder: str) -> object:
 def _joined(folder: str, name: str) -> str:
     if "://" in name or name.startswith("_:"):
         return name
-    return f"{folder.rstrip('/')}/{quote(name) if '://' in folder else name}"
+    is_uri = "://" in folder and not is_stored(folder)
+    return f"{folder.rstrip('/')}/{quote(name) if is_uri else name}"
 
 
 def _shown(cell: Cell) -> str:

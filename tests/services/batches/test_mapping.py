@@ -12,7 +12,7 @@ from openpyxl import load_workbook
 
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
 from cwl_ui_plugin.services.batches import checking, mapping, sheets, templates
-from cwl_ui_plugin.services.batches.cells import CellError, value_of
+from cwl_ui_plugin.services.batches.cells import CellError, in_folder, value_of
 from cwl_ui_plugin.services.batches.models import CheckedSheet, ColumnMapping
 from cwl_ui_plugin.services.batches.paths import UnknownPlace, place_of
 from cwl_ui_plugin.services.errors import BadRequest
@@ -366,3 +366,15 @@ def test_the_template_as_a_workbook_says_what_the_types_are(inputs: Path) -> Non
     read = sheets.read("t.xlsx", io.BytesIO(content))
     found = checking.check(PLAN, read, mapping.guess(PLAN, read.columns), None, shared_only())
     assert found.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("folder", "location"),
+    [
+        ("/data/run 1", "/data/run 1/a b#1.fq"),
+        ("https://x.org/run", "https://x.org/run/a%20b%231.fq"),
+        ("s3://sequencing/run 1/", "s3://sequencing/run 1/a b#1.fq"),
+    ],
+)
+def test_a_name_below_a_folder_is_written_as_addresses_there_are(folder: str, location: str) -> None:
+    assert in_folder([{"class": "File", "path": "a b#1.fq"}], folder) == [{"class": "File", "path": location}]
