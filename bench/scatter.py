@@ -17,6 +17,8 @@ import workflows
 from common import median, megabytes, say, seconds
 
 MAX_RATIO = 1.5
+FEW = 20
+MAX_RATIO_OF_FEW = 1.3
 WATCH_SECONDS = 0.2
 MAX_SECONDS = 3600
 
@@ -66,6 +68,7 @@ def main() -> None:
         job = json.loads(job_file.read_text())
         dag_id = airflow.upload(document)
         airflow.run(dag_id, {"texts": ["warm"]})
+        few = _few(airflow, folder, options.repeat)
         ours, peers = [], []
         for number in range(options.repeat):
             say(f"{options.elements} elements, {number + 1}")
@@ -81,6 +84,7 @@ def main() -> None:
     ratio = wall / peer
     what = f"{options.elements} elements (`echo`)"
     rows = [
+        *few,
         [
             f"{what}: the plugin, from the answer to the trigger to the end",
             f"{seconds(wall)} in {instances} task instances",
@@ -91,6 +95,32 @@ def main() -> None:
         [f"{options.many} elements: largest task process", megabytes(watch.most)],
     ]
     common.write_section(options.page, "scatter", common.table(["", "figure"], rows), options.repeat)
+
+
+def _few(airflow: servers.Airflow, folder: Path, repeat: int) -> list[list[str]]:
+    """Measure a scatter of few short elements: the first run of a step, and the second, which knows how long they are.
+
+    Each first one is that of another step: its document has a label of its own.
+    """
+    times: dict[str, list[float]] = {"first": [], "second": [], "peer": []}
+    _document, job_file = workflows.scatter(folder, FEW)
+    job = json.loads(job_file.read_text())
+    for number in range(repeat):
+        say(f"{FEW} elements, {number + 1}")
+        text = workflows.SCATTER.replace("baseCommand: echo", f"label: echo {number}\n      baseCommand: echo")
+        document = workflows.write(folder, f"few-{number}.cwl", text)
+        dag_id = airflow.upload(document)
+        times["first"].append(airflow.run(dag_id, job).wall)
+        times["peer"].append(common.timed(_cwltool, folder, document, job_file))
+        times["second"].append(airflow.run(dag_id, job).wall)
+    peer = median(times["peer"])
+    what = f"{FEW} elements (`echo`)"
+    rows = [[f"{what}: `cwltool --parallel`", seconds(peer)]]
+    for name in ("first", "second"):
+        ratio = median(times[name]) / peer
+        told = f"ratio {ratio:.2f} (target {MAX_RATIO_OF_FEW}: {common.verdict(ratio, MAX_RATIO_OF_FEW)})"
+        rows.append([f"{what}: the plugin, {name} run of the step", f"{seconds(median(times[name]))}, {told}"])
+    return rows
 
 
 def _cwltool(folder: Path, document: Path, job: Path) -> None:

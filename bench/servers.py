@@ -1,6 +1,7 @@
 """A real Airflow with the plugin, on SQLite or PostgreSQL, and how the benchmarks talk to it.
 
-As a program it is ``cwl-ui-plugin standalone`` with other settings of Airflow on top: those in BENCH_SETTINGS.
+As a program it is ``cwl-ui-plugin standalone`` with other settings of Airflow on top, those in BENCH_SETTINGS, and as
+many workers of the API server as BENCH_API_WORKERS says.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from support.scale_out import postgresql
 
 LOG_CHARACTERS = 3000
 SETTINGS = "BENCH_SETTINGS"
+API_WORKERS = "BENCH_API_WORKERS"
 DATABASES = ("SQLite", "PostgreSQL")
 EMPTY_DAG = '''"""As many empty tasks, one after the other, as Airflow runs for a workflow."""
 
@@ -136,7 +138,9 @@ def moment(text: str) -> float:
 
 
 @contextmanager
-def airflow(database: str = "SQLite", dags: dict[str, str] | None = None, **settings: str) -> Iterator[Airflow]:
+def airflow(
+    database: str = "SQLite", dags: dict[str, str] | None = None, *, api_workers: int = 1, **settings: str
+) -> Iterator[Airflow]:
     """Start a server with Dag files and more settings; stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="cwl-bench-") as folder, _database(database) as connection:
         home = Path(folder) / "home"
@@ -144,7 +148,7 @@ def airflow(database: str = "SQLite", dags: dict[str, str] | None = None, **sett
             path = home / "dags" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        with _started(home, {**connection, **settings}) as server:
+        with _started(home, {**connection, **settings}, api_workers) as server:
             address = connection.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{home / 'airflow.db'}")
             yield Airflow(server, address)
 
@@ -160,11 +164,11 @@ def _database(name: str) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _started(home: Path, settings: dict[str, str]) -> Iterator[Server]:
+def _started(home: Path, settings: dict[str, str], api_workers: int) -> Iterator[Server]:
     ready, log = home.with_suffix(".ready.json"), home.with_suffix(".log")
     left_out = ("AIRFLOW", "PYTHONDONTWRITEBYTECODE")  # an installed plugin is compiled
     environment = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
-    environment[SETTINGS] = json.dumps(settings)
+    environment |= {SETTINGS: json.dumps(settings), API_WORKERS: str(api_workers)}
     command = [sys.executable, __file__, "standalone", "--port", "0", "--home", str(home)]
     command += ["--ready-file", str(ready), "--input-root", "/"]
     with log.open("w") as output:
@@ -181,15 +185,24 @@ def _started(home: Path, settings: dict[str, str]) -> Iterator[Server]:
 
 
 def _main() -> int:
-    """Be ``cwl-ui-plugin`` with a home whose environment has the settings on top."""
+    """Be ``cwl-ui-plugin`` with a home whose environment has the settings on top, and some API workers."""
     from cwl_ui_plugin.cli import main, standalone
+    from cwl_ui_plugin.cli.components import Components
     from cwl_ui_plugin.cli.home import Home
 
     class BenchHome(Home):
         def prepare(self, host: str, port: int, input_roots: list[Path]) -> dict[str, str]:
             return {**super().prepare(host, port, input_roots), **json.loads(os.environ[SETTINGS])}
 
+    class BenchComponents(Components):
+        def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+            if name == "api-server":
+                place = command.index("--workers") + 1
+                command = [*command[:place], os.environ[API_WORKERS], *command[place + 1 :]]
+            return super().start(name, command)
+
     standalone.Home = BenchHome  # type: ignore[misc]
+    standalone.Components = BenchComponents  # type: ignore[misc]
     return main.main()
 
 

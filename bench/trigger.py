@@ -25,6 +25,12 @@ LEAST = 20
 PAUSED = "paused"
 ALGORITHM = "RS256"
 CLIENTS = (1, 16)
+MANY_WORKERS = 4
+MANY_REQUESTS = 3
+"""How many times as many triggers are sent to several workers."""
+LEAST_PER_SECOND = 100
+MAX_SECONDS = 1.0
+PAGE = "/pluginsv2/cwl/runs"
 CONF = json.dumps({"job": {}})
 
 
@@ -40,15 +46,22 @@ def main() -> None:
             if not commands:
                 commands = _commands(airflow, options.repeat)
             throughput += _throughput(airflow, database, options.requests)
+            if database == "SQLite":
+                throughput += [_with_page(airflow, database, options.requests)]
+    with servers.airflow("PostgreSQL", dag, api_workers=MANY_WORKERS) as airflow:
+        airflow.wait_for_dag(PAUSED)
+        throughput += [_by_many_workers(airflow, options.requests * MANY_REQUESTS)]
     text = (
         "Triggering one run from the command line, on SQLite. `airflow dags trigger` talks to the database, the two "
         f"others to the API server. Target: at least {LEAST} x faster than both; for `airflowctl` that would be less "
         "than what Python itself takes to start here (some 60 ms).\n\n"
         + common.table(["command", "wall time", "`cwl-ui-plugin trigger` is faster"], commands)
         + "\n\n`POST /api/experimental/dags/{dag_id}/dag_runs` of a paused Dag (its runs stay queued, so no task "
-        f"disturbs), one API server process, {options.requests} triggers each, once; signed ones with {ALGORITHM} "
-        "(2048 bits, signed before the clock starts), unsigned ones with a bearer token.\n\n"
-        + common.table(["", "clients", "runs per second", "p50", "p95", "p99"], throughput)
+        f"disturbs), one API server process unless the row says more, {options.requests} triggers each, once; signed "
+        f"ones with {ALGORITHM} (2048 bits, signed before the clock starts), unsigned ones with a bearer token. Targets"
+        f" of the signed ones of 16 clients: a p99 under {MAX_SECONDS:.0f} s on SQLite, {LEAST_PER_SECOND} runs per "
+        f"second with {MANY_WORKERS} workers on PostgreSQL, and a page that comes within {MAX_SECONDS:.0f} s meanwhile."
+        "\n\n" + common.table(["", "clients", "runs per second", "p50", "p95", "p99"], throughput)
     )
     common.write_section(options.page, "trigger", text, options.repeat)
 
@@ -98,20 +111,65 @@ def _factor(value: float) -> str:
 
 def _throughput(airflow: servers.Airflow, database: str, requests: int) -> list[list[str]]:
     rows = []
-    keys = generate_key_pair(ALGORITHM)
     for signed in (False, True):
-        if signed:
-            for key, value in (("jwt_backend_public_key", keys.public), ("jwt_backend_crypt_algorithm", ALGORITHM)):
-                airflow.client.post("/api/v2/variables", json={"key": key, "value": value}).raise_for_status()
+        private = _sign(airflow) if signed else None
         for clients in CLIENTS:
-            say(f"{database}, {'signed' if signed else 'unsigned'}, {clients} clients")
-            bodies = [_body(keys.private if signed else None) for _ in range(requests)]
-            headers = {} if signed else {"Authorization": f"Bearer {airflow.server.token()}"}
-            wall, taken = _load(airflow.server.url, headers, bodies, clients)
             name = f"{database}, {'signed' if signed else 'unsigned'}"
-            quantiles = [seconds(percentile(taken, percent)) for percent in (50, 95, 99)]
-            rows.append([name, str(clients), f"{requests / wall:.0f}", *quantiles])
+            say(f"{name}, {clients} clients")
+            headers = {} if signed else {"Authorization": f"Bearer {airflow.server.token()}"}
+            rows.append(_row(name, clients, *_load(airflow.server.url, headers, _bodies(private, requests), clients)))
     return rows
+
+
+def _with_page(airflow: servers.Airflow, database: str, requests: int) -> list[str]:
+    """Ask for a page again and again while signed triggers come; return the row of the page."""
+    say(f"{database}, a page meanwhile")
+    bodies, over, taken = _bodies(_sign(airflow), requests), threading.Event(), list[float]()
+
+    def look() -> None:
+        cookies = {"_token": airflow.server.token()}
+        with httpx.Client(base_url=airflow.server.url, cookies=cookies, timeout=120, trust_env=False) as client:
+            client.get(PAGE).raise_for_status()
+            while not over.is_set():
+                began = time.perf_counter()
+                client.get(PAGE).raise_for_status()
+                taken.append(time.perf_counter() - began)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        _load(airflow.server.url, {}, bodies, CLIENTS[-1])
+    finally:
+        over.set()
+        thread.join()
+    quantiles = [seconds(percentile(taken, percent)) for percent in (50, 95, 99)]
+    return [f"{database}: the page of runs, meanwhile ({common.verdict(max(taken), MAX_SECONDS)})", "1", "", *quantiles]
+
+
+def _by_many_workers(airflow: servers.Airflow, requests: int) -> list[str]:
+    name = f"PostgreSQL, signed, {MANY_WORKERS} workers"
+    say(name)
+    private, clients = _sign(airflow), CLIENTS[-1]
+    _load(airflow.server.url, {}, _bodies(private, requests // 10), clients)  # warms up each of them
+    return _row(name, clients, *_load(airflow.server.url, {}, _bodies(private, requests), clients))
+
+
+def _sign(airflow: servers.Airflow) -> str:
+    """Let triggers have to be signed from now on; return the key to sign with."""
+    keys = generate_key_pair(ALGORITHM)
+    for key, value in (("jwt_backend_public_key", keys.public), ("jwt_backend_crypt_algorithm", ALGORITHM)):
+        airflow.client.delete(f"/api/v2/variables/{key}")
+        airflow.client.post("/api/v2/variables", json={"key": key, "value": value}).raise_for_status()
+    return keys.private
+
+
+def _bodies(private_key: str | None, requests: int) -> list[dict[str, Any]]:
+    return [_body(private_key) for _ in range(requests)]
+
+
+def _row(name: str, clients: int, wall: float, taken: list[float]) -> list[str]:
+    quantiles = [seconds(percentile(taken, percent)) for percent in (50, 95, 99)]
+    return [name, str(clients), f"{len(taken) / wall:.0f}", *quantiles]
 
 
 def _body(private_key: str | None) -> dict[str, Any]:
