@@ -34,6 +34,7 @@ pytest_plugins = [
     "support.shared_servers",
     "support.browsers",
     "support.compilers",
+    "support.secondary_files",
 ]
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -68,18 +68,6 @@ class Server:
         return answer({"location": f"file:///srv/{folder}/{quote(name)}"})
 
 
-@pytest.fixture(autouse=True)
-def ask_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask cwltool in this process; another one for each case would take seconds."""
-
-    def ask(request: str, _folder: str) -> dict[str, Any]:
-        asked = json.loads(request)
-        found = secondary_names._looked_for(Path(asked["compiled"]), Path(asked["source"]), asked["job"])
-        return {"locations": found}
-
-    monkeypatch.setattr(secondary_names, "_asked", ask)
-
-
 @pytest.fixture(scope="module")
 def laid_out(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, int]]:
     """Files that have all that any pattern names beside them, and how many files of similar names; none is written."""
@@ -91,6 +79,7 @@ def laid_out(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, int]]
     return made
 
 
+@pytest.mark.usefixtures("ask_here")
 @pytest.mark.parametrize("declared", TYPES)
 @pytest.mark.parametrize("kind", PATTERNS)
 def test_exactly_what_is_named_is_sent_together(

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -81,16 +82,29 @@ def _has_attribute(cls: type, name: str) -> bool:
         return True
     assigned = re.compile(rf"\bself\.{name}\b\s*(:[^=\n]*)?=|\bself\.{name}\b\s*,|\bself\.{name}: ")
     own = [base for base in cls.__mro__ if base.__module__.split(".")[0] in LIBRARIES]
-    return any(assigned.search(inspect.getsource(base)) for base in own)
+    return any(assigned.search(_source(base)) for base in own)
 
 
 def _says(module: ModuleType, text: str) -> bool:
-    nodes = ast.walk(ast.parse(inspect.getsource(module)))
-    return any(isinstance(node, ast.Constant) and text in str(node.value) for node in nodes)
+    return any(text in constant for constant in _constants(module))
 
 
-def _imports() -> Iterator[tuple[Path, str, str]]:
-    """Yield what the package imports of the libraries: in which file, from which module, which name ("" for itself)."""
+_source = cache(inspect.getsource)
+
+
+@cache
+def _constants(module: ModuleType) -> tuple[str, ...]:
+    nodes = ast.walk(ast.parse(_source(module)))
+    return tuple(str(node.value) for node in nodes if isinstance(node, ast.Constant))
+
+
+@cache
+def _imports() -> tuple[tuple[Path, str, str], ...]:
+    """Return what the package imports of the libraries: in which file, of which module, which name ("" for itself)."""
+    return tuple(_found_imports())
+
+
+def _found_imports() -> Iterator[tuple[Path, str, str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in LIBRARIES:

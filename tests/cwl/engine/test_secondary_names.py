@@ -36,6 +36,7 @@ OTHER = "{a: File, b: {type: File?, secondaryFiles: [.i]}}"
 DEFAULT = "{a: File, d: {type: File, secondaryFiles: [.i], default: {class: File, location: default.bam}}}"
 
 
+@pytest.mark.usefixtures("ask_here")
 @pytest.mark.parametrize(
     ("inputs", "job", "names"),
     [
