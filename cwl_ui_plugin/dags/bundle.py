@@ -27,6 +27,7 @@ from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, VERSION_FILE
 from cwl_ui_plugin.dags.preload import is_dag_processor
 from cwl_ui_plugin.library.current_manifest import manifest_of
 from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import is_digest
 
 if TYPE_CHECKING:
     from cwl_ui_plugin.dags.known_dags import KnownDags
@@ -83,7 +84,7 @@ class CwlDagBundle(BaseDagBundle):
         with self.lock():
             if self.version:
                 self._write_version(self.version)
-            elif not (self.path / VERSION_FILE).exists():
+            elif not is_digest(_read(self.path / VERSION_FILE) or ""):  # none yet, or a machine that failed has cut it
                 self._track()
         super().initialize()
 

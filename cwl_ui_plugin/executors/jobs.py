@@ -65,6 +65,14 @@ class Job:
         """How far it is."""
         return states.phase_of(self.state)
 
+    def is_cancel_due(self, told_at: float | None, now: float) -> bool:
+        """Whether Slurm is to be told to cancel it, which it was told last at a time, if ever.
+
+        Not where Slurm does not know it any more: its number may be another job's by now.
+        """
+        is_time = told_at is None or now - told_at > CANCEL_AGAIN_SECONDS
+        return is_time and bool(self.name) and self.missing_since is None
+
     def take(self, line: JobLine) -> bool:
         """Take over what Slurm says; return whether that is new."""
         before = (self.state, self.reason, self.node)
@@ -80,11 +88,6 @@ class Event:
     key: Key
     state: str
     text: str = ""
-
-
-def is_cancel_due(told_at: float | None, now: float) -> bool:
-    """Whether Slurm is to be told to cancel a job, which it was told last at a time, if ever."""
-    return told_at is None or now - told_at > CANCEL_AGAIN_SECONDS
 
 
 def run_of(instance: Instance) -> Run:

@@ -34,7 +34,6 @@ from cwl_ui_plugin.executors.jobs import (
     Key,
     doubles,
     give_back_lease,
-    is_cancel_due,
     live,
     news_of_end,
     ours,
@@ -162,7 +161,7 @@ class SlurmQueue:
         self._cancel(job for job in self._jobs.values() if job.let_go == CANCEL)
         now = self._clock()
         for job in self._jobs.values():
-            if job.let_go == DROP and job.phase is Phase.WAITS and job.name and is_cancel_due(job.dropped_at, now):
+            if job.let_go == DROP and job.phase is Phase.WAITS and job.is_cancel_due(job.dropped_at, now):
                 job.dropped_at = now
                 self._tell_slurm([job], only_waiting=True)
 
@@ -178,7 +177,7 @@ class SlurmQueue:
 
     def _cancel(self, jobs: Iterable[Job]) -> None:
         now = self._clock()
-        due = [job for job in jobs if job.name and is_cancel_due(job.cancelled_at, now)]
+        due = [job for job in jobs if job.is_cancel_due(job.cancelled_at, now)]
         for job in due:
             job.cancelled_at = now
         if due:

@@ -168,3 +168,17 @@ def test_a_folder_with_any_name_has_broken_workflows_too(
     write(moved)
     assert moved.is_broken_file_of("damaged-m", version.revision)
     assert look(moved).pending == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 32, b"\xff\xfe", b"another text"])
+def test_a_version_file_that_lost_its_content_is_written_again(add: Add, bundle: Any, content: bytes) -> None:
+    """Airflow asks for the version before it lets the bundle do anything, and its Dag processor ends if that fails."""
+    from cwl_ui_plugin.dags.registration import known_bundle
+
+    add("damaged-n", "one")
+    bundle.track()
+    version = bundle.files_version()
+    (bundle.path / ".version").write_bytes(content)
+    anew = known_bundle()
+    anew.initialize()
+    assert anew.files_version() == version

@@ -169,6 +169,22 @@ def test_what_could_not_be_cancelled_is_cancelled_later(bench: Bench, how: str) 
     assert told == ["100", "100"]
 
 
+def test_a_number_that_is_another_jobs_by_now_is_not_cancelled(bench: Bench) -> None:
+    """As where the controller has lost its state, and begins to count anew."""
+    one = item()
+    bench.queue.submit([one])
+    bench.after(2)
+    (line,) = bench.slurm.lines
+    bench.slurm.lines = [replace(line, comment="somebody else's")]
+    bench.after(10)
+    bench.queue.cancel(one.key)
+    bench.after(30)
+    assert bench.slurm.cancelled == []
+    bench.slurm.lines = [line]
+    bench.after(20)
+    assert bench.slurm.cancelled, "it was there all the time"
+
+
 @pytest.mark.parametrize(
     ("script", "may_have_acted"),
     [
