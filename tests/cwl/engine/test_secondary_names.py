@@ -84,7 +84,7 @@ def test_what_can_not_be_told_is_an_error(tmp_path: Path, inputs: str, job: dict
 
 
 def test_an_expression_without_an_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secondary_names, "TIMEOUT_SECONDS", 15.0)
+    monkeypatch.setattr(secondary_names, "TIMEOUT_SECONDS", 5.0)
     with pytest.raises(JobError):
         named(tmp_path, "{a: {type: File, secondaryFiles: ['${while (true) {}}']}}", {"a": S1})
 
