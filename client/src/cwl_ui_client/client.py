@@ -55,10 +55,12 @@ class Client:
                 raise
 
     @classmethod
-    def from_env(cls, **options: Any) -> Client:
+    def from_env(cls, *, timeout: float = TIMEOUT_SECONDS, transport: httpx.BaseTransport | None = None) -> Client:
         """Connect to the server of CWL_UI_URL with CWL_UI_TOKEN, or CWL_UI_USER and CWL_UI_PASSWORD."""
         found = http.Login.from_env()
-        return cls(found.url, token=found.token, user=found.user, password=found.password, **options)
+        return cls(
+            found.url, token=found.token, user=found.user, password=found.password, timeout=timeout, transport=transport
+        )
 
     def login(self, user: str, password: str) -> None:
         """Log in; raise :class:`~cwl_ui_client.errors.NotLoggedIn` for a wrong user or password."""

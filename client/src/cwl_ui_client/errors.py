@@ -20,7 +20,7 @@ CwlUiError
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cwl_ui_client.models import Run
@@ -134,14 +134,15 @@ def refusal(status: int, reason: str, data: object, told: str | None = None) -> 
     return kind(text, status, problems)
 
 
-def problem_lines(data: Mapping[str, Any]) -> list[str]:
+def problem_lines(data: Mapping[str, object]) -> list[str]:
     """Return the problems of an answer, a line each, as ``file:line:column: input: message``."""
-    lines = []
-    for problem in data.get("problems") or []:
-        if problem.get("row") is not None:  # of a sheet of samples, whose columns have names
-            column = f", column {problem['column']}" if problem.get("column") else ""
-            lines.append(f"row {problem['row']}{column}: {problem.get('message')}")
-            continue
-        where = ":".join(str(problem[key]) for key in ("file", "line", "column") if problem.get(key) is not None)
-        lines.append(": ".join(part for part in (where, problem.get("input"), problem.get("message")) if part))
-    return lines
+    listed = data.get("problems")
+    return [_problem_line(problem) for problem in listed] if isinstance(listed, (list, tuple)) else []
+
+
+def _problem_line(problem: Mapping[str, object]) -> str:
+    if problem.get("row") is not None:  # of a sheet of samples, whose columns have names
+        column = f", column {problem['column']}" if problem.get("column") else ""
+        return f"row {problem['row']}{column}: {problem.get('message')}"
+    where = ":".join(str(problem[key]) for key in ("file", "line", "column") if problem.get(key) is not None)
+    return ": ".join(str(part) for part in (where, problem.get("input"), problem.get("message")) if part)

@@ -38,7 +38,7 @@ class Fetcher:
         self._run = run_path(dag_id, run_id)
         self._source = source and source.rstrip("/") + "/"
         self._marker = f"/{quote(dag_id)}/{quote(run_id)}/"
-        self._listed: dict[str, Mapping[str, Any]] | None = None
+        self._listed: dict[str, Mapping[str, object]] | None = None
         self._fetched: set[Path] = set()
         self._is_local = urlsplit(url).hostname in LOOPBACK
 
@@ -66,7 +66,7 @@ class Fetcher:
             fetched[key] = yield from self.fetch(value)
         return fetched
 
-    def _placed(self, item: Mapping[str, object], target: Path) -> Flow[dict[str, Any]]:
+    def _placed(self, item: Mapping[str, object], target: Path) -> Flow[dict[str, object]]:
         inner: dict[str, object] = {}
         for key in ("secondaryFiles", "listing"):
             if key in item:
@@ -117,10 +117,10 @@ class Fetcher:
                 yield from self._fetch_file({**file, "location": base + quote(path)})
         return target
 
-    def _files(self) -> Flow[dict[str, Mapping[str, Any]]]:
+    def _files(self) -> Flow[dict[str, Mapping[str, object]]]:
         """Return all output files by path, asked for once; raise :class:`ServerError` if one is not listed."""
         if self._listed is None:
-            listed: dict[str, Mapping[str, Any]] = {}
+            listed: dict[str, Mapping[str, object]] = {}
             count, total = 0, None
             while total is None or count < total:
                 params = {"offset": str(count)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import httpx
 
@@ -43,7 +43,33 @@ class Login:
         return cls(found.get("CWL_UI_URL") or DEFAULT_URL, token, user, password)
 
 
-def settings(url: str, timeout: float) -> dict[str, Any]:
+class Settings(TypedDict):
+    """How httpx is set up."""
+
+    base_url: str
+    headers: dict[str, str]
+    timeout: float
+    follow_redirects: bool
+
+
+class _Addressed(TypedDict):
+    method: str
+    url: str
+    timeout: float
+
+
+class Sent(_Addressed, total=False):
+    """A request as httpx takes it."""
+
+    params: dict[str, str]
+    json: object
+    content: bytes
+    headers: dict[str, str]
+    data: dict[str, str]
+    files: dict[str, tuple[str, bytes]]
+
+
+def settings(url: str, timeout: float) -> Settings:
     """Return how httpx is set up. It follows no redirects: the login would go with them, to wherever they lead."""
     return {
         "base_url": url.rstrip("/"),
@@ -53,15 +79,16 @@ def settings(url: str, timeout: float) -> dict[str, Any]:
     }
 
 
-def sent(request: Request) -> dict[str, Any]:
+def sent(request: Request) -> Sent:
     """Return a request as httpx takes it."""
-    options: dict[str, object] = {"method": request.method, "url": request.address, "timeout": request.timeout}
+    options: Sent = {"method": request.method, "url": request.address, "timeout": request.timeout}
     if request.params:
         options["params"] = dict(request.params)
     if request.json is not None:
         options["json"] = request.json
     if request.content is not None:
-        options |= {"content": request.content, "headers": {"Content-Type": "application/octet-stream"}}
+        options["content"] = request.content
+        options["headers"] = {"Content-Type": "application/octet-stream"}
     if request.form is not None:
         options["data"] = {name: value for name, value in request.form.items() if isinstance(value, str)}
         options["files"] = {name: value for name, value in request.form.items() if not isinstance(value, str)}

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from cwl_ui_client.errors import (
     NotFound,
@@ -44,10 +44,12 @@ class Key:
     bind_dag: bool = False
 
     @classmethod
-    def read(cls, path: str | Path, algorithm: str = "RS256", **more: Any) -> Key:
+    def read(
+        cls, path: str | Path, algorithm: str = "RS256", *, lifetime: float | None = None, bind_dag: bool = False
+    ) -> Key:
         """Read the key from a file; raise :class:`UsageError` if that can't be."""
         try:
-            return cls(Path(path).read_text(encoding="ascii"), algorithm, **more)
+            return cls(Path(path).read_text(encoding="ascii"), algorithm, lifetime, bind_dag)
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"The key {path} can't be read: {error}.") from error
 
@@ -57,13 +59,13 @@ def new_run_id(prefix: str = "client") -> str:
     return f"{prefix}-{uuid.uuid4()}"
 
 
-def start(dag_id: str, job: Mapping[str, Any], *, run_id: str | None = None, key: Key | None = None) -> Flow[Run]:
+def start(dag_id: str, job: Mapping[str, object], *, run_id: str | None = None, key: Key | None = None) -> Flow[Run]:
     """Start a run of a job whose files the server sees; with a key, signed, so that no login is needed.
 
     Where the answer got lost, the run is looked for: it is never started twice.
     """
     run_id = run_id or new_run_id()
-    body: dict[str, Any] = {"run_id": run_id, "job": job}
+    body: dict[str, object] = {"run_id": run_id, "job": job}
     if key is not None:
         body = _signed(dag_id, run_id, job, key)
     try:
@@ -78,7 +80,7 @@ def start(dag_id: str, job: Mapping[str, Any], *, run_id: str | None = None, key
             raise error from None
 
 
-def _signed(dag_id: str, run_id: str, job: Mapping[str, object], key: Key) -> dict[str, Any]:
+def _signed(dag_id: str, run_id: str, job: Mapping[str, object], key: Key) -> dict[str, object]:
     """Return the body of a signed trigger: a JWT over ``run_id`` and ``conf``, and as the key says ``dag_id``."""
     try:
         import jwt
@@ -154,7 +156,7 @@ def start_batch(
     path = Path(sheet)
     if not path.is_file():
         raise UsageError(f"There is no file {path}.")
-    form: dict[str, Any] = {"sheet": (path.name, path.read_bytes()), "start": start}
+    form: dict[str, str | tuple[str, bytes]] = {"sheet": (path.name, path.read_bytes()), "start": start}
     texts = {"mapping": mapping and json.dumps(mapping), "constants": constants and json.dumps(constants), "name": name}
     form |= {key: text for key, text in texts.items() if text}
     answer: Answer = yield Request("POST", f"{workflow_path(dag_id)}/batches", form=form, timeout=BATCH_SECONDS)

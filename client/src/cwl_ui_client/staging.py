@@ -34,16 +34,16 @@ class Stager:
         self._folders: dict[Path, str] = {}
         self._sent: dict[Path, str] = {}
 
-    def stage(self, job: Mapping[str, object], basedir: Path) -> Flow[dict[str, Any]]:
+    def stage(self, job: Mapping[str, object], basedir: Path) -> Flow[dict[str, object]]:
         """Return the job with locations that the server can read; raise :class:`UsageError` for a missing file."""
-        local: dict[str, Any] = _mapped(job, lambda item: _located(item, basedir))
+        local: dict[str, object] = _mapped(job, lambda item: _located(item, basedir))
         paths = sorted({str(path) for path in _local_paths(local)})
         visible: dict[str, bool] = {}
         if paths:
             visible = (yield from post("/inputs/visible", {"paths": paths}))["visible"]
         if not all(visible.get(path) for path in paths):
             yield from self._ask_for_secondary_files(local)
-        staged: dict[str, Any] = yield from self._staged(local, visible)
+        staged: dict[str, object] = yield from self._staged(local, visible)
         return staged
 
     def _staged(self, node: object, visible: Mapping[str, bool]) -> Flow[Any]:
@@ -93,7 +93,7 @@ class Stager:
             return self._literal(path)
         return {**item, "location": location}
 
-    def _literal(self, path: Path) -> dict[str, Any]:
+    def _literal(self, path: Path) -> dict[str, object]:
         """Return what is at a path as a Directory literal of files that were sent."""
         if path.is_dir():
             listing = [self._literal(entry) for entry in sorted(path.iterdir()) if entry.is_dir() or entry.is_file()]
@@ -198,7 +198,7 @@ def _mapped(node: object, change: Callable[[dict[str, object]], dict[str, object
     return node
 
 
-def _located(item: dict[str, object], basedir: Path) -> dict[str, Any]:
+def _located(item: dict[str, object], basedir: Path) -> dict[str, object]:
     """Return a File or Directory with an absolute location, if it has one at all."""
     location = item.get("location", item.get("path"))
     if not isinstance(location, str) or location.lower().startswith(REMOTE):

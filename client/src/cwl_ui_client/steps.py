@@ -17,6 +17,8 @@ from urllib.parse import quote
 from cwl_ui_client.errors import CwlUiError
 
 T = TypeVar("T")
+Form = Mapping[str, "str | tuple[str, bytes]"]
+"""A form by the names of its fields: texts, and files as ``(name, content)``."""
 Flow = Generator["Request | Download | Pause", Any, T]
 REST = "/cwl/api/v1"
 TIMEOUT_SECONDS = 120.0
@@ -24,7 +26,7 @@ TIMEOUT_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Request:
-    """A request to the REST API, with a JSON body, bytes, or a form (``{name: text, or (file name, bytes)}``).
+    """A request to the REST API, with a JSON body, bytes, or a :data:`Form`.
 
     Whoever drives sends an :class:`Answer` back, or throws a :class:`~cwl_ui_client.errors.ServerError`.
     ``repeatable``: to send it twice does no harm.
@@ -32,10 +34,10 @@ class Request:
 
     method: str
     path: str
-    json: Any = None
+    json: object = None
     params: Mapping[str, str] | None = None
     content: bytes | None = None
-    form: Mapping[str, Any] | None = None
+    form: Form | None = None
     timeout: float = TIMEOUT_SECONDS
     repeatable: bool = False
 
@@ -102,9 +104,16 @@ def get(path: str, params: Mapping[str, str] | None = None) -> Flow[Any]:
     return answer.json()
 
 
-def post(path: str, body: Any = None, **options: Any) -> Flow[Any]:
+def post(
+    path: str,
+    body: object = None,
+    *,
+    params: Mapping[str, str] | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    repeatable: bool = False,
+) -> Flow[Any]:
     """Post JSON to a path; return the JSON of the answer."""
-    answer: Answer = yield Request("POST", path, json=body, **options)
+    answer: Answer = yield Request("POST", path, json=body, params=params, timeout=timeout, repeatable=repeatable)
     return answer.json()
 
 

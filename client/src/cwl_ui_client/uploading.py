@@ -15,7 +15,7 @@ from cwl_ui_client.closure import closure, common_folder
 from cwl_ui_client.errors import Invalid, ServerError, UnsupportedWorkflow, UsageError, problem_lines
 from cwl_ui_client.models import Progress, Upload
 from cwl_ui_client.names import absolute
-from cwl_ui_client.steps import Answer, Flow, Pause, Request, get, path_of, post
+from cwl_ui_client.steps import Answer, Flow, Form, Pause, Request, get, path_of, post
 
 POLL_SECONDS = 0.15
 UPLOAD_SECONDS = 600.0
@@ -47,7 +47,7 @@ def upload(
     name, content, chosen = packed(path)
     main = main or chosen or (name if fragment else None)
     fields = {"dag_id": dag_id, "main": f"{main}{fragment}" if main else None, "replace": "true" if replace else None}
-    form = {**{key: value for key, value in fields.items() if value}, "files": (name, content)}
+    form: Form = {**{key: value for key, value in fields.items() if value}, "files": (name, content)}
     answer: Answer = yield Request("POST", "/workflows", params={"wait": "false"}, form=form, timeout=UPLOAD_SECONDS)
     return (yield from _ended(answer.json(), path.name, report))
 

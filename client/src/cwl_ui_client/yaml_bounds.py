@@ -5,14 +5,12 @@ A few lines with aliases can stand for more than any memory holds; parsers call 
 
 from __future__ import annotations
 
-from typing import Any
-
 import yaml
 
 MAX_DEPTH = 500
 """Levels of a document; those of people have thirty."""
 MAX_NODES = 1_000_000
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: type[yaml.CSafeLoader] | type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STARTS = (yaml.SequenceStartEvent, yaml.MappingStartEvent)
 _ENDS = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
 
