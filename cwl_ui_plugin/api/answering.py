@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, BinaryIO
+from collections.abc import Mapping
+from typing import BinaryIO
 
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.types import Receive, Scope, Send
@@ -22,8 +23,23 @@ class AnyTextResponse(JSONResponse):
 class OpenFileResponse(FileResponse):
     """Sends a file that is open already, or ranges of it; its path may have become another file's since."""
 
-    def __init__(self, file: BinaryIO, **options: Any) -> None:
-        super().__init__(_again(file), stat_result=os.fstat(file.fileno()), **options)
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        filename: str,
+        media_type: str,
+        content_disposition_type: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(
+            _again(file),
+            headers=headers,
+            media_type=media_type,
+            filename=filename,
+            stat_result=os.fstat(file.fileno()),
+            content_disposition_type=content_disposition_type,
+        )
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

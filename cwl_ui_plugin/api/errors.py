@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypedDict
 
 from airflow.api_fastapi.common.exceptions import ERROR_HANDLERS
 from fastapi import FastAPI, Request
@@ -36,13 +36,24 @@ class Answerer(Protocol):
     """Makes the answer of an error, in the words of an API: its status, what is wrong, and what in detail."""
 
     def __call__(
-        self, status: int, detail: str, problems: Sequence[Detail] = (), headers: Any = None, **more: Any
+        self,
+        status: int,
+        detail: str,
+        problems: Sequence[Detail] = (),
+        headers: Mapping[str, str] | None = None,
+        **more: object,
     ) -> JSONResponse:
         """Return the answer."""
         ...
 
 
-def answer(status: int, detail: str, problems: Sequence[Detail] = (), headers: Any = None, **more: Any) -> JSONResponse:
+def answer(
+    status: int,
+    detail: str,
+    problems: Sequence[Detail] = (),
+    headers: Mapping[str, str] | None = None,
+    **more: object,
+) -> JSONResponse:
     """Return an error's answer, as our APIs have them."""
     listed = [problem.as_json() for problem in problems]
     return AnyTextResponse({"detail": detail, "problems": listed, **more}, status_code=status, headers=headers)
@@ -95,11 +106,20 @@ class CatchAll:
             await self._answer(500, UNEXPECTED)(scope, receive, send)
 
 
+class _OfWorkflow(TypedDict, total=False):
+    """What an answer tells besides of a workflow that can't be used."""
+
+    unsupported: bool
+    choices: list[str]
+
+
 def _service_error(error: ServiceError, answer: Answerer) -> JSONResponse:
-    more: dict[str, object] = {}
+    more: _OfWorkflow = {}
     if isinstance(error, InvalidWorkflow):
-        more = {"unsupported": True} if error.unsupported else {}
-        more |= {"choices": list(error.choices)} if error.choices else {}
+        if error.unsupported:
+            more["unsupported"] = True
+        if error.choices:
+            more["choices"] = list(error.choices)
     return answer(error.status, error.message, error.problems, **more)
 
 

@@ -165,7 +165,7 @@ def _checked(body: dict[str, Any], known: set[str]) -> dict[str, Any]:
     return body
 
 
-def _job(dag_id: str, body: dict[str, Any], user: BaseUser) -> dict[str, Any] | None:
+def _job(dag_id: str, body: dict[str, Any], user: BaseUser) -> dict[str, object] | None:
     """Return the inputs that are to be kept; None where none are given."""
     job, from_run = body.get("job"), body.get("from_run")
     if from_run and job is not None:

@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from cwl_ui_client.models import ENDED
 from cwl_ui_client.running import BATCH_SECONDS
-from cwl_ui_client.steps import workflow_path
+from cwl_ui_client.steps import Form, workflow_path
 
 from cwl_ui_plugin import addresses
 from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of, problem_lines
@@ -103,13 +103,13 @@ def _make(client: Client, path: str, arguments: argparse.Namespace) -> int:
     return _shown(client, f"{path}/batches{path_of(made['batch_id'])}", wait=True) if arguments.wait else 0
 
 
-def _form(arguments: argparse.Namespace) -> dict[str, Any]:
+def _form(arguments: argparse.Namespace) -> dict[str, str | tuple[str, bytes]]:
     sheet = Path(arguments.sheet)
     try:
         content = sheet.read_bytes()
     except OSError as error:
         raise UsageError(f"The sheet {sheet} can't be read: {error.strerror}.") from error
-    form: dict[str, object] = {"sheet": (sheet.name, content), "start": arguments.start}
+    form: dict[str, str | tuple[str, bytes]] = {"sheet": (sheet.name, content), "start": arguments.start}
     constants = {name: _value(text) for name, text in _pairs(arguments.constant, "--constant").items()}
     more = {
         "constants": json.dumps(constants) if constants else "",
@@ -121,10 +121,10 @@ def _form(arguments: argparse.Namespace) -> dict[str, Any]:
     return {**form, **{name: text for name, text in more.items() if text}}
 
 
-def _guessed(client: Client, path: str, form: dict[str, Any]) -> dict[str, Any]:
+def _guessed(client: Client, path: str, form: Form) -> dict[str, str]:
     """Return the mapping that the server guesses for a sheet; nothing is started."""
     asked = {**form, "start": "none"}
-    found: dict[str, Any] = client.request("POST", f"{addresses.REST}{path}/batches", form=asked).json()
+    found = client.request("POST", f"{addresses.REST}{path}/batches", form=asked).json()
     return dict(found["mapping"])
 
 
@@ -135,7 +135,7 @@ def _pairs(given: Iterable[str], option: str) -> dict[str, str]:
     return {name: value for name, _sign, value in pairs}
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError:
@@ -183,6 +183,13 @@ def _shown(client: Client, path: str, *, wait: bool) -> int:
     return 1 if wait and batch["state"] != "success" else 0
 
 
-def _counted(batch: dict[str, Any]) -> str:
+class _Counts(TypedDict):
+    """How far a batch is: rows by state, and percent."""
+
+    counts: dict[str, int]
+    progress: int
+
+
+def _counted(batch: _Counts) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(batch["counts"].items()))
     return f"{batch['progress']} %: {counts}"

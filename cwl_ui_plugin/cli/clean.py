@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TypedDict
 
 from cwl_ui_plugin.cli.client import Client, add_server_arguments
 from cwl_ui_plugin.cli.errors import CliError
@@ -37,6 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _line(verb: str, kind: dict[str, Any], *, is_open: bool) -> str:
+class _Kind(TypedDict):
+    """What there is, or was, to remove of one kind; ``is_all``: there is no more of it."""
+
+    title: str
+    items: int
+    bytes: int
+    is_all: bool
+
+
+def _line(verb: str, kind: _Kind, *, is_open: bool) -> str:
     more = "" if kind["is_all"] else (" or more" if is_open else "; there is more")
     return f"{verb} {kind['items']} of {kind['title']!r}, {bytes_text(kind['bytes'])}{more}"

@@ -124,7 +124,7 @@ class Client:
         method: str,
         path: str,
         *,
-        json: Any = None,
+        json: object = None,
         params: Mapping[str, str] | None = None,
         content: Iterable[bytes] | None = None,
         form: Mapping[str, Any] | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TypedDict
 
 from cwl_ui_client.steps import run_path
 
@@ -45,12 +45,25 @@ def _fix(client: Client, path: str, arguments: argparse.Namespace) -> int:
         _print(client.get(f"{path}/fix", params=query))
         return 0
     made = client.post(f"{path}/fix", json={"version": arguments.version})
-    _print(made.get("forecast") or {})
+    if made.get("forecast"):
+        _print(made["forecast"])
     print(made["run_id"])
     return 0
 
 
-def _print(forecast: dict[str, Any]) -> None:
+class _Step(TypedDict):
+    label: str
+    outcome: str
+    reason: str | None
+
+
+class _Forecast(TypedDict, total=False):
+    """What the server says of a run that would go on."""
+
+    steps: list[_Step]
+
+
+def _print(forecast: _Forecast) -> None:
     """Print what becomes of each step."""
     for step in forecast.get("steps") or []:
         reason = f": {step['reason']}" if step.get("reason") else ""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import yaml
 
@@ -83,13 +83,23 @@ def _meaning(value: str) -> object:
         return value.strip()
 
 
+class _Option(TypedDict, total=False):
+    default: object
+
+
+class _Section(TypedDict, total=False):
+    """A section of Airflow's description of its options."""
+
+    options: dict[str, _Option] | None
+
+
 @cache
-def _described() -> dict[str, Any]:
+def _described() -> dict[str, _Section]:
     spec = importlib.util.find_spec("airflow")
     folders = list(spec.submodule_search_locations or ()) if spec else []
     for folder in folders:
         path = Path(folder) / "config_templates" / "config.yml"
         if path.is_file():
-            found: dict[str, object] = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506
+            found: dict[str, _Section] = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506
             return found
     return {}

@@ -6,7 +6,6 @@ import json
 import time
 import urllib.error
 import urllib.request
-from typing import Any
 
 from cwl_ui_plugin import addresses
 from cwl_ui_plugin.cli.components import Components
@@ -53,7 +52,7 @@ class Readiness:
             return frozenset({API_SERVER})
         if not _get(f"{self.url}/execution/health"):  # what tasks call
             return frozenset({API_SERVER})
-        healthy = {name for part, name in PARTS.items() if (airflow.get(part) or {}).get("status") == "healthy"}
+        healthy = {name for part, name in PARTS.items() if _status_of(airflow.get(part)) == "healthy"}
         # Airflow calls healthy what has a heartbeat of the last half minute: also what a server that is gone has left.
         return frozenset(name for name in PARTS.values() if name not in healthy or not self.components.is_running(name))
 
@@ -73,7 +72,11 @@ class Readiness:
             )
 
 
-def _get(url: str) -> dict[str, Any] | None:
+def _status_of(component: object) -> object:
+    return component.get("status") if isinstance(component, dict) else None
+
+
+def _get(url: str) -> dict[str, object] | None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=30) as answer:

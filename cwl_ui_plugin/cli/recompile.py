@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TypedDict
 
 from cwl_ui_plugin.cli.client import Client, add_server_arguments, path_of, problem_lines
 from cwl_ui_plugin.cli.errors import ServerError
@@ -66,5 +66,12 @@ def _followed(client: Client, dag_id: str, seconds: float) -> int:
     return int(found["state"] == "failed")
 
 
-def _failure(found: dict[str, Any]) -> str:
+class _Failed(TypedDict):
+    """What the server says of a compilation that has failed."""
+
+    message: str
+    problems: list[dict[str, object]]
+
+
+def _failure(found: _Failed) -> str:
     return "\n".join([found["message"], *problem_lines(found)])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from cwl_ui_plugin.cli.errors import UsageError
 
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 class _Server(ThreadingHTTPServer):
     """A server that takes it calmly when a sender goes away."""
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         """Show no traceback for a connection that was closed by the other side."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)

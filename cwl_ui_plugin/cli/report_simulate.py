@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Collection, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin import strict_json
 from cwl_ui_plugin.cli.errors import UsageError
@@ -19,11 +19,12 @@ from cwl_ui_plugin.cli.errors import UsageError
 if TYPE_CHECKING:
     from cwl_ui_plugin.cwl.plan import Plan
     from cwl_ui_plugin.reports.delivery import Sender
+    from cwl_ui_plugin.reports.simulation import Course
     from cwl_ui_plugin.reports.target import ReportTarget
 
 COMPILE_SECONDS = 300
 MAX_ELEMENTS = 1000
-Sent = tuple[str, dict[str, Any], datetime]
+Sent = tuple[str, dict[str, object], datetime]
 """Route, payload, and when the run would send it."""
 
 
@@ -137,7 +138,7 @@ def _reports(arguments: argparse.Namespace, plan: Plan) -> Iterator[Sent]:
             yield (*built, moment)
 
 
-def _course(arguments: argparse.Namespace, plan: Plan, folder: str) -> Any:
+def _course(arguments: argparse.Namespace, plan: Plan, folder: str) -> Course:
     from cwl_ui_plugin.reports.simulated_outputs import simulated_outputs
     from cwl_ui_plugin.reports.simulated_tasks import step_names
     from cwl_ui_plugin.reports.simulation import Course

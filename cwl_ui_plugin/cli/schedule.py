@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from cwl_ui_client.steps import workflow_path
 
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _wanted(arguments: argparse.Namespace) -> dict[str, Any] | None:
+def _wanted(arguments: argparse.Namespace) -> dict[str, object] | None:
     """Return the schedule that the arguments describe; None where they describe none."""
     if arguments.cron is not None:
         when: dict[str, object] = {"kind": "cron", "settings": {"cron": arguments.cron}}
@@ -74,7 +74,7 @@ def _wanted(arguments: argparse.Namespace) -> dict[str, Any] | None:
     }
 
 
-def _job(name: str) -> Any:
+def _job(name: str) -> object:
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -89,7 +89,17 @@ def _job(name: str) -> Any:
         raise UsageError(f"{name}: {error.message} {problems} Templates stand in quotes: '{{{{ ds }}}}'.") from error
 
 
-def _print(schedule: dict[str, Any]) -> None:
+class _Shown(TypedDict):
+    """What is printed of a schedule, as the server tells of it."""
+
+    description: str
+    next_times: list[str]
+    is_paused: bool
+    is_dag_paused: bool
+    problem: str
+
+
+def _print(schedule: _Shown) -> None:
     print(schedule["description"])
     for moment in schedule["next_times"]:
         print(f"  next: {moment}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TypedDict
 
 from cwl_ui_client.models import Progress
 from cwl_ui_client.uploading import import_workflow, is_address, upload
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--dag-id names one workflow; give one file with it.")
     client, say = Client.of(arguments), Said()
     for file in arguments.files:
-        options: dict[str, Any] = {
+        options: _Options = {
             "dag_id": arguments.dag_id,
             "main": arguments.main,
             "replace": arguments.replace,
@@ -46,6 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
         uploaded = client.drive(flow)
         print(f"{uploaded.dag_id}\t{client.url}{addresses.workflow_page(uploaded.dag_id)}")
     return 0
+
+
+class _Options(TypedDict):
+    """What uploading and importing have in common."""
+
+    dag_id: str | None
+    main: str | None
+    replace: bool
+    report: Said
 
 
 class Said:

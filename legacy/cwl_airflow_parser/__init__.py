@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
 
 _HOMES = {
     "CWLDAG": "cwl_ui_plugin_legacy.cwldag",
@@ -13,7 +12,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import what a Dag file asks for: an auth backend below this package must not pay for it."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def dag_on_success(*_arguments: Any, **_options: Any) -> None:
+def dag_on_success(*_arguments: object, **_options: object) -> None:
     """Do nothing."""
 
 

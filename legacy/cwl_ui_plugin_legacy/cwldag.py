@@ -37,10 +37,10 @@ class CWLDAG(NewCWLDAG):
         self,
         dag_id: str | None = None,
         workflow: str | None = None,
-        *more: Any,
+        *more: object,
         cwl_workflow: str | None = None,
-        dispatcher: Any = None,
-        gatherer: Any = None,
+        dispatcher: CWLJobDispatcher | CWLJobGatherer | None = None,
+        gatherer: CWLJobDispatcher | CWLJobGatherer | None = None,
         **options: Any,
     ) -> None:
         if len(more) == 1 and isinstance(more[0], dict):  # cwl-airflow-parser's third
@@ -58,19 +58,19 @@ class CWLDAG(NewCWLDAG):
         _warn(name, document, ignored)
 
     @property
-    def dispatcher(self) -> Any:
+    def dispatcher(self) -> BaseOperator:
         """The first task."""
         return self.get_task(_FIRST)
 
     @property
-    def gatherer(self) -> Any:
+    def gatherer(self) -> BaseOperator:
         """The last task."""
         return self.get_task(_LAST)
 
     def create(self) -> None:
         """Do nothing: the tasks are there already."""
 
-    def add(self, task: Any, to: str | None = None) -> None:
+    def add(self, task: object, to: str | None = None) -> None:
         """Take the first and the last task for those that are there; put any other before, or after them."""
         if isinstance(task, (CWLJobDispatcher, CWLJobGatherer)):
             return
@@ -82,7 +82,7 @@ class CWLDAG(NewCWLDAG):
             task.set_upstream(self.gatherer)
 
 
-def _check_end(end: Any) -> None:
+def _check_end(end: object) -> None:
     if end is not None and not isinstance(end, (CWLJobDispatcher, CWLJobGatherer)):
         raise TypeError(
             f"{type(end).__name__} can't be a dispatcher or a gatherer: cwl-ui-plugin makes these tasks. Write "

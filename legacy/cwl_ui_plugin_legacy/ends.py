@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 _OWN = (
     "{name} changes what {base} does, which cwl-ui-plugin does not call. Write a task of your own instead: `task >> "
     "dag.get_task('CWLJobDispatcher')` runs before a workflow, `dag.get_task('CWLJobGatherer') >> task` after it, and "
@@ -14,7 +12,7 @@ _OWN = (
 class _End:
     """A task of the predecessors that takes all arguments that theirs took; none of them means anything any more."""
 
-    def __init__(self, *_arguments: Any, **_options: Any) -> None:
+    def __init__(self, *_arguments: object, **_options: object) -> None:
         base = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
         if type(self) is not base:
             raise TypeError(_OWN.format(name=type(self).__name__, base=base.__name__))
@@ -31,7 +29,7 @@ class CWLJobGatherer(_End):
 class CWLStepOperator:
     """A step; a Dag file could make one by itself."""
 
-    def __init__(self, *_arguments: Any, **_options: Any) -> None:
+    def __init__(self, *_arguments: object, **_options: object) -> None:
         raise TypeError(
             "A CWLStepOperator can't be made alone any more: CWLDAG makes the tasks of all steps. For one CWL tool in "
             "another Dag write `from cwl_ui_plugin.operators import CwlToolOperator`."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from cwl_ui_plugin.services.monitoring.old_states import RUN_STATES, RunState, TaskState
 
@@ -82,7 +81,7 @@ class CleanedRun:
     removed: bool
 
 
-def query(name: str, description: str = "", **schema: object) -> dict[str, Any]:
+def query(name: str, description: str = "", **schema: object) -> dict[str, object]:
     """Return the description of a parameter in the query."""
     return {"name": name, "in": "query", "description": description, "schema": {"type": "string", **schema}}
 
@@ -91,7 +90,7 @@ DAG_ID = query("dag_id", "The name of the workflow")
 RUN_ID = query("run_id", "The name of the run")
 CONF = query("conf", 'The conf as JSON text: `{"job": {...}}`')
 STATE = query("state", "running (queued ones, too), success or failed", enum=list(RUN_STATES))
-_FIELDS: dict[str, Any] = {
+_FIELDS: dict[str, dict[str, str]] = {
     "dag_id": {"type": "string"},
     "run_id": {"type": "string"},
     "conf": {"description": '`{"job": {...}}`, as JSON text or as an object'},
@@ -100,15 +99,16 @@ _FIELDS: dict[str, Any] = {
 _CONTENT = {"type": "string", "description": "A CWL document, compressed with gzip, in base64"}
 
 
-def body(*names: str, document: bool = False) -> dict[str, Any]:
+def body(*names: str, document: bool = False) -> dict[str, object]:
     """Return the description of a body with these fields, which may as well be in the query."""
     fields = {name: _FIELDS[name] for name in (*names, "check_payload")}
-    as_json: dict[str, Any] = {"type": "object", "properties": fields}
+    as_json: dict[str, object] = {"type": "object", "properties": fields}
     if not document:
         return {"required": False, "content": {"application/json": {"schema": as_json}}}
-    as_json = {"type": "object", "properties": {**fields, "workflow_content": _CONTENT}}
+    properties: dict[str, object] = {**fields, "workflow_content": _CONTENT}
+    as_json = {"type": "object", "properties": properties}
     file = {"type": "string", "format": "binary", "description": "A CWL document, or a zip"}
-    as_form = {"type": "object", "properties": {**as_json["properties"], "workflow": file}}
+    as_form = {"type": "object", "properties": {**properties, "workflow": file}}
     return {
         "required": False,
         "content": {"multipart/form-data": {"schema": as_form}, "application/json": {"schema": as_json}},

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from fastapi.responses import JSONResponse
 
@@ -16,7 +15,11 @@ _BAD_REQUESTS = (Conflict.status, InvalidJob.status, InvalidWorkflow.status)
 
 
 def answer(
-    status: int, detail: str, problems: Sequence[Detail] = (), headers: Any = None, **_more: Any
+    status: int,
+    detail: str,
+    problems: Sequence[Detail] = (),
+    headers: Mapping[str, str] | None = None,
+    **_more: object,
 ) -> JSONResponse:
     """Return an error's answer."""
     lines = [f"- {problem}" for problem in problems if str(problem) not in detail]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import Request
@@ -46,7 +45,7 @@ async def _submitted(request: Request, user: BaseUser, attachments: Attachments)
     return await run_in_threadpool(_start, workflow, asked, params, attachments, user)
 
 
-def _asked(fields: dict[str, str]) -> tuple[RunRequest, dict[str, Any]]:
+def _asked(fields: dict[str, str]) -> tuple[RunRequest, dict[str, object]]:
     """Return what a form asks for and the inputs; raise :class:`BadRequest`."""
     objects = {name: _object(fields, name) for name in _OBJECTS}
     params = objects.pop("workflow_params")
