@@ -17,6 +17,7 @@ from cwl_ui_plugin.services.errors import NotAllowed, Unavailable
 from cwl_ui_plugin.services.inputs.access import InputAccess
 from cwl_ui_plugin.services.signatures import VerifiedToken, is_key_set, reason, trigger_policy, verify, verify_call
 from cwl_ui_plugin.signing.errors import BadSignature, SigningError
+from cwl_ui_plugin.signing.triggers import TriggerPolicy
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -67,12 +68,10 @@ def verify_body(body: Mapping[str, object], dag_id: str | None = None) -> Verifi
         Unavailable: it can't be read whether there is a key.
 
     """
-    policy = trigger_policy()
-    if policy is None:
+    found = _policy_and_signature(body, "The trigger", "run_id, conf")
+    if found is None:
         return None
-    token = sent_signature(body)
-    if token is None:
-        raise BadSignature("The trigger has no signature: sign {run_id, conf} and send the token as check_payload.")
+    policy, token = found
     run_id, conf = body.get("run_id"), body.get("conf")
     if not isinstance(run_id, str) or not run_id:
         raise BadSignature("The trigger has no run_id.")
@@ -88,14 +87,28 @@ def verify_fields(body: Mapping[str, object], fields: Mapping[str, object]) -> t
         Unavailable: it can't be read whether there is a key.
 
     """
+    found = _policy_and_signature(body, "The call", ", ".join([*fields, "exp"]))
+    if found is None:
+        return None
+    policy, token = found
+    return str(token), verify_call(token, policy, fields)
+
+
+def _policy_and_signature(body: Mapping[str, object], what: str, names: str) -> tuple[TriggerPolicy, Any] | None:
+    """Return how a body must be signed and its signature; None where no key is set.
+
+    Raises:
+        SigningError: there is a key, and ``what``, with the fields ``names``, is not signed.
+        Unavailable: it can't be read whether there is a key.
+
+    """
     policy = trigger_policy()
     if policy is None:
         return None
     token = sent_signature(body)
     if token is None:
-        names = ", ".join(fields)
-        raise BadSignature(f"The call has no signature: sign {{{names}, exp}} and send the token as check_payload.")
-    return str(token), verify_call(token, policy, fields)
+        raise BadSignature(f"{what} has no signature: sign {{{names}}} and send the token as check_payload.")
+    return policy, token
 
 
 class Actor(NamedTuple):

@@ -12,7 +12,7 @@ import os
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from cwl_ui_plugin.cwl.plan import PLAN_FILE
 from cwl_ui_plugin.library.errors import UnknownWorkflow
@@ -29,11 +29,10 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Entry:
-    """The current version of a workflow; ``stamp`` tells the file that says which one that is."""
+class WorkflowFacts:
+    """What a list shows of the current version of a workflow; ``steps`` is their number."""
 
     dag_id: str
-    stamp: str
     digest: str
     kind: str
     cwl_version: str
@@ -42,6 +41,13 @@ class Entry:
     filename: str
     uploaded_by: str
     uploaded_at: str
+
+
+@dataclass(frozen=True)
+class Entry(WorkflowFacts):
+    """The current version of a workflow; ``stamp`` tells the file that says which one that is."""
+
+    stamp: str
 
 
 def entries(store: WorkflowStore) -> dict[str, Entry]:
@@ -98,9 +104,18 @@ def _entry(store: WorkflowStore, dag_id: str, stamps: dict[str, str]) -> Entry |
     )
 
 
-def _plan_of(version: StoredVersion) -> dict[str, Any]:
+class _Plan(TypedDict):
+    """What a list shows of a plan."""
+
+    kind: str
+    cwl_version: str
+    label: str | None
+    steps: list[object]
+
+
+def _plan_of(version: StoredVersion) -> _Plan:
     """Return a plan as it was first written: what a list shows of it is the same in all formats."""
-    plan: dict[str, object] = json.loads((version.folder / PLAN_FILE).read_text(encoding="utf-8"))
+    plan: _Plan = json.loads((version.folder / PLAN_FILE).read_text(encoding="utf-8"))
     return plan
 
 

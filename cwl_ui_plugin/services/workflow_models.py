@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.plan import Plan
+from cwl_ui_plugin.library.catalog import WorkflowFacts
 from cwl_ui_plugin.library.versions import StoredVersion
 
 
@@ -29,18 +30,9 @@ class RecentRun:
 
 
 @dataclass(frozen=True)
-class WorkflowSummary:
+class WorkflowSummary(WorkflowFacts):
     """A workflow in a list; ``digest`` names its current version, ``recent_runs`` are the last ones, oldest first."""
 
-    dag_id: str
-    digest: str
-    kind: str
-    cwl_version: str
-    label: str | None
-    steps: int
-    filename: str
-    uploaded_by: str
-    uploaded_at: str
     last_run_id: str | None = None
     last_run_state: str | None = None
     recent_runs: tuple[RecentRun, ...] = ()
