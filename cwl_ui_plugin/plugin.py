@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 from airflow.plugins_manager import AirflowPlugin
 
 from cwl_ui_plugin.dags import component_listener
 from cwl_ui_plugin.observing import listeners as lineage_listeners
 from cwl_ui_plugin.reports import listeners as report_listeners
+
+if TYPE_CHECKING:
+    from cwl_ui_plugin.views import Listed
 
 
 class CwlUiPlugin(AirflowPlugin):
@@ -38,7 +41,7 @@ class CwlUiPlugin(AirflowPlugin):
         return [views.blueprint()]
 
     @cached_property
-    def appbuilder_views(self) -> list[dict[str, Any]]:  # type: ignore[override]
+    def appbuilder_views(self) -> list[Listed]:  # type: ignore[override]
         """The Flask-AppBuilder views. They have no menu name: Airflow would put those under "Legacy Views"."""
         from cwl_ui_plugin import views
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from cwl_ui_plugin.cwl.plan import Parameter
 
@@ -35,15 +34,16 @@ def is_advanced(item: Parameter) -> bool:
 
 def _position(item: Parameter) -> float:
     position = _entry(_hints(item), "preview", "position")
-    is_number = isinstance(position, (int, float)) and not isinstance(position, bool) and position == position
-    return float(position) if is_number else float("inf")
+    if isinstance(position, (int, float)) and not isinstance(position, bool) and position == position:
+        return float(position)
+    return float("inf")
 
 
-def _hints(item: Parameter) -> dict[str, Any]:
+def _hints(item: Parameter) -> dict[str, object]:
     matches = ((_HINT.match(key), value) for key, value in item.extras.items())
     return {match["name"]: value for match, value in matches if match}
 
 
-def _entry(hints: Mapping[str, object], name: str, key: str) -> Any:
+def _entry(hints: Mapping[str, object], name: str, key: str) -> object:
     hint = hints.get(name)
     return hint.get(key) if isinstance(hint, dict) else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 from cwl_ui_client.yaml_bounds import is_too_deep
@@ -19,7 +18,7 @@ NOT_IN_UPLOAD = "is not in the upload"
 DOCUMENT_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")
 MAX_INT = 4000
 """Digits that Python reads (sys.int_info.default_max_str_digits)."""
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: type[yaml.CSafeLoader] | type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STANDARD_TAGS = "tag:yaml.org,2002:"
 _PROCESSES = ("CommandLineTool", "ExpressionTool", "Workflow", "Operation")
 _COLLECTIONS = ("inputs", "outputs", "steps", "requirements", "hints")

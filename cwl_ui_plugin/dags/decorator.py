@@ -25,9 +25,9 @@ class DecoratedCwlOperator(DecoratedOperator, CwlToolOperator):
     def __init__(
         self,
         *,
-        python_callable: Callable[..., Mapping[str, Any]],
-        op_args: Collection[Any] | None = None,
-        op_kwargs: Mapping[str, Any] | None = None,
+        python_callable: Callable[..., Mapping[str, object]],
+        op_args: Collection[object] | None = None,
+        op_kwargs: Mapping[str, object] | None = None,
         **kwargs: Any,
     ) -> None:
         settings = {**kwargs, "multiple_outputs": True}
@@ -44,7 +44,7 @@ class DecoratedCwlOperator(DecoratedOperator, CwlToolOperator):
         return CwlToolOperator.execute(self, context)
 
 
-def cwl_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
+def cwl_task(python_callable: Callable[..., object] | None = None, **kwargs: Any) -> TaskDecorator:
     """Make a function that returns a job a task that runs a CWL document on it.
 
     ``@cwl_task(tool="count.cwl")`` above ``def count(text): return {"text": text}``; the arguments are those of

@@ -12,7 +12,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from cwl_ui_plugin.dags import created_runs
 
@@ -91,7 +90,7 @@ def install() -> None:
         return
     idle = IdleSleep(least, _has_runs)
 
-    def get(_runner: Any) -> float:
+    def get(_runner: object) -> float:
         return idle.seconds()
 
     setattr(SchedulerJobRunner, ATTRIBUTE, property(get, lambda _runner, _value: None))

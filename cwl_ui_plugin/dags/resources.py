@@ -49,7 +49,7 @@ class KeptNeeds(TypedDict):
 
     asked: AskedResources
     inputs: dict[str, FromJob]
-    facts: NotRequired[dict[str, Any]]
+    facts: NotRequired[dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,9 @@ class ExecutorRules:
         gpus: float,
         timeout: timedelta | None = None,
         limit: float | None = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Return what the SlurmExecutor is to ask for, in the words of ``executors.needs``."""
-        made: dict[str, Any] = {
+        made: dict[str, object] = {
             "cpus": max(1, math.ceil(needs.cores)),
             "ram": math.ceil(needs.ram + (self.slurm_ram or 0)),
             **({"gpus": math.ceil(gpus)} if gpus else {}),
@@ -202,7 +202,7 @@ def _with_needs(facts: Facts, needs: Resources) -> Facts:
     return replace(facts, cores=needs.cores, ram=needs.ram)
 
 
-def _kept(facts: Facts) -> dict[str, Any]:
+def _kept(facts: Facts) -> dict[str, object]:
     """Return what is known of a task as plain JSON, without what is nothing."""
     return {name: list(value) if name == "tags" else value for name, value in asdict(facts).items() if value}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup
 from airflow.sdk.definitions.taskgroup import MappedTaskGroup
@@ -15,6 +15,9 @@ from cwl_ui_plugin.dags.operators import Document
 from cwl_ui_plugin.dags.part_jobs import check_in_file
 from cwl_ui_plugin.dags.parts import Part, checked_roots, named_document
 from cwl_ui_plugin.dags.tasks import add_group_tasks
+
+if TYPE_CHECKING:
+    from airflow.sdk import XComArg
 
 _NOT_IN_MAPPED = (
     "CWLTaskGroup {!r} is in a mapped task group, where no workflow can be: Airflow has no mapped tasks inside of "
@@ -73,12 +76,12 @@ class CWLTaskGroup(TaskGroup):
         self._last = add_group_tasks(self, plan, document, part, given, trigger_rule)
 
     @property
-    def output(self) -> Any:
+    def output(self) -> XComArg:
         """The CWL output object, as an XCom of the last task; ``output["x"]`` is one of the outputs."""
         return self._last.output
 
     def _check_place(self) -> None:
-        group: Any = self.parent_group
+        group = self.parent_group
         while group is not None:
             if isinstance(group, MappedTaskGroup):
                 raise DagFileError(_NOT_IN_MAPPED.format(self.group_id))

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from cwl_ui_client.names import absolute
 
@@ -72,7 +72,20 @@ def stored_documents() -> Iterator[StoredVersion]:
                 yield version
 
 
-def _version(root: Path, entry: dict[str, Any], dag_id: str = "", filename: str = "") -> StoredVersion:
+class _Compiled(TypedDict):
+    """A compilation: its name, and the main file within it."""
+
+    digest: str
+    main: str
+
+
+class _Entry(_Compiled):
+    """What the index keeps of a document: ``files`` are its own by path, as :func:`_state` tells of them."""
+
+    files: dict[str, list[int]]
+
+
+def _version(root: Path, entry: _Compiled, dag_id: str = "", filename: str = "") -> StoredVersion:
     return StoredVersion(
         dag_id=dag_id,
         digest=entry["digest"],
@@ -84,9 +97,9 @@ def _version(root: Path, entry: dict[str, Any], dag_id: str = "", filename: str 
     )
 
 
-def _unchanged(index: Path) -> dict[str, Any] | None:
+def _unchanged(index: Path) -> _Entry | None:
     try:
-        entry: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
+        entry: _Entry = json.loads(index.read_text(encoding="utf-8"))
         return entry if all(_state(path) == state for path, state in entry["files"].items()) else None
     except FileNotFoundError:
         return None
@@ -97,7 +110,7 @@ def _state(path: str) -> list[int]:
     return [status.st_mtime_ns, status.st_size]
 
 
-def _compile(document: Path, root: Path) -> dict[str, Any]:
+def _compile(document: Path, root: Path) -> _Entry:
     from cwl_ui_client.closure import TooManyFiles, closure, common_folder
 
     try:

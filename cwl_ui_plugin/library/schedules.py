@@ -44,7 +44,7 @@ class Schedule:
 
     kind: str
     settings: Mapping[str, Any]
-    job: Mapping[str, Any]
+    job: Mapping[str, object]
     version: str
     saved_by: str
     saved_at: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Protocol
 
 from cwl_ui_plugin.cwl.observed import Observed, Phase
 from cwl_ui_plugin.cwl.plan import Step
@@ -64,7 +64,17 @@ def of_queue(carrier: dict[str, str], attributes: Mapping[str, object], queued: 
     span.end(_nanoseconds(max(queued, started)))
 
 
-def _of_phase(tracer: Any, context: Any, phase: Phase) -> None:
+class _Span(Protocol):
+    def end(self, end_time: int) -> None: ...
+
+
+class _Tracer(Protocol):
+    """What is used of OpenTelemetry's tracer, which is there only where Airflow has it."""
+
+    def start_span(self, name: str, *, context: object, start_time: int, attributes: Mapping[str, object]) -> _Span: ...
+
+
+def _of_phase(tracer: _Tracer, context: object, phase: Phase) -> None:
     attributes = {"cwl.element": phase.element} if phase.element else {}
     span = tracer.start_span(
         f"cwl.{phase.name}", context=context, start_time=_nanoseconds(phase.began), attributes=attributes

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from cwl_ui_plugin.cwl.errors import CwlError
 from cwl_ui_plugin.cwl.observed import Observed
@@ -94,7 +94,15 @@ def timed_compilation() -> Iterator[None]:
     emit("cwl.compile.duration", time.monotonic() - began)
 
 
-def _emit(stats: Callable[[], Any], name: str, value: float, tags: dict[str, str] | None) -> None:
+class _Stats(Protocol):
+    """What Airflow's backends of metrics have in common."""
+
+    def incr(self, stat: str, count: int = ..., *, tags: dict[str, str] | None = ...) -> object: ...
+    def gauge(self, stat: str, value: float, *, tags: dict[str, str] | None = ...) -> object: ...
+    def timing(self, stat: str, dt: float, *, tags: dict[str, str] | None = ...) -> object: ...
+
+
+def _emit(stats: Callable[[], _Stats], name: str, value: float, tags: dict[str, str] | None) -> None:
     """Emit a metric; what goes wrong with that, of which Airflow's backends have their own ideas, harms nobody."""
     kind = _KINDS[name]
     try:
@@ -108,13 +116,13 @@ def _emit(stats: Callable[[], Any], name: str, value: float, tags: dict[str, str
         log.debug("The metric %s can't be emitted", name, exc_info=True)
 
 
-def _task_stats() -> object:
+def _task_stats() -> _Stats:
     from airflow.sdk.observability.stats import Stats
 
     return Stats
 
 
-def _server_stats() -> object:
+def _server_stats() -> _Stats:
     from airflow.observability.stats import Stats
 
     return Stats

@@ -44,7 +44,7 @@ def kind_of(route: str) -> str:
     return route.rpartition("/")[2]
 
 
-def build(report: Report, name: str | None, *, report_id: str, sequence: int) -> tuple[str, dict[str, Any]] | None:
+def build(report: Report, name: str | None, *, report_id: str, sequence: int) -> tuple[str, dict[str, object]] | None:
     """Return the route and the payload of a report in a format, None where that has nothing to tell.
 
     A name that is None is for a format that is not known yet: see :func:`settled`.
@@ -75,7 +75,7 @@ def settled(route: str, payload: str, name: str) -> tuple[str, str]:
     return _PREFIXES.get(name, "") + route, json.dumps(_BUILDERS[name](route, ours, told))
 
 
-def shown(payload: dict[str, object]) -> dict[str, Any]:
+def shown(payload: dict[str, object]) -> dict[str, object]:
     """Return a recorded report without what only :func:`settled` needs."""
     return {key: value for key, value in payload.items() if key != _OPEN}
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cwl_ui_plugin.reports.errors import BadTarget, Undecryptable
 
 if TYPE_CHECKING:
     from airflow.models.connection import Connection
+    from airflow.secrets import BaseSecretsBackend
 
 log = logging.getLogger(__name__)
 DATABASE = "Airflow's database"
@@ -38,7 +39,7 @@ def find_variable(key: str) -> tuple[str | None, str]:
     return _find(f"the Variable {key}", f"AIRFLOW_VAR_{key.upper()}", lambda place: _variable_in(place, key), False)
 
 
-def _variable_in(place: Any, key: str) -> str | None:
+def _variable_in(place: BaseSecretsBackend, key: str) -> str | None:
     """Return a Variable of one place; to Airflow's database one that can't be decrypted is one that is not there."""
     from airflow.models.variable import Variable
     from airflow.secrets.metastore import MetastoreBackend
@@ -56,7 +57,9 @@ def _variable_in(place: Any, key: str) -> str | None:
     return found
 
 
-def _find(what: str, variable: str, ask: Callable[[Any], T | None], beside_database: bool) -> tuple[T | None, str]:
+def _find(
+    what: str, variable: str, ask: Callable[[BaseSecretsBackend], T | None], beside_database: bool
+) -> tuple[T | None, str]:
     """Ask one place after the other, as Airflow does; but one that fails does not make a setting one that is not there.
 
     Reports would not be recorded then, or be sent unsigned.
@@ -80,7 +83,7 @@ def _find(what: str, variable: str, ask: Callable[[Any], T | None], beside_datab
     return None, ""
 
 
-def _places(variable: str) -> Iterator[tuple[object, str]]:
+def _places(variable: str) -> Iterator[tuple[BaseSecretsBackend, str]]:
     from airflow.configuration import ensure_secrets_loaded
     from airflow.secrets.environment_variables import EnvironmentVariablesBackend
     from airflow.secrets.metastore import MetastoreBackend

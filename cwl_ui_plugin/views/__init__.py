@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from flask import Blueprint
+
+if TYPE_CHECKING:
+    from cwl_ui_plugin.views.base import CwlView
 
 
 def blueprint() -> Blueprint:
@@ -30,7 +33,13 @@ def blueprint() -> Blueprint:
     return made
 
 
-def appbuilder_views() -> list[dict[str, Any]]:
+class Listed(TypedDict):
+    """A view as Airflow takes it."""
+
+    view: CwlView
+
+
+def appbuilder_views() -> list[Listed]:
     """Return the views, without names: a name would put an item under "Legacy Views"."""
     from cwl_ui_plugin.views.approvals import ApprovalsView
     from cwl_ui_plugin.views.batch_drafts import BatchDraftView

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -124,7 +124,7 @@ def found_of(error: ServiceError) -> list[object]:
 
 def _context(
     version: StoredVersion, draft: Draft, form: JobForm, problem: CwlError | ServiceError | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     plan = version.plan
     only_bad = request.values.get("rows") == "bad" and bool(draft.findings.bad)
     offset = max(0, request.args.get("offset", 0, type=int))

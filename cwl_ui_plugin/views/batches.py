@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 from urllib.parse import unquote
@@ -196,7 +197,7 @@ def _place(dag_id: str, run_id: str) -> Place | None:
         return None
 
 
-def _files_in(value: object) -> Any:
+def _files_in(value: object) -> Iterator[dict[str, object]]:
     if isinstance(value, dict) and value.get("class") in ("File", "Directory"):
         yield value
     elif isinstance(value, (dict, list)):

@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 from cwl_ui_plugin import addresses
 
 if TYPE_CHECKING:
+    from a2wsgi.wsgi_typing import WSGIApp
     from flask import Flask
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from cwl_ui_plugin.views.base import CwlView
 
 SESSION_COOKIE = "cwl_session"
 """Of its own: FAB's login keeps its session in a cookie that is called ``session``, on the same path."""
@@ -88,7 +91,7 @@ class OwnPages:
         from a2wsgi import WSGIMiddleware
 
         with self._lock:
-            made = self._app or cast("ASGIApp", WSGIMiddleware(cast(Any, make_app()), workers=THREADS))
+            made = self._app or cast("ASGIApp", WSGIMiddleware(cast("WSGIApp", make_app()), workers=THREADS))
             self._app = made
             return made
 
@@ -117,7 +120,7 @@ def _end_session(_error: BaseException | None) -> None:
         session.remove()
 
 
-def _acquaint(app: Flask, views: Iterable[Any]) -> None:
+def _acquaint(app: Flask, views: Iterable[CwlView]) -> None:
     """Let FabAuthManager find what it looks for in the app that serves a request, and know the permissions of views.
 
     It has a Flask app for its own login. Other auth managers do not know of Flask.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from flask import redirect, request, url_for
@@ -160,7 +160,7 @@ class SettingsView(CwlView):
             return redirect(url_for("SettingsView.index", measuring=1))
         raise NotFound(f"There is nothing to do called {what!r}.")
 
-    def _save(self, form: FlaskForm, save: Callable[[], None], **shown: Any) -> ResponseReturnValue:
+    def _save(self, form: FlaskForm, save: Callable[[], None], **shown: object) -> ResponseReturnValue:
         """Save a form, or show it again with what is wrong with it."""
         if form.validate_on_submit() and _is_saved(form, save):
             # The address that was posted to has the part of the page as its fragment, which the browser keeps.

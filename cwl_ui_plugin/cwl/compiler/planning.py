@@ -256,7 +256,7 @@ def _resources(process: Process) -> Resources:
     if isinstance(process, Workflow):
         inner = [_resources(step.embedded_tool) for step in process.steps]
         return _asked({name: _most(asked.get(name) for asked in inner) for name in _RESOURCES})
-    requirement: Any = process.get_requirement("ResourceRequirement")[0] or {}
+    requirement = process.get_requirement("ResourceRequirement")[0] or {}
     return _asked({name: _plain(requirement.get(f"{name}Min", requirement.get(f"{name}Max"))) for name in _RESOURCES})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict, TypeGuard
 
 from cwltool.process import Process
 from cwltool.workflow import Workflow
@@ -39,7 +39,7 @@ def needs_of(process: Process) -> StepNeeds:
 
 
 def _devices(process: Process) -> float:
-    requirement: Any = process.get_requirement(_CUDA)[0]
+    requirement = process.get_requirement(_CUDA)[0]
     if requirement is None:
         return 0
     least = requirement.get("cudaDeviceCountMin", requirement.get("cudaDeviceCountMax", 1))
@@ -47,12 +47,12 @@ def _devices(process: Process) -> float:
 
 
 def _network(process: Process) -> bool:
-    requirement: Any = process.get_requirement(_NETWORK)[0] or {}
+    requirement = process.get_requirement(_NETWORK)[0] or {}
     return requirement.get("networkAccess") not in (None, False)
 
 
 def _time_limit(process: Process) -> float | None:
-    requirement: Any = process.get_requirement(_TIME_LIMIT)[0] or {}
+    requirement = process.get_requirement(_TIME_LIMIT)[0] or {}
     limit = requirement.get("timelimit")
     return float(limit) if _is_number(limit) and limit > 0 else None
 
@@ -64,5 +64,5 @@ def _profile(process: Process) -> str:
     return ""
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)

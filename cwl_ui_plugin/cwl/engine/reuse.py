@@ -56,7 +56,7 @@ def kept(folder: Path, key: str) -> dict[str, object] | None:
         result: dict[str, Any] = json.loads((folder / key / RESULT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    outputs: dict[str, Any] = result["outputs"]
+    outputs: dict[str, object] = result["outputs"]
     return outputs if all(path.exists() for path in local_paths(outputs)) else None
 
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cwl_ui_plugin.cwl.errors import CwlError, JobError, Problem
 from cwl_ui_plugin.cwl.files import file_objects
@@ -141,7 +141,7 @@ def _looked_for(compiled: Path, source: Path, job: dict[str, object]) -> list[st
         def size(self, location: str) -> int:
             raise FileNotFoundError(location)
 
-        def open(self, _location: str, _mode: str) -> Any:
+        def open(self, _location: str, _mode: str) -> IO[bytes]:
             return io.BytesIO()
 
     folder, settings = Path(tempfile.gettempdir()), RunSettings("none", "")

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cwl_ui_plugin.cwl.engine import execution, nesting, scattering
 from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination
@@ -65,7 +64,7 @@ def _run_step(document: Document, step: Step, wanted: Values, folder: Path) -> V
 
 def _run_scattered(document: Document, step: Step, wanted: Values, folder: Path) -> Values:
     labels = scattering.element_labels(document.compiled, document.source, step, wanted)
-    results: dict[str, Any] = {}
+    results: scattering.ElementResults = {}
     if labels:
         settings, chosen = document.settings(step), range(len(labels))
         run = scattering.run_elements(document.compiled, document.source, step, wanted, chosen, folder, settings)

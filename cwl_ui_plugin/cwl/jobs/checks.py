@@ -10,7 +10,6 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import yaml
 
@@ -280,13 +279,13 @@ def _load(text: str) -> object:
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader, without what a job must not have: a key twice, anchors that multiply, dates."""
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed in a job", event.start_mark)
         return super().compose_node(parent, index)
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[object, object]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         seen: set[object] = set()
         for key_node, _value in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -299,9 +298,9 @@ class _Loader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
-    def construct_yaml_int(self, node: Any) -> int:
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         """Read an integer of YAML 1.2: a leading 0 does not make it octal."""
-        text = node.value
+        text = str(node.value)
         return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
 
 

@@ -191,7 +191,7 @@ def _as_dataclass(kind: type[T], data: object, known: dict[str, object] | None =
     return kind(**values, **known)
 
 
-def _value(field: Field[object], data: dict[str, object]) -> Any:
+def _value(field: Field[object], data: dict[str, object]) -> object:
     if field.name not in data:
         raise TypeError(f"it has no {field.name}")
     return data[field.name]

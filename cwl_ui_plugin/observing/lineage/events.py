@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from airflow.providers.openlineage.extractors import OperatorLineage
 from openlineage.client.event_v2 import Dataset, InputDataset, OutputDataset
@@ -34,14 +34,15 @@ MAX_SOURCE = 50_000
 MAX_TEXT = 1000
 """Characters of a name or a format."""
 LANGUAGE = "CWL"
+Lineage: TypeAlias = "OperatorLineage[Dataset, RunFacet | JobFacet]"
 
 
-def at_start(subject: Subject) -> OperatorLineage[Dataset, Any]:
+def at_start(subject: Subject) -> Lineage:
     """Return what is known of a task that starts."""
     return OperatorLineage(job_facets=_job_facets(subject))
 
 
-def at_end(subject: Subject, noted: Noted) -> OperatorLineage[Dataset, Any]:
+def at_end(subject: Subject, noted: Noted) -> Lineage:
     """Return what is known of a task that has ended."""
     read, made = datasets_of(noted.inputs), datasets_of(noted.outputs)
     run = facets.CwlRunFacet(
@@ -52,7 +53,7 @@ def at_end(subject: Subject, noted: Noted) -> OperatorLineage[Dataset, Any]:
         **_ending(noted),
         producer=PRODUCER,
     )
-    run_facets: dict[str, RunFacet] = {facets.RUN: run}
+    run_facets: dict[str, RunFacet | JobFacet] = {facets.RUN: run}
     return OperatorLineage(
         inputs=[_input(dataset) for dataset in read.named],
         outputs=[_output(dataset) for dataset in made.named],
@@ -82,11 +83,11 @@ def _command_line(words: Sequence[str] | None) -> str | None:
     return line if len(line) <= MAX_COMMAND else f"{line[:MAX_COMMAND]}…"
 
 
-def _job_facets(subject: Subject) -> dict[str, JobFacet]:
+def _job_facets(subject: Subject) -> dict[str, RunFacet | JobFacet]:
     plan = read_plan(subject.compiled)
     digest = subject.source.parent.name
     step = subject.step
-    made: dict[str, JobFacet] = {
+    made: dict[str, RunFacet | JobFacet] = {
         facets.JOB: facets.CwlJobFacet(
             version=digest,
             document=plan.main,

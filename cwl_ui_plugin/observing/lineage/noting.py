@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 from cwl_ui_plugin.cwl.plan import Step
 
 if TYPE_CHECKING:
-    from airflow.providers.openlineage.extractors import OperatorLineage
-    from openlineage.client.event_v2 import Dataset
+    from cwl_ui_plugin.observing.lineage.events import Lineage
 
 
 @dataclass
 class Noted:
     """What a task has read and made (any JSON with File and Directory objects in it), and how it went."""
 
-    inputs: Any = None
+    inputs: object = None
     outputs: object = None
     statistics: Mapping[str, Any] | None = None
     """What the step used: ``{"command", "exit_code", "seconds", "cpu_seconds", "peak_memory_bytes", "reused"}``."""
@@ -56,18 +55,18 @@ class TellsLineage:
         """Return which task this is."""
         raise NotImplementedError
 
-    def get_openlineage_facets_on_start(self) -> OperatorLineage[Dataset, Any]:
+    def get_openlineage_facets_on_start(self) -> Lineage:
         """Tell what the job is; its files are not known yet."""
         from cwl_ui_plugin.observing.lineage import events
 
         return events.at_start(self.lineage_subject())
 
-    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Dataset, Any]:
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage:
         """Tell what was read and made."""
         from cwl_ui_plugin.observing.lineage import events
 
         return events.at_end(self.lineage_subject(), self.noted)
 
-    def get_openlineage_facets_on_failure(self, task_instance: object) -> OperatorLineage[Dataset, Any]:
+    def get_openlineage_facets_on_failure(self, task_instance: object) -> Lineage:
         """Tell what was read, and how the task failed."""
         return self.get_openlineage_facets_on_complete(task_instance)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl import task_names
@@ -25,6 +25,7 @@ from cwl_ui_plugin.dags.folders import intermediate, run_folder
 from cwl_ui_plugin.dags.folders.intermediate import Live
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.library.errors import LibraryError
+from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.services.workflows.details import pinned_workflow
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class _Removal:
                 self._emptied.add(one)
         return removed
 
-    def _dead(self, tries: dict[Instance, Any]) -> dict[Instance, list[str]]:
+    def _dead(self, tries: dict[Instance, Place]) -> dict[Instance, list[str]]:
         live = self._live()
         found = {
             one: intermediate.dead_parts(place, self._try(one), live, partial(self._handed_on_by, one))
@@ -128,7 +129,7 @@ class _Removal:
         }
         return {one: parts for one, parts in found.items() if parts}
 
-    def _put_aside(self, dead: dict[Instance, list[str]], tries: dict[Instance, Any]) -> int | None:
+    def _put_aside(self, dead: dict[Instance, list[str]], tries: dict[Instance, Place]) -> int | None:
         """Rename what is dead, if what was found when it was looked for still holds for every task."""
         moved = 0
         with intermediate.removing(*self._run) as holds:

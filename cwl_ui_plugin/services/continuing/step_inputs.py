@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.cwl.files import CLASSES, local_path
 from cwl_ui_plugin.cwl.plan import Plan, Step, read_plan
@@ -52,9 +52,9 @@ def step_inputs(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> 
         values = _values(session, (dag_id, run_id), step, makers)
     batches = batches_of((dag_id, run_id), scatter_task(task_id)) if step.by_element else []
     chosen = elements_of(batches, map_index)
-    values = chosen_values(values, step.by_element if chosen else (), chosen)
+    read = chosen_values(values, step.by_element if chosen else (), chosen)
     secrets = {item.id for item in plan.inputs if item.is_secret}
-    return tuple(_shown(name, value, makers.get(name), secrets) for name, value in values.items())
+    return tuple(_shown(name, value, makers.get(name), secrets) for name, value in read.items())
 
 
 def _makers(plan: Plan) -> dict[str, str]:
@@ -62,7 +62,9 @@ def _makers(plan: Plan) -> dict[str, str]:
     return {name: task for task, flow in flows(plan, TASK_NAMES).items() for name in flow.makes}
 
 
-def _values(session: Session, run: tuple[str, str], step: Step, makers: Mapping[str, str]) -> dict[str, Any]:
+def _values(
+    session: Session, run: tuple[str, str], step: Step, makers: Mapping[str, str]
+) -> dict[str, Sequence[object]]:
     from airflow.models.xcom import XComModel
     from sqlalchemy import select
 
@@ -78,7 +80,8 @@ def _values(session: Session, run: tuple[str, str], step: Step, makers: Mapping[
     for row in session.execute(query):
         found = XComModel.deserialize_value(row)
         known |= {name: unpacked(value) for name, value in found.items()} if isinstance(found, dict) else {}
-    return {name: known[name] for name in step.sources if isinstance(known.get(name), (list, tuple)) and known[name]}
+    values = {name: known.get(name) for name in step.sources}
+    return {name: value for name, value in values.items() if isinstance(value, (list, tuple)) and value}
 
 
 def _shown(name: str, value: object, made_by: str | None, secrets: set[str]) -> StepInput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from cwl_ui_plugin.cwl.plan import CwlObject, read_packed
 from cwl_ui_plugin.cwl.readers import Batches, batches_in
@@ -139,7 +139,7 @@ def _outputs(handed_on: Mapping[str, object]) -> Values:
     return {name: value for name, (value, _status) in own.items() if "#" in name}
 
 
-def _is_pair(value: object) -> TypeGuard[list[Any]]:
+def _is_pair(value: object) -> TypeGuard[list[object]]:
     return isinstance(value, list) and len(value) == _PAIR and isinstance(value[1], str)
 
 

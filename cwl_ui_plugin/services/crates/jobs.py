@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 from cwl_ui_plugin import strict_json
 from cwl_ui_plugin.cwl.errors import JobError
@@ -33,7 +32,7 @@ class GivenFile:
     secondary: tuple[GivenFile, ...] = ()
 
 
-Given = dict[str, list[Any]]
+Given = dict[str, list[object]]
 """By the short name of an input, what it was given: texts, and :class:`GivenFile`."""
 
 
@@ -74,7 +73,7 @@ class _Reader:
         if self._lookups > MAX_LOOKUPS:
             raise TooLarge(f"What the run of the crate was given names other things more than {MAX_LOOKUPS} times.")
 
-    def value(self, thing: Entity) -> Any:
+    def value(self, thing: Entity) -> object:
         types = set(map(str, as_list(thing.get("@type"))))
         if types & _FILE_TYPES or "Dataset" in types:
             return self._file(thing, "Directory" if "Dataset" in types else "File")
@@ -136,7 +135,7 @@ def job_for(plan: Plan, given: Given, places: dict[GivenFile, str]) -> tuple[dic
     return job, [*left_out, *(name for name in given if name not in known)]
 
 
-def _now(value: object, places: dict[GivenFile, str]) -> Any:
+def _now(value: object, places: dict[GivenFile, str]) -> object:
     if not isinstance(value, GivenFile):
         return value
     place = places.get(value)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from cwl_ui_plugin.fetching.hosts import address_of, plain_name
@@ -133,7 +132,7 @@ def _trs_uri(rest: str, ref: str | None) -> TrsSource:
 
 
 def _tool(base: str, match: re.Match[str], ref: str | None) -> TrsSource:
-    version: Any = match["version"]
+    version = match["version"]
     return TrsSource(base, unquote(match["id"]), ref or (unquote(version) if version else None))
 
 

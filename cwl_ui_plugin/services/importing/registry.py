@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 from cwl_ui_plugin import config
@@ -94,7 +93,7 @@ def _single(below: str, version: str, budget: Budget) -> Descriptors:
     return Descriptors({"main.cwl": content.encode()}, "main.cwl", version, verified)
 
 
-def _list(budget: Budget, url: str) -> list[Any]:
+def _list(budget: Budget, url: str) -> list[object]:
     found = value_of(budget.document(url))
     if not isinstance(found, list):
         raise OtherContent(f"{url} answers with no list of files.")

@@ -24,6 +24,8 @@ from cwl_ui_plugin.services.observing.disks import FOLDERS, disk_of
 from cwl_ui_plugin.version import __version__
 
 if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import ColumnElement
 
 Families = Iterator[Metric]
@@ -170,7 +172,7 @@ def _counted(state: Any, *conditions: ColumnElement[bool]) -> dict[str, int]:
         return {str(getattr(found, "value", found)): count for found, count in rows}
 
 
-def _is_cwl(model: Any) -> ColumnElement[bool]:
+def _is_cwl(model: type[DagRun | TaskInstance]) -> ColumnElement[bool]:
     from airflow.models.dag import DagTag
     from sqlalchemy import exists
 

@@ -92,7 +92,7 @@ def _confs() -> Iterator[object]:
         last = rows[-1][0]
 
 
-def _waiting_jobs() -> Iterator[Any]:
+def _waiting_jobs() -> Iterator[object]:
     """Yield the jobs of rows of batches that have no run, or not yet, a part at a time."""
     from sqlalchemy import select, tuple_
 

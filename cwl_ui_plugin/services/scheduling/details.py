@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from cwl_ui_plugin.library.errors import UnknownSchedule
 from cwl_ui_plugin.library.schedules import Schedule
@@ -22,7 +21,7 @@ class ScheduleDetail:
     """A schedule, when it starts runs, and why it does not. ``job`` is without secrets."""
 
     kind: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     description: str
     next_times: tuple[str, ...]
     timezone: str

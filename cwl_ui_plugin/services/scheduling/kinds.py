@@ -36,11 +36,11 @@ MAX_TEXT = 4000
 class Kind:
     """A kind of schedule: ``check`` returns its settings as they are kept or raises, ``text`` says them shortly."""
 
-    check: Callable[[Settings], dict[str, Any]]
+    check: Callable[[Settings], dict[str, object]]
     text: Callable[[Settings], str]
 
 
-def checked_settings(kind: object, settings: object) -> dict[str, Any]:
+def checked_settings(kind: object, settings: object) -> dict[str, object]:
     """Return the settings of a schedule as they are kept; raise :class:`BadRequest` naming the field."""
     if not isinstance(kind, str) or kind not in KINDS:
         raise BadRequest(f"{kind!r} is no kind of schedule; use one of {', '.join(KINDS)}.", field="kind")

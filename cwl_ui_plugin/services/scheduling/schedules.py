@@ -52,7 +52,7 @@ class Wanted:
     """A schedule as somebody asks for it; see ``library.schedules.Schedule``."""
 
     kind: object
-    settings: Any
+    settings: object
     job: dict[str, object] = field(default_factory=dict)
     timezone: Any = None
     start_date: Any = None
