@@ -18,6 +18,7 @@ from cwl_ui_plugin.api import errors, starting
 from cwl_ui_plugin.api.answering import AnyTextResponse
 from cwl_ui_plugin.api.cwl_airflow import dags, runs, wes
 from cwl_ui_plugin.api.cwl_airflow.callers import CallingUser, allow_reading
+from cwl_ui_plugin.api.openapi import json_body
 from cwl_ui_plugin.api.request_json import JsonBody
 from cwl_ui_plugin.api.schemas import ANY, OldRun, StartedRun, answers, failing
 from cwl_ui_plugin.api.security import OptionalUser, check_same_origin, clean_address, logged_in, name_of, own
@@ -29,26 +30,16 @@ from cwl_ui_plugin.services.triggering import refusals, triggers
 from cwl_ui_plugin.version import __version__
 
 router = APIRouter(tags=["experimental"])
-_TRIGGER_SCHEMA = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "run_id": {"type": ["string", "null"], "maxLength": triggers.MAX_RUN_ID},
-                        "conf": {"description": '`{"job": {...}}`, as JSON text or as an object'},
-                        **{
-                            name: {"description": "A JWT over exactly run_id and conf"}
-                            for name in jwt_backend.SIGNATURES
-                        },
-                    },
-                }
-            }
+_TRIGGER_SCHEMA = json_body(
+    {
+        "type": "object",
+        "properties": {
+            "run_id": {"type": ["string", "null"], "maxLength": triggers.MAX_RUN_ID},
+            "conf": {"description": '`{"job": {...}}`, as JSON text or as an object'},
+            **{name: {"description": "A JWT over exactly run_id and conf"} for name in jwt_backend.SIGNATURES},
         },
     }
-}
+)
 
 
 @cache

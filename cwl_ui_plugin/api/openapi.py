@@ -92,6 +92,11 @@ PARAMETERS: dict[str, tuple[str, object]] = {
 """What a parameter means, and an example: of all operations, or of the one that is named before it."""
 
 
+def json_body(schema: dict[str, object]) -> dict[str, object]:
+    """Return what OpenAPI says of a request that must have a JSON body of this schema."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
 class DescribedApi(FastAPI):
     """An app whose OpenAPI document has all that a generator of clients needs."""
 

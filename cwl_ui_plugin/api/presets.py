@@ -10,6 +10,7 @@ from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, Response
 
 from cwl_ui_plugin.api.downloads import saved_as
+from cwl_ui_plugin.api.openapi import json_body
 from cwl_ui_plugin.api.request_json import JsonBody, check_object
 from cwl_ui_plugin.api.schemas import answers, failing
 from cwl_ui_plugin.api.security import GetUserDep, allow_dag
@@ -63,7 +64,7 @@ def _body(properties: dict[str, dict[str, object]], *required: str) -> dict[str,
     schema: dict[str, object] = {"type": "object", "additionalProperties": False, "properties": properties}
     if required:
         schema["required"] = list(required)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return json_body(schema)
 
 
 @router.get("/workflows/{dag_id}/presets", responses=answers(PresetList, 404))

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from cwl_ui_plugin.api import starting
 from cwl_ui_plugin.api.answering import OpenFileResponse
 from cwl_ui_plugin.api.downloads import UNTRUSTED, saved_as, sendable
-from cwl_ui_plugin.api.openapi import BINARY_ANSWER
+from cwl_ui_plugin.api.openapi import BINARY_ANSWER, json_body
 from cwl_ui_plugin.api.request_json import JsonBody, check_object
 from cwl_ui_plugin.api.schemas import Responses, RunList, SecondaryFiles, answers, failing, failing_file
 from cwl_ui_plugin.api.security import CallingUser, GetUserDep, OptionalUser, allow_dag, name_of, require
@@ -53,56 +53,42 @@ _FILE: Responses = {
     **failing_file(404),
     **failing_file(416),
 }
-_TRIGGER_SCHEMA = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        "run_id": {
-                            "type": ["string", "null"],
-                            "maxLength": triggers.MAX_RUN_ID,
-                            "description": "Default: one that Airflow makes",
-                        },
-                        "job": {"type": ["object", "null"], "description": "The CWL input object"},
-                        "conf": {
-                            "type": ["object", "string", "null"],
-                            "description": 'Instead of job: {"job": {...}}, as an object or as JSON text',
-                        },
-                        SIGNATURE: {
-                            "type": ["string", "null"],
-                            "description": "A JWT over exactly run_id and conf; with job, conf is an object with it",
-                        },
-                        "token": {"type": ["string", "null"], "description": f"The older name of {SIGNATURE}"},
-                    },
-                }
-            }
+_TRIGGER_SCHEMA = json_body(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "run_id": {
+                "type": ["string", "null"],
+                "maxLength": triggers.MAX_RUN_ID,
+                "description": "Default: one that Airflow makes",
+            },
+            "job": {"type": ["object", "null"], "description": "The CWL input object"},
+            "conf": {
+                "type": ["object", "string", "null"],
+                "description": 'Instead of job: {"job": {...}}, as an object or as JSON text',
+            },
+            SIGNATURE: {
+                "type": ["string", "null"],
+                "description": "A JWT over exactly run_id and conf; with job, conf is an object with it",
+            },
+            "token": {"type": ["string", "null"], "description": f"The older name of {SIGNATURE}"},
         },
     }
-}
+)
 
 
 TOTAL = "X-Total-Count"
 MAX_TEXT = 250
 MAX_PLACE = 50
 """Keys that lead to a file of a job: it may lie in lists and records."""
-_JOB_SCHEMA = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["job"],
-                    "properties": {"job": {"type": "object", "description": "A CWL input object"}},
-                }
-            }
-        },
+_JOB_SCHEMA = json_body(
+    {
+        "type": "object",
+        "required": ["job"],
+        "properties": {"job": {"type": "object", "description": "A CWL input object"}},
     }
-}
+)
 
 
 class Names(BaseModel):

@@ -8,6 +8,7 @@ from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from cwl_ui_plugin.api.openapi import json_body
 from cwl_ui_plugin.api.request_json import JsonBody, check_object
 from cwl_ui_plugin.api.schemas import answers, failing
 from cwl_ui_plugin.api.security import GetUserDep, allow_dag, require
@@ -45,21 +46,14 @@ _FIELDS: dict[str, dict[str, object]] = {
     "is_paused": {"type": "boolean", "default": False},
     "max_active_runs": {"type": ["integer", "null"], "description": "Runs at a time; default: Airflow's"},
 }
-_SCHEMA = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "required": ["kind", "settings"],
-                    "properties": _FIELDS,
-                }
-            }
-        },
+_SCHEMA = json_body(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["kind", "settings"],
+        "properties": _FIELDS,
     }
-}
+)
 
 
 class Pause(BaseModel):
