@@ -135,9 +135,10 @@ def _profile(dag_id: str, runs: Sequence[list[dict[str, Any]]], found: Iterable[
         if sampled.task.split(" ")[0] != dag_id:
             continue
         rules = IN_TASK if sampled.role == "task" else IN_SUPERVISOR
-        for frames, seconds in sampled.stacks:
+        for stack, seconds in sampled.stacks:
+            frames = _inner(stack, sampled.role)
             phases[phase_of(frames, rules)] += seconds
-            stacks[sampled.role].append(([_short(frame) for frame in _inner(frames, sampled.role)], seconds))
+            stacks[sampled.role].append(([_short(frame) for frame in frames], seconds))
         for name, seconds in sampled.requests:
             count, taken = requests.get(name, (0, 0.0))
             requests[name] = (count + 1, taken + seconds)
@@ -179,7 +180,9 @@ def _short(frame: str) -> str:
 
 
 def _phase_table(profiles: Mapping[str, Profile]) -> str:
-    names = [*BETWEEN, *(name for name, _pattern in IN_SUPERVISOR), LINGERING]
+    supervisor = [name for name, _pattern in IN_SUPERVISOR]
+    after = supervisor.index(WAITING) + 1
+    names = [*BETWEEN, *supervisor[:after], LINGERING, *supervisor[after:]]
     names += [*(name for name, _pattern in IN_TASK), OTHER]
     rows = [[name, *(_milliseconds(profile, name) for profile in profiles.values())] for name in names]
     return table(["milliseconds of each task", *profiles], rows)
