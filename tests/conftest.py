@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -71,6 +72,7 @@ OF_A_TEST = (
 OF_A_MODULE = (("cwl_ui_plugin.services.granting", "_found"),)
 """What the plugin remembers of the database."""
 os.environ.update(SETTINGS)
+gc.set_threshold(50_000, *gc.get_threshold()[1:])  # few of the many objects of Airflow and cwltool are garbage
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell, for what it starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start and end by Ctrl-C inherits it
 

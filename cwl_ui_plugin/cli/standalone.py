@@ -107,10 +107,10 @@ def _start(components: Components, home: Home, port: int, host: str, stopping: _
     if stopping.asked:
         return
     print("Starting Airflow …", flush=True)
-    airflow = str(Path(sys.executable).with_name("airflow"))
-    components.start("api-server", [airflow, "api-server", "--host", host, "--port", str(port), "--workers", "1"])
+    airflow = [sys.executable, "-m", "cwl_ui_plugin.cli.airflow_process"]
+    components.start("api-server", [*airflow, "api-server", "--host", host, "--port", str(port), "--workers", "1"])
     for name in COMPONENTS:
-        components.start(name, [airflow, name, *WITHOUT_LOG_SERVER.get(name, ())])
+        components.start(name, [*airflow, name, *WITHOUT_LOG_SERVER.get(name, ())])
 
 
 def _wait_until_ready(components: Components, url: str, stopping: _StopSignals) -> None:

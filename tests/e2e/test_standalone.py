@@ -14,9 +14,9 @@ from support.airflow_server import Server, wait_for
 
 pytestmark = pytest.mark.e2e
 COMPONENTS = {
-    "scheduler": "airflow scheduler",
-    "dag-processor": "airflow dag-processor",
-    "triggerer": "airflow triggerer",
+    "scheduler": "airflow_process scheduler",
+    "dag-processor": "airflow_process dag-processor",
+    "triggerer": "airflow_process triggerer",
     "api-server": "airflow api_server",
 }
 LISTENING = "0A"
