@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jwt
 
@@ -46,7 +47,7 @@ def sign(payload: Mapping[str, object], private_key: str, algorithm: str, *, all
     return jwt.encode(dict(payload), key, algorithm=algorithm)
 
 
-def verify(token: object, keys: str, algorithms: Sequence[str], *, allow_weak: bool = False) -> dict[str, object]:
+def verify(token: object, keys: str, algorithms: Sequence[str], *, allow_weak: bool = False) -> dict[str, Any]:
     """Return the claims of a token, as :func:`check` does."""
     return check(token, keys, algorithms, allow_weak=allow_weak).claims
 
