@@ -17,10 +17,15 @@ from cwl_ui_plugin.fetching.errors import HostNotAllowed, OtherContent
 MAX_KEY = 1024
 """Bytes that a key of S3 may have."""
 _SHOWN_CHARACTERS = 200
+_MAX_PARTS = 100
+"""Folders, one in the other, that a key may mean."""
 _OTHERS = ("file", "local", "http", "https", "drs")
 """Schemes that mean something else: a storage root with one of these would open more than a store."""
+_WITH_LINKS = ("sftp", "ssh")
+"""Schemes of stores in which links lead out of a prefix."""
 _ROOT = re.compile(r"([a-z][a-z0-9+.-]*)://(?:([^@/\s]+)@)?([^@/\s?#]+)(?:/(.*))?", re.DOTALL)
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)/?(.*)", re.DOTALL)
+_SLASH = re.compile(r"[/\\]")
 _VERSION = "?versionId="
 """What s3fs takes for the version of an object, wherever it stands in a key."""
 
@@ -40,16 +45,19 @@ class StorageRoot:
     @classmethod
     def parse(cls, text: str) -> StorageRoot:
         """Read an entry; raise ValueError with what is wrong."""
-        match = _ROOT.fullmatch(text)
+        match, named = _ROOT.fullmatch(text), repr(without_login(text))
         if match is None:
-            raise ValueError(f"{text!r} is no place of a store: write s3://connection@bucket/prefix")
+            raise ValueError(f"{named} is no place of a store: write s3://connection@bucket/prefix")
         scheme, connection, bucket, prefix = match.groups(default="")
         if scheme in _OTHERS:
-            raise ValueError(f"{text!r}: {scheme}:// is no store of objects")
-        parts = prefix.rstrip("/")
-        if reason := _key_problem(parts):
-            raise ValueError(f"{text!r}: {reason}")
-        return cls(scheme, bucket, f"{parts}/" if parts else "", connection or None)
+            raise ValueError(f"{named}: {scheme}:// is no store of objects")
+        if scheme in _WITH_LINKS:
+            raise ValueError(f"{named}: links lead out of a prefix on {scheme}://, of which nothing is read")
+        if "@" in prefix and not connection:
+            raise ValueError(f"{named}: what is before the @ is no id of a Connection, which has no slash")
+        if reason := key_problem(prefix):
+            raise ValueError(f"{named}: {reason}")
+        return cls(scheme, bucket, f"{prefix.removesuffix('/')}/" if prefix else "", connection or None)
 
     def holds(self, scheme: str, bucket: str, key: str, *, is_folder: bool) -> bool:
         """Whether a key, or all that is below it, is in this place."""
@@ -87,7 +95,7 @@ class StorageRules:
         places = [(root.scheme, root.bucket, root.prefix) for root in roots]
         for place in places:
             if places.count(place) > 1:
-                raise ValueError("{}://{}/{} is named twice".format(*place))
+                raise ValueError(f"{without_login('{}://{}/{}'.format(*place))!r} is named twice")
         return cls(roots)
 
     @property
@@ -105,22 +113,23 @@ class StorageRules:
         """
         match = _ADDRESS.fullmatch(location)
         if match is None:
-            raise OtherContent(f"{shown(location)!r} is no address in a store: write s3://bucket/key.")
+            raise OtherContent(f"{shown(without_login(location))} is no address in a store: write s3://bucket/key.")
         scheme, bucket, key = match[1].lower(), match[2], match[3]
         if "@" in bucket:
             raise HostNotAllowed(
-                f"The address in {shown(bucket.rpartition('@')[2])} names a login or a connection. Leave it out: an "
+                f"The address {shown(without_login(location))} names a login or a connection. Leave it out: an "
                 "administrator says in [cwl] storage_roots which one is used."
             )
-        key = key[:-1] if is_folder and key.endswith("/") else key
-        reason = _key_problem(key) or (None if is_folder else _file_problem(key))
-        if reason:
-            raise OtherContent(f"{shown(location)}: {reason}.")
+        key = key.removesuffix("/") if is_folder else key
         found = [root for root in self.roots if root.holds(scheme, bucket, key, is_folder=is_folder)]
+        named = shown(location if found else without_login(location))
+        reason = key_problem(key) or (None if is_folder else _file_problem(key))
+        if reason:
+            raise OtherContent(f"{named}: {reason}.")
         if not found:
             raise HostNotAllowed(
-                f"This site reads nothing from {shown(f'{scheme}://{bucket}/{key}')}. An administrator can allow the "
-                "bucket, or a prefix in it, in [cwl] storage_roots."
+                f"This site reads nothing from {named}. An administrator can allow the bucket, or a prefix in it, in "
+                "[cwl] storage_roots."
             )
         return StorageAddress(max(found, key=lambda root: len(root.prefix)), key)
 
@@ -143,19 +152,29 @@ def uri_of(location: str) -> str:
     return f"{scheme.lower()}{sign}{quote(rest, safe='/')}"
 
 
-def shown(location: str) -> str:
-    """Return an address, or a part of one, for messages."""
-    return location if len(location) <= _SHOWN_CHARACTERS else f"{location[:_SHOWN_CHARACTERS]}..."
+def shown(location: str, most: int = _SHOWN_CHARACTERS) -> str:
+    """Return an address, or a part of one, for messages and logs: its control characters as escapes, its end cut."""
+    start = location[:most]
+    text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in start)
+    return text if len(location) <= most else f"{text}..."
 
 
-def _key_problem(key: str) -> str | None:
+def without_login(address: str) -> str:
+    """Return an address, or an entry of the option, without what is before its last ``@``, which may be a login."""
+    _before, sign, rest = address.rpartition("@")
+    return f"...@{rest}" if sign else address
+
+
+def key_problem(key: str) -> str | None:
     """Return why nothing with this key, or below it, is read."""
     if len(key.encode("utf-8", "replace")) > MAX_KEY:
         return f"a key may have {MAX_KEY} bytes"
     if "\0" in key or _VERSION in key:
         return f"a key may hold neither a null character nor {_VERSION}"
-    if any(part in (".", "..") for part in key.split("/")):
+    if any(part in (".", "..") for part in _SLASH.split(key)):
         return "a key with . or .. between slashes is not read: what it means depends on the store"
+    if key.count("/") >= _MAX_PARTS:
+        return f"a key may have {_MAX_PARTS} parts between slashes"
     return None
 
 

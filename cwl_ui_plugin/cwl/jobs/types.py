@@ -16,7 +16,7 @@ from cwl_ui_plugin.cwl.cwl_types import ArrayType, Compound, CwlType, RecordType
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.jobs.file_objects import file_object, parts_problems
 from cwl_ui_plugin.fetching.hosts import HostRules
-from cwl_ui_plugin.fetching.storage_roots import StorageRules, is_stored
+from cwl_ui_plugin.fetching.storage_roots import StorageRules, is_stored, shown, without_login
 from cwl_ui_plugin.strict_json import is_text
 
 REMOTE_SCHEMES = ("http", "https", "drs")
@@ -246,7 +246,7 @@ class Checker:
         try:
             address = urlsplit(location)
         except ValueError:
-            problems.append(Problem(f"{location} is no address"))
+            problems.append(Problem(f"{shown(without_login(location))} is no address"))
             return location
         if address.scheme in REMOTE_SCHEMES:
             location = address.scheme + location[len(address.scheme) :]  # in small letters

@@ -32,7 +32,7 @@ def service_info(base: str, state_counts: dict[str, int]) -> dict[str, object]:
         "supported_filesystem_protocols": [
             "file",
             *(("http", "https", "drs") if config.fetch_hosts() else ()),
-            *storage_rules().schemes,
+            *_storage_schemes(),
         ],
         "workflow_engine_versions": {
             engine: {"workflow_engine_version": [version]} for engine, version in requests.engines().items()
@@ -49,3 +49,11 @@ def service_info(base: str, state_counts: dict[str, int]) -> dict[str, object]:
             "ro_crate": "/runs/{run_id}/ro-crate",
         },
     }
+
+
+def _storage_schemes() -> list[str]:
+    """Return the schemes of stores that jobs may name; none where the option is wrong, which every run is told."""
+    try:
+        return storage_rules().schemes
+    except config.ConfigError:
+        return []

@@ -21,6 +21,14 @@ def test_the_service_tells_what_it_is_to_everybody(client: Callable[..., Any]) -
     assert client().get(info["auth_instructions_url"]).text.startswith("A token")
 
 
+def test_a_wrong_option_is_not_shown_to_everybody(client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__STORAGE_ROOTS", "s3://a_login:a_secret@bucket/../x")
+    answer = client().get(f"{WES}/service-info")
+    assert answer.status_code == 200, answer.text
+    assert "s3" not in answer.json()["supported_filesystem_protocols"]
+    assert "a_secret" not in answer.text
+
+
 def test_addresses_behind_a_proxy_are_those_of_the_site(
     client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
