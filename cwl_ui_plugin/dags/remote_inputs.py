@@ -29,7 +29,7 @@ from cwl_ui_plugin.cwl.files import file_objects
 from cwl_ui_plugin.cwl.jobs.file_objects import name_problem
 from cwl_ui_plugin.cwl.jobs.types import is_remote
 from cwl_ui_plugin.cwl.plan import Parameter
-from cwl_ui_plugin.dags.stored_inputs import Wanted, bounded, plain_name, stored_file, stored_folder
+from cwl_ui_plugin.dags.stored_inputs import StoredFile, Wanted, bounded, plain_name, stored_file, stored_folder
 from cwl_ui_plugin.dags.stored_secondary_files import secondary_patterns, with_those_beside
 from cwl_ui_plugin.fetching.errors import FetchError, OtherContent, TooMuch
 from cwl_ui_plugin.fetching.storage_roots import is_stored, shown
@@ -79,7 +79,7 @@ class Origins:
             return ""
         key, _name, *below = parts
         location = self._known.get(key) or self._known.get(key[:_ADDRESS_DIGITS], "")
-        return "/".join([location.rstrip("/"), *below]) if location and below else location
+        return "/".join([location.removesuffix("/"), *below]) if location and below else location
 
 
 def _key(location: str, expected: Mapping[str, str]) -> str:
@@ -107,6 +107,7 @@ class _Bringing:
         self._files = self._files_left = int(config.number("max_fetched_files"))
         self._size = self._left = int(config.number("max_fetched_size"))
         self._here: dict[tuple[str, str], Path] = {}
+        self._beside: dict[str, bool] = {}
 
     def job(self, job: Mapping[str, object]) -> dict[str, object]:
         """Return the job with its files here."""
@@ -118,13 +119,13 @@ class _Bringing:
         if not isinstance(value, dict):
             return value
         if patterns:
-            value = with_those_beside(value, patterns, self._check_stopped)
+            value = with_those_beside(value, patterns, self._beside, self._check_stopped)
         here = {name: self._local(item) for name, item in value.items()}
         kind, location = value.get("class"), value.get("location")
         if kind in _KINDS and isinstance(location, str) and is_remote(location):
             size = here.pop("size", None)
             path = self._path(kind, location, _expected(here.pop("checksum", None)), size)
-            _check_size(location, path, size)
+            _check_size(location, path.stat().st_size, size)
             here |= {"location": path.as_uri(), "basename": value.get("basename") or path.name}
         return here
 
@@ -132,7 +133,9 @@ class _Bringing:
         key = _key(location, expected)
         if (kind, key) not in self._here:
             wanted = self._wanted(kind, location, expected, key)
-            self._here[kind, key] = self._brought(wanted, lambda path: _check_size(location, path, size))
+            if isinstance(wanted, StoredFile):
+                _check_size(location, wanted.found.size, size)
+            self._here[kind, key] = self._brought(wanted, lambda path: _check_size(location, path.stat().st_size, size))
         return self._here[kind, key]
 
     def _wanted(self, kind: str, location: str, expected: Mapping[str, str], key: str) -> Wanted:
@@ -166,11 +169,11 @@ class _Bringing:
         return path
 
 
-def _check_size(location: str, path: Path, size: object) -> None:
-    if size is None or path.stat().st_size == size:
+def _check_size(location: str, found: int, size: object) -> None:
+    if size is None or found == size:
         return
     named = location if is_stored(location) else location.partition("#")[0].partition("?")[0]
-    raise OtherContent(f"{shown(named)} is not what was announced: it has {path.stat().st_size} bytes, not {size}.")
+    raise OtherContent(f"{shown(named)} is not what was announced: it has {found} bytes, not {size}.")
 
 
 def _make(

@@ -15,8 +15,8 @@ from cwl_ui_plugin.fetching.limits import Limits
 from cwl_ui_plugin.fetching.storage_roots import shown
 
 if TYPE_CHECKING:
-    from cwl_ui_plugin.fetching.storage import StoredObject
     from cwl_ui_plugin.fetching.storage_roots import StorageAddress
+    from cwl_ui_plugin.fetching.stored_objects import StoredObject
 
 _NAMELESS = "download"
 _FILES_OPTION = "[cwl] max_fetched_files"
@@ -44,10 +44,11 @@ class StoredFile:
 
     def fetch(self, folder: Path, most: int, check_stopped: Callable[[], None]) -> None:
         """Put it into a folder."""
-        from cwl_ui_plugin.fetching.storage import fetch_object
+        from cwl_ui_plugin.fetching.storage import fetch_object, transfer_deadline
 
-        target = folder / plain_name(self.found.address.key.rpartition("/")[2])
-        fetch_object(self.found, target, bounded(most), checksums=self.expected, on_wait=check_stopped)
+        address, limits = self.found.address, bounded(most)
+        target, deadline = folder / plain_name(address.key.rpartition("/")[2]), transfer_deadline(address, limits)
+        fetch_object(self.found, target, limits, deadline, checksums=self.expected, on_wait=check_stopped)
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,13 @@ class StoredFolder:
     paths: Sequence[str]
 
     def fetch(self, folder: Path, most: int, check_stopped: Callable[[], None]) -> None:
-        """Put them into a folder."""
-        from cwl_ui_plugin.fetching.storage import fetch_object
+        """Put them into a folder; the time for one input is that for all of them."""
+        from cwl_ui_plugin.fetching.storage import fetch_object, transfer_deadline
 
         if sum(found.size for found in self.objects) > most:
             raise TooMuch(f"The objects below {shown(self.address.url)} have more than {most} bytes together ({LEFT}).")
+        limits = bounded(most)
+        deadline = transfer_deadline(self.address, limits)
         top = folder / plain_name(self.address.key.rpartition("/")[2] or self.address.root.bucket)
         top.mkdir()
         for found, path in zip(self.objects, self.paths, strict=True):
@@ -73,7 +76,9 @@ class StoredFolder:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            fetch_object(found, target, bounded(most), on_wait=check_stopped)
+            if target.exists():  # on a disk that takes capitals for small letters
+                raise OtherContent(f"{shown(found.address.url)} and another key become one file on this disk.")
+            fetch_object(found, target, limits, deadline, on_wait=check_stopped)
 
 
 def bounded(most: int) -> Limits:

@@ -17,10 +17,13 @@ def secondary_patterns(item: Parameter) -> Sequence[str]:
     return [str(entry["pattern"]) for entry in item.secondary_files if not is_expression(str(entry["pattern"]))]
 
 
-def with_those_beside(value: CwlObject, patterns: Sequence[str], check_stopped: Callable[[], None]) -> CwlObject:
+def with_those_beside(
+    value: CwlObject, patterns: Sequence[str], known: dict[str, bool], check_stopped: Callable[[], None]
+) -> CwlObject:
     """Return a File with the secondary files that lie beside it in its store, besides those that it names itself.
 
-    What is not there is left out: cwltool tells which ones must be.
+    What is not there is left out: cwltool tells which ones must be. ``known`` are addresses with whether something is
+    there; what is not among them is asked for, and added.
 
     Raises:
         FetchError: the store can't be asked.
@@ -35,7 +38,12 @@ def with_those_beside(value: CwlObject, patterns: Sequence[str], check_stopped: 
         folder, slash, name = location.rpartition("/")
         basename = secondary_name(basename_of(value), pattern)
         beside = folder + slash + secondary_name(name, pattern)
-        if basename not in named and _is_there(beside, check_stopped):
+        if basename in named:
+            continue
+        if beside not in known:
+            known[beside] = _is_there(beside, check_stopped)
+        if known[beside]:
+            named.add(basename)
             found.append({"class": "File", "location": beside, "basename": basename})
     return {**value, "secondaryFiles": [*given, *found]} if found else value
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpcore
 
-from cwl_ui_plugin.fetching.errors import Away, HostNotAllowed, TooMuch
+from cwl_ui_plugin.fetching.errors import Away, FetchError, HostNotAllowed, TooMuch
 from cwl_ui_plugin.fetching.hosts import HostRules, IpAddress, address_of
 
 READ_SECONDS = 60.0
@@ -23,17 +23,18 @@ READ_SECONDS = 60.0
 
 
 class Deadline:
-    """The moment by which something must be done, and what is said if it is not."""
+    """The moment by which something must be done, and what is said, by which error, if it is not."""
 
-    def __init__(self, seconds: float, message: str) -> None:
+    def __init__(self, seconds: float, message: str, error: type[FetchError] = TooMuch) -> None:
         self._until = time.monotonic() + seconds
         self._message = message
+        self._error = error
 
     def left(self, most: float | None = None) -> float:
-        """Return the seconds that are left, at most so many; raise :class:`TooMuch` when it has passed."""
+        """Return the seconds that are left, at most so many; raise the error when it has passed."""
         seconds = self._until - time.monotonic()
         if seconds <= 0:
-            raise TooMuch(self._message)
+            raise self._error(self._message)
         return min(seconds, READ_SECONDS if most is None else most)
 
 

@@ -6,38 +6,25 @@ and seconds, and end when the caller says so, even while a store is silent.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cwl_ui_plugin.fetching import s3
 from cwl_ui_plugin.fetching.checksums import Checksums
 from cwl_ui_plugin.fetching.connecting import Deadline
-from cwl_ui_plugin.fetching.errors import Away, FetchError, NotThere, TooMuch
+from cwl_ui_plugin.fetching.errors import Away, NotThere, OtherContent, TooMuch
 from cwl_ui_plugin.fetching.limits import Limits
 from cwl_ui_plugin.fetching.received import receive
-from cwl_ui_plugin.fetching.storage_roots import StorageAddress, shown
+from cwl_ui_plugin.fetching.storage_errors import in_words
+from cwl_ui_plugin.fetching.storage_roots import StorageAddress, StorageRoot, key_problem, shown
+from cwl_ui_plugin.fetching.stored_objects import StoredObject
 from cwl_ui_plugin.fetching.waiting import Item, awaited
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-CHUNK_BYTES = 8 * 1024 * 1024
-"""What is asked of a store at a time."""
-_IDENTITY = ("ETag", "etag", "md5", "content_hash", "mtime", "LastModified", "last_modified", "created")
-"""What stores tell of an object that changes with its content; the first of these that one tells is taken."""
-_SHOWN_CHARACTERS = 300
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """An object of a store: its bytes, and what changes when it is written anew."""
-
-    address: StorageAddress
-    size: int
-    identity: str
+    Ask = Callable[[AbstractFileSystem], Iterable[Item]]
 
 
 def find(address: StorageAddress, limits: Limits, on_wait: Callable[[], None]) -> StoredObject:
@@ -47,11 +34,10 @@ def find(address: StorageAddress, limits: Limits, on_wait: Callable[[], None]) -
         FetchError: there is none, or the store can't be asked.
 
     """
-    system = _system(address)
-    (found,) = _asked((system.info(address.url) for _once in range(1)), address, limits, on_wait)
+    (found,) = _asked(lambda system: [system.info(address.url)], address, _answer_deadline(address, limits), on_wait)
     if found.get("type") != "file":
         raise NotThere(f"There is no object {shown(address.url)}, only others below it: give a Directory.", 404)
-    return _object(address, found)
+    return StoredObject.of(address, found)
 
 
 def listed(
@@ -63,11 +49,13 @@ def listed(
 
     Raises:
         TooMuch: there are more, of which nothing but the first ones was asked for.
+        OtherContent: one of them has a key that is not read.
         FetchError: there are none, or the store can't be asked.
 
     """
     found: list[StoredObject] = []
-    for item in _asked(_below(_system(address), address), address, limits, on_wait):
+    deadline = _answer_deadline(address, limits)
+    for item in _asked(lambda system: _below(system, address), address, deadline, on_wait):
         if len(found) >= most:
             raise TooMuch(f"There are more than {most} objects below {shown(address.url)} ({most_option}).")
         found.append(item)
@@ -76,10 +64,16 @@ def listed(
     return found
 
 
+def transfer_deadline(address: StorageAddress, limits: Limits) -> Deadline:
+    """Return the moment by which an object, or all below a key, must be here."""
+    return Deadline(limits.seconds, _late(address, limits))
+
+
 def fetch_object(
     wanted: StoredObject,
     path: Path,
     limits: Limits,
+    deadline: Deadline,
     *,
     checksums: Checksums | None = None,
     on_wait: Callable[[], None] = lambda: None,
@@ -87,24 +81,36 @@ def fetch_object(
     """Put an object into a file, which is there whole, as it was found and with the given checksums, or not at all.
 
     Raises:
-        FetchError: in words, see ``errors``.
+        FetchError: in words, see ``errors``; one that has gone meanwhile may be another a moment later.
         OSError: the file can't be written.
 
     """
     address = wanted.address
     if wanted.size > limits.size:
         raise TooMuch(f"{shown(address.url)} is larger than {limits.size} bytes ({limits.size_option}).")
-    chunks = _asked(_content(_system(address), wanted), address, limits, on_wait)
-    receive(_whole(chunks, wanted), path, shown(address.url), checksums or {}, lambda _size: None)
+    chunks = _asked(lambda system: _content(system, wanted), address, deadline, on_wait)
+    try:
+        receive(_whole(chunks, wanted), path, shown(address.url), checksums or {}, lambda _size: None)
+    except NotThere as error:
+        if error.status == 404:
+            raise wanted.changed() from None
+        raise
 
 
 def _content(system: AbstractFileSystem, wanted: StoredObject) -> Iterator[bytes]:
-    with system.open(wanted.address.url, "rb", block_size=CHUNK_BYTES, cache_type="readahead") as file:
-        details = getattr(file, "details", None)
-        if isinstance(details, Mapping) and _etag(details) and _etag(details) not in wanted.identity:
-            raise _changed(wanted)
-        while chunk := file.read(CHUNK_BYTES):
+    if _is_s3(system):
+        yield from s3.content(system, wanted)
+        return
+    url = wanted.address.url
+    begun = system.info(url)
+    if wanted.is_other(begun):
+        raise wanted.changed()
+    with system.open(url, "rb", block_size=s3.CHUNK_BYTES, cache_type="readahead") as file:
+        while chunk := file.read(s3.CHUNK_BYTES):
             yield chunk
+    system.invalidate_cache()
+    if StoredObject.of(wanted.address, begun).is_other(system.info(url)):
+        raise wanted.changed()
 
 
 def _whole(chunks: Iterable[bytes], wanted: StoredObject) -> Iterator[bytes]:
@@ -113,36 +119,36 @@ def _whole(chunks: Iterable[bytes], wanted: StoredObject) -> Iterator[bytes]:
     for chunk in chunks:
         size += len(chunk)
         if size > wanted.size:
-            raise _changed(wanted)
+            raise wanted.changed()
         yield chunk
     if size < wanted.size:
-        raise _changed(wanted)
-
-
-def _changed(wanted: StoredObject) -> Away:
-    return Away(f"{shown(wanted.address.url)} was changed while it was fetched, or the store told of an earlier one.")
+        raise wanted.changed()
 
 
 def _below(system: AbstractFileSystem, address: StorageAddress) -> Iterator[StoredObject]:
     prefix = f"{address.key}/" if address.key else ""
-    entries = _s3_keys(system, address, prefix) if hasattr(system, "call_s3") else _walked(system, address)
+    entries = s3.keys(system, address.root.bucket, prefix) if _is_s3(system) else _walked(system, address)
     for key, details in entries:
+        found = StoredObject.of(address.below(key), details)
+        _check_listed(found, prefix)
         if key != prefix:  # the folder itself, as some tools keep it
-            yield _object(address.below(key), details)
+            yield found
 
 
-def _s3_keys(
-    system: AbstractFileSystem, address: StorageAddress, prefix: str
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield keys as they are, page by page: s3fs itself lists all before it returns, and changes odd ones."""
-    following: dict[str, str] = {}
-    while True:
-        page = system.call_s3("list_objects_v2", Bucket=address.root.bucket, Prefix=prefix, MaxKeys=1000, **following)
-        for entry in page.get("Contents", ()):
-            yield str(entry["Key"]), {"size": entry["Size"], "ETag": entry.get("ETag")}
-        if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
-            return
-        following = {"ContinuationToken": page["NextContinuationToken"]}
+def _check_listed(found: StoredObject, prefix: str) -> None:
+    """Raise :class:`OtherContent` for a key that no job could name, or that can't become what it says."""
+    key = found.address.key
+    reason = key_problem(key)
+    if not key.startswith(prefix):
+        reason = f"the store names it among those that begin with {shown(prefix)}"
+    elif key.endswith("/") and found.size:
+        reason = "a key with a slash at its end becomes a folder, and this one has bytes"
+    if reason:
+        raise OtherContent(f"{shown(found.address.url)}: {reason}.")
+
+
+def _is_s3(system: AbstractFileSystem) -> bool:
+    return hasattr(system, "call_s3")
 
 
 def _walked(system: AbstractFileSystem, address: StorageAddress) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -151,90 +157,50 @@ def _walked(system: AbstractFileSystem, address: StorageAddress) -> Iterator[tup
     while folders:
         folder = folders.pop()
         for entry in system.ls(address.below(folder).url, detail=True):
-            name = str(entry["name"]).rstrip("/").rpartition("/")[2]
+            name = str(entry["name"]).removesuffix("/").rpartition("/")[2]
             key = f"{folder}/{name}" if folder else name
             if entry.get("type") == "directory":
+                if reason := key_problem(key) or (None if name else "a folder has a name"):
+                    raise OtherContent(f"{shown(address.below(key).url)}: {reason}.")
                 folders.append(key)
             else:
                 yield key, entry
 
 
-def _object(address: StorageAddress, details: Mapping[str, Any]) -> StoredObject:
-    told = next((str(details[name]) for name in _IDENTITY if details.get(name)), uuid.uuid4().hex)
-    size = int(details.get("size") or 0)
-    return StoredObject(address, size, f"{size} {told}")
+def _late(address: StorageAddress, limits: Limits) -> str:
+    return f"{shown(address.url)} did not come within {limits.seconds:g} seconds ({limits.seconds_option})."
 
 
-def _etag(details: Mapping[str, Any]) -> str:
-    return str(details.get("ETag") or details.get("etag") or "")
+def _answer_deadline(address: StorageAddress, limits: Limits) -> Deadline:
+    """Return the moment by which a store must have answered; one that is silent may not be so later."""
+    return Deadline(limits.seconds, _late(address, limits), Away)
 
 
-def _asked(
-    items: Iterable[Item], address: StorageAddress, limits: Limits, on_wait: Callable[[], None]
-) -> Iterator[Item]:
-    """Yield what a store gives; what it raises is told in words, what ``on_wait`` raises is raised as it is."""
-    late = f"{shown(address.url)} did not come within {limits.seconds:g} seconds ({limits.seconds_option})."
-    return awaited(_told(items, address), Deadline(limits.seconds, late), on_wait)
-
-
-def _told(items: Iterable[Item], address: StorageAddress) -> Iterator[Item]:
-    with _in_words(address):
-        yield from items
-
-
-def _system(address: StorageAddress) -> AbstractFileSystem:
-    """Return the store that something is in, with the login of its root.
+def _asked(ask: Ask[Item], address: StorageAddress, deadline: Deadline, on_wait: Callable[[], None]) -> Iterator[Item]:
+    """Yield what a store gives; what it raises is told in words, what ``on_wait`` raises is raised as it is.
 
     Airflow's own hook would go on without a login where there is no such Connection.
     """
-    from airflow.sdk import ObjectStoragePath
     from airflow.sdk.definitions.connection import Connection
 
-    root = address.root
-    with _in_words(address):
-        if root.connection:
-            Connection.get(root.connection)
-        login = f"{root.connection}@" if root.connection else ""
-        system: AbstractFileSystem = ObjectStoragePath(f"{root.scheme}://{login}{root.bucket}").fs
+    if address.root.connection:
+        with in_words(address):
+            Connection.get(address.root.connection)
+    return awaited(_told(ask, address), deadline, on_wait)
+
+
+def _told(ask: Ask[Item], address: StorageAddress) -> Iterator[Item]:
+    """Yield what a store gives, logging in first, which may take long, too."""
+    with in_words(address):
+        yield from ask(_system(address.root))
+
+
+def _system(root: StorageRoot) -> AbstractFileSystem:
+    """Return the store that something is in, with the login of its root.
+
+    The Connection is named beside the address: in it, what comes after a ``#`` or ``?`` of its id would be lost.
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    system: AbstractFileSystem = ObjectStoragePath(f"{root.scheme}://{root.bucket}", conn_id=root.connection).fs
     return system
-
-
-@contextmanager
-def _in_words(address: StorageAddress) -> Iterator[None]:
-    place = shown(address.url)
-    try:
-        yield
-    except FetchError:
-        raise
-    except FileNotFoundError as error:
-        raise NotThere(f"There is no {place}, or no such bucket.", 404) from error
-    except PermissionError as error:
-        raise NotThere(
-            f"The store does not give {place} to this site: the login of the Connection that [cwl] storage_roots names "
-            "for it is wrong, or may not read it.",
-            403,
-        ) from error
-    except ImportError as error:
-        raise NotThere(
-            f"{place} can't be read: what speaks {address.root.scheme}:// is not installed on the worker (for s3: "
-            "pip install 'cwl-ui-plugin[s3]').",
-            501,
-        ) from error
-    except Exception as error:
-        raise _trouble(address, error) from error
-
-
-def _trouble(address: StorageAddress, error: Exception) -> FetchError:
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    place = shown(address.url)
-    if isinstance(error, AirflowNotFoundException):
-        return Away(f"{place} can't be read now: the Connection that [cwl] storage_roots names for it is not there.")
-    if isinstance(error, ValueError) and "filesystem" in str(error):
-        return NotThere(
-            f"{place} can't be read: no provider of Airflow that speaks {address.root.scheme}:// is installed on the "
-            "worker (for s3: pip install 'cwl-ui-plugin[s3]').",
-            501,
-        )
-    reason = str(error)[:_SHOWN_CHARACTERS] or type(error).__name__
-    return Away(f"{place} can't be had now: {reason}.")

@@ -22,7 +22,7 @@ def awaited(items: Iterable[Item], deadline: Deadline, on_wait: Callable[[], Non
     ``on_wait`` is called before each item, and while none comes; what it raises ends the waiting.
 
     Raises:
-        TooMuch: the deadline has passed, however long an item takes.
+        FetchError: the deadline has passed, however long an item takes.
 
     """
     ahead: queue.Queue[list[Item] | BaseException | None] = queue.Queue(_AHEAD)

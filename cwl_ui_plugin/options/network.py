@@ -26,7 +26,7 @@ NETWORK = (
         "fetch_input_timeout",
         "14400",
         "float",
-        "Seconds that fetching one input file from the network may take in all.",
+        "Seconds that fetching one input (a file, or a folder of an object store) may take in all.",
     ),
     Option(
         "allow_network",

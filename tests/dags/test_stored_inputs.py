@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.buckets import Buckets, buckets, connection_id, listing_without_end, refusing
+from support.buckets import Buckets, answering, buckets, connection_id, listing_without_end, refusing
+from support.stored_jobs import failure, file, folder, go_on, kept, one, path_of, refused
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl.errors import Problem, StepError
-from cwl_ui_plugin.cwl.jobs.types import Checker
+from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.dags.access.file_access import file_rules
 from cwl_ui_plugin.dags.remote_inputs import Origins, brought
+from cwl_ui_plugin.fetching import connecting, storage
 
 READS = b"ACGT\n"
 SHA1 = f"sha1${hashlib.sha1(READS).hexdigest()}"
 BUCKET = "sequencing"
+HIDING = [
+    "s3://secret/reader@bucket/pre",
+    "s3://AKIA:se@secret@bucket",
+    "s3://secret@bucket/../b",
+    "s3://a@b/secret@c, s3://d@b/secret@c",
+]
+"""Entries that are none, of which nothing is shown before the last ``@``."""
 
 
 @pytest.fixture(scope="module")
@@ -43,41 +52,6 @@ def store(server: Buckets, monkeypatch: pytest.MonkeyPatch, folders: Path) -> It
     for entry in server.client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
         server.client.delete_object(Bucket=BUCKET, Key=entry["Key"])
     server.client.delete_bucket(Bucket=BUCKET)
-
-
-def go_on() -> None:
-    """Nobody has stopped it."""
-
-
-def file(location: str, **more: Any) -> dict[str, Any]:
-    return {"class": "File", "location": location, **more}
-
-
-def folder(location: str) -> dict[str, Any]:
-    return {"class": "Directory", "location": location}
-
-
-def path_of(item: dict[str, Any]) -> Path:
-    from urllib.parse import unquote
-
-    return Path(unquote(item["location"].removeprefix("file://")))
-
-
-def one(item: dict[str, Any]) -> dict[str, Any]:
-    """Check a value as it is checked when a run starts; return it as a step gets it."""
-    problems: list[Problem] = []
-    checked = Checker(file_rules()).check(item["class"], item, problems)
-    assert problems == []
-    found = brought({"x": checked}, go_on)["x"]
-    assert isinstance(found, dict)
-    return found
-
-
-def refused(item: dict[str, Any]) -> str:
-    """Return what is said of a value when a run starts."""
-    problems: list[Problem] = []
-    Checker(file_rules()).check(item["class"], item, problems)
-    return " ".join(map(str, problems))
 
 
 def gets(store: Buckets) -> list[str]:
@@ -201,6 +175,13 @@ def test_a_name_that_no_file_can_have_becomes_another(store: Buckets) -> None:
         ("gs://sequencing/a", "[cwl] storage_roots"),
         ("s3://mine@sequencing/a", "names a login or a connection"),
         ("s3://key:secret@sequencing/a", "names a login or a connection"),
+        ("s3://key:a@secret@sequencing/a", "names a login or a connection"),
+        ("s3://[key:secret@sequencing/a", "...@sequencing/a is no address"),
+        ("s3://key:se/secret@sequencing/a", "[cwl] storage_roots"),
+        ("s3://key:se/secret@sequencing/../a", "between slashes is not read"),
+        ("s3://sequencing/open\\..\\..\\x", "between slashes is not read"),
+        ("s3://sequencing/" + "a/" * 100 + "b", "100 parts"),
+        ("s3://sequencing/\x1b[31m/../a", "s3://sequencing/\\x1b[31m/"),
         ("s3:///a", "[cwl] storage_roots"),
     ],
 )
@@ -228,23 +209,24 @@ def test_only_what_begins_with_the_prefix_of_a_root_is_read_and_the_innermost_sa
 
 
 @pytest.mark.parametrize(
-    "roots", ["sequencing", "s3://", "file:///etc", "https://x.org", "s3://a/b, s3://c@a/b/", "s3://a/../b", "s3:// a"]
+    "roots",
+    [
+        "sequencing",
+        "s3://",
+        "file:///etc",
+        "https://x.org",
+        "s3://a/b, s3://c@a/b/",
+        "s3://a/../b",
+        "s3:// a",
+        *HIDING,
+        "sftp://a",
+    ],
 )
 def test_a_root_that_is_none_is_told(store: Buckets, monkeypatch: pytest.MonkeyPatch, roots: str) -> None:
     monkeypatch.setenv("AIRFLOW__CWL__STORAGE_ROOTS", roots)
-    with pytest.raises(config.ConfigError, match=r"\[cwl\] storage_roots: "):
+    with pytest.raises(config.ConfigError, match=r"\[cwl\] storage_roots: ") as caught:
         file_rules()
-
-
-def kept() -> list[Path]:
-    return [path for path in config.fetched_folder().glob("*") if path.is_dir()]
-
-
-def failure(item: dict[str, Any]) -> StepError:
-    with pytest.raises(StepError) as caught:
-        one(item)
-    assert kept() == [], "nothing of it is kept"
-    return caught.value
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +236,7 @@ def failure(item: dict[str, Any]) -> StepError:
 def test_what_is_not_as_announced_fails_for_good(store: Buckets, announced: dict[str, Any], match: str) -> None:
     error = failure(file(store.put(BUCKET, "reads", READS), **announced))
     assert (error.kind, match in str(error)) == ("permanentFail", True)
+    assert bool(gets(store)) == ("checksum" in announced), "a store tells the size without its bytes"
 
 
 @pytest.mark.parametrize("size", [-1, "5", True, 1.5])
@@ -284,7 +267,7 @@ def test_a_file_that_is_a_folder_is_told(store: Buckets) -> None:
 @pytest.mark.parametrize("keys", [["d/a", "d/a/b"], ["d/a", "d/a/"], ["d//a"], [f"d/{'x' * 300}"]])
 def test_keys_that_can_not_be_files_beside_each_other_are_told(store: Buckets, keys: list[str]) -> None:
     for key in keys:
-        store.put(BUCKET, key, READS)
+        store.put(BUCKET, key, b"" if key.endswith("/") else READS)
     error = failure(folder("s3://sequencing/d"))
     assert error.kind == "permanentFail"
     assert "s3://sequencing/d" in str(error)
@@ -351,15 +334,164 @@ def slow(store: Buckets, method: str) -> Callable[[dict[str, Any], Callable[...,
     return answer
 
 
-@pytest.mark.parametrize(("method", "option"), [("HEAD", "FETCH_TIMEOUT"), ("GET", "FETCH_INPUT_TIMEOUT")])
+@pytest.mark.parametrize(
+    ("item", "method", "option", "kind"),
+    [
+        (file(f"s3://{BUCKET}/d/reads"), "HEAD", "FETCH_TIMEOUT", "temporaryFail"),
+        (folder(f"s3://{BUCKET}/d"), "GET", "FETCH_TIMEOUT", "temporaryFail"),
+        (file(f"s3://{BUCKET}/d/reads"), "GET", "FETCH_INPUT_TIMEOUT", "permanentFail"),
+    ],
+)
 def test_a_store_that_is_silent_is_left(
-    store: Buckets, monkeypatch: pytest.MonkeyPatch, method: str, option: str
+    store: Buckets, monkeypatch: pytest.MonkeyPatch, item: dict[str, Any], method: str, option: str, kind: str
 ) -> None:
-    address = store.put(BUCKET, "reads", READS)
+    store.put(BUCKET, "d/reads", READS)
     monkeypatch.setenv(f"AIRFLOW__CWL__{option}", "0.5")
     store.moods.append(slow(store, method))
+    error = failure(item)
+    assert (error.kind, f"[cwl] {option.lower()}" in str(error)) == (kind, True)
+
+
+def test_the_time_of_an_input_is_that_of_all_objects_of_a_folder(
+    store: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcd":
+        store.put(BUCKET, f"d/{name}", READS)
+    now = [0.0]
+
+    def take_long(environ: dict[str, Any], _start_response: Callable[..., Any]) -> None:
+        if environ["REQUEST_METHOD"] == "GET" and "list-type" not in environ["QUERY_STRING"]:
+            now[0] += 40
+
+    store.moods.append(take_long)
+    monkeypatch.setattr(connecting, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setenv("AIRFLOW__CWL__FETCH_INPUT_TIMEOUT", "100")
+    assert "[cwl] fetch_input_timeout" in str(failure(folder(f"s3://{BUCKET}/d")))
+
+
+def test_a_login_that_takes_for_ever_is_left(store: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = store.put(BUCKET, "reads", READS)
+    monkeypatch.setattr(storage, "_system", lambda _root: store.over.wait(60))
+    monkeypatch.setenv("AIRFLOW__CWL__FETCH_TIMEOUT", "0.5")
     error = failure(file(address))
-    assert f"[cwl] {option.lower()}" in str(error)
+    assert (error.kind, "[cwl] fetch_timeout" in str(error)) == ("temporaryFail", True)
+
+
+@pytest.mark.parametrize("part", [None, f"bytes 0-{len(READS) - 1}/{len(READS)}"])
+def test_an_answer_without_end_is_not_read_to_its_end(store: Buckets, part: str | None) -> None:
+    """Not into memory, whatever its head says; of one that begins as announced, so much is taken."""
+    address = store.put(BUCKET, "reads", READS)
+    blocks: list[int] = []
+
+    def endless(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+        if environ["REQUEST_METHOD"] != "GET":
+            return None
+        start_response("206 Partial Content" if part else "200 OK", [("Content-Range", part)] if part else [])
+        return sending()
+
+    def sending() -> Iterator[bytes]:
+        yield READS
+        while len(blocks) < 64:
+            blocks.append(1)
+            yield b"x" * 2**20
+
+    store.moods.append(endless)
+    if part:
+        assert path_of(one(file(address, checksum=SHA1))).read_bytes() == READS
+    else:
+        error = failure(file(address))
+        assert (error.kind, "does not give a part" in str(error)) == ("temporaryFail", True)
+    assert len(blocks) < 32
+
+
+@pytest.mark.parametrize("part", ["bytes 0-4/10", "bytes 1-5/6", "bytes 0-4/*"])
+def test_a_part_of_something_else_is_not_taken(store: Buckets, part: str) -> None:
+    address = store.put(BUCKET, "reads", READS)
+    store.moods.append(answering("206 Partial Content", READS, [("Content-Range", part)]))
+    error = failure(file(address))
+    assert (error.kind, "was changed" in str(error)) == ("temporaryFail", True)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_an_answer_that_breaks_off_is_asked_for_again(store: Buckets, times: int) -> None:
+    address = store.put(BUCKET, "reads", READS)
+    part = [("Content-Range", f"bytes 0-{len(READS) - 1}/{len(READS)}"), ("Content-Length", str(len(READS)))]
+    store.moods.append(answering("206 Partial Content", READS[:2], part, times))
+    if times == 2:
+        assert path_of(one(file(address, checksum=SHA1))).read_bytes() == READS
+    else:
+        assert failure(file(address)).kind == "temporaryFail"
+
+
+def test_what_a_store_says_is_shown_to_nobody(store: Buckets, caplog: pytest.LogCaptureFixture) -> None:
+    """It may hold a login, or an address that is a key; the log has it without these."""
+    address = store.put(BUCKET, "reads", READS)
+    said = "no https://user:se/cret@store.internal/x?sig=secret for arn:aws:iam::1:user/secret"
+    store.moods.append(refusing("500 Oh", code="InternalError", message=said))
+    with pytest.raises(StepError) as caught:
+        one(folder(f"s3://{BUCKET}"))
+    told = "".join(traceback.format_exception(caught.value))
+    assert "(InternalError, HTTP 500)" in str(caught.value)
+    assert "secret" not in told
+    assert "cret@" not in told
+    store.moods.clear()
+    assert "https://...@store.internal/x?..." in caplog.text
+    assert "se/cret" not in caplog.text
+    assert path_of(one(file(address))).read_bytes() == READS
+
+
+def test_the_id_of_a_connection_is_taken_as_it_is(
+    store: Buckets, monkeypatch: pytest.MonkeyPatch, folders: Path
+) -> None:
+    """With a ``#`` in an address it was lost, and the worker's own credentials were used."""
+    name = f"{connection_id()}#1?a"
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", store.connection())
+    monkeypatch.setenv("AIRFLOW__CWL__STORAGE_ROOTS", f"s3://{name}@{BUCKET}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert path_of(one(file(store.put(BUCKET, "reads", READS)))).read_bytes() == READS
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "match"),
+    [
+        ("d/a?versionId=1", READS, "versionId"),
+        ("d/" + "x/" * 100 + "y", READS, "100 parts"),
+        ("d/..\\x", READS, "between slashes"),
+        ("d/a/", READS, "this one has bytes"),
+        ("d/", READS, "this one has bytes"),
+        ("d/\x1b[31m/../a", READS, "d/\\x1b[31m/"),
+    ],
+)
+def test_keys_of_a_listing_are_checked_as_those_of_jobs(store: Buckets, key: str, content: bytes, match: str) -> None:
+    store.put(BUCKET, key, content)
+    error = failure(folder(f"s3://{BUCKET}/d"))
+    assert (error.kind, match in str(error)) == ("permanentFail", True), str(error)
+
+
+def test_keys_that_a_listing_names_elsewhere_are_not_read(store: Buckets) -> None:
+    store.moods.append(listing_without_end)
+    error = failure(folder(f"s3://{BUCKET}/other"))
+    assert (error.kind, "the store names it among" in str(error)) == ("permanentFail", True)
+
+
+def test_a_folder_that_is_a_marker_alone_is_not_there(store: Buckets) -> None:
+    store.put(BUCKET, "d/")
+    assert "nothing below" in str(failure(folder(f"s3://{BUCKET}/d")))
+
+
+def test_a_store_is_asked_once_for_secondary_files_of_one_file(store: Buckets) -> None:
+    wanted = Parameter(
+        id="x",
+        type="File[]",
+        secondary_files=({"pattern": ".bai", "required": None}, {"pattern": "^.bai", "required": None}),
+    )
+    reads = file(store.put(BUCKET, "d/r", READS))
+    store.put(BUCKET, "d/r.bai", b"index")
+    several = brought({"x": [reads, reads, reads]}, go_on, [wanted])["x"]
+    assert isinstance(several, list)
+    assert [[part["basename"] for part in item["secondaryFiles"]] for item in several] == [["r.bai"]] * 3
+    asked = [one for one in store.asked if one.startswith("HEAD")]
+    assert len(asked) == 3, "whether the index is there, and each of the two before it comes"
 
 
 class _Stopped(Exception):
@@ -380,18 +512,22 @@ def test_a_stop_ends_it_even_while_a_store_is_silent(store: Buckets, method: str
     assert kept() == []
 
 
-def test_a_listing_that_is_stale_may_be_right_later(store: Buckets) -> None:
+@pytest.mark.parametrize("now", [b"other", b"longer than before", None])
+def test_a_listing_that_is_stale_may_be_right_later(store: Buckets, now: bytes | None) -> None:
     """What it names is gone, or another by now."""
     store.put(BUCKET, "d/reads", READS)
 
     def change(environ: dict[str, Any], _start_response: Callable[..., Any]) -> None:
-        if environ["REQUEST_METHOD"] == "HEAD":
+        if environ["REQUEST_METHOD"] == "GET" and "list-type" not in environ["QUERY_STRING"]:
             store.moods.clear()
-            store.put(BUCKET, "d/reads", b"other")
+            store.client.delete_object(Bucket=BUCKET, Key="d/reads")
+            if now is not None:
+                store.put(BUCKET, "d/reads", now)
 
     store.moods.append(change)
     error = failure(folder("s3://sequencing/d"))
     assert (error.kind, "was changed" in str(error)) == ("temporaryFail", True)
+    store.put(BUCKET, "d/reads", b"other")
     assert (path_of(one(folder("s3://sequencing/d"))) / "reads").read_bytes() == b"other"
 
 
@@ -407,39 +543,3 @@ def test_two_roots_in_a_job_are_told_apart_by_their_address_in_what_is_said_of_a
     assert origins.address_of(path_of(here["folder"]) / "reads") == "s3://sequencing/a?b/reads"
     assert origins.address_of(config.fetched_folder() / "x" / "y") == ""
     assert origins.address_of(Path("/etc/passwd")) == ""
-
-
-def test_another_store_is_read_by_what_speaks_to_it(monkeypatch: pytest.MonkeyPatch, folders: Path) -> None:
-    """Of any scheme that a provider of Airflow brings; here the memory of this process plays Azure's."""
-    from airflow.sdk.io import attach
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    class Blobs(MemoryFileSystem):  # type: ignore[misc]
-        protocol = ("abfs",)
-        store: dict[str, Any] = {}
-        pseudo_dirs = [""]
-
-        @classmethod
-        def _strip_protocol(cls, path: str) -> str:
-            return str(super()._strip_protocol(str(path).removeprefix("abfs://")))
-
-    name = connection_id()
-    system = Blobs(skip_instance_cache=True)
-    attach("abfs", conn_id=name, fs=system)
-    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", "wasb://x")
-    monkeypatch.setenv("AIRFLOW__CWL__STORAGE_ROOTS", f"abfs://{name}@container/data")
-    system.pipe("/container/data/d/reads", READS)
-    system.pipe("/container/data/d/deeper/more", b"more")
-    assert path_of(one(file("abfs://container/data/d/reads", checksum=SHA1))).read_bytes() == READS
-    top = path_of(one(folder("abfs://container/data/d")))
-    assert (top / "deeper" / "more").read_bytes() == b"more"
-    system.pipe("/container/data/d/reads", b"other")
-    assert path_of(one(file("abfs://container/data/d/reads"))).read_bytes() == b"other"
-    shutil.rmtree(top)
-
-
-def test_a_scheme_that_nothing_speaks_is_told(monkeypatch: pytest.MonkeyPatch, folders: Path) -> None:
-    monkeypatch.setenv("AIRFLOW__CWL__STORAGE_ROOTS", "gopher://bucket")
-    error = failure(file("gopher://bucket/a"))
-    assert "no provider of Airflow that speaks gopher://" in str(error)
-    assert error.kind == "permanentFail"

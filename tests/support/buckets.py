@@ -94,7 +94,7 @@ def connection_id() -> str:
     return f"store_{uuid.uuid4().hex[:8]}"
 
 
-def refusing(status: str, times: int = 10**6, code: str = "SlowDown") -> Mood:
+def refusing(status: str, times: int = 10**6, code: str = "SlowDown", message: str = "Not now.") -> Mood:
     """Answer so often with an error of S3."""
     left = [times]
 
@@ -102,9 +102,23 @@ def refusing(status: str, times: int = 10**6, code: str = "SlowDown") -> Mood:
         if left[0] <= 0:
             return None
         left[0] -= 1
-        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>Not now.</Message></Error>".encode()
+        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
         start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    return answer
+
+
+def answering(status: str, body: bytes, headers: list[tuple[str, str]], times: int = 10**6) -> Mood:
+    """Answer so often when an object, or a listing, is asked for."""
+    left = [times]
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+        if environ["REQUEST_METHOD"] != "GET" or not left[0]:
+            return None
+        left[0] -= 1
+        start_response(status, headers)
+        return [body]
 
     return answer
 
