@@ -56,13 +56,18 @@ baseCommand: [sleep]
 inputs: {seconds: {type: int, inputBinding: {}}}
 outputs: {}
 """
+SETTINGS = {
+    "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "15",  # a stop that can't be proven is waited for twice as long
+    "AIRFLOW__CWL__RETRIES": "0",
+    "AIRFLOW__CWL__STOP_GRACE": "1",
+}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Kubernetes]]:
     """The server, and its Kubernetes. A pod that was killed is not tried again."""
     folder = tmp_path_factory.mktemp("kubernetes")
-    with kubernetes_cluster(folder, AIRFLOW__CWL__RETRIES="0", AIRFLOW__CWL__STOP_GRACE="1") as (cluster, pods):
+    with kubernetes_cluster(folder, **SETTINGS) as (cluster, pods):
         yield cluster.server, pods
 
 
