@@ -107,7 +107,14 @@ class _WarmCompiler:
         try:
             text = json.dumps([request, dict(os.environ), str(Path.cwd())])
             socket.send_fds(self._socket, [text.encode()], [their_out, their_err])
-            return _Child(int(self._socket.recv(100)), out, err)
+            answer = self._socket.recv(100)
+            if not answer:
+                raise ConnectionError("The process that forks has ended.")
+            return _Child(int(answer), out, err)
+        except OSError:
+            os.close(out)
+            os.close(err)
+            raise
         finally:
             os.close(their_out)
             os.close(their_err)
@@ -125,9 +132,11 @@ def _warm_compiler() -> Iterator[None]:
 
     def start(request: Any) -> Any:
         with lock:  # an answer is the pid of the last request
-            if not warm:
-                warm.append(_WarmCompiler())
-            return warm[0].start(request)
+            if warm:
+                with contextlib.suppress(ConnectionError):  # a test has ended it with what it had to end
+                    return warm[-1].start(request)
+            warm.append(_WarmCompiler())
+            return warm[-1].start(request)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(compile_process, "_start", start)
