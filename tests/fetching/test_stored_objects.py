@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from cwl_ui_plugin.fetching import s3
@@ -13,7 +13,7 @@ ADDRESS = StorageAddress(StorageRoot.parse("s3://bucket"), "d/a")
 
 
 def test_a_store_without_etags_tells_by_the_moment_of_writing() -> None:
-    moments = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 1, 2)]
+    moments = [datetime(2026, 1, day, tzinfo=timezone.utc) for day in (1, 1, 2)]
 
     class System:
         def call_s3(self, _call: str, **_options: Any) -> dict[str, Any]:
@@ -37,5 +37,5 @@ def test_etags_are_compared_without_quotes_and_moments_in_one_form_only() -> Non
     assert found.is_other({"ETag": '"b"'})
     moment = StoredObject.of(ADDRESS, {"size": -5, "LastModified": 1.0})
     assert moment.size == 0
-    assert not moment.is_other({"LastModified": datetime(2026, 1, 1, tzinfo=UTC)})
+    assert not moment.is_other({"LastModified": datetime(2026, 1, 1, tzinfo=timezone.utc)})
     assert moment.is_other({"LastModified": 2.0})
