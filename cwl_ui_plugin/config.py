@@ -156,6 +156,14 @@ def tmp_folder() -> Path:
     return _folder("tmp_folder", "tmp")
 
 
+def intermediate_storage() -> str:
+    """Return the place by which workers without common folders hand on files; empty where all see the same folders.
+
+    ``fetching.site.intermediate_root`` reads it.
+    """
+    return text("intermediate_storage").strip()
+
+
 def control_folder() -> Path:
     """Where processes leave each other word: leases, orders to stop, claims of folders; made if it is not there.
 

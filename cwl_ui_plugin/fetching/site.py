@@ -6,7 +6,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.fetching.hosts import HostRules
 from cwl_ui_plugin.fetching.limits import Limits
-from cwl_ui_plugin.fetching.storage_roots import StorageRules
+from cwl_ui_plugin.fetching.storage_roots import StorageRoot, StorageRules
 
 DOCUMENT_BYTES = 4 * config.MEBIBYTE
 """What an answer of a registry may have."""
@@ -37,6 +37,22 @@ def storage_rules() -> StorageRules:
         return StorageRules.of(config.text("storage_roots").split(","))
     except ValueError as error:
         raise ConfigError(f"[cwl] storage_roots: {error}.") from None
+
+
+def intermediate_root() -> StorageRoot | None:
+    """Return the place by which workers without common folders hand on files; None where they share folders.
+
+    Raises:
+        ConfigError: ``[cwl] intermediate_storage`` is no place of a store, or of several.
+
+    """
+    entry = config.intermediate_storage()
+    if "," in entry:
+        raise ConfigError("[cwl] intermediate_storage: it is one place of a store, without commas.")
+    try:
+        return StorageRoot.parse(entry) if entry else None
+    except ValueError as error:
+        raise ConfigError(f"[cwl] intermediate_storage: {error}.") from None
 
 
 def document_limits() -> Limits:

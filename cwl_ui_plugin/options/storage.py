@@ -65,6 +65,16 @@ STORAGE = (
         "Empty: the folder cwl/tmp in the Airflow home.",
         "/scratch/cwl",
     ),
+    Option(
+        "intermediate_storage",
+        "",
+        "string",
+        "A place of an object store, scheme://connection@bucket/prefix as in storage_roots, by which workers without "
+        "common folders hand files on from step to step. tmp_folder, workflows_folder and reuse_folder are each "
+        "machine's own then, and workers reach the API server by [core] execution_api_server_url. Empty: all machines "
+        "see the same files in these folders.",
+        "s3://aws_cwl@intermediate/production",
+    ),
     Option("max_upload_size", "33554432", "integer", "Largest upload of a workflow, in bytes."),
     Option(
         "max_unpacked_size",

@@ -55,8 +55,20 @@ def problems() -> list[str]:
         *([] if is_migrated() else [NOT_MIGRATED]),
         *map(str, missing_settings()),
         *overlaps,
+        *_storage_problems(),
         *task_rules.problems(),
     ]
+
+
+def _storage_problems() -> list[str]:
+    """Return why the place by which workers hand on files is none."""
+    from cwl_ui_plugin.fetching import site
+
+    try:
+        site.intermediate_root()
+    except config.ConfigError as error:
+        return [str(error)]
+    return []
 
 
 class _NotMigratedError(Exception):
