@@ -16,7 +16,7 @@ from cwl_ui_plugin.fetching.connecting import Deadline
 from cwl_ui_plugin.fetching.errors import Away, NotThere, OtherContent, TooMuch
 from cwl_ui_plugin.fetching.limits import Limits
 from cwl_ui_plugin.fetching.received import receive
-from cwl_ui_plugin.fetching.storage_errors import in_words
+from cwl_ui_plugin.fetching.storage_errors import Doing, in_words
 from cwl_ui_plugin.fetching.storage_roots import StorageAddress, StorageRoot, key_problem, shown
 from cwl_ui_plugin.fetching.stored_objects import StoredObject
 from cwl_ui_plugin.fetching.waiting import Item, awaited
@@ -34,7 +34,7 @@ def find(address: StorageAddress, limits: Limits, on_wait: Callable[[], None]) -
         FetchError: there is none, or the store can't be asked.
 
     """
-    (found,) = _asked(lambda system: [system.info(address.url)], address, _answer_deadline(address, limits), on_wait)
+    (found,) = asked(lambda system: [system.info(address.url)], address, _answer_deadline(address, limits), on_wait)
     if found.get("type") != "file":
         raise NotThere(f"There is no object {shown(address.url)}, only others below it: give a Directory.", 404)
     return StoredObject.of(address, found)
@@ -55,7 +55,7 @@ def listed(
     """
     found: list[StoredObject] = []
     deadline = _answer_deadline(address, limits)
-    for item in _asked(lambda system: _below(system, address), address, deadline, on_wait):
+    for item in asked(lambda system: _below(system, address), address, deadline, on_wait):
         if len(found) >= most:
             raise TooMuch(f"There are more than {most} objects below {shown(address.url)} ({most_option}).")
         found.append(item)
@@ -88,7 +88,7 @@ def fetch_object(
     address = wanted.address
     if wanted.size > limits.size:
         raise TooMuch(f"{shown(address.url)} is larger than {limits.size} bytes ({limits.size_option}).")
-    chunks = _asked(lambda system: _content(system, wanted), address, deadline, on_wait)
+    chunks = asked(lambda system: _content(system, wanted), address, deadline, on_wait)
     try:
         receive(_whole(chunks, wanted), path, shown(address.url), checksums or {}, lambda _size: None)
     except NotThere as error:
@@ -98,7 +98,7 @@ def fetch_object(
 
 
 def _content(system: AbstractFileSystem, wanted: StoredObject) -> Iterator[bytes]:
-    if _is_s3(system):
+    if is_s3(system):
         yield from s3.content(system, wanted)
         return
     url = wanted.address.url
@@ -127,7 +127,7 @@ def _whole(chunks: Iterable[bytes], wanted: StoredObject) -> Iterator[bytes]:
 
 def _below(system: AbstractFileSystem, address: StorageAddress) -> Iterator[StoredObject]:
     prefix = f"{address.key}/" if address.key else ""
-    entries = s3.keys(system, address.root.bucket, prefix) if _is_s3(system) else _walked(system, address)
+    entries = s3.keys(system, address.root.bucket, prefix) if is_s3(system) else _walked(system, address)
     for key, details in entries:
         found = StoredObject.of(address.below(key), details)
         _check_listed(found, prefix)
@@ -147,7 +147,8 @@ def _check_listed(found: StoredObject, prefix: str) -> None:
         raise OtherContent(f"{shown(found.address.url)}: {reason}.")
 
 
-def _is_s3(system: AbstractFileSystem) -> bool:
+def is_s3(system: AbstractFileSystem) -> bool:
+    """Whether a store speaks S3, of which more is known than of others."""
     return hasattr(system, "call_s3")
 
 
@@ -176,22 +177,31 @@ def _answer_deadline(address: StorageAddress, limits: Limits) -> Deadline:
     return Deadline(limits.seconds, _late(address, limits), Away)
 
 
-def _asked(ask: Ask[Item], address: StorageAddress, deadline: Deadline, on_wait: Callable[[], None]) -> Iterator[Item]:
+def asked(
+    ask: Ask[Item],
+    address: StorageAddress,
+    deadline: Deadline,
+    on_wait: Callable[[], None],
+    doing: Doing = "read",
+) -> Iterator[Item]:
     """Yield what a store gives; what it raises is told in words, what ``on_wait`` raises is raised as it is.
+
+    ``ask`` works in a thread of its own, which is left when ``on_wait`` raises or the deadline has passed: it is closed
+    there once the store lets go of it.
 
     Airflow's own hook would go on without a login where there is no such Connection.
     """
     from airflow.sdk.definitions.connection import Connection
 
     if address.root.connection:
-        with in_words(address):
+        with in_words(address, doing):
             Connection.get(address.root.connection)
-    return awaited(_told(ask, address), deadline, on_wait)
+    return awaited(_told(ask, address, doing), deadline, on_wait)
 
 
-def _told(ask: Ask[Item], address: StorageAddress) -> Iterator[Item]:
+def _told(ask: Ask[Item], address: StorageAddress, doing: Doing) -> Iterator[Item]:
     """Yield what a store gives, logging in first, which may take long, too."""
-    with in_words(address):
+    with in_words(address, doing):
         yield from ask(_system(address.root))
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from cwl_ui_plugin.fetching.errors import HostNotAllowed, OtherContent
 
+ROOTS_OPTION = "[cwl] storage_roots"
 MAX_KEY = 1024
 """Bytes that a key of S3 may have."""
 _SHOWN_CHARACTERS = 200
@@ -34,17 +35,19 @@ _VERSION = "?versionId="
 class StorageRoot:
     """What begins with ``scheme://bucket/prefix``; the prefix is empty or ends with a slash.
 
-    ``connection`` is the id of Airflow's Connection; None stands for what the machine itself may do.
+    ``connection`` is the id of Airflow's Connection; None stands for what the machine itself may do. ``option`` is
+    where the site names the place, for messages.
     """
 
     scheme: str
     bucket: str
     prefix: str
     connection: str | None
+    option: str = field(default=ROOTS_OPTION, compare=False)
 
     @classmethod
-    def parse(cls, text: str) -> StorageRoot:
-        """Read an entry; raise ValueError with what is wrong."""
+    def parse(cls, text: str, option: str = ROOTS_OPTION) -> StorageRoot:
+        """Read an entry of an option; raise ValueError with what is wrong."""
         match, named = _ROOT.fullmatch(text), repr(without_login(text))
         if match is None:
             raise ValueError(f"{named} is no place of a store: write s3://connection@bucket/prefix")
@@ -57,7 +60,7 @@ class StorageRoot:
             raise ValueError(f"{named}: what is before the @ is no id of a Connection, which has no slash")
         if reason := key_problem(prefix):
             raise ValueError(f"{named}: {reason}")
-        return cls(scheme, bucket, f"{prefix.removesuffix('/')}/" if prefix else "", connection or None)
+        return cls(scheme, bucket, f"{prefix.removesuffix('/')}/" if prefix else "", connection or None, option)
 
     def holds(self, scheme: str, bucket: str, key: str, *, is_folder: bool) -> bool:
         """Whether a key, or all that is below it, is in this place."""

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
 from cwl_ui_plugin.fetching.connecting import Deadline
+from cwl_ui_plugin.fetching.errors import Away, FetchError
 
 Item = TypeVar("Item")
 LOOK_SECONDS = 0.5
 _AHEAD = 2
 """Items that are made while one is used."""
+
+
+class Patience(Deadline):
+    """A deadline that is put off whenever something comes: what goes on may take as long as it takes."""
+
+    def __init__(self, seconds: float, message: str, error: type[FetchError] = Away) -> None:
+        super().__init__(seconds, message, error)
+        self._seconds = seconds
+
+    def renew(self) -> None:
+        """Wait as long again from now on."""
+        self._until = time.monotonic() + self._seconds
 
 
 def awaited(items: Iterable[Item], deadline: Deadline, on_wait: Callable[[], None]) -> Iterator[Item]:
