@@ -74,12 +74,10 @@ def type_text(declared: CwlType) -> str:
     """Return a type as people write it: ``File``, ``int?``, ``string[]``, ``one of a, b``."""
     if isinstance(declared, list):
         names = [type_text(part) for part in declared if part != "null"]
-        text = " or ".join(names) or "null"
-        return (
-            f"{text}?"
-            if "null" in declared and len(names) == 1
-            else (f"{text} or null" if "null" in declared else text)
-        )
+        text = " or ".join(names)
+        if "null" not in declared or not names:
+            return text or "null"
+        return f"{text}?" if len(names) == 1 else f"{text} or null"
     if not isinstance(declared, dict):
         return str(declared)
     if declared["type"] == "array":
@@ -347,7 +345,14 @@ def _is_scalar(declared: str, value: object) -> bool:
     if declared in _BITS:
         limit = 2 ** (_BITS[declared] - 1)
         return isinstance(value, int) and -limit <= value < limit
-    return declared in ("float", "double") and math.isfinite(value)
+    return declared in ("float", "double") and _is_finite(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that is greater than any float
+        return False
 
 
 def _check_text(text: str, problems: list[Problem]) -> None:
