@@ -87,6 +87,15 @@ from celery.signals import worker_init; worker_init.send(None)"""
     assert {"cwltool.workflow_job", "airflow.sdk.execution_time.task_runner"} <= loaded_by(code)
 
 
+def test_a_scheduler_finds_the_listeners_of_tasks_before_it_forks(in_airflow: Loaded) -> None:
+    in_airflow(
+        "import sys; sys.argv = ['airflow', 'scheduler']\n"
+        "from cwl_ui_plugin.dags.preload import preload_in_component; preload_in_component()\n"
+        "from airflow.sdk.listener import get_listener_manager\n"
+        "assert get_listener_manager.cache_info().currsize == 1, 'each task would look for all plugins'"
+    )
+
+
 def test_a_dag_processor_imports_what_all_its_dag_files_need(in_airflow: Loaded) -> None:
     modules = in_airflow(
         "import sys; sys.argv = ['airflow', 'dag-processor']\n"

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 from fastapi import APIRouter, Path, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
@@ -25,7 +26,7 @@ from cwl_ui_plugin.dags.conf import SIGNATURE
 from cwl_ui_plugin.services.answers import Run, as_json, run_json
 from cwl_ui_plugin.services.crates import crates
 from cwl_ui_plugin.services.errors import BadRequest, NotFound
-from cwl_ui_plugin.services.monitoring import command_logs, naming, queries, waiting
+from cwl_ui_plugin.services.monitoring import command_logs, end_waiting, naming, queries, waiting
 from cwl_ui_plugin.services.outputs import output_files
 from cwl_ui_plugin.services.outputs.zip_stream import zip_stream
 from cwl_ui_plugin.services.previewing.kinds import MEDIA_TYPES
@@ -155,9 +156,15 @@ def list_secondary_files(dag_id: str, body: JsonBody) -> object:
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}", responses=answers(Run, 404), dependencies=_READERS)
-def get_run(dag_id: str, run_id: str, user: GetUserDep) -> object:
-    """Show a run with its steps, and what it waits for."""
-    return _shown(dag_id, run_id, user)
+async def get_run(
+    dag_id: str,
+    run_id: str,
+    user: GetUserDep,
+    wait: Annotated[float, Query(ge=0, le=end_waiting.MAX_SECONDS)] = 0,
+) -> object:
+    """Show a run with its steps, and what it waits for; `wait` seconds at most until it has ended, before that."""
+    await end_waiting.wait_for_end(dag_id, run_id, wait)
+    return await run_in_threadpool(_shown, dag_id, run_id, user)
 
 
 @router.patch(

@@ -30,6 +30,7 @@ MAX_EXTRA_BYTES = 16_384
 _FIELDS = ("class", "location", "checksum", "size", "format")
 _INPUTS = "/inputs/"
 _DIGEST_LENGTH = 32
+_NO_SCHEME = "cwl"
 
 
 def asset_name(dag_id: str, output: str) -> str:
@@ -72,9 +73,7 @@ def holds_files(kind: object) -> bool:
 
 def outlets(dag_id: str, plan: Plan) -> list[Asset]:
     """Return the assets that a workflow's last task declares: one for each output that can hold files."""
-    from airflow.sdk import Asset
-
-    return [Asset(asset_name(dag_id, output.id)) for output in file_outputs(plan)]
+    return [_asset(asset_name(dag_id, output.id)) for output in file_outputs(plan)]
 
 
 def inlets(dag_id: str, plan: Plan) -> list[Asset]:
@@ -83,19 +82,15 @@ def inlets(dag_id: str, plan: Plan) -> list[Asset]:
     Who makes files for a workflow may name it as outlet, so that Airflow's graph shows what feeds the workflow. They
     are no aliases: for each alias among the inlets of a task, the task asks the API server before it begins.
     """
-    from airflow.sdk import Asset
-
-    return [Asset(input_asset_name(dag_id, item.id)) for item in plan.inputs if holds_files(item.type)]
+    return [_asset(input_asset_name(dag_id, item.id)) for item in plan.inputs if holds_files(item.type)]
 
 
 def delivered(dag_id: str, run_id: str, plan: Plan, outputs: CwlObject) -> Iterator[tuple[Asset, dict[str, Any]]]:
     """Yield the assets that a run has delivered, each with the ``extra`` of its event; null is no output."""
-    from airflow.sdk import Asset
-
     for output in file_outputs(plan):
         value = outputs.get(output.id)
         if value is not None:
-            yield Asset(asset_name(dag_id, output.id)), event_extra(dag_id, run_id, output.id, value)
+            yield _asset(asset_name(dag_id, output.id)), event_extra(dag_id, run_id, output.id, value)
 
 
 def event_extra(dag_id: str, run_id: str, output: str, value: object) -> dict[str, object]:
@@ -119,6 +114,19 @@ def event_extra(dag_id: str, run_id: str, output: str, value: object) -> dict[st
         "items": items,
         "left_out": len(found) - len(items),
     }
+
+
+def _asset(name: str) -> Asset:
+    """Return an asset whose URI is its name, as Airflow makes it from names as ours.
+
+    For the URI of a scheme Airflow asks all installed providers for one that knows it. None knows ours, but that of
+    Amazon alone takes half a second to import, which each task of a workflow with files would do.
+    """
+    from airflow.sdk import Asset
+
+    made = Asset(name, _NO_SCHEME)
+    object.__setattr__(made, "uri", name)  # by itself the class would convert it as it does what is given
+    return made
 
 
 def _in_order(value: object) -> Iterator[Mapping[str, object]]:

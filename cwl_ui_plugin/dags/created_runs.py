@@ -1,14 +1,13 @@
 """Word that there is something to schedule: for those who would else ask the database all the time.
 
 A file in the control folder is touched when a run that was created, or is to run again, is committed, and when a task
-has ended. Who waits looks at its time, and comes round by
-itself where it does not see that file.
+has ended; another one when the end of a run is committed. Who waits looks at its time, and comes round by itself where
+it does not see that file.
 """
 
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cwl_ui_plugin import config
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _MARK = "cwl_run_created"
+_END_MARK = "cwl_run_ended"
+_CREATED, _ENDED = "created", "ended"
 
 
 def tell_when_committed(session: Session | None) -> None:
@@ -26,26 +27,35 @@ def tell_when_committed(session: Session | None) -> None:
         session.info[_MARK] = True
 
 
+def tell_end_when_committed(session: Session | None) -> None:
+    """Give word once a session has committed the end of a run that it is writing."""
+    if session is not None:
+        session.info[_END_MARK] = True
+
+
 def after_commit(session: Session) -> None:
     """Give word, if a session that has committed was to; for SQLAlchemy's event of that name."""
-    if not session.in_nested_transaction() and session.info.pop(_MARK, False):
+    if session.in_nested_transaction():
+        return
+    if session.info.pop(_MARK, False):
         tell()
+    if session.info.pop(_END_MARK, False):
+        _touch(_ENDED)
 
 
 def tell() -> None:
-    """Give word now; never raises."""
-    try:
-        _file().touch()
-    except (OSError, config.ConfigError):
-        log.debug("That a run was created can't be told; it will be found", exc_info=True)
+    """Give word now that there is something to schedule; never raises."""
+    _touch(_CREATED)
 
 
 def told_at() -> int:
-    """Return when word was given last, as a number that only grows; 0 for never."""
-    try:
-        return _file().stat().st_mtime_ns
-    except (OSError, config.ConfigError):
-        return 0
+    """Return when word was given last that there is something to schedule, as a number that only grows; 0: never."""
+    return _time_of(_CREATED)
+
+
+def end_told_at() -> int:
+    """Return the same of word that a run has ended."""
+    return _time_of(_ENDED)
 
 
 def is_any_unfinished(session: Session) -> bool:
@@ -60,5 +70,15 @@ def is_any_unfinished(session: Session) -> bool:
     )
 
 
-def _file() -> Path:
-    return config.control_folder() / "created"
+def _touch(name: str) -> None:
+    try:
+        (config.control_folder() / name).touch()
+    except (OSError, config.ConfigError):
+        log.debug("Word of runs can't be given (%s); they will be found", name, exc_info=True)
+
+
+def _time_of(name: str) -> int:
+    try:
+        return (config.control_folder() / name).stat().st_mtime_ns
+    except (OSError, config.ConfigError):
+        return 0

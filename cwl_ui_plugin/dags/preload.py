@@ -77,6 +77,13 @@ def _ask_for_engine() -> None:
     own_compiler()
 
 
+def _find_listeners() -> None:
+    """Look for plugins with listeners as each task process would: it finds them, as those were forked that have it."""
+    from airflow.sdk.listener import get_listener_manager
+
+    get_listener_manager()
+
+
 def _preload(*modules: str) -> None:
     """Import what tasks need; a failure only costs the time that was to be saved."""
     from cwl_ui_plugin import config
@@ -90,6 +97,7 @@ def _preload(*modules: str) -> None:
 
         preload()
         _ask_for_engine()
+        _find_listeners()
         log.info("cwltool is preloaded")
     except Exception:
         log.exception("cwltool could not be preloaded; each step will import it by itself")

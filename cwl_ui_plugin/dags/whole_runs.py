@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import InstanceState
 
 log = logging.getLogger(__name__)
+_ENDS = frozenset(("success", "failed"))
 
 
 def watch() -> None:
@@ -51,8 +52,11 @@ def _before_insert(_mapper: object, _connection: object, run: DagRun) -> None:
 
 def _before_update(_mapper: object, _connection: object, run: DagRun) -> None:
     state: InstanceState[DagRun] = inspect(run)
-    if "queued" in (state.attrs["_state"].history.added or ()):  # it was cleared
+    now = state.attrs["_state"].history.added or ()
+    if "queued" in now:  # it was cleared
         created_runs.tell_when_committed(object_session(run))
+    if _ENDS.intersection(now):
+        created_runs.tell_end_when_committed(object_session(run))
     if any(state.attrs[name].history.has_changes() for name in ("bundle_version", "created_dag_version_id")):
         make_whole(run)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.stored import BEGAN
 
-from cwl_ui_plugin.services.monitoring import queries
+from cwl_ui_plugin.services.monitoring import end_waiting, queries
 from cwl_ui_plugin.services.stopping import stops
 
 API = "/cwl/api/v1"
@@ -34,6 +34,26 @@ def test_a_run_is_named_and_found(client: Callable[..., Any], workflow: str, run
     assert (kept["title"], kept["tags"], kept["note"]) == ("Liver", [], "Look at the peaks.")
     gone = user.patch(run_url, json={"title": "", "note": ""}).json()
     assert (gone["title"], gone["note"]) == (None, None)
+
+
+def test_a_call_may_wait_for_the_end_of_a_run_within_bounds(
+    client: Callable[..., Any], run_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = client("user")
+    waited: list[float] = []
+
+    async def wait(_ends: object, _dag_id: str, _run_id: str, seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(end_waiting.RunEnds, "wait", wait)
+    assert [user.get(run_url, params=params).status_code for params in ({}, {"wait": "0.5"}, {"wait": "5"})] == [
+        200
+    ] * 3
+    assert waited == [0.5, 5]
+    for wrong in ("6", "-1", "x"):
+        assert user.get(run_url, params={"wait": wrong}).status_code in (400, 422)
+    client().get(run_url, params={"wait": "1"})
+    assert waited == [0.5, 5], "not before it is known who asks"
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -177,6 +179,19 @@ def test_waiting_ends_with_how_the_run_ended(call: Any, end: dict[str, Any], kin
         call(server, lambda client: client.wait("d", "r", progress=lambda item: seen.append(item.fraction)))
     assert caught.value.run is not None and caught.value.run.has_ended
     assert seen == [0.4, 0.4], "told when something has changed"
+
+
+@both
+@pytest.mark.parametrize(("seconds", "pauses"), [(0.9, [0.0, 0.0]), (0.0, [0.1, 0.13])])
+def test_the_server_waits_and_where_it_does_not_the_client_does(
+    call: Any, seconds: float, pauses: list[float], no_pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = itertools.count()
+    monkeypatch.setattr("cwl_ui_client.flows.time", SimpleNamespace(monotonic=lambda: next(now) * seconds))
+    server = Server(OK, OK, httpx.Response(200, json={**RUN, "state": "success", "shown_state": "success"}))
+    call(server, lambda client: client.wait("d", "r"))
+    assert [request.url.params["wait"] for request in server.requests] == ["1"] * 3
+    assert no_pauses == pytest.approx(pauses)
 
 
 @both

@@ -67,6 +67,25 @@ def test_the_name_is_one_that_airflow_keeps_as_it_is() -> None:
     assert assets.asset_name("d", "x" * 3000) != assets.asset_name("d", "x" * 2999 + "y")
 
 
+def test_assets_are_those_that_airflow_makes_but_no_provider_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk import Asset
+    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+
+    names = ("counts", "a b", "ä?x=1&b=2#z", "..", "x" * 3000)
+    plan = plan_with(
+        *(Parameter(name, FILES) for name in names), inputs=tuple(Parameter(name, "File") for name in names)
+    )
+    expected_outlets = [Asset(assets.asset_name("My.dag-1", name)) for name in names]
+    expected_inlets = [Asset(assets.input_asset_name("My.dag-1", name)) for name in names]
+
+    def ask(_manager: object) -> None:
+        raise AssertionError("importing the URI handlers of all providers takes each task half a second")
+
+    monkeypatch.setattr(ProvidersManagerTaskRuntime, "asset_uri_handlers", property(ask))
+    assert assets.outlets("My.dag-1", plan) == expected_outlets
+    assert assets.inlets("My.dag-1", plan) == expected_inlets
+
+
 @pytest.mark.parametrize("name", ["s3://bucket/x", "cwl://d", "cwl://d/", "cwl:///x", "cwl://d/inputs/x"])
 def test_other_assets_are_no_outputs(name: str) -> None:
     assert assets.output_named(name) is None

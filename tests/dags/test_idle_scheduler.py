@@ -141,7 +141,7 @@ def test_word_is_given_when_a_run_is_committed(add: Add, is_committed: bool) -> 
     assert (created_runs.told_at() > before) is is_committed
 
 
-def test_word_is_given_when_a_run_is_cleared(add: Add) -> None:
+def test_word_is_given_when_a_run_is_cleared_and_when_it_has_ended(add: Add) -> None:
     from airflow.api.common.trigger_dag import trigger_dag
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
@@ -158,9 +158,13 @@ def test_word_is_given_when_a_run_is_cleared(add: Add) -> None:
     register("cleared")
     with create_session() as session:
         trigger_dag("cleared", triggered_by=DagRunTriggeredByType.REST_API, run_id="r", session=session)
-    times = [created_runs.told_at()]
-    for state in (DagRunState.RUNNING, DagRunState.SUCCESS, DagRunState.QUEUED):
+    times, ends = [created_runs.told_at()], [created_runs.end_told_at()]
+    for state in (DagRunState.RUNNING, DagRunState.SUCCESS, DagRunState.QUEUED, DagRunState.FAILED):
         with create_session() as session:
             run(session).set_state(state)
+            session.flush()
+            assert created_runs.end_told_at() == ends[-1], "nobody could see it yet"
         times.append(created_runs.told_at())
-    assert times[0] == times[1] == times[2] < times[3]
+        ends.append(created_runs.end_told_at())
+    assert times[0] == times[1] == times[2] < times[3] == times[4]
+    assert ends[0] == ends[1] < ends[2] == ends[3] < ends[4]

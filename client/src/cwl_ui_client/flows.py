@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from cwl_ui_client.errors import UsageError, WaitTimeout
 from cwl_ui_client.fetching import Fetcher
 from cwl_ui_client.models import Progress, Result, Run, Workflow
-from cwl_ui_client.running import Key, check_ending, get_run, new_run_id, pauses, start
+from cwl_ui_client.running import WAIT_SECONDS, Key, check_ending, get_run, new_run_id, pauses, start
 from cwl_ui_client.staging import Stager
 from cwl_ui_client.steps import Flow, Pause, get, workflow_path
 from cwl_ui_client.uploading import Report, content_id, silent, upload
@@ -83,7 +84,9 @@ def wait(dag_id: str, run_id: str, report: Report = silent) -> Flow[Run]:
     shown: object = None
     waits = pauses()
     while True:
-        run = yield from get_run(dag_id, run_id)
+        asked = time.monotonic()
+        run = yield from get_run(dag_id, run_id, wait=WAIT_SECONDS)
+        has_waited = time.monotonic() - asked > WAIT_SECONDS / 2
         now = (run.progress, run.state, run.waits)
         if now != shown:
             shown, waits = now, pauses()
@@ -91,7 +94,7 @@ def wait(dag_id: str, run_id: str, report: Report = silent) -> Flow[Run]:
         if run.has_ended:
             return run
         try:
-            yield Pause(next(waits))
+            yield Pause(0 if has_waited else next(waits))
         except WaitTimeout as error:
             text = f"The run {run_id} of {dag_id} has not ended in the time that was given; it goes on."
             raise WaitTimeout(text, run) from error

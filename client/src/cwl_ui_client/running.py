@@ -24,6 +24,8 @@ from cwl_ui_client.steps import Answer, Flow, Request, get, path_of, post, run_p
 
 FIRST_POLL_SECONDS = 0.1
 MAX_POLL_SECONDS = 1.0
+WAIT_SECONDS = 1.0
+"""How long a server is asked to wait for the end of a run before it tells how far that is."""
 STOP_SECONDS = 600.0
 BATCH_SECONDS = 3600.0
 _UNSUPPORTED = "unsupported"
@@ -99,9 +101,12 @@ def _signed(dag_id: str, run_id: str, job: Mapping[str, object], key: Key) -> di
     return {"run_id": run_id, "conf": conf, "check_payload": token}
 
 
-def get_run(dag_id: str, run_id: str) -> Flow[Run]:
-    """Return a run with its steps."""
-    return run_of((yield from get(run_path(dag_id, run_id))))
+def get_run(dag_id: str, run_id: str, *, wait: float = 0) -> Flow[Run]:
+    """Return a run with its steps; with ``wait`` once it has ended, or after so many seconds.
+
+    A server of an earlier version answers at once.
+    """
+    return run_of((yield from get(run_path(dag_id, run_id), {"wait": f"{wait:g}"} if wait else None)))
 
 
 def list_runs(dag_id: str | None = None, **wanted: str) -> Flow[list[Run]]:

@@ -9,7 +9,7 @@
     .control/orders/<key>.json, <key>.<machine>.reply, <machine>.janitor        see stop_orders
     .control/engines/<key>.json                                                 see known_engine
     .control/elements/<key>.json                                                see element_times
-    .control/created                                                            see created_runs
+    .control/created, ended                                                     see created_runs
     .control/loops/<name>.json                                                  see reports.pulse
 
 They are written beside their place and moved there, so that no reader sees half of one. Whatever else is in their place
