@@ -39,6 +39,8 @@ WES = "/ga4gh/wes/v1"
 """Where GA4GH's Workflow Execution Service is mounted."""
 WES_RUNS_BELOW = "/runs"
 WES_RUNS = WES + WES_RUNS_BELOW
+WORKERS = "/cwl/worker/v1"
+"""Where workers without common folders tell and ask what the control of their tasks needs."""
 TRIGGERS = "/api/experimental"
 """Where the predecessors' endpoint is mounted."""
 TRIGGER_BELOW = "/dags/{dag_id}/dag_runs"

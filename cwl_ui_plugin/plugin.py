@@ -63,9 +63,9 @@ class CwlUiPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[object]:  # type: ignore[override]
-        """The pages, where Airflow does not serve them; the REST API; the predecessors' endpoint; GA4GH TRS and WES."""
+        """Pages, where Airflow does not serve them; APIs: ours, for workers, the predecessors', GA4GH's TRS and WES."""
         from cwl_ui_plugin import addresses
-        from cwl_ui_plugin.api import experimental, rest
+        from cwl_ui_plugin.api import experimental, rest, workers
         from cwl_ui_plugin.api.trs import app as trs
         from cwl_ui_plugin.api.wes import app as wes
         from cwl_ui_plugin.views import mounting
@@ -73,6 +73,7 @@ class CwlUiPlugin(AirflowPlugin):
         pages = {"app": mounting.OwnPages(), "url_prefix": addresses.OWN_MOUNT, "name": "CWL pages"}
         return [
             *([] if mounting.airflow_serves_pages() else [pages]),  # before what is mounted above of them
+            {"app": workers.app(), "url_prefix": addresses.WORKERS, "name": "CWL workers"},
             {"app": rest.app(), "url_prefix": addresses.PLUGIN, "name": "CWL"},
             {"app": experimental.app(), "url_prefix": addresses.TRIGGERS, "name": "CWL triggers"},
             {"app": trs.app(), "url_prefix": addresses.TRS, "name": "GA4GH TRS"},

@@ -26,6 +26,8 @@ from cwl_ui_plugin.config import bytes_text
 log = logging.getLogger(__name__)
 FORM_BYTES = config.MEBIBYTE
 """What a multipart body may have besides its files."""
+WORKER_BYTES = 2 * config.MEBIBYTE
+"""What a worker tells at once; parts of logs have half of it."""
 PAGES = tuple(mount + addresses.PAGES for mount in addresses.MOUNTS)
 OTHERS = (addresses.PLUGIN, addresses.TRIGGERS, addresses.TRS, addresses.TRS_OF_CWLTOOL, addresses.WES)
 TASKS_API = "/execution/health"
@@ -91,7 +93,8 @@ class CwlMiddleware:
         """Serve a call of the plugin's, if it is meant for this server."""
         if not addresses.is_below(path_of(scope), *STATIC):
             send = _keeping_nothing(send)
-        if is_called_rightly(scope):
+        # Workers know the server by [core] execution_api_server_url; no browser brings what they are known by.
+        if is_called_rightly(scope) or addresses.is_below(path_of(scope), addresses.WORKERS):
             await self._serve_bounded(limit, scope, receive, send)
         else:
             await _answering(scope)(421, MISDIRECTED)(scope, receive, send)
@@ -165,6 +168,8 @@ async def _warm_up(app: ASGIApp, lifespan: Scope, path: str) -> None:
 def body_limit(scope: Scope) -> int | None:
     """Return how many bytes the body of a request may have, or None for a path that is not the plugin's."""
     path = path_of(scope)
+    if addresses.is_below(path, addresses.WORKERS):
+        return WORKER_BYTES
     if path == addresses.INPUTS:
         return int(config.number("max_input_size"))
     if path == addresses.WES_RUNS:

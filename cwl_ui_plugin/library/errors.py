@@ -43,3 +43,7 @@ class BadUpload(LibraryError):
 
 class UploadTooLarge(BadUpload):
     """More bytes or files than allowed."""
+
+
+class DamagedArchive(LibraryError):
+    """What was fetched as a revision of a workflow is none."""

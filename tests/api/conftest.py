@@ -28,13 +28,14 @@ def site(airflow_home: Path) -> Any:
     from airflow.api_fastapi.app import init_auth_manager
     from fastapi import FastAPI
 
-    from cwl_ui_plugin.api import experimental, rest
+    from cwl_ui_plugin.api import experimental, rest, workers
     from cwl_ui_plugin.api.middleware import CwlMiddleware
     from cwl_ui_plugin.api.trs import app as trs
     from cwl_ui_plugin.api.wes import app as wes
 
     init_auth_manager()
     root = FastAPI()
+    root.mount("/cwl/worker/v1", workers.app())
     root.mount("/cwl", rest.app())
     root.mount("/api/experimental", experimental.app())
     root.mount("/ga4gh/trs/v2", trs.app())

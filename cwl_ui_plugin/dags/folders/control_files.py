@@ -11,6 +11,7 @@
     .control/elements/<key>.json                                                see element_times
     .control/created, ended                                                     see created_runs
     .control/loops/<name>.json                                                  see reports.pulse
+    .control/folder-id                                                          see folder_id
 
 They are written beside their place and moved there, so that no reader sees half of one. Whatever else is in their place
 is not believed, and is no error: a file that is truncated, of another shape, huge, a FIFO, a link, a folder.
@@ -23,9 +24,11 @@ import json
 import logging
 import math
 import os
+import re
 import stat
 import types
 import typing
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -40,6 +43,8 @@ T = TypeVar("T")
 _TRIES = 5
 _MAX_COMPLAINTS = 1000
 _RUNS = "runs"
+_ID_FILE = "folder-id"
+_ID = re.compile("[0-9a-f]{32}")
 _complained: set[Path] = set()
 
 
@@ -63,6 +68,25 @@ def key_of(dag_id: str, run_id: str) -> str:
 def run_control(dag_id: str, run_id: str) -> Path:
     """Return the folder with the control files of a run; not made yet."""
     return config.control_folder() / _RUNS / folder_name(dag_id) / folder_name(run_id)
+
+
+def folder_id() -> str:
+    """Return what tells these control files from those of all other machines: made once, at random."""
+    place = config.control_folder() / _ID_FILE
+    for _attempt in range(_TRIES):
+        with suppress(FileNotFoundError):
+            if found := _ID.fullmatch((read_small(place) or b"").decode("ascii", "replace")):
+                return found[0]
+        beside = place.with_name(f".{_ID_FILE}.{uuid.uuid4().hex}")
+        atomic.write_text(beside, uuid.uuid4().hex)
+        try:
+            os.link(beside, place)  # the first one stays
+        except FileExistsError:
+            if _ID.fullmatch((read_small(place) or b"").decode("ascii", "replace")) is None:
+                beside.replace(place)
+        finally:
+            beside.unlink(missing_ok=True)
+    raise OSError(f"{place} can't be read")
 
 
 def runs() -> Iterator[tuple[str, str]]:

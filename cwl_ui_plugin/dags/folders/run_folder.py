@@ -87,7 +87,8 @@ class TaskLease(TaskTry):
 
     ``machine`` is what ``this_machine`` was there; a host that was booted since has another. ``pod`` is the pod of the
     KubernetesExecutor that it is in, ``<namespace>/<name>``; ``slurm_job`` the number of its job. ``installation`` is
-    empty in a lease of version 0.1: its processes carry a tag that does not name one.
+    empty in a lease of version 0.1: its processes carry a tag that does not name one. ``instance`` is there where a
+    worker without common folders has told of the lease: the task instance whose token it did that with.
     """
 
     host: str
@@ -97,6 +98,7 @@ class TaskLease(TaskTry):
     pod: str = ""
     installation: str = ""
     slurm_job: str = ""
+    instance: str = ""
 
     @property
     def tag(self) -> str:
@@ -108,6 +110,8 @@ class TaskLease(TaskTry):
     @property
     def is_here(self) -> bool:
         """Whether its processes, if there are any, can be seen from here; those of other users only root sees."""
+        if self.instance:
+            return False
         here = self.machine == this_machine() if self.machine else self.host == this_host()
         try:
             return here and os.geteuid() in (0, self.path.lstat().st_uid)

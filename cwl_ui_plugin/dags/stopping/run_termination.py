@@ -33,7 +33,7 @@ def is_stale(lease: TaskLease, *, for_worker: bool = False) -> bool:
 
     Its machine was booted since; or, as its worker knows ``for_worker``, it was a container that is there no more.
     """
-    if not lease.machine or lease.host != this_host() or lease.machine == this_machine():
+    if lease.instance or not lease.machine or lease.host != this_host() or lease.machine == this_machine():
         return False
     return boot_of(lease.machine) != boot_of(this_machine()) or (for_worker and not has_janitor(machine=lease.machine))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -128,10 +129,16 @@ def orders() -> list[StopRequest]:
     return found
 
 
-def reply(order: StopRequest, hosts: tuple[str, ...], left: list[str]) -> None:
-    """Tell what this machine, which goes by the names ``hosts``, has left of a run."""
-    answer = Reply(order.number, this_machine(), hosts, tuple(left))
-    control_files.write(_reply_file(order, this_machine()), asdict(answer))
+def reply(order: StopRequest, hosts: tuple[str, ...], left: Iterable[str], *, machine: str = "") -> None:
+    """Tell what a machine, by default this one, which goes by the names ``hosts``, has left of a run."""
+    answer = Reply(order.number, machine or this_machine(), hosts, tuple(left))
+    control_files.write(_reply_file(order, answer.machine), asdict(answer))
+
+
+def own_reply(order: StopRequest) -> Reply | None:
+    """Return what this machine has answered to an order as it is now."""
+    answer = _read(Reply, _reply_file(order, this_machine()))
+    return answer if answer and answer.number == order.number else None
 
 
 def replies(order: StopRequest) -> list[Reply]:
@@ -158,9 +165,9 @@ def new_number() -> str:
     return uuid.uuid4().hex
 
 
-def announce_janitor(hosts: tuple[str, ...]) -> None:
-    """Say that a janitor looks for orders on this machine."""
-    path = _folder() / f"{this_machine()}{_JANITOR}"
+def announce_janitor(hosts: tuple[str, ...], *, machine: str = "") -> None:
+    """Say that a janitor looks for orders on a machine, by default this one."""
+    path = _folder() / f"{machine or this_machine()}{_JANITOR}"
     known = _read(_Janitor, path)
     if known is None or known.hosts != hosts:
         control_files.write(path, {"hosts": hosts})
