@@ -1,7 +1,9 @@
-// Choose files or folders of the server: a dialog that goes through the folders the user may read, with a filter.
+// Choose files or folders of the server: a dialog that goes through the folders and buckets the user may read, with a
+// filter.
 import { button, byId, element } from "./dom.js";
 import { getJson } from "./http.js";
 import { countOf } from "./job_progress.js";
+import { localTimes } from "./local_times.js";
 
 const TYPING_MS = 250;
 const dialog = byId("browse");
@@ -20,19 +22,26 @@ export function browse(wanted) {
   filter.value = wanted.globs ?? "";
   // What was found for another input is not to be chosen for this one.
   for (const part of ["path", "list"]) byId(`browse-${part}`).replaceChildren();
-  for (const part of ["all", "clear", "choose"]) byId(`browse-${part}`).hidden = true;
+  for (const part of ["all", "clear", "choose", "more"]) byId(`browse-${part}`).hidden = true;
   dialog.showModal();
   show("");
+}
+
+const isStore = (path) => path.includes("://");
+
+// A store has a few seconds to answer: to ask it again and again would only make people wait for the same.
+async function look(path, after) {
+  const match = byId("browse-filter").value.trim();
+  const query = new URLSearchParams({ path, ...(match && { match }), ...(after && { after }) });
+  return getJson(`${byId("trigger-form").dataset.browse}?${query}`, isStore(path) ? 1 : undefined);
 }
 
 async function show(path) {
   const note = byId("browse-message");
   const number = (looked += 1);
   note.textContent = "Looking…";
-  const match = byId("browse-filter").value.trim();
   try {
-    const query = new URLSearchParams({ path, ...(match && { match }) });
-    const found = await getJson(`${byId("trigger-form").dataset.browse}?${query}`);
+    const found = await look(path, "");
     if (number !== looked) return;
     showFolder(found);
     note.textContent = noteOn(found);
@@ -43,21 +52,53 @@ async function show(path) {
   }
 }
 
+// The next page of a store, behind what is shown.
+async function showMore() {
+  const note = byId("browse-message");
+  const number = (looked += 1);
+  note.textContent = "Looking…";
+  try {
+    const found = await look(here.path, here.after);
+    if (number !== looked) return;
+    const shown = here.entries.length;
+    const sum = (name) => here[name] + found[name];
+    const entries = [...here.entries, ...found.entries];
+    here = { ...here, after: found.after, entries, hidden: sum("hidden"), unusable: sum("unusable") };
+    byId("browse-list").append(...found.entries.map(entryItem));
+    showAround();
+    note.textContent = noteOn(here);
+    byId("browse-list").children[shown]?.querySelector("button:enabled, input")?.focus();
+  } catch (error) {
+    if (number === looked) note.textContent = error.message;
+  }
+}
+
 function noteOn(folder) {
-  const hidden = folder.hidden
-    ? `${countOf(folder.hidden, "file")} of other names ${folder.hidden === 1 ? "is" : "are"} left out.`
-    : "";
-  if (folder.truncated) return `There are more; only the first ones are shown. ${hidden}`;
-  return folder.entries.length
-    ? hidden
-    : `${folder.hidden ? "Nothing here fits the filter." : "This folder is empty."} ${hidden}`;
+  const { hidden, unusable, entries } = folder;
+  const told = [
+    hidden ? `${countOf(hidden, "file")} of other names ${hidden === 1 ? "is" : "are"} left out.` : "",
+    unusable ? `${countOf(unusable, "name")} that no job can have ${unusable === 1 ? "is" : "are"} left out.` : "",
+  ];
+  if (folder.truncated) told.unshift("There are more; only the first ones are shown.");
+  else if (folder.after) told.unshift(`${entries.length} so far; there are more.`);
+  else if (!entries.length) told.unshift(hidden ? "Nothing here fits the filter." : "This folder is empty.");
+  return told.filter(Boolean).join(" ");
 }
 
 function showFolder(folder) {
   here = folder;
   const trail = [{ name: "Folders", path: "" }, ...folder.trail];
-  byId("browse-path").replaceChildren(...trail.map((part) => entryButton(part.name, () => show(part.path))));
+  byId("browse-path").replaceChildren(...trail.map((part) => entryButton(part.name || "/", () => show(part.path))));
   byId("browse-list").replaceChildren(...folder.entries.map(entryItem));
+  byId("browse-path").lastElementChild.setAttribute("aria-current", "location");
+  byId("browse-starts").hidden = !isStore(folder.path);
+  showAround();
+}
+
+function showAround() {
+  const folder = here;
+  localTimes(byId("browse-list"));
+  byId("browse-more").hidden = !folder.after;
   byId("browse-clear").hidden = !byId("browse-filter").value;
   byId("browse-all").hidden = !request.many || !folder.entries.some(isChoosable);
   showChoice();
@@ -77,8 +118,14 @@ function entryItem(entry) {
     shown.disabled = !isFolder && request.kind === "Directory";
     item.append(shown);
   } else if (!isChoosable(entry)) item.append(element("span", entry.name, "muted"));
-  item.append(element("span", entry.size_text || "", "muted size"));
+  item.append(timeOf(entry), element("span", entry.size_text || "", "muted size"));
   return item;
+}
+
+function timeOf({ modified }) {
+  const time = element("time", modified ? modified.slice(0, 10) : "", "muted");
+  if (modified) time.dateTime = modified;
+  return time;
 }
 
 function checkbox(entry, isFolder) {
@@ -146,6 +193,7 @@ function listen() {
     byId("browse-filter").focus();
     again();
   });
+  byId("browse-more").addEventListener("click", showMore);
   byId("browse-all").addEventListener("change", (event) => chooseAll(event.target.checked));
 }
 

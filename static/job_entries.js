@@ -2,6 +2,7 @@
 // A line is a path or a URI, or a whole File or Directory object as JSON, as the server reads it.
 
 const UPLOAD = /^.*\/uploads\/[0-9a-f-]{36}\//;
+const ESCAPED = /^(?:file|https?|drs):/i; // in an object store, a % is a character like others
 let last = 0;
 
 export class Entry {
@@ -83,7 +84,7 @@ export function nameOf(line) {
   if (typeof basename === "string" && basename) return basename;
   const place = placeOf(line).replace(/\/+$/, "");
   const name = place.slice(place.lastIndexOf("/") + 1) || place || line;
-  if (!/^[a-z][a-z0-9+.-]*:/i.test(place)) return name;
+  if (!ESCAPED.test(place)) return name;
   try {
     return decodeURIComponent(name);
   } catch {

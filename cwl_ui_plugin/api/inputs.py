@@ -18,6 +18,7 @@ from cwl_ui_plugin.api.security import GetUserDep, allow
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.services.answers import as_json
 from cwl_ui_plugin.services.inputs import browsing, resumable, single
+from cwl_ui_plugin.services.inputs.entries import Folder
 
 router = APIRouter(tags=["inputs"], dependencies=[allow(permissions.may_add_inputs)])
 
@@ -64,13 +65,14 @@ def list_visible_inputs(user: GetUserDep, asked: WantedPaths) -> object:
     return as_json(VisibleInputs(single.visible_inputs(asked.paths, permissions.input_access(user))))
 
 
-@router.get("/inputs/browse", responses=answers(browsing.Folder, 404))
-def browse_inputs(user: GetUserDep, path: str = "", match: str = "") -> object:
-    """List a folder that this user's inputs may come from; without a path, the shared folders themselves.
+@router.get("/inputs/browse", responses=answers(Folder, 404, 503))
+def browse_inputs(user: GetUserDep, path: str = "", match: str = "", after: str = "") -> object:
+    """List a folder that this user's inputs may come from; without a path, the shared folders and stores themselves.
 
-    `match` leaves out files whose names fit none of its patterns (`*_R1.fastq.gz *.fq`, separated by spaces).
+    `match` leaves out files whose names fit none of its patterns (`*_R1.fastq.gz *.fq`, separated by spaces). Of a
+    folder in an object store (`s3://bucket/prefix/`) there is one page; with the `after` of it comes the next one.
     """
-    return browsing.browse(permissions.input_access(user), path, match).as_json()
+    return browsing.browse(permissions.input_access(user), path, match, after).as_json()
 
 
 @router.post(

@@ -73,8 +73,12 @@ PARAMETERS: dict[str, tuple[str, object]] = {
     "upload_id": ("The id of an upload, from the answer that began it.", "0f8e1b6c2d3a4f5e8b7c6d5e4f3a2b1c"),
     "version": ("The digest of a version of the workflow; default: the current one.", None),
     "wait": ("Whether it is answered when it is done, or at once.", True),
+    "browse_inputs.after": ("The `after` of the page before, of a folder in an object store.", None),
     "browse_inputs.match": ("Patterns of names of files, separated by spaces.", "*_R1.fastq.gz *.fq"),
-    "browse_inputs.path": ("A folder on the server; default: the shared folders themselves.", "/data/runs"),
+    "browse_inputs.path": (
+        "A folder on the server or in a store; default: the shared ones themselves.",
+        "/data/runs",
+    ),
     "get_file.path": ("Where the file is in the run's outputs, from `GET .../files`.", "calls/sample.vcf"),
     "get_input_file.path": ("Where the file is in a Directory of the job.", None),
     "get_input_file.place": ("The keys that lead to the file in the job, one after the other.", ["reads", "0"]),

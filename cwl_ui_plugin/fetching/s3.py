@@ -31,6 +31,21 @@ def keys(system: AbstractFileSystem, bucket: str, prefix: str) -> Iterator[tuple
         following = {"ContinuationToken": page["NextContinuationToken"]}
 
 
+def folder_page(
+    system: AbstractFileSystem, bucket: str, prefix: str, start: str, part: tuple[str, int]
+) -> tuple[list[Mapping[str, Any]], str]:
+    """Return what is directly below a prefix and begins with ``start``, and what asks for the next page.
+
+    ``part`` is what asked for this page, empty for the first one, and how many entries it may have.
+    """
+    after, most = part
+    following = {"ContinuationToken": after} if after else {}
+    wanted = {"Bucket": bucket, "Prefix": prefix + start, "Delimiter": "/", "MaxKeys": most}
+    page = system.call_s3("list_objects_v2", **wanted, **following)
+    found = [*page.get("CommonPrefixes", ()), *page.get("Contents", ())]
+    return found, str(page.get("NextContinuationToken") or "") if page.get("IsTruncated") else ""
+
+
 def content(system: AbstractFileSystem, wanted: StoredObject) -> Iterator[bytes]:
     """Yield an object in parts, each of which is held in memory, and nothing beyond it.
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cwl_ui_plugin.fetching.errors import Away, FetchError, NotThere, OtherContent
 from cwl_ui_plugin.fetching.storage_roots import StorageAddress, shown
@@ -28,8 +28,19 @@ Doing = Literal["read", "written"]
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+class Asker(NamedTuple):
+    """Who asks a store: where its library must be installed, and whose log has more."""
+
+    machine: str
+    log: str
+
+
+TASK = Asker("the worker", "the task")
+SERVER = Asker("the API server", "the API server")
+
+
 @contextmanager
-def in_words(address: StorageAddress, doing: Doing = "read") -> Iterator[None]:
+def in_words(address: StorageAddress, doing: Doing = "read", asker: Asker = TASK) -> Iterator[None]:
     """Raise what a library raises for an address as a :class:`FetchError`, without its text."""
     try:
         yield
@@ -39,10 +50,10 @@ def in_words(address: StorageAddress, doing: Doing = "read") -> Iterator[None]:
         if doing == "read" and isinstance(error, FileNotFoundError):
             raise NotThere(f"There is no {shown(address.url)}, or no such bucket.", 404) from None
         log.warning("%s: %s", shown(address.url), _for_log(error))
-        raise _words(address, error, doing) from None
+        raise _words(address, error, doing, asker) from None
 
 
-def _words(address: StorageAddress, error: Exception, doing: Doing) -> FetchError:
+def _words(address: StorageAddress, error: Exception, doing: Doing, asker: Asker) -> FetchError:
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     place, option = shown(address.url), address.root.option
@@ -57,8 +68,8 @@ def _words(address: StorageAddress, error: Exception, doing: Doing) -> FetchErro
         )
     if isinstance(error, ImportError):
         return NotThere(
-            f"{place} can't be {doing}: what speaks {address.root.scheme}:// is not installed on the worker (for s3: "
-            "pip install 'cwl-ui-plugin[s3]').",
+            f"{place} can't be {doing}: what speaks {address.root.scheme}:// is not installed on {asker.machine} (for "
+            "s3: pip install 'cwl-ui-plugin[s3]').",
             501,
         )
     if isinstance(error, AirflowNotFoundException):
@@ -66,11 +77,11 @@ def _words(address: StorageAddress, error: Exception, doing: Doing) -> FetchErro
     if isinstance(error, ValueError) and "filesystem" in str(error):
         return NotThere(
             f"{place} can't be {doing}: no provider of Airflow that speaks {address.root.scheme}:// is installed on "
-            "the worker (for s3: pip install 'cwl-ui-plugin[s3]').",
+            f"{asker.machine} (for s3: pip install 'cwl-ui-plugin[s3]').",
             501,
         )
     how = "had" if doing == "read" else doing
-    return Away(f"{place} can't be {how} now: {_kind(error)}. The log of the task has more.")
+    return Away(f"{place} can't be {how} now: {_kind(error)}. The log of {asker.log} has more.")
 
 
 def _not_taken(place: str, error: Exception) -> FetchError | None:

@@ -3,64 +3,30 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from fnmatch import translate
+from collections.abc import Iterator
+from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.config import bytes_text
-from cwl_ui_plugin.services.errors import BadRequest, NotFound, Unavailable
+from cwl_ui_plugin.fetching.storage_roots import is_stored
+from cwl_ui_plugin.services.errors import NotFound, Unavailable
+from cwl_ui_plugin.services.inputs import stored_browsing
 from cwl_ui_plugin.services.inputs.access import InputAccess
+from cwl_ui_plugin.services.inputs.entries import FOLDER, Entry, Folder, file_entry, in_order, matcher
 
 MAX_ENTRIES = 1000
 MAX_SCANNED = 20_000
 """How many entries of a folder are looked at: a folder may have millions."""
-MAX_MATCH = 500
-MAX_PATTERNS = 40
-MAX_STARS = 8
-"""In one pattern: each one more multiplies the time that a long name can take."""
-FOLDER = "folder"
-FILE = "file"
-_NUMBER = re.compile(r"([0-9]{1,18})")
-_WILD = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A file or folder; ``path`` is what a job calls it."""
-
-    name: str
-    path: str
-    kind: str
-    size: int | None = None
-    size_text: str = ""
-
-
-@dataclass(frozen=True)
-class Folder:
-    """What is in a folder, and the folders that lead to it; ``path`` is empty for the list of allowed folders."""
-
-    path: str
-    trail: tuple[Entry, ...]
-    entries: tuple[Entry, ...]
-    truncated: bool = False
-    hidden: int = 0
-    """How many files of the folder do not match what was asked for."""
-
-    def as_json(self) -> dict[str, object]:
-        """Return it for an API's answer."""
-        return asdict(self)
-
-
-def browse(access: InputAccess, path: str = "", match: str = "") -> Folder:
-    """Return a folder, or the folders that everybody's inputs may come from.
+def browse(access: InputAccess, path: str = "", match: str = "", after: str = "") -> Folder:
+    """Return a folder, or the folders and places of stores that everybody's inputs may come from.
 
     Only what ``access`` allows is shown, with links resolved: nothing that other people sent, no outputs of others.
     ``match`` has patterns of names, separated by spaces (``*_R1.fastq.gz *.fq``); a word without ``*``, ``?`` or ``[``
-    may stand anywhere in a name. Upper and lower case are the same. Folders are shown whatever they are called.
+    may stand anywhere in a name. Upper and lower case are the same. Folders are shown whatever they are called. For a
+    store :mod:`stored_browsing` says what differs; it goes on ``after`` the page that had this.
 
     Raises:
         BadRequest: too many or too long patterns.
@@ -68,15 +34,15 @@ def browse(access: InputAccess, path: str = "", match: str = "") -> Folder:
         Unavailable: it can't be read.
 
     """
-    matches = _matcher(match)
+    if is_stored(path):
+        return stored_browsing.browse(path, match, after)
+    matches = matcher(match)
     if not path:
-        return Folder("", (), tuple(_root_entry(root) for root in config.input_roots()))
+        return Folder("", (), (*map(_root_entry, config.input_roots()), *stored_browsing.root_entries()))
     folder, root = _folder(path, access)
     try:
         names, cut = _names(folder)
-        entries = sorted(
-            _entries(folder, names, access), key=lambda entry: (entry.kind != FOLDER, _natural(entry.name))
-        )
+        entries = sorted(_entries(folder, names, access), key=in_order)
     except OSError as error:
         raise Unavailable(f"The folder {path!r} can't be read: {error.strerror or error}.") from error
     found = [entry for entry in entries if entry.kind == FOLDER or matches(entry.name)]
@@ -87,20 +53,6 @@ def browse(access: InputAccess, path: str = "", match: str = "") -> Folder:
         truncated=cut or len(found) > MAX_ENTRIES,
         hidden=len(entries) - len(found),
     )
-
-
-def _matcher(match: str) -> Callable[[str], bool]:
-    patterns = match.lower().split()
-    if len(match) > MAX_MATCH or len(patterns) > MAX_PATTERNS or any(text.count("*") > MAX_STARS for text in patterns):
-        raise BadRequest(f"Give at most {MAX_PATTERNS} patterns of names, with {MAX_STARS} stars each.")
-    known = [re.compile(translate(text if _WILD.search(text) else f"*{text}*")).match for text in patterns]
-    return lambda name: not known or any(fits(name.lower()) for fits in known)
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """Return what names are sorted by: `s2` before `s10`; texts and numbers take turns, beginning with a text."""
-    parts = _NUMBER.split(name.lower())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
 def _folder(path: str, access: InputAccess) -> tuple[Path, Path]:
@@ -139,10 +91,11 @@ def _entry(path: Path, access: InputAccess) -> Entry | None:
             return Entry(path.name, _job_path(path), FOLDER)
         if not real.is_file():
             return None
-        size = real.stat().st_size
-    except (OSError, RuntimeError):
+        found = real.stat()
+        modified = datetime.fromtimestamp(found.st_mtime, timezone.utc)
+    except (OSError, RuntimeError, OverflowError, ValueError):
         return None
-    return Entry(path.name, _job_path(path), FILE, size, bytes_text(size))
+    return file_entry(path.name, _job_path(path), found.st_size, modified)
 
 
 def _root_entry(root: Path) -> Entry:

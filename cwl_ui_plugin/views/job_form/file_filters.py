@@ -13,7 +13,7 @@ from cwl_ui_client.names import is_expression
 from cwl_ui_plugin.cwl import edam, hints
 from cwl_ui_plugin.cwl.jobs.files import formats
 from cwl_ui_plugin.cwl.plan import Parameter
-from cwl_ui_plugin.services.inputs.browsing import MAX_MATCH, MAX_PATTERNS, MAX_STARS
+from cwl_ui_plugin.services.inputs.entries import MAX_MATCH, MAX_PATTERNS, MAX_STARS
 
 MAX_GLOB = 100
 _FIELDS = (f"{hints.NAMESPACE}files", "cwl-ui:files")
