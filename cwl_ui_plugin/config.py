@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeGuard
 
+from cwl_ui_plugin import store_paths
 from cwl_ui_plugin.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ _BYTES_PER_CHARACTER = 4
 MIN_TOKEN = 16
 """Characters of a secret that gives access to something."""
 CONTAINER_ENGINES = ("auto", "docker", "podman", "singularity", "udocker", "none")
+
+
+_BETWEEN_ROOTS = re.compile(r":(?!//)")
+"""Separates folders, some of which may be addresses."""
 
 
 class _Least(TypedDict, total=False):
@@ -147,8 +153,8 @@ def inputs_folder() -> Path:
 
 
 def outputs_folder() -> Path:
-    """Where outputs of runs go by default."""
-    return _folder("outputs_folder", "outputs")
+    """Where outputs of runs go by default; a path of ``store_paths`` where that is a place of an object store."""
+    return store_paths.path_of(text("outputs_folder")) or _folder("outputs_folder", "outputs")
 
 
 def tmp_folder() -> Path:
@@ -227,7 +233,17 @@ def mpi_config_file() -> Path | None:
 
 
 def _roots(name: str) -> tuple[Path, ...]:
-    return tuple(Path(part).expanduser().resolve() for part in text(name).split(":") if part.strip())
+    parts = (part.strip() for part in _BETWEEN_ROOTS.split(text(name)) if part.strip())
+    return tuple(store_paths.path_of(part) or Path(part).expanduser().resolve() for part in parts)
+
+
+def stored_destinations() -> dict[str, tuple[str, ...]]:
+    """Return the places of object stores that outputs may go to, as the options name them: ``{option: places}``."""
+    named = {"outputs_folder": [text("outputs_folder")], "output_roots": _BETWEEN_ROOTS.split(text("output_roots"))}
+    return {
+        option: tuple(place.strip() for place in places if store_paths.path_of(place.strip()))
+        for option, places in named.items()
+    }
 
 
 def uploads_folder() -> Path:
@@ -252,7 +268,10 @@ def output_roots() -> tuple[Path, ...]:
 
 
 def named_roots() -> tuple[Path, ...]:
-    """The folders of ``[cwl] output_roots``: jobs may name absolute paths in them, but see ``root_problems``."""
+    """What ``[cwl] output_roots`` names: jobs may name absolute paths in it, but see ``root_problems``.
+
+    Places of object stores are paths of ``store_paths``.
+    """
     return _roots("output_roots")
 
 

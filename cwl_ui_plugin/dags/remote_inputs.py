@@ -31,8 +31,9 @@ from cwl_ui_plugin.cwl.jobs.types import is_remote
 from cwl_ui_plugin.cwl.plan import Parameter
 from cwl_ui_plugin.dags.stored_inputs import StoredFile, Wanted, bounded, plain_name, stored_file, stored_folder
 from cwl_ui_plugin.dags.stored_secondary_files import secondary_patterns, with_those_beside
+from cwl_ui_plugin.fetching import site
 from cwl_ui_plugin.fetching.errors import FetchError, OtherContent, TooMuch
-from cwl_ui_plugin.fetching.storage_roots import is_stored, shown
+from cwl_ui_plugin.fetching.storage_roots import StorageRules, is_stored, shown
 from cwl_ui_plugin.file_locks import held
 
 _ADDRESS_DIGITS = 32
@@ -41,11 +42,15 @@ _KINDS = ("File", "Directory")
 
 
 def brought(
-    job: Mapping[str, object], check_stopped: Callable[[], None], inputs: Iterable[Parameter] = ()
+    job: Mapping[str, object],
+    check_stopped: Callable[[], None],
+    inputs: Iterable[Parameter] = (),
+    storage: StorageRules | None = None,
 ) -> dict[str, object]:
     """Return a checked job with all of its files here. ``check_stopped`` is called often; what it raises ends it.
 
-    Secondary files that the ``inputs`` of the workflow ask for are looked for beside objects of stores.
+    Secondary files that the ``inputs`` of the workflow ask for are looked for beside objects of stores. ``storage``
+    says what the run may read there, if that is more than everybody may.
 
     Raises:
         StepError: a file can't be fetched, or is not what its checksum says; ``temporaryFail`` where that may pass.
@@ -53,7 +58,7 @@ def brought(
 
     """
     try:
-        return _Bringing(check_stopped, inputs).job(job)
+        return _Bringing(check_stopped, inputs, storage or site.storage_rules()).job(job)
     except FetchError as error:
         kind = "temporaryFail" if error.may_pass else "permanentFail"
         raise StepError(f"An input can't be fetched: {error}", kind=kind) from error
@@ -101,7 +106,8 @@ def _expected(checksum: object) -> Mapping[str, str]:
 class _Bringing:
     """The files of one job, which are bounded together; one that is here already counts as one that is fetched."""
 
-    def __init__(self, check_stopped: Callable[[], None], inputs: Iterable[Parameter]) -> None:
+    def __init__(self, check_stopped: Callable[[], None], inputs: Iterable[Parameter], storage: StorageRules) -> None:
+        self._storage = storage
         self._check_stopped = check_stopped
         self._patterns = {item.id: secondary_patterns(item) for item in inputs}
         self._files = self._files_left = int(config.number("max_fetched_files"))
@@ -118,8 +124,10 @@ class _Bringing:
             return [self._local(item, patterns) for item in value]
         if not isinstance(value, dict):
             return value
+        if value.get("class") == "Directory" and is_stored(str(value.get("location"))):
+            value = {name: item for name, item in value.items() if name != "listing"}  # it comes as a whole
         if patterns:
-            value = with_those_beside(value, patterns, self._beside, self._check_stopped)
+            value = with_those_beside(value, patterns, self._beside, self._storage, self._check_stopped)
         here = {name: self._local(item) for name, item in value.items()}
         kind, location = value.get("class"), value.get("location")
         if kind in _KINDS and isinstance(location, str) and is_remote(location):
@@ -144,8 +152,9 @@ class _Bringing:
         if not is_stored(location):
             return OnNetwork(key, location, expected)
         if kind == "File":
-            return stored_file(location, expected, key[:_ADDRESS_DIGITS], self._check_stopped)
-        found = stored_folder(location, key[:_ADDRESS_DIGITS], self._files_left + 1, self._check_stopped)
+            return stored_file(location, expected, key[:_ADDRESS_DIGITS], self._storage, self._check_stopped)
+        most = self._files_left + 1
+        found = stored_folder(location, key[:_ADDRESS_DIGITS], most, self._storage, self._check_stopped)
         self._count(len(found.objects) - 1)
         return found
 

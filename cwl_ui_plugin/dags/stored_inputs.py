@@ -15,7 +15,7 @@ from cwl_ui_plugin.fetching.limits import Limits
 from cwl_ui_plugin.fetching.storage_roots import shown
 
 if TYPE_CHECKING:
-    from cwl_ui_plugin.fetching.storage_roots import StorageAddress
+    from cwl_ui_plugin.fetching.storage_roots import StorageAddress, StorageRules
     from cwl_ui_plugin.fetching.stored_objects import StoredObject
 
 _NAMELESS = "download"
@@ -95,7 +95,11 @@ def plain_name(name: str) -> str:
 
 
 def stored_file(
-    location: str, expected: Mapping[str, str], address_key: str, check_stopped: Callable[[], None]
+    location: str,
+    expected: Mapping[str, str],
+    address_key: str,
+    rules: StorageRules,
+    check_stopped: Callable[[], None],
 ) -> StoredFile:
     """Ask a store for an object.
 
@@ -106,11 +110,13 @@ def stored_file(
     from cwl_ui_plugin.fetching import site
     from cwl_ui_plugin.fetching.storage import find
 
-    found = find(site.storage_rules().address(location), site.document_limits(), check_stopped)
+    found = find(rules.address(location), site.document_limits(), check_stopped)
     return StoredFile(_key(address_key, [found.identity, expected]), found, expected)
 
 
-def stored_folder(location: str, address_key: str, most: int, check_stopped: Callable[[], None]) -> StoredFolder:
+def stored_folder(
+    location: str, address_key: str, most: int, rules: StorageRules, check_stopped: Callable[[], None]
+) -> StoredFolder:
     """Ask a store for at most so many objects below a key.
 
     Raises:
@@ -120,7 +126,7 @@ def stored_folder(location: str, address_key: str, most: int, check_stopped: Cal
     from cwl_ui_plugin.fetching import site
     from cwl_ui_plugin.fetching.storage import listed
 
-    address = site.storage_rules().address(location, is_folder=True)
+    address = rules.address(location, is_folder=True)
     objects = listed(address, most, _FILES_OPTION, site.document_limits(), check_stopped)
     start = len(address.key) + 1 if address.key else 0
     paths = [found.address.key[start:] for found in objects]

@@ -9,7 +9,7 @@ from cwl_ui_client.names import is_expression, secondary_name
 from cwl_ui_plugin.cwl.jobs.file_objects import basename_of
 from cwl_ui_plugin.cwl.plan import CwlObject, Parameter
 from cwl_ui_plugin.fetching.errors import NotThere, OtherContent
-from cwl_ui_plugin.fetching.storage_roots import is_stored
+from cwl_ui_plugin.fetching.storage_roots import StorageRules, is_stored
 
 
 def secondary_patterns(item: Parameter) -> Sequence[str]:
@@ -18,7 +18,11 @@ def secondary_patterns(item: Parameter) -> Sequence[str]:
 
 
 def with_those_beside(
-    value: CwlObject, patterns: Sequence[str], known: dict[str, bool], check_stopped: Callable[[], None]
+    value: CwlObject,
+    patterns: Sequence[str],
+    known: dict[str, bool],
+    rules: StorageRules,
+    check_stopped: Callable[[], None],
 ) -> CwlObject:
     """Return a File with the secondary files that lie beside it in its store, besides those that it names itself.
 
@@ -41,19 +45,19 @@ def with_those_beside(
         if basename in named:
             continue
         if beside not in known:
-            known[beside] = _is_there(beside, check_stopped)
+            known[beside] = _is_there(beside, rules, check_stopped)
         if known[beside]:
             named.add(basename)
             found.append({"class": "File", "location": beside, "basename": basename})
     return {**value, "secondaryFiles": [*given, *found]} if found else value
 
 
-def _is_there(location: str, check_stopped: Callable[[], None]) -> bool:
+def _is_there(location: str, rules: StorageRules, check_stopped: Callable[[], None]) -> bool:
     from cwl_ui_plugin.fetching import site
     from cwl_ui_plugin.fetching.storage import find
 
     try:
-        find(site.storage_rules().address(location), site.document_limits(), check_stopped)
+        find(rules.address(location), site.document_limits(), check_stopped)
     except (NotThere, OtherContent):
         return False
     return True

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from cwl_ui_plugin import config
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from cwl_ui_plugin import config, store_paths
 from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.fetching.hosts import HostRules
 from cwl_ui_plugin.fetching.limits import Limits
-from cwl_ui_plugin.fetching.storage_roots import StorageRoot, StorageRules
+from cwl_ui_plugin.fetching.storage_roots import StorageAddress, StorageRoot, StorageRules
 
 DOCUMENT_BYTES = 4 * config.MEBIBYTE
 """What an answer of a registry may have."""
@@ -26,15 +30,19 @@ def host_rules() -> HostRules:
         raise ConfigError(f"[cwl] fetch_hosts: {error}.") from None
 
 
-def storage_rules() -> StorageRules:
+def storage_rules(granted: Iterable[Path] = ()) -> StorageRules:
     """Return which places of object stores may be read; none by default.
+
+    Outputs of runs are in none of them, but for those in the ``granted`` places (see ``store_paths``).
 
     Raises:
         ConfigError: an entry of ``[cwl] storage_roots`` is none.
 
     """
+    closed = destinations()
+    opened = [_root_at(path, closed) for path in granted if store_paths.is_stored(path)]
     try:
-        return StorageRules.of(config.text("storage_roots").split(","))
+        return StorageRules.of(config.text("storage_roots").split(","), closed, [root for root in opened if root])
     except ValueError as error:
         raise ConfigError(f"[cwl] storage_roots: {error}.") from None
 
@@ -53,6 +61,51 @@ def intermediate_root() -> StorageRoot | None:
         return StorageRoot.parse(entry) if entry else None
     except ValueError as error:
         raise ConfigError(f"[cwl] intermediate_storage: {error}.") from None
+
+
+def destinations() -> tuple[StorageRoot, ...]:
+    """Return the places of object stores that outputs are delivered to.
+
+    Raises:
+        ConfigError: one of them is none.
+
+    """
+    found = []
+    for option, places in config.stored_destinations().items():
+        for place in places:
+            try:
+                root = StorageRoot.parse(place, f"[cwl] {option}")
+            except ValueError as error:
+                raise ConfigError(f"[cwl] {option}: {error}.") from None
+            if "//" in root.prefix or "\\" in root.prefix:
+                raise ConfigError(f"[cwl] {option}: {root.url} has an empty part, or a backslash, in its prefix.")
+            found.append(root)
+    return tuple(found)
+
+
+def destination_of(path: Path) -> StorageAddress | None:
+    """Return what a path of ``store_paths`` is in a store that outputs go to; None for any other path.
+
+    Raises:
+        ConfigError: a place for outputs is none.
+
+    """
+    root = _root_at(path, destinations()) if store_paths.is_stored(path) else None
+    return StorageAddress(root, "/".join(path.relative_to(store_paths.STORES).parts[2:])) if root else None
+
+
+def _root_at(path: Path, roots: Iterable[StorageRoot]) -> StorageRoot | None:
+    """Return the place of a path, and of what is below it, with the Connection of the innermost root that has it."""
+    inside = [root for root in roots if (top := store_paths.path_of(root.url)) and path.is_relative_to(top)]
+    if not inside:
+        return None
+    root = max(inside, key=lambda found: len(found.prefix))
+    return replace(root, prefix="".join(f"{part}/" for part in path.relative_to(store_paths.STORES).parts[2:]))
+
+
+def storage_seconds() -> float:
+    """Return how long a store may be silent while something is written to it, or read for a user who waits."""
+    return config.number("storage_timeout")
 
 
 def document_limits() -> Limits:

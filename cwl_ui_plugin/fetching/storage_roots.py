@@ -62,10 +62,21 @@ class StorageRoot:
             raise ValueError(f"{named}: {reason}")
         return cls(scheme, bucket, f"{prefix.removesuffix('/')}/" if prefix else "", connection or None, option)
 
+    @property
+    def url(self) -> str:
+        """Return the place without its connection."""
+        return f"{self.scheme}://{self.bucket}/{self.prefix}"
+
     def holds(self, scheme: str, bucket: str, key: str, *, is_folder: bool) -> bool:
         """Whether a key, or all that is below it, is in this place."""
         within = f"{key}/" if is_folder and key else key
         return (scheme, bucket) == (self.scheme, self.bucket) and within.startswith(self.prefix)
+
+    def overlaps(self, scheme: str, bucket: str, key: str, *, is_folder: bool) -> bool:
+        """Whether a key is in this place, or a folder has some of this place in it."""
+        above = f"{key}/" if is_folder and key else key
+        is_above = is_folder and self.prefix.startswith(above)
+        return (scheme, bucket) == (self.scheme, self.bucket) and (above.startswith(self.prefix) or is_above)
 
 
 @dataclass(frozen=True)
@@ -87,19 +98,26 @@ class StorageAddress:
 
 @dataclass(frozen=True)
 class StorageRules:
-    """What may be read from object stores; nothing without roots."""
+    """What may be read from object stores; nothing without roots.
+
+    Nothing is read from what is ``closed``, such as outputs of runs, unless it is in one of the ``granted`` roots.
+    """
 
     roots: tuple[StorageRoot, ...] = ()
+    closed: tuple[StorageRoot, ...] = ()
+    granted: tuple[StorageRoot, ...] = ()
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> StorageRules:
+    def of(
+        cls, texts: Iterable[str], closed: Iterable[StorageRoot] = (), granted: Iterable[StorageRoot] = ()
+    ) -> StorageRules:
         """Read entries; raise ValueError with what is wrong."""
         roots = tuple(StorageRoot.parse(text.strip()) for text in texts if text.strip())
         places = [(root.scheme, root.bucket, root.prefix) for root in roots]
         for place in places:
             if places.count(place) > 1:
                 raise ValueError(f"{without_login('{}://{}/{}'.format(*place))!r} is named twice")
-        return cls(roots)
+        return cls(roots, tuple(closed), tuple(granted))
 
     @property
     def schemes(self) -> list[str]:
@@ -124,11 +142,18 @@ class StorageRules:
                 "administrator says in [cwl] storage_roots which one is used."
             )
         key = key.removesuffix("/") if is_folder else key
-        found = [root for root in self.roots if root.holds(scheme, bucket, key, is_folder=is_folder)]
+        is_closed = any(root.overlaps(scheme, bucket, key, is_folder=is_folder) for root in self.closed)
+        roots = self.granted if is_closed else self.roots
+        found = [root for root in roots if root.holds(scheme, bucket, key, is_folder=is_folder)]
         named = shown(location if found else without_login(location))
         reason = key_problem(key) or (None if is_folder else _file_problem(key))
         if reason:
             raise OtherContent(f"{named}: {reason}.")
+        if not found and is_closed:
+            raise HostNotAllowed(
+                f"{named} is in a place of outputs of runs, or has one in it: an input may come from there if you may "
+                "see the workflow that has made it, and start the run on the pages of CWL or with their API."
+            )
         if not found:
             raise HostNotAllowed(
                 f"This site reads nothing from {named}. An administrator can allow the bucket, or a prefix in it, in "

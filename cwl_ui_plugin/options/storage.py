@@ -45,6 +45,7 @@ STORAGE = (
         "",
         "string",
         "Outputs of a run go to <outputs_folder>/<dag_id>/<run_id>, if its job names no output_folder. "
+        "A place of an object store, scheme://connection@bucket/prefix as in storage_roots, will do, too. "
         "Empty: the folder cwl/outputs in the Airflow home.",
         "/srv/cwl/outputs",
     ),
@@ -54,7 +55,8 @@ STORAGE = (
         "string",
         "Folders that a job may name by absolute paths as its output_folder or tmp_folder, separated by colons. "
         "Relative ones are below outputs_folder/<dag_id> and tmp_folder/<dag_id>. No folder here may contain, or be "
-        "in, a folder of workflows, inputs, intermediate files or reuse.",
+        "in, a folder of workflows, inputs, intermediate files or reuse. Places of object stores, as in storage_roots, "
+        "may be among them for output_folder.",
         "/data/results",
     ),
     Option(
@@ -74,6 +76,12 @@ STORAGE = (
         "machine's own then, and workers reach the API server by [core] execution_api_server_url. Empty: all machines "
         "see the same files in these folders.",
         "s3://aws_cwl@intermediate/production",
+    ),
+    Option(
+        "storage_timeout",
+        "120",
+        "float",
+        "Seconds that an object store may be silent while outputs are written to it; each part of 8 MiB counts anew.",
     ),
     Option("max_upload_size", "33554432", "integer", "Largest upload of a workflow, in bytes."),
     Option(

@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cwl_ui_plugin.fetching import s3
 from cwl_ui_plugin.fetching.checksums import Hashing
 from cwl_ui_plugin.fetching.errors import Away
 from cwl_ui_plugin.fetching.storage_errors import status_of
-from cwl_ui_plugin.fetching.storage_roots import StorageAddress
+from cwl_ui_plugin.fetching.storage_roots import StorageAddress, shown
 from cwl_ui_plugin.fetching.stored_objects import StoredObject
 from cwl_ui_plugin.storing.sources import Source
 
@@ -174,3 +175,53 @@ def _md5(content: bytes) -> bytes:
 
 def _told(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
+
+
+def names(system: AbstractFileSystem, folder: StorageAddress) -> Iterator[str]:
+    """Yield what lies directly below a key that ends with a slash."""
+    following: dict[str, str] = {}
+    place = {"Bucket": folder.root.bucket, "Prefix": folder.key, "Delimiter": "/"}
+    while True:
+        page = call(system, "list_objects_v2", **place, **following)
+        found = [entry["Key"] for entry in page.get("Contents") or ()]
+        found += [entry["Prefix"] for entry in page.get("CommonPrefixes") or ()]
+        for key in found:
+            if name := str(key)[len(folder.key) :].rstrip("/"):
+                yield name
+        if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
+            return
+        following = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def keys_of(system: AbstractFileSystem, address: StorageAddress) -> Iterator[str]:
+    """Yield a key, whether there is such an object or not, and all that are below it."""
+    yield address.key
+    for key, _details in s3.keys(system, address.root.bucket, f"{address.key.rstrip('/')}/"):
+        yield key
+
+
+def is_there(system: AbstractFileSystem, address: StorageAddress) -> bool:
+    """Whether there is an object."""
+    try:
+        call(system, "head_object", Bucket=address.root.bucket, Key=address.key)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove(system: AbstractFileSystem, address: StorageAddress, keys: list[str]) -> None:
+    """Remove objects of the bucket of an address; none of them need be there.
+
+    Raises:
+        Away: the store keeps one.
+
+    """
+    bucket = address.root.bucket
+    for key in keys:
+        if not key.isprintable():  # no list in XML can name it
+            call(system, "delete_object", Bucket=bucket, Key=key)
+    listed = [{"Key": key} for key in keys if key.isprintable()]
+    answer = call(system, "delete_objects", Bucket=bucket, Delete={"Objects": listed, "Quiet": True}) if listed else {}
+    for kept in answer.get("Errors") or ():
+        code = str(kept.get("Code"))
+        raise Away(f"{shown(address.url)} can't be removed now: {shown(code, 60)}.")

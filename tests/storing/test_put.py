@@ -11,49 +11,19 @@ from typing import Any, BinaryIO
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from support.buckets import Buckets, buckets, connection_id, refusing
+from support.buckets import Buckets, refusing
+from support.results import BUCKET, PART, content_of, unfinished
 
 from cwl_ui_plugin.fetching import storage
 from cwl_ui_plugin.fetching.errors import Away, FetchError, NotThere, OtherContent
 from cwl_ui_plugin.fetching.storage_roots import StorageAddress, StorageRoot
 from cwl_ui_plugin.fetching.stored_objects import StoredObject
 from cwl_ui_plugin.fetching.waiting import Patience
-from cwl_ui_plugin.storing import s3_uploads
 from cwl_ui_plugin.storing.put import given_up, put
 
-BUCKET = "results"
 SMALL = b"ACGT\n"
-PART = 5 * 1024 * 1024
-"""The smallest part that S3 takes, but for the last one."""
 LARGE = bytes(range(256)) * (PART // 128) + b"the end"
 SILENT = 60.0
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Buckets]:
-    with buckets() as running:
-        yield running
-
-
-@pytest.fixture
-def store(server: Buckets, monkeypatch: pytest.MonkeyPatch) -> Iterator[Buckets]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(s3_uploads, "PAUSES", (0.01, 0.01))
-    monkeypatch.setattr(s3_uploads, "PART_BYTES", PART)
-    server.client.create_bucket(Bucket=BUCKET)
-    server.asked.clear()
-    yield server
-    server.moods.clear()
-    for entry in server.client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
-        server.client.delete_object(Bucket=BUCKET, Key=entry["Key"])
-    server.client.delete_bucket(Bucket=BUCKET)
-
-
-@pytest.fixture
-def root(store: Buckets, monkeypatch: pytest.MonkeyPatch) -> StorageRoot:
-    name = connection_id()
-    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", store.connection())
-    return StorageRoot.parse(f"s3://{name}@{BUCKET}/of", "[cwl] outputs_folder")
 
 
 @pytest.fixture
@@ -76,15 +46,6 @@ def sums(content: bytes) -> dict[str, str]:
 
 def put_at(address: StorageAddress, file: BinaryIO, checksums: dict[str, str], **more: Any) -> StoredObject:
     return put(file, address, checksums, **{"patience": Patience(SILENT, "It is silent."), **more})
-
-
-def content_of(store: Buckets, key: str) -> bytes | None:
-    keys = {entry["Key"] for entry in store.client.list_objects_v2(Bucket=BUCKET).get("Contents", ())}
-    return store.client.get_object(Bucket=BUCKET, Key=key)["Body"].read() if key in keys else None
-
-
-def unfinished(store: Buckets) -> list[str]:
-    return [upload["Key"] for upload in store.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())]
 
 
 def writes(store: Buckets) -> list[str]:

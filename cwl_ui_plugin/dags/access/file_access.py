@@ -18,11 +18,12 @@ _LITERAL = "_:"
 
 def file_rules(granted: Iterable[Path] = (), not_allowed: str = NOT_ALLOWED) -> FileRules:
     """Return the rules for files of a job: shared folders, and ``granted`` ones of those that are not everybody's."""
+    granted = tuple(granted)
     return FileRules(
         base=config.inputs_folder(),
         roots=(*config.input_roots(), *granted),
         hosts=host_rules(),
-        storage=storage_rules(),
+        storage=storage_rules(granted),
         closed=config.closed_folders(),
         not_allowed=not_allowed,
     )

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import config, store_paths
 from cwl_ui_plugin.cwl.errors import FolderTaken
 
 MAX_BYTES = 65_536
@@ -53,6 +53,11 @@ class Claim:
     def path(self) -> Path:
         """Where the folder is."""
         return Path(self.folder)
+
+    @property
+    def shown(self) -> str:
+        """What users call the folder."""
+        return store_paths.text_of(self.path)
 
 
 _UNREADABLE = Claim("", "", "", 0.0)
@@ -147,6 +152,14 @@ def claims() -> Iterator[Claim]:
                 yield claim
 
 
+def below(folder: Path) -> Iterator[Claim]:
+    """Yield the claims of folders in a folder."""
+    with suppress(OSError), os.scandir(_deliveries() / f"{_key(folder)}{_BELOW}") as found:
+        for entry in found:
+            if claim := _read(entry.name):
+                yield claim
+
+
 def holder(path: Path, root: Path) -> Claim | None:
     """Return the claim of the folder that a path is, or is in, below a folder of the site; None where there is none."""
     for folder in (path, *path.parents):
@@ -158,7 +171,9 @@ def holder(path: Path, root: Path) -> Claim | None:
 
 
 def is_in_use(folder: Path) -> bool:
-    """Whether there is anything in a folder."""
+    """Whether there is anything in a folder; in a store: whether something was delivered there, and not removed."""
+    if store_paths.is_stored(folder):
+        return record_of(folder).exists()
     try:
         with os.scandir(folder) as found:
             return next(found, None) is not None
@@ -239,7 +254,7 @@ def _check_deleted(found: Claim, claim: Claim) -> None:
         raise _taken(claim, found)
     if is_in_use(claim.path):
         raise FolderTaken(
-            f"The folder {claim.folder} has files of an earlier run {claim.run_id!r}, which was deleted: choose "
+            f"The folder {claim.shown} has files of an earlier run {claim.run_id!r}, which was deleted: choose "
             "another run_id or output_folder, or have the folder removed."
         )
 
@@ -266,10 +281,10 @@ def _check_below(claim: Claim, key: str) -> None:
 def _taken(claim: Claim, found: Claim) -> FolderTaken:
     """Return whose a folder is; runs of other workflows are not named, since not everybody may see them."""
     if found == _UNREADABLE:
-        return FolderTaken(f"The folder {claim.folder} can't be used: the file that says whose it is can't be read.")
+        return FolderTaken(f"The folder {claim.shown} can't be used: the file that says whose it is can't be read.")
     run = f"the run {found.run_id!r}" if found.dag_id == claim.dag_id else "a run of another workflow"
     how = "belongs to" if found.folder == claim.folder else "is in, or has in it, a folder that belongs to"
-    return FolderTaken(f"The folder {claim.folder} {how} {run}: choose another output_folder or tmp_folder.")
+    return FolderTaken(f"The folder {claim.shown} {how} {run}: choose another output_folder or tmp_folder.")
 
 
 def _read(key: str) -> Claim | None:

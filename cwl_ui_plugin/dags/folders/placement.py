@@ -7,21 +7,26 @@
     <outputs_folder>/<dag_id>/<output_folder>              a relative output_folder
     <tmp_folder>/<dag_id>/.placed/tmp/<tmp_folder>/<run_id>    a relative tmp_folder
     <output_folder>, <tmp_folder>/<dag_id>/<run_id>        absolute ones, in one of [cwl] output_roots
+
+Where outputs go to an object store, their folder is a path of ``store_paths``.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cwl_ui_plugin import config
-from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin import config, store_paths
+from cwl_ui_plugin.cwl.errors import JobError, StepError
 from cwl_ui_plugin.dags.folders import claims, control_files
 from cwl_ui_plugin.dags.folders.claims import Claim
+from cwl_ui_plugin.fetching.errors import FetchError
+from cwl_ui_plugin.fetching.storage_roots import key_problem, without_login
 from cwl_ui_plugin.opened import Place
+from cwl_ui_plugin.storing import site
 
 OUTPUT_FOLDER = ("output_folder", "outputs_folder")
 """What a job may call it; the first that is there counts."""
@@ -114,6 +119,8 @@ def delivered_by(dag_id: str, run_id: str, created: datetime) -> tuple[Path, ...
     """Return the folders that parts of a run have claimed; not those of an earlier run of its name."""
     folder = config.outputs_folder() / dag_id / run_id
     asked = Claim(dag_id, run_id, "", created.timestamp())
+    if store_paths.is_stored(folder):
+        return tuple(sorted(claim.path for claim in claims.below(folder) if claim.is_of(asked)))
     try:
         found = [Path(entry.path) for entry in os.scandir(folder)]
     except (FileNotFoundError, NotADirectoryError):
@@ -121,8 +128,21 @@ def delivered_by(dag_id: str, run_id: str, created: datetime) -> tuple[Path, ...
     return tuple(path for path in sorted(found) if (claim := claims.of(path)) and claim.is_of(asked))
 
 
-def check_writable(place: Place) -> None:
-    """Raise :class:`JobError` if a folder for outputs can't be made here: better now than after all the computing."""
+def check_writable(place: Place, check_stopped: Callable[[], None] = lambda: None) -> None:
+    """Fail if outputs can't be delivered to a place from here: better now than after all the computing.
+
+    Raises:
+        JobError: the folder can't be made.
+        StepError: the store does not take it; ``temporaryFail`` where that may pass.
+
+    """
+    if store := site.stored_folder(place.path, check_stopped):
+        try:
+            store.check()
+        except FetchError as error:
+            kind = "temporaryFail" if error.may_pass else "permanentFail"
+            raise StepError(f"The outputs of this run can't be delivered: {error}", kind=kind) from error
+        return
     nearest = next(path for path in (place.path, *place.path.parents) if os.path.lexists(path))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise JobError(
@@ -135,7 +155,7 @@ def _outputs(dag_id: str, run_id: str, name: str, given: str | None) -> Place:
     base = config.outputs_folder() / dag_id
     if given is None:
         return _place(base / run_id, config.outputs_folder())
-    if Path(given).is_absolute():
+    if Path(given).is_absolute() or store_paths.path_of(given):
         return _in_root(name, given)
     return _place(_below(name, given, base), config.outputs_folder())
 
@@ -143,6 +163,8 @@ def _outputs(dag_id: str, run_id: str, name: str, given: str | None) -> Place:
 def _tmp(dag_id: str, run_id: str, given: str | None) -> Place | None:
     if given is None:
         return None
+    if store_paths.path_of(given):
+        raise JobError(f"{TMP_FOLDER} {without_login(given)!r} is no folder: intermediate files are on a disk.")
     if Path(given).is_absolute():
         place = _in_root(TMP_FOLDER, given)
         return _place(place.path / dag_id / run_id, place.root)
@@ -170,13 +192,16 @@ def _text(name: str, value: object) -> str | None:
 def _below(name: str, given: str, base: Path) -> Path:
     path = _resolved(base / given)
     if path == base or not path.is_relative_to(base):
-        raise JobError(f"{name} {given!r} is not a folder in {base}, where the relative folders of this workflow are.")
+        raise JobError(
+            f"{name} {given!r} is not a folder in {store_paths.text_of(base)}, where the relative folders of this "
+            "workflow are."
+        )
     return path
 
 
 def _in_root(name: str, given: str) -> Place:
     """Return an absolute folder if it is in one of ``[cwl] output_roots``, and in nothing else of the plugin."""
-    path, problems = _resolved(Path(given)), config.root_problems()
+    path, problems = _stored(name, given) or _resolved(Path(given)), config.root_problems()
     inside = [root for root in config.named_roots() if path.is_relative_to(root)]
     if not inside:
         raise JobError(
@@ -188,10 +213,25 @@ def _in_root(name: str, given: str) -> Place:
             raise JobError(f"{name} {given!r} can't be used: {problems[root]}")
     if _overlap(path, config.outputs_folder()):
         raise JobError(
-            f"{name} {given!r} overlaps {config.outputs_folder()}, which has the outputs of all workflows: use a "
-            "relative path for a folder in it."
+            f"{name} {given!r} overlaps {store_paths.text_of(config.outputs_folder())}, which has the outputs of all "
+            "workflows: use a relative path for a folder in it."
         )
     return _place(path, min(inside, key=lambda root: len(root.parts)))
+
+
+def _stored(name: str, given: str) -> Path | None:
+    """Return what an address in a store is as a path; None for what is no address."""
+    path = store_paths.path_of(given)
+    if path is None:
+        return None
+    _scheme, _sign, rest = given.partition("://")
+    bucket, _slash, key = rest.partition("/")
+    problem = "it names a connection, which the site does" if "@" in bucket else key_problem(key)
+    if "//" in key or "\\" in key:
+        problem = "a folder in it has no name, or a backslash in it"
+    if problem:
+        raise JobError(f"{name} {without_login(given)!r} can't be used: {problem}.")
+    return path
 
 
 def _place(path: Path, root: Path) -> Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -57,12 +57,12 @@ class CwlDispatchOperator(_EndOperator):
         with self.reported(context), self.leased(context) as task:
             given = {**self.given_job(context), **self._delivered(context)}
             run, held = context["dag_run"], hold(self, context, given).folders
-            placement.check_writable(held.outputs)
+            placement.check_writable(held.outputs, self._check_stopped)
             run_folder.place_run_tmp(run.dag_id, run.run_id, held.tmp)
             rules, allowed = self.permit(context).file_rules(), config.flag("allow_job_requirements")
             plan = read_plan(self.document.compiled)
             job = check_job(plan, given, rules, allow_requirements=allowed)
-            job = remote_inputs.brought(job, self._check_stopped, plan.inputs)
+            job = remote_inputs.brought(job, self._check_stopped, plan.inputs, rules.storage)
             task.folder.mkdir(parents=True, exist_ok=True)
             values = execution.start(
                 self.document.compiled, self.document.source, job, task.folder, self.run_settings(task)
@@ -102,7 +102,8 @@ class CwlGatherOperator(_EndOperator):
             plan = read_plan(self.document.compiled)
             self.noted.inputs = values if plan.is_tool else [values.get(name) for name in plan.output_sources]
             self.check_there(self.noted.inputs)
-            destination = destination_of(hold(self, context, self.given_job(context)), task)
+            held = hold(self, context, self.given_job(context))
+            destination = destination_of(held, task, self._check_stopped)
             outputs = execution.finish(self.document.compiled, self.document.source, values, destination)
             self.noted.outputs = outputs
             self._announce(context, plan, outputs)
@@ -166,12 +167,14 @@ def hold(task: CwlOperator, context: Context, job: Mapping[str, object]) -> Held
     return placement.hold(run.dag_id, run.run_id, run.run_after, job)
 
 
-def destination_of(held: Held, task: TaskTry) -> Destination:
+def destination_of(held: Held, task: TaskTry, check_stopped: Callable[[], None]) -> Destination:
     """Return where a task delivers outputs to, which may be intermediate files of its run."""
     from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination
     from cwl_ui_plugin.dags.folders import claims, run_folder
+    from cwl_ui_plugin.storing import site
 
     place = held.folders.outputs
     own = run_folder.run_tmp(task.dag_id, task.run_id).resolve()
     record, lock = claims.record_of(place.path), claims.file_of(place.path)
-    return Destination(place.path, place.root, own=(own,), record=record, lock=lock)
+    store = site.stored_folder(place.path, check_stopped)
+    return Destination(place.path, place.root, own=(own,), record=record, lock=lock, store=store)

@@ -73,14 +73,14 @@ class CwlToolOperator(CwlOperator):
 
         with self.reported(context), self.leased(context) as task:
             held = hold(self, context, {})
-            placement.check_writable(held.folders.outputs)
+            placement.check_writable(held.folders.outputs, self._check_stopped)
             job = self.noted.inputs = self._checked_job(context)
             task.folder.mkdir(parents=True, exist_ok=True)
             document = whole.Document(
                 self.document.compiled, self.document.source, task.folder, lambda step: self._settings(task, step)
             )
             try:
-                outputs = whole.run_whole(document, job, destination_of(held, task))
+                outputs = whole.run_whole(document, job, destination_of(held, task, self._check_stopped))
             finally:
                 for folder in sorted({path.parent for path in task.folder.rglob("std???.log")}):
                     log_command_output(self.log, folder)
@@ -94,8 +94,9 @@ class CwlToolOperator(CwlOperator):
         plan = read_plan(self.document.compiled)
         given = part_jobs.complete(plan, self.job, f"the task {self.task_id!r}")
         allowed = config.flag("allow_job_requirements")
-        job = check_job(plan, given, self.permit(context).file_rules(), allow_requirements=allowed)
-        return remote_inputs.brought(job, self._check_stopped, plan.inputs)
+        rules = self.permit(context).file_rules()
+        job = check_job(plan, given, rules, allow_requirements=allowed)
+        return remote_inputs.brought(job, self._check_stopped, plan.inputs, rules.storage)
 
     def _settings(self, task: TaskTry, step: Step | None) -> RunSettings:
         return self.run_settings(task, step.container if step else None)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import config, store_paths
 from cwl_ui_plugin.cwl.files import local_path
 from cwl_ui_plugin.cwl.jobs.types import FileRules
 from cwl_ui_plugin.dags.access.file_access import file_rules
@@ -149,4 +149,6 @@ def named_paths(job: object) -> Iterator[Path]:
 def _path(location: object) -> Path | None:
     if not isinstance(location, str) or not location:
         return None
+    if stored := store_paths.path_of(location):
+        return stored
     return local_path({"location": location}) or (None if "://" in location else Path(location))

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,15 +23,18 @@ from cwltool.stdfsaccess import StdFsAccess
 from cwltool.utils import downloadHttpFile, visit_class
 from schema_salad.ref_resolver import file_uri
 
-from cwl_ui_plugin import atomic
+from cwl_ui_plugin.cwl.engine.outputs import to_store
 from cwl_ui_plugin.cwl.engine.outputs.placing import NotPlain, Placer, names_in, opened, remove, remove_parts
+from cwl_ui_plugin.cwl.engine.outputs.record import Record
 from cwl_ui_plugin.cwl.engine.outputs.targets import Targets
+from cwl_ui_plugin.cwl.engine.outputs.to_store import Store
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import CLASSES, local_path
 from cwl_ui_plugin.cwl.plan import CwlObject
 from cwl_ui_plugin.cwl.temporary_errors import may_pass
+from cwl_ui_plugin.fetching.errors import FetchError
 
-MAX_RECORD = 64 * 1024 * 1024
+_NO_OBJECT = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 _REMOTE = ("http://", "https://")
 
 
@@ -40,7 +43,8 @@ class Destination:
     """Where outputs go.
 
     ``folder`` is below ``root``, and no part of the path between them may be a link. Files in the folders ``own`` are
-    the run's alone. ``record`` is the file that knows what the run has delivered, ``lock`` is locked meanwhile.
+    the run's alone. ``record`` is the file that knows what the run has delivered, ``lock`` is locked meanwhile. With
+    ``store``, outputs go there, and ``folder`` is nothing on a disk.
     """
 
     folder: Path
@@ -48,6 +52,7 @@ class Destination:
     own: tuple[Path, ...] = ()
     record: Path | None = None
     lock: Path | None = None
+    store: Store | None = None
 
 
 def deliver(outputs: object, destination: Destination) -> dict[str, object]:
@@ -72,8 +77,10 @@ def _alone(lock: Path | None) -> Iterator[None]:
 
 
 def _delivered(outputs: object, destination: Destination) -> dict[str, object]:
-    kept = _Record(destination, _digest(outputs))
-    if (known := kept.outputs()) is not None:
+    kept = Record(destination.record, _digest(outputs))
+    if destination.store is not None:
+        return _stored(outputs, destination.store, kept)
+    if (known := kept.outputs(lambda names: all((destination.folder / name).exists() for name in names))) is not None:
         return known
     try:
         with opened(destination.folder, destination.root) as folder:
@@ -84,86 +91,32 @@ def _delivered(outputs: object, destination: Destination) -> dict[str, object]:
             for target in targets.targets:
                 with kept.noted(target.name):
                     placer.place(folder, target, is_ours=kept.is_ours(target.name))
-            kept.clear(folder)
+            for name in kept.stale():
+                remove(folder, name)
         delivered = targets.delivered(lambda place: _location(destination.folder, place))
         visit_class(delivered, ("File",), _measure)
         kept.complete(delivered)
     except (OSError, NotPlain) as error:
         raise _undelivered(error, destination.folder) from error
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        text = f"The outputs of the workflow can't be delivered: they are no output object ({error!r})."
-        raise StepError(text) from error
+    except _NO_OBJECT as error:
+        raise _no_object(error) from error
     return delivered
 
 
-class _Record:
-    """What a run has delivered into its folder, in a file that only the plugin writes.
-
-    ``{"names": [...], "digest": str, "outputs": {...}}``; the last two when the delivery of these values is complete.
-    """
-
-    def __init__(self, destination: Destination, digest: str) -> None:
-        self._path, self._folder, self._digest = destination.record, destination.folder, digest
-        self._known = _read(self._path) if self._path else {}
-        names = self._known.get("names")
-        self._names = [str(name) for name in names] if isinstance(names, list) else []
-        self._planned: list[str] = []
-
-    def outputs(self) -> dict[str, object] | None:
-        """Return what these values were delivered as, if all of that is still there."""
-        found = self._known.get("outputs")
-        if self._known.get("digest") != self._digest or not isinstance(found, dict):
-            return None
-        return found if all((self._folder / name).exists() for name in self._names) else None
-
-    def taken(self, names: list[str]) -> set[str]:
-        """Return which of the names in the folder are somebody else's."""
-        return set(names) - set(self._names)
-
-    def is_ours(self, name: str) -> bool:
-        """Whether an earlier try has made what has this name."""
-        return name in self._names
-
-    def plan(self, names: list[str]) -> None:
-        """Note what is going to be made."""
-        self._planned = names
-        self._write({"names": sorted({*self._names, *names})})
-
-    @contextmanager
-    def noted(self, name: str) -> Iterator[None]:
-        """Take back that a name is going to be the run's, if somebody else was faster."""
-        try:
-            yield
-        except FileExistsError:
-            self._write({"names": sorted({*self._names, *self._planned} - {name})})
-            raise
-
-    def clear(self, folder: int) -> None:
-        """Remove what earlier tries have made and this one has not."""
-        for name in set(self._names) - set(self._planned):
-            remove(folder, name)
-
-    def complete(self, outputs: object) -> None:
-        """Note that all is there."""
-        names = {"names": self._planned}
-        complete = {**names, "digest": self._digest, "outputs": outputs}
-        is_small = len(json.dumps(complete)) < MAX_RECORD
-        self._write(complete if is_small else names)  # without it, a second delivery makes all anew
-
-    def _write(self, content: Mapping[str, object]) -> None:
-        if self._path is None:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_text(self._path, json.dumps(content))
-
-
-def _read(path: Path) -> dict[str, object]:
-    with suppress(OSError, ValueError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, encoding="utf-8") as file:
-            content = json.loads(file.read(MAX_RECORD))
-        return content if isinstance(content, dict) else {}
-    return {}
+def _stored(outputs: object, store: Store, kept: Record) -> dict[str, object]:
+    try:
+        if (known := kept.outputs(lambda _names: to_store.is_complete(store))) is not None:
+            return known
+        delivered = to_store.deliver(_complete(outputs), store, kept)
+        kept.complete(delivered)
+    except FetchError as error:
+        kind = "temporaryFail" if error.may_pass else "permanentFail"
+        raise StepError(f"The outputs of the workflow can't be delivered: {error}", kind=kind) from error
+    except (OSError, NotPlain) as error:
+        raise _undelivered(error, store.location("")) from error
+    except _NO_OBJECT as error:
+        raise _no_object(error) from error
+    return delivered
 
 
 def _digest(outputs: object) -> str:
@@ -181,7 +134,11 @@ def _measure(item: dict[str, object]) -> None:
         compute_checksums(StdFsAccess(""), measured)
 
 
-def _undelivered(error: OSError | NotPlain, folder: Path) -> StepError:
+def _no_object(error: Exception) -> StepError:
+    return StepError(f"The outputs of the workflow can't be delivered: they are no output object ({error!r}).")
+
+
+def _undelivered(error: OSError | NotPlain, folder: Path | str) -> StepError:
     kind = "temporaryFail" if may_pass(error) or isinstance(error, FileExistsError) else "permanentFail"
     reason = f"{error.strerror or error}" if isinstance(error, OSError) else str(error)
     named = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""

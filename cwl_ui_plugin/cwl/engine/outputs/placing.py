@@ -54,6 +54,18 @@ def opened(folder: Path, root: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+@contextmanager
+def plain_file(path: Path) -> Iterator[int]:
+    """Yield a descriptor of a plain file; raise :class:`NotPlain` for anything else, OSError for a link."""
+    source = os.open(path, _SOURCE)
+    try:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            raise NotPlain(f"{path.name} is no plain file")
+        yield source
+    finally:
+        os.close(source)
+
+
 @dataclass(frozen=True)
 class Placer:
     """Puts targets into folders. Files of the folders ``own``, which nobody else uses, are linked, not copied.
@@ -103,17 +115,12 @@ class Placer:
             os.close(descriptor)
 
     def _make_file(self, folder: int, name: str, path: Path) -> None:
-        source = os.open(path, _SOURCE)
-        try:
+        with plain_file(path) as source:
             found = os.fstat(source)
-            if not stat.S_ISREG(found.st_mode):
-                raise NotPlain(f"{path.name} is no plain file")
             if self._is_own(path, found) and _link(source, folder, name):
                 os.fchmod(source, found.st_mode & _PERMISSIONS & ~_umask())
             else:
                 _copy_to(source, folder, name)
-        finally:
-            os.close(source)
 
     def _is_own(self, path: Path, found: os.stat_result) -> bool:
         """Whether nothing else is this file: another name of it could be somebody's input."""

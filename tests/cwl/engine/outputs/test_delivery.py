@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from support.deliveries import Maker, Object, delivered, names
 
-from cwl_ui_plugin.cwl.engine.outputs import delivery, placing
+from cwl_ui_plugin.cwl.engine.outputs import placing
+from cwl_ui_plugin.cwl.engine.outputs import record as records
 from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import local_path
@@ -183,7 +184,7 @@ def test_a_second_delivery_knows_its_own(make: Maker, out: Path, tmp_path: Path)
 def test_a_record_that_would_be_too_large_keeps_the_names(
     make: Maker, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "MAX_RECORD", 300)
+    monkeypatch.setattr(records, "MAX_RECORD", 300)
     outputs = {"file": make.file("a.txt"), "folder": make.folder_of("d", "x.txt")}
     for _ in range(2):
         assert names(delivered(outputs, out, record=tmp_path / "record.json")) == {"file": "a.txt", "folder": "d"}
