@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import common
 import psutil
@@ -48,10 +49,19 @@ def _files(airflow: servers.Airflow, rows: int) -> None:
             (folder / f"s{number}_{read}.fq").write_text("x")
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What a sheet took, in seconds, and bytes of memory; ``waits`` are those of another client's calls meanwhile."""
+
+    waits: dict[str, list[float]]
+    kept: float
+    created: int
+    shown: float
+    table: float
+    memory: float
+
+
 def _measure(airflow: servers.Airflow, dag_id: str, rows: int) -> str:
-    lines = [f"S{number},s{number}_1.fq,s{number}_2.fq,{number}" for number in range(rows)]
-    sheet = "\n".join(["sample,fastq_1,fastq_2,level", *lines]).encode()
-    batches = f"/cwl/api/v1/workflows/{dag_id}/batches"
     server = psutil.Process(airflow.server.pid)
     waits: dict[str, list[float]] = {}
     say("what other calls take while nothing else happens")
@@ -59,13 +69,7 @@ def _measure(airflow: servers.Airflow, dag_id: str, rows: int) -> str:
         time.sleep(IDLE_SECONDS)
     say(f"a sheet of {rows} rows")
     with _others(airflow, dag_id) as waits["the sheet is checked and kept"]:
-        began = time.perf_counter()
-        form = {"start": "all", "folder": "samples", "max_active": str(MOST_ACTIVE)}
-        files = {"sheet": ("samples.csv", sheet)}
-        answer = airflow.client.post(batches, data=form, files=files, timeout=300)
-        kept = time.perf_counter() - began
-    answer.raise_for_status()
-    address = f"{batches}/{answer.json()['batch_id']}"
+        address, kept = _send(airflow, dag_id, rows)
     before = airflow.client.get(address).json()["counts"]
     with _others(airflow, dag_id) as waits["its runs are created"]:
         time.sleep(CREATING_SECONDS)
@@ -75,8 +79,25 @@ def _measure(airflow: servers.Airflow, dag_id: str, rows: int) -> str:
     table = common.timed(lambda: airflow.client.get(f"{address}/outputs?format=csv").raise_for_status())
     memory = max(common.peak_memory(child.pid) for child in (server, *server.children(recursive=True)))
     airflow.client.post(f"{address}/stop", params={"wait": False}).raise_for_status()
-    usual = percentile(waits["nothing else"], 50)
-    ratio = percentile(waits["its runs are created"], 50) / usual
+    return _text(rows, _Measured(waits, kept, created, shown, table, memory))
+
+
+def _send(airflow: servers.Airflow, dag_id: str, rows: int) -> tuple[str, float]:
+    """Make a batch; return its address, and how long it took until all rows were checked and kept."""
+    lines = [f"S{number},s{number}_1.fq,s{number}_2.fq,{number}" for number in range(rows)]
+    sheet = "\n".join(["sample,fastq_1,fastq_2,level", *lines]).encode()
+    batches = f"/cwl/api/v1/workflows/{dag_id}/batches"
+    form = {"start": "all", "folder": "samples", "max_active": str(MOST_ACTIVE)}
+    began = time.perf_counter()
+    answer = airflow.client.post(batches, data=form, files={"sheet": ("samples.csv", sheet)}, timeout=300)
+    kept = time.perf_counter() - began
+    answer.raise_for_status()
+    return f"{batches}/{answer.json()['batch_id']}", kept
+
+
+def _text(rows: int, measured: _Measured) -> str:
+    usual = percentile(measured.waits["nothing else"], 50)
+    ratio = percentile(measured.waits["its runs are created"], 50) / usual
     return (
         f"A sheet of {rows:,} rows with two files each (CSV), on SQLite, one API server process; the Dag is paused, "
         "so that its runs stay queued and no task disturbs. Another client asks for the workflow all the time. Target: "
@@ -86,18 +107,18 @@ def _measure(airflow: servers.Airflow, dag_id: str, rows: int) -> str:
             ["meanwhile", "other calls: p50", "p95", "longest"],
             [
                 [name, seconds(percentile(found, 50)), seconds(percentile(found, 95)), seconds(max(found))]
-                for name, found in waits.items()
+                for name, found in measured.waits.items()
             ],
         )
         + "\n\n"
         + common.table(
             ["", ""],
             [
-                ["sheet sent, all rows checked and kept", seconds(kept)],
-                ["runs created", f"{created / CREATING_SECONDS:.1f} per second"],
-                ["the batch with 100 of its rows", seconds(shown)],
-                ["the outputs of all rows as CSV", seconds(table)],
-                ["most memory of a process of the server", megabytes(memory)],
+                ["sheet sent, all rows checked and kept", seconds(measured.kept)],
+                ["runs created", f"{measured.created / CREATING_SECONDS:.1f} per second"],
+                ["the batch with 100 of its rows", seconds(measured.shown)],
+                ["the outputs of all rows as CSV", seconds(measured.table)],
+                ["most memory of a process of the server", megabytes(measured.memory)],
             ],
         )
     )

@@ -20,11 +20,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import browser
 import common
 from common import ROOT, median, say, seconds
-from playwright.sync_api import sync_playwright
 
-CHROMIUM = "/usr/bin/chromium"
 FIRST = "bench-0"
 EXAMPLE = ROOT / "examples" / "gc-content"
 BUNDLES = '[{"name": "cwl", "classpath": "cwl_ui_plugin.dags.bundle.CwlDagBundle", "kwargs": {}}]'
@@ -180,10 +179,7 @@ def _served(app: Any) -> Iterator[str]:
 
 
 def _measure(app: Any, address: str, repeat: int) -> list[list[str]]:
-    from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="admin", role="admin"))
+    token = browser.admin_token()
     client = app.test_client()
     client.set_cookie("_token", token)
     one, long = f"/cwl/workflows/{FIRST}", "/cwl/workflows/bench-long"
@@ -206,27 +202,13 @@ def _measure(app: Any, address: str, repeat: int) -> list[list[str]]:
     rows = [["workflows, read for the first time", seconds(time.perf_counter() - began), "", "", ""]]
     # Before there is a browser: Playwright's event loop is in the way of the one that checks a login.
     answered = {name: _first_byte(client, path, repeat) for name, (path, _) in pages.items()}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        context = browser.new_context()
-        context.add_cookies([{"name": "_token", "value": token, "url": address}])
-        page = context.new_page()
+    with browser.logged_in(address, token) as page:
         for name, (path, selector) in pages.items():
             say(name)
             first, size, queries = answered[name]
-            usable = _usable(page, address + path, selector, repeat) if selector else ""
+            usable = seconds(browser.usable(page, address + path, selector, repeat)) if selector else ""
             rows.append([name, seconds(first), f"{size / 1000:.0f} kB", str(queries), usable])
-        browser.close()
     return rows
-
-
-def _usable(page: Any, url: str, selector: str, repeat: int) -> str:
-    def show() -> None:
-        page.goto(url, wait_until="domcontentloaded")
-        page.locator(selector).first.wait_for(timeout=60_000)
-
-    show()
-    return seconds(median([common.timed(show) for _ in range(repeat)]))
 
 
 def _first_byte(client: Any, path: str, repeat: int) -> tuple[float, int, int]:

@@ -9,10 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import browser
 import common
 import pages
 from common import say, seconds
-from playwright.sync_api import sync_playwright
 
 DAG_ID = "bench-batch"
 SMALL = 50
@@ -82,17 +82,13 @@ def _batch(home: Path, count: int) -> str:
 
 
 def _measure(app: Any, address: str, batches: dict[int, str], repeat: int) -> list[list[str]]:
-    from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="admin", role="admin"))
+    token = browser.admin_token()
     client = app.test_client()
     client.set_cookie("_token", token)
     small, large = (f"/cwl/workflows/{DAG_ID}/batches/{batch_id}" for batch_id in batches.values())
-    last = max(batches) - 100
     shown = {
         "its first samples": ("", "table.matrix td.step"),
-        "its last samples": (f"?offset={last}", "table.matrix td.step"),
+        "its last samples": (f"?offset={max(batches) - 100}", "table.matrix td.step"),
         "failed ones": ("?state=failed", "table.matrix td.step"),
         "a sample by its name": ("?text=S00042", "table.matrix td.step"),
         "outputs": ("/outputs", "table tbody th"),
@@ -104,33 +100,19 @@ def _measure(app: Any, address: str, batches: dict[int, str], repeat: int) -> li
         for name, (query, _) in shown.items()
     }
     rows = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=pages.CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        context = browser.new_context()
-        context.add_cookies([{"name": "_token", "value": token, "url": address}])
-        page = context.new_page()
+    with browser.logged_in(address, token) as page:
         for name, (query, selector) in shown.items():
             say(name)
             has_both = "offset" not in query
             places = (small, large) if has_both else (large,)
-            usable = [_usable(page, address + place + query, selector, repeat) for place in places]
+            usable = [browser.usable(page, address + place + query, selector, repeat) for place in places]
             (first, *_), (longer, size, _queries) = answered[name]
             ratio = f"{usable[-1] / usable[0]:.1f}" if has_both else ""
             rows.append([name, seconds(first), seconds(longer), f"{size / 1000:.0f} kB", seconds(usable[-1]), ratio])
-        browser.close()
     say("checking sheets")
     checks = [common.median([common.timed(_check(count)) for _ in range(repeat)]) for count in batches]
     rows.append(["checking all rows of its sheet", seconds(checks[0]), seconds(checks[1]), "", "", ""])
     return rows
-
-
-def _usable(page: Any, url: str, selector: str, repeat: int) -> float:
-    def show() -> None:
-        page.goto(url, wait_until="domcontentloaded")
-        page.locator(selector).first.wait_for(timeout=60_000)
-
-    show()
-    return common.median([common.timed(show) for _ in range(repeat)])
 
 
 def _check(count: int) -> Callable[[], object]:

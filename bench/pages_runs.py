@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+import browser
 import common
 import servers
 from common import median, say, seconds
-from playwright.sync_api import Browser, sync_playwright
 
 SMALL, MANY, FULL = "small", "elements", "files"
-CHROMIUM = "/usr/bin/chromium"
 DOCUMENT = """
 cwlVersion: v1.2
 class: Workflow
@@ -135,16 +133,12 @@ def _measure(airflow: servers.Airflow, dag_id: str, repeat: int) -> list[list[st
         "compare two runs": (f"/pluginsv2/cwl/compare?run={dag_id}/{SMALL}&run={dag_id}/{MANY}", "table"),
     }
     rows = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        show = _browser_page(browser, airflow)
+    with browser.logged_in(airflow.server.url, airflow.server.token()) as page:
         for name, (path, selector) in pages.items():
             say(name)
             first, size = _first_byte(airflow, path, repeat)
-            show(path, selector)
-            usable = median([show(path, selector) for _ in range(repeat)])
+            usable = browser.usable(page, airflow.server.url + path, selector, repeat)
             rows.append([name, seconds(first), f"{size / 1000:.0f} kB", seconds(usable)])
-        browser.close()
     for name, run_id in (("news of a run, nothing new", SMALL), ("the same, 1,000 elements", MANY)):
         headers = {"X-Requested-With": "XMLHttpRequest"}
         headers["If-None-Match"] = airflow.client.get(run("run", run_id), headers=headers).headers["ETag"]
@@ -166,20 +160,6 @@ def _first_byte(
         if answer.status_code not in (200, 304):
             raise RuntimeError(f"{path} was answered with {answer.status_code}")
     return median(found[1:]), size
-
-
-def _browser_page(browser: Browser, airflow: servers.Airflow) -> Callable[[str, str], float]:
-    context = browser.new_context()
-    context.add_cookies([{"name": "_token", "value": airflow.server.token(), "url": airflow.server.url}])
-    page = context.new_page()
-
-    def show(path: str, selector: str) -> float:
-        began = time.perf_counter()
-        page.goto(airflow.server.url + path, wait_until="domcontentloaded")
-        page.locator(selector).first.wait_for(timeout=60_000)
-        return time.perf_counter() - began
-
-    return show
 
 
 if __name__ == "__main__":
