@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import config, container_options
 from cwl_ui_plugin.cwl.containers.engines import AUTO, ENGINES, NONE, detect_engine, program_of
 from cwl_ui_plugin.cwl.processes.machine import this_machine
 from cwl_ui_plugin.dags.folders import control_files
@@ -43,7 +43,7 @@ def engine_here() -> str:
         ConfigError: an option can't be used.
 
     """
-    wanted, seconds = config.container_engine(), config.container_engine_timeout()
+    wanted, seconds = container_options.container_engine(), container_options.container_engine_timeout()
     if wanted == NONE:
         return NONE
     place = _place(wanted)

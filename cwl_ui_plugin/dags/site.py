@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import config, container_options
 from cwl_ui_plugin.cwl.containers.policy import ContainerPolicy
 
 
@@ -10,6 +10,6 @@ def site_policy() -> ContainerPolicy:
     """Return what this site asks of tools; raise :class:`config.ConfigError`."""
     return ContainerPolicy(
         required=config.flag("require_container"),
-        images=config.allowed_images(),
-        allow_network=config.allow_container_network(),
+        images=container_options.allowed_images(),
+        allow_network=container_options.allow_container_network(),
     )

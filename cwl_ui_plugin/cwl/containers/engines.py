@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Engine:
-    """A container engine: all that has to be known of one, but for its name in ``config.CONTAINER_ENGINES``.
+    """A container engine: all that has to be known of one, but for its name in ``container_options.CONTAINER_ENGINES``.
 
     ``question`` is a command that only a working engine answers, ``other_name`` another program that is the same
     engine. ``programs`` are what its processes are called. ``is_client``: the containers of a command are no children

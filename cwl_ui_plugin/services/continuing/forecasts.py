@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import container_options
 from cwl_ui_plugin.cwl.containers.engines import AUTO
 from cwl_ui_plugin.cwl.fingerprints import StepIdentity
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step, installed_engine, read_traits
@@ -199,7 +199,7 @@ def _run_otherwise(step: Step, made: Made) -> str:
     """Return what runs a step now and did not then; which engine a worker finds by itself, is told by it alone."""
     if made.runner and made.runner != installed_engine():
         return OTHER_RUNNER.format(made.runner, installed_engine())
-    engine = config.container_engine()
+    engine = container_options.container_engine()
     if step.container and made.engine and engine not in (AUTO, made.engine):
         return OTHER_ENGINE.format(made.engine, engine)
     return ""

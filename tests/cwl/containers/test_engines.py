@@ -12,7 +12,7 @@ from typing import IO
 
 import pytest
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import container_options
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.containers import engines
 from cwl_ui_plugin.cwl.containers.engines import detect_engine
@@ -195,7 +195,7 @@ def test_none_asks_nobody(put: Put) -> None:
 
 
 def test_each_engine_that_can_be_configured_is_known() -> None:
-    assert set(config.CONTAINER_ENGINES) == {*engines.ENGINES, engines.AUTO, engines.NONE}
+    assert set(container_options.CONTAINER_ENGINES) == {*engines.ENGINES, engines.AUTO, engines.NONE}
 
 
 def test_cwltool_is_told_which_engine_to_use() -> None:
