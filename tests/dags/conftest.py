@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.buckets import BUCKET, Buckets, buckets, connection_id
 from support.stored import add_version
 
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
@@ -81,3 +82,25 @@ def bundle(store: WorkflowStore) -> Iterator[Any]:
     yield made
     with create_session() as session:
         session.execute(delete(ParseImportError))
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[Buckets]:
+    with buckets() as running:
+        yield running
+
+
+@pytest.fixture
+def object_store(bucket_server: Buckets, monkeypatch: pytest.MonkeyPatch, folders: Path) -> Iterator[Buckets]:
+    """A server of objects with an empty bucket, which jobs may read from."""
+    name = connection_id()
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", bucket_server.connection())
+    monkeypatch.setenv("AIRFLOW__CWL__STORAGE_ROOTS", f"s3://{name}@{BUCKET}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    bucket_server.client.create_bucket(Bucket=BUCKET)
+    bucket_server.asked.clear()
+    yield bucket_server
+    bucket_server.moods.clear()
+    for entry in bucket_server.client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
+        bucket_server.client.delete_object(Bucket=BUCKET, Key=entry["Key"])
+    bucket_server.client.delete_bucket(Bucket=BUCKET)

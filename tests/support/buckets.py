@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+BUCKET = "sequencing"
 Mood = Callable[[dict[str, Any], Callable[..., Any]], "Iterable[bytes] | None"]
 """Answers a request instead of the server, or returns None."""
 
@@ -45,8 +46,6 @@ class Buckets:
 @contextmanager
 def buckets() -> Iterator[Buckets]:
     """Run a server until the block ends."""
-    import boto3
-    from botocore.config import Config
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -68,14 +67,7 @@ def buckets() -> Iterator[Buckets]:
 
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
     endpoint = f"http://127.0.0.1:{server.server_port}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="a-key",
-        aws_secret_access_key="a-secret-of-the-tests",
-        config=Config(s3={"addressing_style": "path"}, proxies={}),
-    )
+    client = _client(endpoint)
     found.append(Buckets(endpoint, client))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -87,6 +79,20 @@ def buckets() -> Iterator[Buckets]:
         server.shutdown()
         thread.join(60)
         server.server_close()
+
+
+def _client(endpoint: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="a-key",
+        aws_secret_access_key="a-secret-of-the-tests",
+        config=Config(s3={"addressing_style": "path"}, proxies={}),
+    )
 
 
 def connection_id() -> str:
