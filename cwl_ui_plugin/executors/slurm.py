@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.executors.base_executor import PARALLELISM, BaseExecutor
@@ -37,6 +37,7 @@ WANTED_SECONDS = 5.0
 _CHUNK = 500
 _WANTED = (TaskInstanceState.QUEUED, TaskInstanceState.RUNNING, TaskInstanceState.RESTARTING)
 _PATIENT_SECONDS = 24 * 3600.0
+_SAID_AGAIN_SECONDS = 60.0
 
 
 class SlurmExecutor(BaseExecutor):
@@ -53,6 +54,7 @@ class SlurmExecutor(BaseExecutor):
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._looked = float("-inf")
+        self._errors = RepeatedErrors()
 
     def start(self) -> None:
         """Start the thread that talks to Slurm."""
@@ -66,8 +68,9 @@ class SlurmExecutor(BaseExecutor):
         while not self._stopping.wait(IDLE_SECONDS if self._queue.is_idle else ROUND_SECONDS):
             try:
                 self._queue.round()
-            except Exception:
-                log.exception("A round of the SlurmExecutor failed; it goes on")
+            except Exception as error:
+                if self._errors.is_news(error):
+                    log.exception("A round of the SlurmExecutor failed; it goes on")
 
     def _process_workloads(self, workload_items: Sequence[ExecutorWorkload]) -> None:
         """Hand tasks over to the queue; one that asks for what can't be said to Slurm fails with the reason."""
@@ -111,8 +114,9 @@ class SlurmExecutor(BaseExecutor):
         waiting = self._queue.waiting_instances()
         try:
             wanted = _wanted(instance for _key, instance in waiting)
-        except Exception:  # the scheduler goes on where its database does not answer for a moment
-            log.exception("Whether Airflow wants what waits in Slurm's queue can't be told; it is asked again")
+        except Exception as error:  # the scheduler goes on where its database does not answer for a moment
+            if self._errors.is_news(error):
+                log.exception("Whether Airflow wants what waits in Slurm's queue can't be told; it is asked again")
             return
         for key, instance in waiting:
             if instance not in wanted:
@@ -153,6 +157,26 @@ class SlurmExecutor(BaseExecutor):
     def terminate(self) -> None:
         """See :meth:`end`."""
         self.end()
+
+
+class RepeatedErrors:
+    """Which errors were logged within the last minute: what goes wrong in each round would fill the log.
+
+    ``clock`` returns seconds. Threads may share one: at worst an error is logged twice.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._logged: dict[str, float] = {}
+
+    def is_news(self, error: Exception) -> bool:
+        """Whether an error is to be logged, which is noted."""
+        now, said = self._clock(), repr(error)
+        self._logged = {text: at for text, at in self._logged.items() if now - at < _SAID_AGAIN_SECONDS}
+        if said in self._logged:
+            return False
+        self._logged[said] = now
+        return True
 
 
 def _instance(ti: Any) -> Instance:

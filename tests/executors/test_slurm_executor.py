@@ -175,11 +175,25 @@ def test_the_thread_goes_on_after_a_round_that_fails_and_ends_with_the_scheduler
 
     monkeypatch.setattr(made._queue, "round", fail)
     made.start()
-    wait_until(lambda: len(rounds) >= 2)
+    wait_until(lambda: len(rounds) >= 5)
     made.end()
     assert made._thread is not None
     assert not made._thread.is_alive()
+    assert caplog.text.count("A round of the SlurmExecutor failed") == 1
     assert "nobody foresaw this" in caplog.text
+
+
+def test_an_error_that_stays_is_logged_once_a_minute_and_another_one_at_once() -> None:
+    now = [0.0]
+    errors = slurm.RepeatedErrors(clock=lambda: now[0])
+    assert errors.is_news(OSError("the disk is full"))
+    now[0] = 59
+    assert not errors.is_news(OSError("the disk is full"))
+    assert errors.is_news(OSError("the disk is gone"))
+    assert not errors.is_news(OSError("the disk is full")), "nor where two take turns"
+    now[0] = 61
+    assert errors.is_news(OSError("the disk is full"))
+    assert not errors.is_news(OSError("the disk is full"))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
