@@ -101,6 +101,10 @@ class ScheduleFolder:
         digest = self.current_digest()
         return self.kept(digest) if digest else None
 
+    def digests(self) -> list[str]:
+        """Return the digests of all schedules that the workflow has or had."""
+        return [path.stem for path in self._kept.glob("*.json") if _DIGEST.fullmatch(path.stem)]
+
     def kept(self, digest: str) -> Schedule:
         """Return a schedule that the workflow has or had; raise :class:`UnknownSchedule`."""
         if not _DIGEST.fullmatch(digest):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.library.errors import LibraryError
 from cwl_ui_plugin.reports import removals, run_files
 from cwl_ui_plugin.services import labelling
 from cwl_ui_plugin.services.retention import sizes
@@ -104,7 +105,7 @@ def _guarded(kind: Kind, work: Callable[[], Removable]) -> Removable:
     """Do the work for a kind; what goes wrong with it is told, and the other kinds are done."""
     try:
         return work()
-    except (OSError, config.ConfigError) as error:
+    except (OSError, config.ConfigError, LibraryError) as error:
         log.warning("%s can't be looked at: %s", kind.title, error)
         return Removable(kind.name, kind.title, 0, 0, 0, False, (), problem=str(error))
 

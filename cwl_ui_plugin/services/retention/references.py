@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
@@ -15,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.job_templates import before_templates
 from cwl_ui_plugin.dags.names import BUNDLE
-from cwl_ui_plugin.library.errors import LibraryError, UnknownWorkflow
+from cwl_ui_plugin.library.errors import DamagedManifest, LibraryError, UnknownWorkflow
 from cwl_ui_plugin.library.revisions import Revision, digest_of_revision
 from cwl_ui_plugin.library.schedules import Schedule
 from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.versions import is_dag_id
 from cwl_ui_plugin.services.cleaning import cleanup
 from cwl_ui_plugin.services.inputs.access import named_paths
 
 if TYPE_CHECKING:
     from sqlalchemy import Executable
 
+log = logging.getLogger(__name__)
 READ_AT_ONCE = 200
 """Confs that are in memory at a time: each may have some megabytes."""
 MAX_REMEMBERED = 10_000
@@ -114,14 +117,24 @@ def _waiting_jobs() -> Iterator[object]:
 
 
 def _scheduled_jobs() -> list[object]:
-    """Return the jobs of schedules that workflows have, and of those that runs in Airflow's list were started by."""
+    """Return the jobs of schedules that workflows have, and of those that runs in Airflow's list were started by.
+
+    These are all that a workflow ever had where a manifest does not tell by which: it is damaged.
+    """
     store = WorkflowStore(config.workflows_folder())
     revisions = set(store.manifest().items())
-    for name in {name for _dag_id, name in _pins()}:
-        with suppress(UnknownWorkflow):
-            revisions.update(store.kept_manifest(name).items())
+    pins, damaged = _pins(), set()
+    for name in {name for _dag_id, name in pins}:
+        manifest = _manifest(store, name)
+        if manifest is None:
+            damaged.add(name)
+        else:
+            revisions.update(manifest.items())
+    wanted = {(dag_id, Revision.parse(text).schedule) for dag_id, text in revisions}
+    for dag_id in {dag_id for dag_id, name in pins if name in damaged and is_dag_id(dag_id)}:
+        wanted |= {(dag_id, digest) for digest in store.schedules(dag_id).digests()}
     jobs = []
-    for dag_id, digest in {(dag_id, Revision.parse(text).schedule) for dag_id, text in revisions}:
+    for dag_id, digest in wanted:
         if digest is not None:
             with suppress(LibraryError):
                 schedule = store.schedules(dag_id).kept(digest)
@@ -138,15 +151,18 @@ def _uploads_of(schedule: Schedule) -> list[object]:
 def pinned_versions(store: WorkflowStore) -> set[Version]:
     """Return the versions that are needed: current ones, of runs in Airflow's list, of batches, and what starts next.
 
-    A manifest may be of many workflows: of each run only its own counts.
+    A manifest may be of many workflows: of each run only its own counts. Where it is damaged, all of that workflow are.
     """
     pinned = set(_digests(store.manifest()).items()) | _versions_of_batches()
-    manifests: dict[str, dict[str, str]] = {}
+    manifests: dict[str, dict[str, str] | None] = {}
     for dag_id, name in _pins():
         if name not in manifests:
-            manifests[name] = _manifest(store, name)
-        if dag_id in manifests[name]:
-            pinned.add((dag_id, manifests[name][dag_id]))
+            manifests[name] = _digests_in(store, name)
+        manifest = manifests[name]
+        if manifest is None:
+            pinned |= {(dag_id, digest) for digest in store.digests(dag_id)}
+        elif dag_id in manifest:
+            pinned.add((dag_id, manifest[dag_id]))
     return pinned
 
 
@@ -177,25 +193,36 @@ def pinned_manifests() -> set[str]:
 
 
 def known_manifests(store: WorkflowStore) -> set[str]:
-    """Return the names of manifests by which Airflow knows a version that is still there: runs of it can be started."""
+    """Return the names of manifests by which Airflow knows a version that is still there: runs of it can be started.
+
+    And of those which are damaged: somebody may have them in a backup.
+    """
     from airflow.models.dag_version import DagVersion
     from sqlalchemy import select
 
     found = set()
     rows = select(DagVersion.dag_id, DagVersion.bundle_version).where(DagVersion.bundle_name == BUNDLE).distinct()
     for dag_id, name in _rows(rows):
-        digest = _manifest(store, name).get(dag_id) if name else None
-        if digest and store.has_version(dag_id, digest):
+        manifest = _digests_in(store, name) if name else {}
+        if manifest is None or (dag_id in manifest and store.has_version(dag_id, manifest[dag_id])):
             found.add(name)
     return found
 
 
-def _manifest(store: WorkflowStore, name: str) -> dict[str, str]:
-    """Return the digests of a manifest; nothing of one that is another bundle's, or was removed."""
+def _digests_in(store: WorkflowStore, name: str) -> dict[str, str] | None:
+    manifest = _manifest(store, name)
+    return None if manifest is None else _digests(manifest)
+
+
+def _manifest(store: WorkflowStore, name: str) -> dict[str, str] | None:
+    """Return a manifest; an empty one for one that is another bundle's, or was removed, None for a damaged one."""
     try:
-        return _digests(store.kept_manifest(name))
+        return store.kept_manifest(name)
     except UnknownWorkflow:
         return {}
+    except DamagedManifest as error:
+        log.warning("What the runs use that are pinned to it is kept, the rest is cleaned: %s", error)
+        return None
 
 
 def _digests(manifest: dict[str, str]) -> dict[str, str]:

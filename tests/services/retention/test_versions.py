@@ -16,7 +16,7 @@ from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import Conflict, NotFound
-from cwl_ui_plugin.services.retention import versions
+from cwl_ui_plugin.services.retention import clean, versions
 from cwl_ui_plugin.services.retention.items import DAY
 from cwl_ui_plugin.services.triggering import triggers
 from cwl_ui_plugin.services.workflows import versions as workflow_versions
@@ -154,6 +154,28 @@ def test_manifests_go_that_nothing_refers_to(add: Add, store: WorkflowStore, dag
     removed()
     assert pinned not in {name for name, _used in store.manifests()}
     assert start(dag_id)
+
+
+def test_a_damaged_manifest_keeps_what_it_may_name_and_the_rest_goes(
+    add: Add, store: WorkflowStore, dag_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a machine leaves it that fails before the file is on its disk. Other kinds are cleaned, too."""
+    other = f"{dag_id}-other"
+    add(dag_id, "one")
+    damaged = _manifest_of(start(dag_id))
+    add(dag_id, "two")
+    old = add(other, "one")
+    add(other, "two")
+    for name in (dag_id, other):
+        make_old(store, name)
+    store.manifest_file(damaged).write_text("")
+    make_old(store, dag_id)
+    gone = [(item.dag_id, item.digest) for item in versions.find() if versions.remove(item) and item.digest]
+    assert gone == [(other, old.digest)]
+    assert len(store.digests(dag_id)) == 2, "nobody can say which of them the run is pinned to"
+    assert damaged in {name for name, _used in store.manifests()}
+    assert f"{damaged}.json is damaged" in caplog.text
+    assert [told.problem for told in clean() if told.problem] == []
 
 
 def test_an_earlier_version_that_is_kept_can_be_run(add: Add, store: WorkflowStore, dag_id: str, runs: Any) -> None:

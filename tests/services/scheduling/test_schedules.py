@@ -342,6 +342,24 @@ def test_files_that_a_schedule_names_are_kept(workflow: str, folders: Path, stor
     assert named_by_runs({days, other}) == {days}
 
 
+def test_files_of_all_schedules_that_a_damaged_manifest_may_name_are_kept(
+    workflow: str, folders: Path, store: WorkflowStore
+) -> None:
+    from cwl_ui_plugin.services.retention.references import named_by_runs
+    from cwl_ui_plugin.services.triggering import triggers
+
+    days = (folders / "inputs").resolve() / "uploads/days"
+    days.mkdir(parents=True)
+    saved = save(workflow)
+    named = replace(saved, job={"text": "x", "file": {"class": "File", "location": f"{days}/a.csv"}})
+    store.set_schedule(workflow, named, instead_of=saved.digest)
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id="of-a-schedule", user="ada", via="rest")
+    schedules.remove(workflow, user="ada")
+    for name, _used in list(store.manifests()):
+        store.manifest_file(name).write_text("")
+    assert named_by_runs({days}) == {days}
+
+
 def test_airflow_s_backfill_has_the_job_of_each_day(workflow: str, store: WorkflowStore) -> None:
     """Airflow creates the runs, checks them by the Dag's Params, and pins them; the pages show the job of each."""
     from datetime import datetime, timezone
