@@ -105,22 +105,39 @@ def _background() -> object:
     from cwl_ui_plugin.reports.loop import Loop, Loops
     from cwl_ui_plugin.reports.quiet import Quiet
     from cwl_ui_plugin.reports.reporter import Reporter
-    from cwl_ui_plugin.services import health, retention
+    from cwl_ui_plugin.services import health
     from cwl_ui_plugin.services.batches import rounds as batch_rounds
-    from cwl_ui_plugin.services.cleaning import cleanup
     from cwl_ui_plugin.services.notifying import rounds as telling_users
-    from cwl_ui_plugin.services.observing import telling
-    from cwl_ui_plugin.services.provenance import noting
-    from cwl_ui_plugin.services.stopping import stops, tombstone_watch
     from cwl_ui_plugin.services.watching import rounds
-    from cwl_ui_plugin.services.workflows import recompiling
 
     config.make_folders()
     health.log_problems()
     interval = config.number("report_poll_interval")
     lease, quiet = LeaderLease("reports"), Quiet()
     reporter = Reporter(lease.is_held)
-    upkeep: list[Callable[[], object]] = [
+    return Loops(
+        Loop([reporter.round], interval, lease, ending=reporter.stop, is_quiet=quiet),
+        Loop(_upkeep(), interval, LeaderLease("background"), is_quiet=quiet),
+        Loop([rounds.WatchRound()], rounds.SECONDS, LeaderLease("watched-folders")),
+        Loop([batch_rounds.BatchRound()], batch_rounds.SECONDS, LeaderLease("batches")),
+        Loop(
+            [telling_users.NotifyRound(permissions.may_read_by_name)],
+            telling_users.SECONDS,
+            LeaderLease("notifications"),
+        ),
+    )
+
+
+def _upkeep() -> list[Callable[[], object]]:
+    """The rounds of the loop that answers stops, cleans, compiles again, and tells those who observe."""
+    from cwl_ui_plugin.services import retention
+    from cwl_ui_plugin.services.cleaning import cleanup
+    from cwl_ui_plugin.services.observing import telling
+    from cwl_ui_plugin.services.provenance import noting
+    from cwl_ui_plugin.services.stopping import stops, tombstone_watch
+    from cwl_ui_plugin.services.workflows import recompiling
+
+    return [
         stops.answer_stop_requests,
         tombstone_watch.StopWatch(),
         cleanup.CleaningRound(),
@@ -130,14 +147,3 @@ def _background() -> object:
         telling.GaugeRound(),
         telling.QueueSpanRound(),
     ]
-    return Loops(
-        Loop([reporter.round], interval, lease, ending=reporter.stop, is_quiet=quiet),
-        Loop(upkeep, interval, LeaderLease("background"), is_quiet=quiet),
-        Loop([rounds.WatchRound()], rounds.SECONDS, LeaderLease("watched-folders")),
-        Loop([batch_rounds.BatchRound()], batch_rounds.SECONDS, LeaderLease("batches")),
-        Loop(
-            [telling_users.NotifyRound(permissions.may_read_by_name)],
-            telling_users.SECONDS,
-            LeaderLease("notifications"),
-        ),
-    )

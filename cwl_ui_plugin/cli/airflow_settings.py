@@ -44,6 +44,47 @@ class Setting:
         return f"{self.section}.{self.name}"
 
 
+_EVERYWHERE = (
+    Setting(
+        "core",
+        "min_serialized_dag_update_interval",
+        "0",
+        "else a run can be pinned to a version of a workflow whose Dag is not stored yet",
+        "a Dag that changes all the time is written each time",
+        required=True,
+    ),
+    Setting(
+        "dag_processor",
+        "min_file_process_interval",
+        "300",
+        "Airflow reads each Dag file again twice a minute, changed or not; uploaded workflows have one for all",
+        "a Dag file that reads something else, such as a CWL document, follows its changes within 5 minutes "
+        "(a change of the file itself is seen as before)",
+    ),
+    Setting(
+        "core",
+        "might_contain_dag_callable",
+        "cwl_ui_plugin.dags.discovery.might_contain_dag",
+        "Airflow skips Dag files without the word airflow; `from cwl_ui_plugin import CWLDAG` has none",
+    ),
+    Setting(
+        "scheduler",
+        "scheduler_idle_sleep_time",
+        "0.1",
+        "halves the time between steps that follow each other",
+        "an idle scheduler asks the database ten times a second",
+    ),
+    Setting(
+        "workers",
+        "min_heartbeat_interval",
+        "1",
+        "failures and stops are noticed in 1 second instead of 5",
+        "each running task calls the API server once a second",
+    ),
+)
+"""The settings that are the same in all installations."""
+
+
 def recommended(bundles: str, storage: str) -> tuple[Setting, ...]:
     """Return the settings; ``bundles`` is the list of Dag bundles to set, ``storage`` their folder."""
     return (
@@ -61,42 +102,7 @@ def recommended(bundles: str, storage: str) -> tuple[Setting, ...]:
             "the default is a temporary folder, which a restart may empty while runs still use it",
             "some disk space in the Airflow home",
         ),
-        Setting(
-            "core",
-            "min_serialized_dag_update_interval",
-            "0",
-            "else a run can be pinned to a version of a workflow whose Dag is not stored yet",
-            "a Dag that changes all the time is written each time",
-            required=True,
-        ),
-        Setting(
-            "dag_processor",
-            "min_file_process_interval",
-            "300",
-            "Airflow reads each Dag file again twice a minute, changed or not; uploaded workflows have one for all",
-            "a Dag file that reads something else, such as a CWL document, follows its changes within 5 minutes "
-            "(a change of the file itself is seen as before)",
-        ),
-        Setting(
-            "core",
-            "might_contain_dag_callable",
-            "cwl_ui_plugin.dags.discovery.might_contain_dag",
-            "Airflow skips Dag files without the word airflow; `from cwl_ui_plugin import CWLDAG` has none",
-        ),
-        Setting(
-            "scheduler",
-            "scheduler_idle_sleep_time",
-            "0.1",
-            "halves the time between steps that follow each other",
-            "an idle scheduler asks the database ten times a second",
-        ),
-        Setting(
-            "workers",
-            "min_heartbeat_interval",
-            "1",
-            "failures and stops are noticed in 1 second instead of 5",
-            "each running task calls the API server once a second",
-        ),
+        *_EVERYWHERE,
     )
 
 

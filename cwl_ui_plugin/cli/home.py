@@ -78,8 +78,17 @@ class Home:
         for name in self.roles.keys() - {USER}:
             self.passwords[name] = _password_of(name, kept["password"])
         _write_secret(self._passwords_file, json.dumps(self.passwords))
+        settings = self._settings(kept, host, port)
+        settings["AIRFLOW__CWL__INPUT_ROOTS"] = ":".join(str(root.expanduser().resolve()) for root in input_roots)
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_HOME")}
+        environment = {**PATIENCE, **{k: v for k, v in inherited.items() if k not in settings}, **settings}
+        kept_settings = {key: value for key, value in environment.items() if key.startswith("AIRFLOW")}
+        _write_secret(self.folder / ENVIRONMENT, json.dumps(kept_settings))
+        return environment
+
+    def _settings(self, kept: Mapping[str, str], host: str, port: int) -> dict[str, str]:
+        """Return what Airflow and the plugin are told, with the secrets that are kept."""
         users = [[name, role, self.passwords[name]] for name, role in self.roles.items()]
-        url = f"http://{public_name(host)}:{port}"
         settings = {
             "AIRFLOW_HOME": str(self.folder),
             "AIRFLOW__CORE__AUTH_MANAGER": AUTH_MANAGERS[self.auth],
@@ -94,22 +103,17 @@ class Home:
             "AIRFLOW__CORE__FERNET_KEY": kept["fernet_key"],
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{local_address(host)}:{port}/execution/",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.folder / 'airflow.db'}",
-            "AIRFLOW__API__BASE_URL": url,
+            "AIRFLOW__API__BASE_URL": f"http://{public_name(host)}:{port}",
             "AIRFLOW__API__SECRET_KEY": kept["secret_key"],
             "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt_secret"],
             # Airflow gives its task logs these modes, whatever the umask is.
             "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
             "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
-            "AIRFLOW__CWL__INPUT_ROOTS": ":".join(str(root.expanduser().resolve()) for root in input_roots),
             "CWL_UI_USERS": json.dumps(users),
         }
         for setting in recommended(with_bundle(None), str(self.folder / "bundles")):
             settings[setting.variable] = setting.value
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_HOME")}
-        environment = {**PATIENCE, **{k: v for k, v in inherited.items() if k not in settings}, **settings}
-        kept_settings = {key: value for key, value in environment.items() if key.startswith("AIRFLOW")}
-        _write_secret(self.folder / ENVIRONMENT, json.dumps(kept_settings))
-        return environment
+        return settings
 
     @property
     def _passwords_file(self) -> Path:

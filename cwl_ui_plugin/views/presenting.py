@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Callable
 from datetime import datetime, timezone
 from urllib.parse import urlencode
 
@@ -50,25 +51,8 @@ def init_presenting(blueprint: Blueprint) -> None:
             "with_query": with_query,
         }
 
-    for name, function in (
-        ("size", lambda value: "" if value is None else bytes_text(value)),
-        ("memory", lambda value: "" if value is None else memory_text(value / MEBIBYTE)),
-        ("duration", duration),
-        ("moment", moment),
-        ("left", left),
-        ("cwl_type", type_text),
-        ("format_name", format_name),
-        ("cwl_type_words", type_words),
-        ("state", state_text),
-        ("command", shlex.join),
-        ("value", value_text),
-        ("json", json_text),
-        ("shown", shown_value),
-        ("visible", visible),
-        ("markdown", to_html),
-        ("source_lines", source_lines),
-    ):
-        blueprint.add_app_template_filter(function, f"cwl_{name}" if not name.startswith("cwl_") else name)
+    for name, function in _filters().items():
+        blueprint.add_app_template_filter(function, name)
 
     @blueprint.after_app_request
     def headers(response: Response) -> Response:
@@ -77,6 +61,27 @@ def init_presenting(blueprint: Blueprint) -> None:
             response.headers.setdefault("X-Content-Type-Options", "nosniff")
             response.headers.setdefault("Referrer-Policy", "same-origin")
         return response
+
+
+def _filters() -> dict[str, Callable[..., object]]:
+    return {
+        "cwl_size": lambda value: "" if value is None else bytes_text(value),
+        "cwl_memory": lambda value: "" if value is None else memory_text(value / MEBIBYTE),
+        "cwl_duration": duration,
+        "cwl_moment": moment,
+        "cwl_left": left,
+        "cwl_type": type_text,
+        "cwl_format_name": format_name,
+        "cwl_type_words": type_words,
+        "cwl_state": state_text,
+        "cwl_command": shlex.join,
+        "cwl_value": value_text,
+        "cwl_json": json_text,
+        "cwl_shown": shown_value,
+        "cwl_visible": visible,
+        "cwl_markdown": to_html,
+        "cwl_source_lines": source_lines,
+    }
 
 
 def notices() -> list[str]:

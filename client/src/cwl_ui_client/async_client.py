@@ -259,14 +259,7 @@ class AsyncClient:
         """
         begun = await self._do(
             flows.begin(
-                document,
-                job,
-                dag_id=dag_id,
-                basedir=basedir,
-                run_id=run_id,
-                key=key,
-                replace=replace,
-                report=progress,
+                document, job, dag_id=dag_id, basedir=basedir, run_id=run_id, key=key, replace=replace, report=progress
             )
         )
         try:

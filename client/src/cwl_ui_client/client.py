@@ -251,14 +251,7 @@ class Client:
         """
         begun = self._do(
             flows.begin(
-                document,
-                job,
-                dag_id=dag_id,
-                basedir=basedir,
-                run_id=run_id,
-                key=key,
-                replace=replace,
-                report=progress,
+                document, job, dag_id=dag_id, basedir=basedir, run_id=run_id, key=key, replace=replace, report=progress
             )
         )
         try:

@@ -84,26 +84,22 @@ def create(
     good = _startable(checked, start)
     check_signing()
     batch_id = uuid.uuid4().hex[:12]
-    values = {
-        "batch_id": batch_id,
-        "dag_id": dag_id,
-        "version": version,
-        "name": _checked_name(name),
-        "user": user,
-        "max_active": _checked_max(max_active),
-        "total": len(checked.rows),
-        "mapping": json.dumps({"paths": dict(mapping.paths), "name": mapping.name}),
-    }
+    values = {"batch_id": batch_id, "dag_id": dag_id, "version": version, "user": user}
+    asked = {"name": _checked_name(name), "max_active": _checked_max(max_active)}
     note_use({"rows": [row.job for row in good]}, files)
-    made = _keep({**values, **_new(request)}, list(_records(batch_id, checked.rows)), request)
+    made = _keep(
+        {**values, **asked, **_new(checked, mapping, request)}, list(_records(batch_id, checked.rows)), request
+    )
     if made == batch_id:
         _begin(batch_id)
     return get(dag_id, made)
 
 
-def _new(request: Request | None) -> dict[str, object]:
-    """Return what is kept of each batch that is made now."""
+def _new(checked: CheckedSheet, mapping: ColumnMapping, request: Request | None) -> dict[str, object]:
+    """Return what is kept of the sheet and the request of each batch that is made now."""
     return {
+        "total": len(checked.rows),
+        "mapping": json.dumps({"paths": dict(mapping.paths), "name": mapping.name}),
         "created_at": datetime.now(timezone.utc),
         "is_open": True,
         "stop_asked": 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.cwl.jobs.moving import OTHER_TYPE, moved
@@ -79,14 +80,9 @@ def fix_and_continue(
     old, new, foreseen = _foreseen(dag_id, run_id, version)
     new_id = triggers.new_run_id()
     conf = reruns.signed(dag_id, new_id, {"job": _job(source, old, new) if job is None else dict(job)})
+    start = partial(triggers.trigger, dag_id, conf=conf, run_id=new_id, user=user, via=via, files=files)
     try:
-        run = triggers.trigger(
-            dag_id,
-            conf=conf,
-            run_id=new_id,
-            user=user,
-            via=via,
-            files=files,
+        run = start(
             version=new.digest,
             record=lambda session, run: _record(session, run, run_id, user),
             continued=Continued(run_id, foreseen.gone),

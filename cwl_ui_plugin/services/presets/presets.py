@@ -100,25 +100,10 @@ def save_preset(
     """
     plain, workflow = checked_name(name), stored(dag_id, version)
     text, not_kept = kept_job(job, workflow.plan)
-    now = datetime.now(timezone.utc)
 
     def write(session: Session) -> Preset:
-        from cwl_ui_plugin.reports.tables import PresetRow
-
         _check_count(session, dag_id, user)
-        row = PresetRow(
-            id=uuid.uuid4().hex,
-            dag_id=dag_id,
-            name_key=name_key(dag_id, None if is_shared else user, plain),
-            name=plain,
-            is_shared=is_shared,
-            owner=user,
-            version=workflow.digest,
-            job=text,
-            created_at=now,
-            updated_at=now,
-            updated_by=user,
-        )
+        row = _new_row(dag_id, plain, text, user=user, is_shared=is_shared, version=workflow.digest)
         session.add(row)
         _flush(session, plain)
         return _preset(row)
@@ -126,6 +111,25 @@ def save_preset(
     saved = _written(write, f"the preset {plain!r}")
     _check_still_there(dag_id)
     return SavedPreset(saved, not_kept)
+
+
+def _new_row(dag_id: str, name: str, job: str, *, user: str, is_shared: bool, version: str) -> PresetRow:
+    from cwl_ui_plugin.reports.tables import PresetRow
+
+    now = datetime.now(timezone.utc)
+    return PresetRow(
+        id=uuid.uuid4().hex,
+        dag_id=dag_id,
+        name_key=name_key(dag_id, None if is_shared else user, name),
+        name=name,
+        is_shared=is_shared,
+        owner=user,
+        version=version,
+        job=job,
+        created_at=now,
+        updated_at=now,
+        updated_by=user,
+    )
 
 
 def change_preset(

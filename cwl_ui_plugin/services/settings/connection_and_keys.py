@@ -100,19 +100,28 @@ def save_report_connection(
         if connection is None:
             connection = Connection(conn_id=REPORT_CONNECTION, description="Where cwl-ui-plugin sends reports of runs")
             session.add(connection)
-        kept = _extra_of(connection)
         connection.conn_type = "http"
         connection.schema, connection.host, connection.port = schema, host, port
         connection.login = login or None
-        if password:
-            connection.set_password(password)
-        elif password is not None:
-            connection._password = None  # set_password has no way to remove it
-        chosen = kept.get("format", OURS) if form is None else form
-        named = {} if chosen == OURS else {"format": chosen}
-        others = {key: value for key, value in _merged(kept, extra).items() if key != "format"}
-        connection.set_extra(json.dumps({**others, "endpoint": endpoint, **named}))
+        _set_password(connection, password)
+        connection.set_extra(json.dumps(_new_extra(_extra_of(connection), extra, endpoint, form)))
         _check_target(connection)
+
+
+def _set_password(connection: Connection, password: str | None) -> None:
+    if password:
+        connection.set_password(password)
+    elif password is not None:
+        connection._password = None  # set_password has no way to remove it
+
+
+def _new_extra(
+    kept: dict[str, object], extra: Mapping[str, object] | None, endpoint: str, form: str | None
+) -> dict[str, object]:
+    chosen = kept.get("format", OURS) if form is None else form
+    named = {} if chosen == OURS else {"format": chosen}
+    others = {key: value for key, value in _merged(kept, extra).items() if key != "format"}
+    return {**others, "endpoint": endpoint, **named}
 
 
 def remove_report_connection() -> None:

@@ -70,7 +70,6 @@ def trigger(
     """Create a run of a Dag and return it; Airflow starts it at once. ``version``: of an earlier version of a workflow.
 
     ``record`` is called in the transaction that creates the run: what it writes is there if the run is, and only then.
-
     ``continued`` is the run that this one goes on from: what is certainly the same is taken over from it.
 
     ``files`` says which inputs the user may use besides those that everybody may.
@@ -307,23 +306,13 @@ def _insert(
     record: Record | None = None,
 ) -> RunSummary:
     """Create the run with its grant, and in the same transaction the record of its signature."""
-    from airflow.api.common.trigger_dag import trigger_dag
     from airflow.utils.session import create_session
 
     held = ExitStack()
     with held, taking_turns(), create_session(scoped=False) as session:
         if signature:
             signatures.check_unused(session, signature, dag_id, run_id or "")
-        run = trigger_dag(
-            dag_id,
-            triggered_by=source,
-            triggering_user_name=user,
-            run_id=run_id,
-            conf=conf,
-            run_after=_just_past(session),
-            session=session,
-        )
-        assert run is not None  # noqa: S101 - it raises rather than return None
+        run = _new_run(session, dag_id, conf, run_id, user, source)
         if grant:
             run.conf = {**conf, GRANT: granting.sign(session, grant, dag_id, run.run_id, conf)}
         session.flush()
@@ -334,15 +323,42 @@ def _insert(
             signatures.use(session, run, signature, user)
         if record:
             record(session, run)
-        return RunSummary(
-            dag_id=dag_id,
-            run_id=run.run_id,
-            state=str(run.state),
-            shown_state=shown_state(str(run.state)),
-            progress=0,
-            user=user,
-            queued_at=iso(run.queued_at),
-            started_at=None,
-            ended_at=None,
-            logical_date=iso(run.logical_date),
-        )
+        return _summary(run)
+
+
+def _new_run(
+    session: Session,
+    dag_id: str,
+    conf: dict[str, object],
+    run_id: str | None,
+    user: str,
+    source: DagRunTriggeredByType,
+) -> DagRun:
+    from airflow.api.common.trigger_dag import trigger_dag
+
+    run = trigger_dag(
+        dag_id,
+        triggered_by=source,
+        triggering_user_name=user,
+        run_id=run_id,
+        conf=conf,
+        run_after=_just_past(session),
+        session=session,
+    )
+    assert run is not None  # noqa: S101 - it raises rather than return None
+    return run
+
+
+def _summary(run: DagRun) -> RunSummary:
+    return RunSummary(
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        state=str(run.state),
+        shown_state=shown_state(str(run.state)),
+        progress=0,
+        user=run.triggering_user_name,
+        queued_at=iso(run.queued_at),
+        started_at=None,
+        ended_at=None,
+        logical_date=iso(run.logical_date),
+    )

@@ -155,15 +155,8 @@ def _stage(
     rights: UploadRights,
 ) -> tuple[_Task, Upload]:
     """Unpack the files and name things."""
-    try:
-        names = intake.unpack(files, folder.source, _limits())
-        found = intake.find_main(folder.source, names, main or None)
-        sent = PurePosixPath(files[0].name).name if len(files) == 1 else ""
-        chosen = _check_name(dag_id or intake.propose_dag_id(sent, found))
-    except UploadTooLarge as error:
-        raise TooLarge(str(error)) from error
-    except (BadUpload, BadDagId) as error:
-        raise BadRequest(str(error)) from error
+    sent = PurePosixPath(files[0].name).name if len(files) == 1 else ""
+    found, chosen = _unpack(folder, files, sent, dag_id, main)
     task = _Task(
         store=store,
         folder=folder,
@@ -185,6 +178,20 @@ def _stage(
         seconds=0.0,
     )
     return task, upload
+
+
+def _unpack(
+    folder: UploadFolder, files: list[UploadedFile], sent: str, dag_id: str | None, main: str | None
+) -> tuple[str, str]:
+    """Unpack the files; return the main document, and the dag_id that was chosen, or that they propose."""
+    try:
+        names = intake.unpack(files, folder.source, _limits())
+        found = intake.find_main(folder.source, names, main or None)
+        return found, _check_name(dag_id or intake.propose_dag_id(sent, found))
+    except UploadTooLarge as error:
+        raise TooLarge(str(error)) from error
+    except (BadUpload, BadDagId) as error:
+        raise BadRequest(str(error)) from error
 
 
 def _check_name(dag_id: str) -> str:
