@@ -177,8 +177,9 @@ def test_the_thread_goes_on_after_a_round_that_fails_and_ends_with_the_scheduler
     made.start()
     wait_until(lambda: len(rounds) >= 5)
     made.end()
-    assert made._thread is not None
-    assert not made._thread.is_alive()
+    thread = made._thread
+    assert thread is not None
+    wait_until(lambda: not thread.is_alive())
     assert caplog.text.count("A round of the SlurmExecutor failed") == 1
     assert "nobody foresaw this" in caplog.text
 
@@ -199,4 +200,4 @@ def test_an_error_that_stays_is_logged_once_a_minute_and_another_one_at_once() -
 def wait_until(condition: Callable[[], bool]) -> None:
     from support.airflow_server import wait_for
 
-    wait_for(condition, 10)
+    wait_for(condition, 60)
