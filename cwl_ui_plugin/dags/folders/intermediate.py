@@ -113,7 +113,8 @@ def dead_parts(place: Place, task: TaskTry, live: Live, handed_on: Callable[[], 
     if len(dead) < len(folders):
         root = run_folder.run_tmp(task.dag_id, task.run_id)
         given = {(name, *rest) for name, rest in _below(handed_on(), (root, root.resolve()), own) if name not in dead}
-        dead += ["/".join(parts) for parts in _outermost(given) if not _touches(parts[1:], live.below(own, parts[0]))]
+        living = {name: _Living(live.below(own, name)) for name in {name for name, *_rest in given}}
+        dead += ["/".join(parts) for parts in _outermost(given) if not living[parts[0]].touches(parts[1:])]
     return dead
 
 
@@ -280,9 +281,16 @@ def _outermost(places: set[Parts]) -> list[Parts]:
     return sorted(parts for parts in places if not any(parts[:end] in places for end in range(1, len(parts))))
 
 
-def _touches(place: Parts, live: set[Parts]) -> bool:
-    """Whether a place is live, is in what is live, or has something live in it."""
-    return any(place[: len(parts)] == parts or parts[: len(place)] == place for parts in live)
+class _Living:
+    """Live places of a folder: there may be a hundred thousand, and as many places to be compared with them."""
+
+    def __init__(self, live: set[Parts]) -> None:
+        self._live = live
+        self._above = {parts[:end] for parts in live for end in range(len(parts))}
+
+    def touches(self, place: Parts) -> bool:
+        """Whether a place is live, is in what is live, or has something live in it."""
+        return place in self._above or any(place[:end] in self._live for end in range(len(place) + 1))
 
 
 def _hops(path: str, real_folders: dict[str, str]) -> Iterator[str]:

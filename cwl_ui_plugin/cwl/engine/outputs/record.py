@@ -24,6 +24,7 @@ class Record:
         self._known = _read(self._path) if self._path else {}
         names = self._known.get("names")
         self._names = [str(name) for name in names] if isinstance(names, list) else []
+        self._ours = frozenset(self._names)  # there may be a million, and as many are looked up
         self._planned: list[str] = []
 
     def outputs(self, are_there: Callable[[list[str]], bool]) -> dict[str, object] | None:
@@ -35,11 +36,11 @@ class Record:
 
     def taken(self, names: list[str]) -> set[str]:
         """Return which of the names in the folder are somebody else's."""
-        return set(names) - set(self._names)
+        return set(names) - self._ours
 
     def is_ours(self, name: str) -> bool:
         """Whether an earlier try has made what has this name."""
-        return name in self._names
+        return name in self._ours
 
     def plan(self, names: list[str]) -> None:
         """Note what is going to be made."""
@@ -55,9 +56,9 @@ class Record:
             self._write({"names": sorted({*self._names, *self._planned} - {name})})
             raise
 
-    def stale(self) -> set[str]:
+    def stale(self) -> frozenset[str]:
         """Return the names of what earlier tries have made and this one has not."""
-        return set(self._names) - set(self._planned)
+        return self._ours - set(self._planned)
 
     def complete(self, outputs: object) -> None:
         """Note that all is there."""

@@ -66,6 +66,7 @@ class Targets:
 
     def __init__(self, outputs: object, taken: Collection[str] = ()) -> None:
         self._groups: dict[Key, _Group] = {}
+        self._group_of: dict[Key, _Group] = {}
         self._inside: dict[Key, PurePosixPath] = {}
         self._outputs = outputs
         found = list(_outermost(outputs))
@@ -89,14 +90,20 @@ class Targets:
             if set(members) <= inside or (len(members) == 1 and key_of(entry) in beside):
                 continue
             self._groups.setdefault(key_of(entry), _Group({})).members.update(members)
+        for group in self._groups.values():
+            for key in group.members:
+                self._group_of.setdefault(key, group)
 
     def _name(self, taken: Collection[str]) -> None:
         used: dict[str, str] = dict.fromkeys(taken, "")
         wanted = {name for group in self._groups.values() for _location, name in group.members}
+        tried: dict[tuple[str, ...], int] = {}  # a hundred thousand elements may each have made one of a name
         for group in self._groups.values():
-            number = 1
+            asked = tuple(name for _location, name in group.members)
+            number = tried.get(asked, 1)
             while not _fits(names := _numbered(group, number), used, wanted if number > 1 else ()):
                 number += 1
+            tried[asked] = number
             group.names = names
             used.update({name: location for (location, _basename), name in names.items()})
 
@@ -128,9 +135,7 @@ class Targets:
 
     def _place_of(self, item: FileObject) -> Callable[[Key], PurePosixPath]:
         """Return where an outermost File or Directory and its secondary files go."""
-        group = self._groups.get(key_of(item))
-        if group is None:
-            group = next((found for found in self._groups.values() if key_of(item) in found.members), None)
+        group = self._groups.get(key_of(item)) or self._group_of.get(key_of(item))
         if group is None:
             return lambda key: self._inside[key]
         return lambda key: PurePosixPath(group.names[key])
@@ -229,13 +234,16 @@ def _stem(name: str) -> str:
 
 def _without_clashes(names: dict[Key, str]) -> dict[Key, str]:
     used: dict[str, str] = {}
+    tried: dict[str, int] = {}
     result: dict[Key, str] = {}
     for (location, basename), name in names.items():
-        number, chosen = 1, name
+        number = tried.get(name, 1)
+        chosen = name if number == 1 or used[name] == location else f"{name}_{number}"
         while used.get(chosen, location) != location:
             number += 1
             chosen = f"{name}_{number}"
         used[chosen] = location
+        tried[name] = number
         result[location, basename] = chosen
     return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from support.deliveries import Maker, Object, delivered, names
 from cwl_ui_plugin.cwl.engine.outputs import placing
 from cwl_ui_plugin.cwl.engine.outputs import record as records
 from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
+from cwl_ui_plugin.cwl.engine.outputs.record import Record
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import local_path
 
@@ -179,6 +181,25 @@ def test_a_second_delivery_knows_its_own(make: Maker, out: Path, tmp_path: Path)
     first = delivered(outputs, out, record=record)
     shutil.rmtree(make.folder)
     assert deliver(outputs, Destination(out, root=out.parent, record=record)) == first
+
+
+def test_names_of_an_earlier_try_are_looked_up_not_looked_through(tmp_path: Path) -> None:
+    compared = 0
+
+    class Name(str):
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str(self) == other
+
+        __hash__ = str.__hash__
+
+    record = tmp_path / "record.json"
+    record.write_text(json.dumps({"names": [f"{number}.txt" for number in range(300)]}))
+    known = Record(record, "")
+    assert all(known.is_ours(Name(f"{number}.txt")) for number in range(300))
+    assert not known.is_ours(Name("other"))
+    assert compared <= 3 * 300
 
 
 def test_a_record_that_would_be_too_large_keeps_the_names(

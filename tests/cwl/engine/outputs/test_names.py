@@ -16,7 +16,9 @@ from support.compiled_run import run_compiled
 from support.deliveries import Maker, Object, compare, delivered, listed, names
 
 from cwl_ui_plugin.cwl.compiler import compiling
+from cwl_ui_plugin.cwl.engine.outputs import targets
 from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
+from cwl_ui_plugin.cwl.engine.outputs.targets import Targets
 from cwl_ui_plugin.cwl.files import local_path
 
 
@@ -71,6 +73,52 @@ def test_outputs_of_one_name_get_names_of_their_own(make: Maker, out: Path, firs
 def test_the_first_keeps_its_name(make: Maker, out: Path, kind: str, given: list[str], expected: list[str]) -> None:
     outputs = {"all": [getattr(make, kind)(name) for name in given]}
     assert names(delivered(outputs, out)) == {"all": expected}
+
+
+def test_very_many_of_one_name_are_named_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scattered step whose elements all make a ``count.txt`` may have a hundred thousand of them."""
+    count, tried = 500, 0
+    numbered = targets._numbered
+
+    def counting(*arguments: Any) -> Any:
+        nonlocal tried
+        tried += 1
+        return numbered(*arguments)
+
+    monkeypatch.setattr(targets, "_numbered", counting)
+    items = [
+        {"class": "File", "location": f"file:///{number}/a.bam", "basename": "a.bam", "secondaryFiles": [index]}
+        for number in range(count)
+        for index in [{"class": "File", "location": f"file:///{number}/a.bai", "basename": "a.bai"}]
+    ]
+    found = Targets({"all": items})
+    assert {target.name for target in found.targets} >= {"a.bam", "a.bai", f"a_{count}.bam", f"a_{count}.bai"}
+    assert len({target.name for target in found.targets}) == 2 * count
+    assert tried <= 3 * count
+
+
+def test_secondary_files_that_are_outputs_too_are_found_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    count, looked = 300, 0
+    indexes = [
+        {"class": "File", "location": f"file:///{number}.bai", "basename": f"{number}.bai"} for number in range(count)
+    ]
+    items = [
+        {"class": "File", "location": f"file:///{n}.bam", "basename": f"{n}.bam", "secondaryFiles": [indexes[n]]}
+        for n in range(count)
+    ]
+    keys = targets.key_of
+
+    def counting(item: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return keys(item)
+
+    monkeypatch.setattr(targets, "key_of", counting)
+    found = Targets({"all": items, "indexes": indexes})
+    looked = 0
+    delivered: Any = found.delivered(lambda place: f"file:///out/{place}")
+    assert [item["location"] for item in delivered["indexes"]] == [f"file:///out/{n}.bai" for n in range(count)]
+    assert looked <= 12 * count
 
 
 def test_secondary_files_keep_names_that_fit_their_file(make: Maker, out: Path) -> None:
