@@ -33,6 +33,8 @@ class CWLDAG(DAG):
     compiles it when it is new or was changed, and makes a Dag of it. All other arguments are those of
     :class:`airflow.sdk.DAG`; the defaults differ in that the Dag has no schedule and is not paused.
 
+    ``version`` and ``only`` (see :func:`tasks.add_tasks`) are for the Dags of stored workflows.
+
     Raises:
         DocumentError: the document can't be used; Airflow shows the message as an import error.
 
@@ -51,6 +53,7 @@ class CWLDAG(DAG):
         workflow: str | Path | None = None,
         *,
         version: StoredVersion | None = None,
+        only: str | None = None,
         **kwargs: Any,
     ) -> None:
         dag_file = calling_file()
@@ -80,7 +83,7 @@ class CWLDAG(DAG):
         self.fileloc = dag_file
         self.version = found
         self.own_params = frozenset(self.params)
-        add_tasks(self, plan, Document.of(found, found.schedule), rules)
+        add_tasks(self, plan, Document.of(found, found.schedule), rules, only)
         # Not before: Airflow copies those of a Dag for each of its tasks. And as Airflow's own code does it: what is
         # right as it is made needs no check when the Dag is read.
         others = {name: self.params.get_param(name) for name in self.params if name not in params}

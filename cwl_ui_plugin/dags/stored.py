@@ -45,9 +45,14 @@ def stored_dags(dag_file: str, *, store: str) -> dict[str, CWLDAG]:
 
 
 def stored_dag(dag_id: str, revision: str, *, store: str) -> CWLDAG:
-    """Make the Dag of one revision of a stored workflow. Reads its plan, nothing else, if there is one."""
+    """Make the Dag of one revision of a stored workflow. Reads its plan, nothing else, if there is one.
+
+    In the process of a task the Dag has that task, and of the others few: each would have to make all of them again.
+    """
     version = usable(WorkflowStore(Path(store)).pinned(dag_id, revision))
-    return CWLDAG(dag_id, version=version, **_scheduling(version))
+    context = get_parsing_context()
+    only = context.task_id if context.dag_id == dag_id else None
+    return CWLDAG(dag_id, version=version, only=only, **_scheduling(version))
 
 
 def _with_callbacks() -> set[str]:

@@ -50,16 +50,28 @@ class _StepTasks(NamedTuple):
 class _Site(NamedTuple):
     """What the tasks of a workflow are made with: ``group`` and ``job`` are there in a Dag that somebody wrote.
 
-    Of the ``job`` that is what is known when the Dag is made.
+    Of the ``job`` that is what is known when the Dag is made. ``only`` is the one task that somebody wants: of the
+    steps that one is made which it belongs to. A process of one task of ten thousand has no use for the others.
     """
 
     rules: ExecutorRules
     group: TaskGroup | None = None
     job: Mapping[str, object] | None = None
+    only: str | None = None
+
+    def wants(self, step: Step) -> bool:
+        """Whether the tasks of a step are to be made."""
+        return self.only is None or self.only in step.tasks or any(map(self.wants, step.steps))
 
     def task_id(self, name: str, common: _Common) -> str:
         """Return what to call a task; Airflow itself puts the group's id before tasks that are directly in it."""
         return name if self.group is None or common["task_group"] is self.group else f"{self.group.group_id}.{name}"
+
+    def last_of(self, step: Step) -> str:
+        """Return the id of the task of a step that has its values."""
+        is_gathered = step.scatter and not step.steps
+        name = task_names.gather_task(step.task_id) if is_gathered else step.task_id
+        return name if self.group is None else f"{self.group.group_id}.{name}"
 
     def group_id(self, name: str, common: _Common) -> str:
         """Return what to call a group in the workflow; the id of a group has no dots."""
@@ -72,13 +84,17 @@ class _Site(NamedTuple):
         return self.rules.task_arguments(step, self.job)
 
 
-def add_tasks(dag: DAG, plan: Plan, document: Document, rules: ExecutorRules) -> None:
-    """Add the tasks of a workflow to its Dag."""
+def add_tasks(dag: DAG, plan: Plan, document: Document, rules: ExecutorRules, only: str | None = None) -> None:
+    """Add the tasks of a workflow to its Dag; with ``only``, that task, and those of others that belong to its step.
+
+    The one is made as it would be among all, but for the tasks before and after it, which a task does not ask for.
+    """
     common: _Common = {"dag": dag, "document": document, "trigger_rule": TRIGGER_RULE}
     common |= {**_retries_of(dag.default_args or {}), **rules.helper_arguments()}
     dispatcher = CwlDispatchOperator(task_id=names.DISPATCHER, inlets=assets.inlets(dag.dag_id, plan), **common)
-    tasks = _add_steps(plan.steps, dispatcher, common, _Site(rules))
-    sources = _sources_of_outputs(plan, tasks, dispatcher)
+    site = _Site(rules, only=only)
+    tasks = _add_steps(plan.steps, dispatcher, common, site)
+    sources = _sources_of_outputs(plan, site, dispatcher)
     outlets = assets.outlets(dag.dag_id, plan)
     gatherer = CwlGatherOperator(task_id=names.GATHERER, sources=sources, outlets=outlets, **common)
     gatherer.set_upstream(_last(plan.steps, tasks) or dispatcher)
@@ -97,8 +113,9 @@ def add_group_tasks(
     common |= {**_retries_of(said), **rules.helper_arguments()}
     dispatcher = CwlGroupDispatchOperator(task_id=names.DISPATCHER, job=job, trigger_rule=trigger_rule, **common)
     common["trigger_rule"] = TRIGGER_RULE
-    tasks = _add_steps(plan.steps, dispatcher, common, _Site(rules, group, known_values(plan, job)))
-    sources = _sources_of_outputs(plan, tasks, dispatcher)
+    site = _Site(rules, group, known_values(plan, job))
+    tasks = _add_steps(plan.steps, dispatcher, common, site)
+    sources = _sources_of_outputs(plan, site, dispatcher)
     gatherer = CwlGroupGatherOperator(task_id=names.GATHERER, sources=sources, **common)
     gatherer.set_upstream(_last(plan.steps, tasks) or dispatcher)
     return gatherer
@@ -126,9 +143,11 @@ def _add_steps(steps: Iterable[Step], start: BaseOperator, common: _Common, site
     tasks: dict[str, BaseOperator] = {}
     steps = list(steps)
     made = {name for step in steps for name in step.outputs}
-    for step in steps:
-        before = [tasks[upstream] for upstream in step.upstream]
-        sources = [task.task_id for task in ([start] if _reads_start(step, made) else []) + before]
+    last = {step.id: site.last_of(step) for step in steps}
+    for step in filter(site.wants, steps):
+        before = [tasks[upstream] for upstream in step.upstream if upstream in tasks]
+        sources = [start.task_id] if _reads_start(step, made) else []
+        sources += [last[upstream] for upstream in step.upstream]
         own = {**common, "sources": sources}
         gate = _ask(step, step.approval, own, site) if step.approval else None
         if gate:
@@ -158,18 +177,16 @@ def _ask(step: Step, approval: Approval, common: _Common, site: _Site) -> BaseOp
     )
 
 
-def _sources_of_outputs(plan: Plan, tasks: dict[str, BaseOperator], start: BaseOperator) -> list[str]:
+def _sources_of_outputs(plan: Plan, site: _Site, start: BaseOperator) -> list[str]:
     """Return the tasks that have the values of the workflow's outputs; a tool may have more than it declares."""
     if plan.is_tool:
-        return [task.task_id for task in tasks.values()]
-    return _sources_of(plan.output_sources, plan.steps, tasks, start)
+        return [site.last_of(step) for step in plan.steps]
+    return _sources_of(plan.output_sources, plan.steps, site, start)
 
 
-def _sources_of(
-    names_read: Iterable[str], steps: Iterable[Step], tasks: dict[str, BaseOperator], start: BaseOperator
-) -> list[str]:
+def _sources_of(names_read: Iterable[str], steps: Iterable[Step], site: _Site, start: BaseOperator) -> list[str]:
     """Return the tasks that have the values that outputs are made from."""
-    maker = {name: tasks[step.id].task_id for step in steps for name in step.outputs}
+    maker = {name: site.last_of(step) for step in steps for name in step.outputs}
     return list(dict.fromkeys(maker.get(name, start.task_id) for name in names_read))
 
 
@@ -219,7 +236,7 @@ def _add_subworkflow(step: Step, common: _Common, site: _Site) -> _StepTasks:
         inherited = {key: value for key, value in common.items() if key not in ("step", "sources")}
         enter = CwlEnterOperator(task_id=site.task_id(task_names.inputs_task(step.task_id), common), **common)
         tasks = _add_steps(step.steps, enter, inherited, site)
-        sources = _sources_of(step.output_sources, step.steps, tasks, enter)
+        sources = _sources_of(step.output_sources, step.steps, site, enter)
         sources = list(dict.fromkeys([enter.task_id, *sources]))  # it tells whether all of it is skipped
         leave = CwlLeaveOperator(
             task_id=site.task_id(step.task_id, common),
@@ -253,7 +270,7 @@ def _label(step: Step) -> str:
 
 
 def _last(steps: Iterable[Step], tasks: dict[str, BaseOperator]) -> list[BaseOperator]:
-    """Return the tasks of the steps that no other step reads from."""
+    """Return the tasks of the steps that no other step reads from, those that are made."""
     steps = list(steps)
     read = {upstream for step in steps for upstream in step.upstream}
-    return [tasks[step.id] for step in steps if step.id not in read]
+    return [tasks[step.id] for step in steps if step.id not in read and step.id in tasks]

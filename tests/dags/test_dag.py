@@ -85,6 +85,67 @@ def test_every_task_of_a_step_that_is_approved_looks_for_the_answer(store: Workf
     assert dag.get_task("many").partial_kwargs["approvals"] == ("many.approval",)
 
 
+def test_the_process_of_a_task_makes_that_task_as_it_is_among_all(store: WorkflowStore) -> None:
+    """Each of ten thousand tasks would make all ten thousand otherwise."""
+    from airflow.sdk.definitions._internal.dag_parsing_context import _airflow_parsing_context_manager
+
+    from cwl_ui_plugin.dags.stored import stored_dag
+
+    add_version(store, "large", _large_plan(), "one")
+    revision = store.manifest()["large"]
+    whole = stored_dag("large", revision, store=str(store.root))
+    made = {}
+    for task_id in whole.task_ids:
+        with _airflow_parsing_context_manager(dag_id="large", task_id=task_id):
+            dag = stored_dag("large", revision, store=str(store.root))
+        made[task_id] = len(dag.task_ids)
+        assert _what_it_does(dag.get_task(task_id)) == _what_it_does(whole.get_task(task_id))
+    with _airflow_parsing_context_manager(dag_id="another", task_id="last"):
+        assert stored_dag("large", revision, store=str(store.root)).task_ids == whole.task_ids
+    assert max(made.values()) <= 12  # of 65
+    assert made["simple20"] == 3
+    assert made["CWLJobGatherer"] == 2
+    elements = whole.get_task("many")
+    with _airflow_parsing_context_manager(dag_id="large", task_id="many.scatter"):
+        scatter = stored_dag("large", revision, store=str(store.root)).get_task("many.scatter")
+    assert elements.task_id in scatter.downstream_task_ids  # Airflow notes for it how many elements there are
+
+
+def _large_plan() -> Plan:
+    """Return a plan with steps of all kinds, one after the other."""
+
+    def made(name: str, before: str | None = None, **more: Any) -> Step:
+        """Return a step, which reads one before it in the same workflow."""
+        made_by = {"sources": (f"{before}/out",), "upstream": (before.rpartition(".")[2],)} if before else {}
+        about: dict[str, Any] = {"document": f"step-{name}", "tool": "CommandLineTool", "tool_name": "t.cwl"}
+        return Step(name.rpartition(".")[2], name, name, outputs=(f"{name}/out",), **about, **made_by, **more)
+
+    inner = [
+        made("outer.one"),
+        made("outer.many", "outer.one", scatter=("x",)),
+        made("outer.last", "outer.many", approval=Approval()),
+    ]
+    steps = [made("simple0"), *(made(f"simple{number}", f"simple{number - 1}") for number in range(1, 50))]
+    steps += [
+        made("many", "simple49", scatter=("x",)),
+        made("asked", "many", approval=Approval()),
+        made("outer", "asked", approval=Approval(), steps=tuple(inner), output_sources=("outer.last/out",)),
+        made("last", "outer"),
+    ]
+    nothing: dict[str, Any] = {"label": None, "doc": None, "inputs": (), "outputs": ()}
+    sources = {"steps": tuple(steps), "output_sources": ("last/out", "many/out")}
+    return Plan(kind="Workflow", cwl_version="v1.2", main="wf.cwl", **sources, **nothing)
+
+
+def _what_it_does(task: Any) -> object:
+    """Return what a task is made with that its own process uses."""
+    names = ("step", "source_tasks", "approvals", "elements_task", "trigger_rule", "retries", "task_display_name")
+    if task.is_mapped:
+        given = {name: task.partial_kwargs.get(name) for name in ("step", "sources", "approvals", "trigger_rule")}
+        return task.operator_class, given, str(task.expand_input.value["batch"].operator.task_id)
+    return type(task), {name: getattr(task, name, None) for name in names}
+
+
 @pytest.mark.parametrize("answer", [None, {}, {"chosen_options": ["Reject"]}, {"cwl:skipped": [True, "skipped"]}])
 def test_a_step_does_not_run_without_an_answer(answer: Any) -> None:
     from cwl_ui_plugin.dags.operators.steps import StepOperator

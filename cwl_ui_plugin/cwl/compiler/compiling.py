@@ -340,8 +340,9 @@ def _document(process: Process) -> CwlObject:
     }
     # Kept for each process: documents of several versions may be mixed, and defaults differ between versions.
     document.update({key: process.metadata[key] for key in ("cwlVersion", ORIGINAL_CWLVERSION)})
+    known = {loaded.id: loaded for loaded in getattr(process, "steps", ())}
     for step in document.get("steps", []):
-        loaded = next(known for known in process.steps if known.id == step["id"])  # type: ignore[attr-defined]
+        loaded = known[step["id"]]
         step["run"] = _document(loaded.embedded_tool)
         _keep_link_merges(step, loaded.tool["inputs"])
     return document

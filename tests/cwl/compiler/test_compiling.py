@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cwl_ui_client.yaml_bounds import multiplies
+from cwltool.update import ORIGINAL_CWLVERSION
 from support.compiled_run import TOOL, upload
 
 from cwl_ui_plugin.cwl.compile_process import compile_in_process
@@ -454,3 +457,25 @@ def test_types_that_do_not_fit_are_told_as_authors_write_them(
     text = workflow("tool.cwl").replace("inputs: {text: string}", f"inputs: {{text: {{type: {source}}}}}")
     error = refusal(tmp_path, main=text, tool=TOOL.replace("type: string", f"type: {sink}"))
     assert f"Source 'text' {words} with sink 'text' of type {sink}" == error.problems[0].message
+
+
+def test_steps_are_not_looked_through_for_each_step() -> None:
+    count, looked = 200, 0
+
+    class Loaded(SimpleNamespace):
+        @property
+        def id(self) -> str:
+            nonlocal looked
+            looked += 1
+            return str(self.name)
+
+    def process(**more: object) -> SimpleNamespace:
+        metadata = {"cwlVersion": "v1.2", ORIGINAL_CWLVERSION: "v1.2"}
+        return SimpleNamespace(metadata=metadata, **more)
+
+    tool = process(tool={"class": "CommandLineTool"})
+    steps = [Loaded(name=f"#{number}", embedded_tool=tool, tool={"inputs": []}) for number in range(count)]
+    raw = [{"id": f"#{number}", "in": []} for number in range(count)]
+    document: Any = compiling._document(process(tool={"class": "Workflow", "steps": raw}, steps=steps))  # type: ignore[arg-type]
+    assert [step["run"]["class"] for step in document["steps"]] == ["CommandLineTool"] * count
+    assert looked <= 2 * count
