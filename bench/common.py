@@ -93,17 +93,18 @@ def run(command: Sequence[str | Path], **kwargs: object) -> str:
     return str(result.stdout)
 
 
-def peer(name: str, *requirements: str, first: Sequence[str] = ()) -> Path:
+def peer(name: str, *requirements: str, first: Sequence[str] = (), constraints: Path | None = None) -> Path:
     """Return the ``bin`` folder of a peer's own environment, made if it is not there; ``first`` comes first."""
     folder = PEERS / name
     stamp = folder / "installed.txt"
     wanted = "\n".join([*first, *requirements])
+    bounds = ["--constraint", constraints] if constraints else []
     if not stamp.exists() or stamp.read_text() != wanted:
         say(f"installing {name}")
         run([sys.executable, "-m", "venv", "--clear", folder])
         for packages in (first, requirements):
             if packages:
-                run([folder / "bin" / "pip", "install", "--quiet", *packages])
+                run([folder / "bin" / "pip", "install", "--quiet", *bounds, *packages])
         stamp.write_text(wanted)
     return folder / "bin"
 

@@ -56,6 +56,8 @@ class CwlAirflow:
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self.programs, self.folder, self.home = programs, folder, folder / "home"
+        self.pid = 0
+        """The process that has started all others, while it runs."""
         self.environment = {
             "PATH": f"{programs}:{os.environ['PATH']}",
             "AIRFLOW_HOME": str(self.home),
@@ -116,6 +118,7 @@ def running(folder: Path, documents: list[Path]) -> Iterator[CwlAirflow]:
             cwd=folder,
             start_new_session=True,
         )
+    airflow.pid = scheduler.pid
     try:
         for document in documents:
             airflow.wait_for_dag(document.stem)

@@ -94,6 +94,11 @@ class Airflow:
         ]
         return found
 
+    def instances(self, dag_id: str, run_id: str) -> int:
+        """Return how many task instances a run has."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        return int(self.client.get(path, params={"limit": 1}).json()["total_entries"])
+
     def _complaints(self, path: str) -> str:
         """Return what the failed tasks of a run wrote last into their logs."""
         failed = [task for task in self.tasks(path) if task["state"] == "failed"]
