@@ -67,18 +67,19 @@ def run_elements(
 
     """
     preload()
-    values = with_decimal_floats(values)
+    own, first = _own_lists(step, values, chosen)
     document = read_step_document(compiled, step.document, source)
     with ending_badly(step, source):
-        workflow = load_workflow(document, values, ScatterJobsWorkflow)
+        workflow = load_workflow(document, with_decimal_floats(own), ScatterJobsWorkflow)
         calls, _gathered = expand(workflow)
-        titles = {index: f"element {index}, {_label(workflow, calls[index][0])}" for index in chosen}
-    work = Work(step, source, folder, settings, given=[calls[index][0] for index in chosen])
+        elements = {index: calls[index - first][0] for index in chosen}
+        titles = {index: f"element {index}, {_label(workflow, element)}" for index, element in elements.items()}
+    work = Work(step, source, folder, settings, given=list(elements.values()))
     kept_outputs = KeptOutputs(compiled, document, work)
-    kept = {index: kept_outputs.look_up(calls[index][0]) for index in chosen}
+    kept = {index: kept_outputs.look_up(element) for index, element in elements.items()}
     found = {index: one.found for index, one in kept.items() if one.found}
     results: ElementResults = {str(index): [one.outputs, "success"] for index, one in found.items()}
-    workflow.chosen = {index: calls[index][0] for index in chosen if index not in found}
+    workflow.chosen = {index: element for index, element in elements.items() if index not in found}
     if not workflow.chosen:
         is_taken_over = any(one.is_taken_over for one in found.values())
         return ElementsResult(results, reused_result({}, is_taken_over=is_taken_over))
@@ -92,6 +93,20 @@ def run_elements(
         if status == "success":
             kept[index].keep(outputs)
     return ElementsResult(results, summary)
+
+
+def _own_lists(step: Step, values: Values, chosen: range) -> tuple[Values, int]:
+    """Return values with those elements alone of the lists that are chosen, and the index of the first that is left.
+
+    Where elements can't be told by the lists alone, all are left. Else each batch of a hundred thousand elements would
+    have cwltool expand a hundred thousand.
+    """
+    lists = [values[name][0] for name in step.by_element if name in values]
+    can_be_cut = len(lists) == len(step.scatter) and all(isinstance(item, list) for item in lists)
+    if not can_be_cut or len({len(item) for item in lists}) != 1 or len(lists[0]) < chosen.stop:
+        return values, 0
+    cut = {name: [values[name][0][chosen.start : chosen.stop], *values[name][1:]] for name in step.by_element}
+    return {**values, **cut}, chosen.start
 
 
 def gather(compiled: Path, source: Path, step: Step, values: Values, results: ElementResults) -> tuple[Values, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.compiled_run import run_compiled
@@ -61,6 +63,32 @@ def test_batches_of_elements_go_together_as_the_method_says(tmp_path: Path, meth
     folder = compiled(tmp_path, method, expression(TWO, "inputs.a + inputs.b"), TWO)
     outputs = run_compiled(folder, tmp_path / "source", {"a": ["x", "y"], "b": [1, 2]}, tmp_path / "run")
     assert outputs == {"all": expected}
+
+
+@pytest.mark.parametrize(("method", "expanded"), [("dotproduct", 3), ("flat_crossproduct", 36)])
+def test_a_batch_has_cwltool_expand_its_own_elements_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, expanded: int
+) -> None:
+    counted = []
+    expand = scattering.expand
+
+    def counting(workflow: Any) -> Any:
+        calls, gathered = expand(workflow)
+        counted.append(len(calls))
+        return calls, gathered
+
+    monkeypatch.setattr(scattering, "expand", counting)
+    folder = compiled(tmp_path, method, expression(TWO, "inputs.a + inputs.b"), TWO)
+    (step,) = read_plan(folder).steps
+    texts, numbers = [f"t{number}-" for number in range(6)], list(range(6))
+    by_name = {"a": texts, "b": numbers}
+    values = {name: [by_name[name.rpartition("/")[2].rpartition("#")[2]], "success"] for name in step.sources}
+    made = scattering.run_elements(folder, tmp_path / "source", step, values, range(2, 5), tmp_path / "task", SETTINGS)
+    pairs = zip(texts, numbers, strict=True) if method == "dotproduct" else itertools.product(texts, numbers)
+    wanted = [f"{text}{number}" for text, number in pairs]
+    found = {index: next(iter(outputs.values())) for index, (outputs, _status) in made.results.items()}
+    assert found == {str(index): wanted[index] for index in (2, 3, 4)}
+    assert counted == [expanded]
 
 
 def test_lists_of_different_lengths_are_refused(tmp_path: Path) -> None:
