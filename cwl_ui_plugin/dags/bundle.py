@@ -25,6 +25,7 @@ from airflow.dag_processing.bundles.base import BaseDagBundle
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, VERSION_FILE
 from cwl_ui_plugin.dags.preload import is_dag_processor
+from cwl_ui_plugin.dags.sharing import shares_folders
 from cwl_ui_plugin.library.current_manifest import manifest_of
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.library.versions import is_digest
@@ -141,7 +142,8 @@ class CwlDagBundle(BaseDagBundle):
         files = {VERSION_FILE: version, **self._files()}
         if all(_read(self.path / name) == text for name, text in files.items()):
             return
-        self.store.kept_manifest(version)
+        if shares_folders():  # else the task's own part of it is fetched when its Dag is made (see ``stored``)
+            self.store.kept_manifest(version)
         if self.path.exists():
             for name, text in files.items():
                 _write_if_changed(self.path / name, text)

@@ -15,6 +15,7 @@ from airflow import policies, settings
 
 from cwl_ui_plugin.dags import whole_runs
 from cwl_ui_plugin.dags.preload import preload_in_celery_worker
+from cwl_ui_plugin.dags.relaying import supervising
 from cwl_ui_plugin.dags.resources import EXECUTOR_KEY, ExecutorRules
 from cwl_ui_plugin.dags.run_job import given
 from cwl_ui_plugin.dags.stopping.janitor import start_in_celery_worker
@@ -59,6 +60,7 @@ def complete(task_instance: TaskInstance, dag_run: DagRun) -> None:
 
 
 whole_runs.watch()
+supervising.watch()
 start_in_celery_worker()
 preload_in_celery_worker()
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from airflow.sdk import get_parsing_context
 from cwl_ui_plugin.dags.dag import CWLDAG
 from cwl_ui_plugin.dags.names import VERSION_FILE
 from cwl_ui_plugin.dags.preload import is_dag_processor
+from cwl_ui_plugin.dags.relaying.control import control
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.recompile import usable
 from cwl_ui_plugin.library.store import WorkflowStore
@@ -37,8 +38,12 @@ def stored_dags(dag_file: str, *, store: str) -> dict[str, CWLDAG]:
         return _made(workflows.kept_manifest(version), store)
     revisions = {}
     for dag_id in [asked] if asked else _with_callbacks():
-        with suppress(UnknownWorkflow):  # Airflow says that the Dag is not there
+        try:
             revisions[dag_id] = workflows.kept_revision(version, dag_id)
+        except UnknownWorkflow:  # where it is nowhere, Airflow says that the Dag is not there
+            if not is_for_callbacks and (found := control().document(dag_id, version)):
+                root, revision = found
+                return {dag_id: stored_dag(dag_id, revision, store=str(root))}
     if not asked:  # an error here would be one of the Dag file of all
         return _made(revisions, store)
     return {dag_id: stored_dag(dag_id, revision, store=store) for dag_id, revision in revisions.items()}

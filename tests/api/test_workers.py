@@ -12,6 +12,7 @@ from typing import Any
 
 import jwt
 import pytest
+from support.execution_tokens import execution_token, instance_of
 from support.stored import set_task
 
 from cwl_ui_plugin import config
@@ -26,7 +27,6 @@ from cwl_ui_plugin.library.store import WorkflowStore
 API = "/cwl/worker/v1"
 MACHINE, OTHER = "a" * 32, "b" * 32
 LEASE = {"host": "far-away", "machine": MACHINE, "pid": 4711, "folder": "f" * 32}
-AUDIENCE, SECRET = "urn:airflow.apache.org:task", "AIRFLOW__API_AUTH__JWT_SECRET"
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("PUT", "/lease", {"json": LEASE}),
     ("DELETE", "/lease", {}),
@@ -36,29 +36,6 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/document", {}),
     ("GET", "/document/archive?revision=x", {}),
 ]
-
-
-def instance_of(dag_id: str, run_id: str, task_id: str) -> str:
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    query = select(TaskInstance.id).where(
-        TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.task_id == task_id
-    )
-    with create_session() as session:
-        return str(session.scalar(query))
-
-
-def execution_token(instance: str, secret: str = "", algorithm: str = "HS512", **claims: Any) -> str:
-    """A token as Airflow makes them for tasks; ``claims`` are other ones."""
-    import os
-
-    now = int(time.time())
-    values = {"sub": instance, "aud": AUDIENCE, "iat": now, "nbf": now, "exp": now + 600, "scope": "execution"}
-    values |= claims
-    values = {name: value for name, value in values.items() if value is not None}
-    return jwt.encode(values, secret or os.environ[SECRET], algorithm=algorithm)
 
 
 @pytest.fixture

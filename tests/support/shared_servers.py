@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 from support.airflow_server import Server, standalone
 from support.scale_out import Cluster, celery_cluster
+from support.separate_workers import SeparateWorkers, separate_cluster
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -33,13 +34,14 @@ FETCHING = {
     "AIRFLOW__CWL__FETCH_HOSTS": f"{ELSEWHERE}:*",
     "AIRFLOW__CWL__STORAGE_ROOTS": f"s3://{STORE_CONNECTION}@sequencing",
 }
-SIMPLE, FAB, PODMAN, CELERY, MORTAL = "simple", "fab", "podman", "celery", "mortal"
+SIMPLE, FAB, PODMAN, CELERY, MORTAL, SEPARATE = "simple", "fab", "podman", "celery", "mortal", "separate"
 FIRST = (
     SIMPLE,
     FAB,
     PODMAN,
     CELERY,
     MORTAL,
+    SEPARATE,
     "test_kubernetes.py",
     "test_slurm.py",
     "test_wheel.py",
@@ -60,6 +62,7 @@ _GROUPS = {
     **dict.fromkeys(_OWN_SERVER),
     **dict.fromkeys(("test_containers.py", "test_podman.py", "test_recovery.py"), PODMAN),
     **dict.fromkeys(("test_executors.py", "test_scale_out.py"), CELERY),
+    **dict.fromkeys(("test_separate_workers.py",), SEPARATE),
     **dict.fromkeys(("test_standalone.py", "test_watched_folder.py"), MORTAL),
 }
 """The groups of modules by their names; where there is none, the module is one."""
@@ -195,3 +198,9 @@ def scaled_out(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """Airflow on PostgreSQL and Redis with two Celery workers; its scheduler has the LocalExecutor, too."""
     folder = tmp_path_factory.mktemp("cluster")
     return shared_servers.get(CELERY, partial(celery_cluster, folder, ("worker-a", "worker-b"), **CLUSTER))
+
+
+@pytest.fixture(scope="module")
+def separate(tmp_path_factory: pytest.TempPathFactory) -> SeparateWorkers:
+    """Airflow on PostgreSQL and Redis with two Celery workers that share no folder with it, nor with each other."""
+    return shared_servers.get(SEPARATE, partial(separate_cluster, tmp_path_factory.mktemp("separate")))

@@ -123,7 +123,7 @@ def read(kind: type[T], place: Path, /, **known: object) -> T | None:
         content = read_small(place)
         if content is None or not _is_trusted(place):
             raise ValueError("it is not a small file of a user that is trusted")
-        made = _as_dataclass(kind, json.loads(content), known)
+        made = as_dataclass(kind, json.loads(content), known)
     except FileNotFoundError:
         return None
     except PermissionError:
@@ -202,7 +202,7 @@ def _is_trusted(path: Path) -> bool:
     return for_group or found.st_uid in (os.geteuid(), 0, folder.st_uid)
 
 
-def _as_dataclass(kind: type[T], data: object, known: dict[str, object] | None = None) -> T:
+def as_dataclass(kind: type[T], data: object, known: dict[str, object] | None = None) -> T:
     """Return ``data`` as a dataclass; raise :class:`TypeError` if it is of another shape. Further keys are ignored."""
     if not isinstance(data, dict):
         raise TypeError(f"not a {kind.__name__}")
@@ -229,7 +229,7 @@ def _as(hint: Any, value: Any, name: str) -> Any:
         choices = [choice for choice in typing.get_args(hint) if choice is not type(None)]
         return None if value is None else _as(choices[0], value, name)
     if is_dataclass(hint):
-        return _as_dataclass(typing.cast("type[Any]", hint), value)
+        return as_dataclass(typing.cast("type[Any]", hint), value)
     wanted = (int, float) if hint is float else hint
     if isinstance(value, bool) != (hint is bool) or not isinstance(value, wanted):
         raise TypeError(f"its {name} is of another type")

@@ -20,6 +20,7 @@ from cwl_ui_plugin.cwl.plan import Step, Traits, read_plan, traits_of
 from cwl_ui_plugin.cwl.temporary_errors import may_pass
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.parts import Part
+from cwl_ui_plugin.dags.relaying.errors import RelayError
 from cwl_ui_plugin.dags.xcom_values import packed, unpacked
 from cwl_ui_plugin.observing.lineage.noting import Subject, TellsLineage
 
@@ -199,6 +200,9 @@ class CwlOperator(BaseOperator, TellsLineage):
             yield
         except CwlError as failure:
             raise self._told(context, failure) from failure
+        except RelayError as error:  # nothing of the task has begun
+            text = f"The API server does not let this task begin, or can't be told of it: {error}"
+            raise self._told(context, StepError(text, kind="temporaryFail")) from error
         except (OSError, config.ConfigError) as error:  # of the machine, not of the run
             kind = "temporaryFail" if may_pass(error) else "permanentFail"
             text = f"The task can't do its work on this worker: {error}"
@@ -238,16 +242,20 @@ class CwlOperator(BaseOperator, TellsLineage):
         """
         from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
         from cwl_ui_plugin.dags.folders import run_folder
+        from cwl_ui_plugin.dags.relaying.control import control
 
         self._running = task = _task_try(context)
         self._check_stopped = _stop_check(context)
+        relayed = control()
         try:
             with run_folder.lease(task, config.number("stop_grace")):
+                relayed.hold(task)
                 self._check_stopped()
                 os.environ[TAG_VARIABLE] = task.tag  # of all that this process starts
                 yield task
         finally:
             self._running = None
+            relayed.settle(task)
 
     def pulled(self, context: Context) -> Values:
         """Return all values that the tasks before this one have handed on; of a group that is skipped, just that."""

@@ -25,6 +25,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine
 from cwl_ui_plugin.dags.errors import LeasedError
 from cwl_ui_plugin.dags.folders import run_folder
+from cwl_ui_plugin.dags.sharing import shares_folders
 from cwl_ui_plugin.dags.stopping import stop_orders
 from cwl_ui_plugin.dags.stopping.run_termination import RunEnding, is_stale
 from cwl_ui_plugin.dags.stopping.stop_orders import StopRequest
@@ -44,19 +45,32 @@ def start_janitor() -> None:
     if _started is not None:
         return
     try:
-        command = [sys.executable, "-m", "cwl_ui_plugin.dags.stopping.janitor", settings()]
-        _started = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        _started = launch()
     except (OSError, config.ConfigError):
         log.exception("The janitor of this worker could not be started")
 
 
+def launch() -> subprocess.Popen[bytes]:
+    """Start what looks after this machine: a janitor, or an agent where folders are not shared (``dags.relaying``)."""
+    module = "cwl_ui_plugin.dags.stopping.janitor" if shares_folders() else "cwl_ui_plugin.dags.relaying.agent"
+    command = [sys.executable, "-m", module, settings()]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+
 def settings() -> str:
-    """Return what a janitor of this machine has to know."""
+    """Return what a janitor, or an agent, of this machine has to know."""
+    from airflow.configuration import conf
     from airflow.utils.net import get_hostname
 
-    options = {"tmp_folder": str(config.tmp_folder()), "stop_grace": config.text("stop_grace")}
+    options = {
+        "tmp_folder": str(config.tmp_folder()),
+        "workflows_folder": str(config.workflows_folder()),
+        "stop_grace": config.text("stop_grace"),
+    }
+    names = ("ssl_cert", "ssl_ca_file", "client_ssl_cert", "client_ssl_key")
+    certificates = {name: str(conf.get("api", name, fallback=None) or "") for name in names}
     hosts = [this_host(), get_hostname()]  # type: ignore[no-untyped-call]
-    return json.dumps({"options": options, "hosts": hosts})
+    return json.dumps({"options": options, "hosts": hosts, "certificates": certificates})
 
 
 def start_in_scheduler() -> None:
@@ -131,7 +145,7 @@ class Janitor:
             stop_orders.announce_janitor(self.hosts)
         if now - self._looked > ABANDONED_SECONDS and not self._is_looking():
             self._looked = now
-            self._looking = threading.Thread(target=_safely, args=(_clean,), daemon=True)
+            self._looking = threading.Thread(target=safely, args=(_clean,), daemon=True)
             self._looking.start()
         for order in stop_orders.orders():
             if order.machine == this_machine() and order.uid in (0, os.geteuid()):
@@ -139,7 +153,7 @@ class Janitor:
             run = (order.dag_id, order.run_id)
             thread = self._following.get(run)
             if thread is None or not thread.is_alive():
-                self._following[run] = threading.Thread(target=_safely, args=(follow, order, self.hosts), daemon=True)
+                self._following[run] = threading.Thread(target=safely, args=(follow, order, self.hosts), daemon=True)
                 self._following[run].start()
         self._following = {run: thread for run, thread in self._following.items() if thread.is_alive()}
 
@@ -161,7 +175,7 @@ def _clean() -> None:
     end_abandoned(for_worker=True)
 
 
-def _safely(work: Callable[..., object], *arguments: object) -> bool:
+def safely(work: Callable[..., object], *arguments: object) -> bool:
     """Do some work; return whether it could be done."""
     try:
         work(*arguments)
@@ -183,7 +197,7 @@ def main() -> int:
     janitor = Janitor(tuple(given["hosts"]))
     has_worker = True
     while has_worker or janitor.has_work():
-        pause = LOOK_SECONDS if _safely(janitor.round) else ANNOUNCE_SECONDS
+        pause = LOOK_SECONDS if safely(janitor.round) else ANNOUNCE_SECONDS
         ready, _, _ = select.select([sys.stdin] if has_worker else [], [], [], pause)
         if ready:  # the end of the pipe
             has_worker = False

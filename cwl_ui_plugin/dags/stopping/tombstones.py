@@ -96,6 +96,16 @@ def write(stone: Tombstone) -> None:
         control_files.remove(mark)
 
 
+def mirror(dag_id: str, run_id: str, stone: Tombstone | None) -> None:
+    """Let the tombstone of a run be the same as on the API server's machine, which alone watches it."""
+    known = find(dag_id, run_id)
+    if stone is None:
+        if known is not None:
+            control_files.remove(_path(dag_id, run_id))
+    elif known != stone:
+        control_files.write(_path(dag_id, run_id), asdict(stone))
+
+
 def close(stone: Tombstone, last: str) -> None:
     """Say that nothing comes late any more: whatever has a greater id than ``last`` may start."""
     write(replace(stone, last=last))

@@ -1,0 +1,240 @@
+"""The relay: what files of this machine say about tasks goes to the API server, and what that says of stops into files.
+
+Each task whose lease the server has is looked after in rounds: what is new of its logs is sent, and once its lease is
+gone here, the last of them and that. For each run that has tasks here the server is asked whether it is stopped; the
+order of a stop becomes one of this machine, which the janitor follows, and its reply is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cwl_ui_plugin.cwl.processes.machine import this_host, this_machine, this_pod, this_slurm_job
+from cwl_ui_plugin.dags.folders import control_files
+from cwl_ui_plugin.dags.relaying import log_parts
+from cwl_ui_plugin.dags.relaying.errors import Away, Refused, RelayError
+from cwl_ui_plugin.dags.relaying.told_tasks import Run, ToldTask, ToldTasks
+from cwl_ui_plugin.dags.stopping import stop_orders, tombstones
+from cwl_ui_plugin.dags.stopping.stop_orders import StopRequest
+from cwl_ui_plugin.dags.stopping.tombstones import Tombstone
+
+log = logging.getLogger(__name__)
+LOOK_SECONDS, STOPPING_SECONDS = 1.0, 0.2
+"""Between two looks whether a run is stopped; while it is being stopped."""
+LOG_SECONDS = 0.5
+FIRST_PAUSE, MOST_PAUSE = 0.25, 10.0
+"""After the server was away: as long, then twice that."""
+ANOTHER_SECONDS = 120.0
+"""How long a task waits for the machine that had it before to give its lease back."""
+ELSEWHERE = "relayed"
+"""The machine of the stop in orders here: none that ends something by itself."""
+_THREADS = 8
+_CONFLICT = 409
+
+
+def machine() -> str:
+    """Return what the API server knows this machine by: since its last boot, and with these files."""
+    return hashlib.sha256(f"{this_machine()}\0{control_files.folder_id()}".encode()).hexdigest()[:32]
+
+
+@dataclass
+class _Look:
+    """When a run was looked at last, and what was replied to the order of its stop."""
+
+    due: float = 0.0
+    pause: float = 0.0
+    order: str | None = None
+    replied: tuple[str, tuple[str, ...]] | None = None
+
+
+class Relay:
+    """Relays for the tasks that are told; ``look_now`` is called where a task was killed."""
+
+    def __init__(self, tasks: ToldTasks, look_now: Callable[[], None]) -> None:
+        self.tasks = tasks
+        self._look_now = look_now
+        self._looks: dict[Run, _Look] = {}
+        self._logs_due: dict[int, float] = {}
+        self._pool = ThreadPoolExecutor(_THREADS, "cwl-relay")
+        self._machine = machine()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether some task is told of, or has to be told."""
+        return bool(self.tasks.all())
+
+    def round(self) -> None:
+        """Do for each task and run what is due."""
+        told = [one for one in self.tasks.all() if not (one.is_lost or one.shares_folders)]
+        runs: dict[Run, ToldTask] = {}
+        for one in told:
+            runs.setdefault(one.run, one)
+        works: list[Callable[[], None]] = [lambda one=one: self._look(one) for one in runs.values()]  # type: ignore[misc]
+        works += [lambda one=one: self._carry(one) for one in told if one.is_held]  # type: ignore[misc]
+        for done in [self._pool.submit(work) for work in works]:
+            done.result()
+        for run in self._looks.keys() - runs.keys():
+            self._forget(run)
+
+    def hold(self, told: ToldTask) -> None:
+        """Tell the lease of a task, whatever time that takes; return once the server has it.
+
+        Raises:
+            RelayError: the server says no, or the task's process is gone.
+
+        """
+        pause, began = FIRST_PAUSE, time.monotonic()
+        while told.is_alive:
+            told.is_held = True  # from when on it may be: what is told may arrive, and its answer not
+            try:
+                return self._tell_lease(told)
+            except Away as error:
+                log.warning("%s waits for the API server: %s", told.task.tag, error)
+            except Refused as error:
+                if error.status != _CONFLICT or time.monotonic() - began > ANOTHER_SECONDS:
+                    told.is_held = False
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, MOST_PAUSE)
+        raise RelayError("the task's process is gone")
+
+    def settle(self, told: ToldTask) -> None:
+        """Send the last of a task, and that it has no lease any more."""
+        with suppress(Away, Refused):
+            while told.is_held and not (told.is_lost or told.shares_folders or self._finish(told)):
+                pass
+
+    def _tell_lease(self, told: ToldTask) -> None:
+        where = {
+            "host": this_host(),
+            "machine": self._machine,
+            "pid": told.pid,
+            "pod": this_pod(),
+            "slurm_job": this_slurm_job(),
+            "folder": control_files.folder_id(),
+        }
+        answer = told.calls.call("PUT", "/lease", json=where)
+        told.shares_folders = bool(answer["shares_folders"])
+        if not told.shares_folders:
+            _mirror(told.run, answer["stopped"])
+
+    def _carry(self, told: ToldTask) -> None:
+        """Send what is new of a task, if it is time; and its end, if it has ended."""
+        if not told.has_lease:
+            self._guarded(told, lambda: self._finish(told))
+            return
+        now = time.monotonic()
+        if now < self._logs_due.get(told.pid, 0.0):
+            return
+        is_sent = self._guarded(told, lambda: log_parts.send_new(told))
+        self._logs_due[told.pid] = time.monotonic() + (LOG_SECONDS if is_sent else MOST_PAUSE / 4)
+        if not told.is_alive:
+            self._look_now()  # its commands may be left
+
+    def _finish(self, told: ToldTask) -> bool:
+        """Send the last of a task's logs, then give its lease back; return whether that is done."""
+        with told.lock:
+            if not told.is_held:
+                return True
+            if told.has_lease:
+                return False
+            if not log_parts.send_new(told):
+                return False
+            told.calls.call("DELETE", "/lease")
+            told.is_held = False
+            self._logs_due.pop(told.pid, None)
+            return True
+
+    def _guarded(self, told: ToldTask, work: Callable[[], object]) -> bool:
+        """Do something for a task; return whether the server answers."""
+        try:
+            work()
+        except Away as error:
+            log.debug("%s: %s", told.task.tag, error)
+            return False
+        except Refused as error:
+            log.warning("The API server wants to hear no more of %s: %s", told.task.tag, error)
+            told.is_lost = True
+        except Exception:
+            log.exception("What %s does could not be told; it is tried again", told.task.tag)
+            return False
+        return True
+
+    def _look(self, told: ToldTask) -> None:
+        """Ask whether a run is stopped, in the name of one of its tasks, and answer."""
+        look, now = self._looks.setdefault(told.run, _Look()), time.monotonic()
+        if now < look.due:
+            return
+        if self._guarded(told, lambda: self._hear(told, look)):
+            look.pause = 0.0
+            look.due = time.monotonic() + (STOPPING_SECONDS if look.order else LOOK_SECONDS)
+        else:
+            look.pause = min(max(FIRST_PAUSE, 2 * look.pause), MOST_PAUSE)
+            look.due = time.monotonic() + look.pause
+
+    def _hear(self, told: ToldTask, look: _Look) -> None:
+        answer = told.calls.call("POST", "/look", json={"machine": self._machine})
+        _mirror(told.run, answer["stopped"])
+        order = _order_of(answer["order"])
+        look.order = order.number if order else None
+        if order is None:
+            _withdraw(told.run)
+        else:
+            _give(order)
+            self._reply(told, order, look)
+        if told.is_held and told.has_lease and told.is_alive and not answer["is_leased"]:
+            self._tell_lease(told)  # the server has lost it
+
+    def _reply(self, told: ToldTask, order: StopRequest, look: _Look) -> None:
+        """Send what this machine has answered to an order, if that is news."""
+        answer = stop_orders.own_reply(order)
+        if answer is None or look.replied == (answer.number, answer.left):
+            return
+        body = {"machine": self._machine, "number": answer.number, "left": list(answer.left)}
+        with suppress(Refused):  # it is another order by now
+            told.calls.call("POST", "/reply", json=body)
+            look.replied = (answer.number, answer.left)
+
+    def _forget(self, run: Run) -> None:
+        """Remove what was heard of a run that has no task here any more."""
+        self._looks.pop(run, None)
+        _withdraw(run)
+        _mirror(run, None)
+        control_files.forget_run(*run)
+
+
+def _order_of(said: Any) -> StopRequest | None:
+    """Return an order as this machine has it: given by another one."""
+    if not isinstance(said, dict):
+        return None
+    made = control_files.as_dataclass(StopRequest, said)
+    return replace(made, machine=ELSEWHERE, uid=-1, left=())
+
+
+def _give(order: StopRequest) -> None:
+    """Let the janitor of this machine follow an order, as long as the server has it."""
+    if stop_orders.read_request(order.dag_id, order.run_id) == order:
+        stop_orders.touch_request(order)
+    else:
+        stop_orders.write_request(order)
+
+
+def _withdraw(run: Run) -> None:
+    order = stop_orders.read_request(*run)
+    if order is not None and order.machine == ELSEWHERE:
+        stop_orders.withdraw(order)
+
+
+def _mirror(run: Run, said: Any) -> None:
+    """Let the tombstone of a run be what the server says, for who looks for it on this machine."""
+    stone = control_files.as_dataclass(Tombstone, said) if isinstance(said, dict) else None
+    if stone is not None and (stone.dag_id, stone.run_id) != run:
+        raise Refused(502, "it speaks of another run")
+    tombstones.mirror(*run, stone)

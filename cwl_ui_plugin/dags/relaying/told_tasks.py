@@ -1,0 +1,92 @@
+"""A task that the agent of a machine knows: its token, and how far the API server knows of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cwl_ui_plugin.cwl.processes.machine import is_alive
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.dags.relaying.server_calls import ServerCalls
+
+Run = tuple[str, str]
+
+
+@dataclass
+class ToldTask:
+    """A try of a task on this machine, as its supervisor has told of it.
+
+    ``is_held``: the API server has its lease, or may have. ``is_lost``: it wants to hear no more of this try.
+    ``sent`` is how much of each file has arrived there, None where no more is sent.
+    """
+
+    task: TaskTry
+    instance: str
+    pid: int
+    since: float
+    calls: ServerCalls
+    is_told: bool = True
+    is_held: bool = False
+    is_lost: bool = False
+    shares_folders: bool = False
+    sent: dict[str, int | None] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @property
+    def run(self) -> Run:
+        """The run that it is of."""
+        return self.task.dag_id, self.task.run_id
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process is there."""
+        return is_alive(self.pid, self.since)
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether something of it may be left on this machine."""
+        return os.path.lexists(self.task.lease_file)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing more to do for it: its supervisor is gone, and nobody waits for a word of it."""
+        return not self.is_told and (self.is_lost or not self.is_held) and not self.is_alive
+
+    def file(self, name: str) -> Path:
+        """Return one of its files."""
+        return self.task.folder / name
+
+
+class ToldTasks:
+    """All of them. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[int, ToldTask] = {}
+        self._changed = threading.Condition()
+
+    def add(self, told: ToldTask) -> ToldTask:
+        """Know a task; of one that is known already, take what is new of it."""
+        with self._changed:
+            known = self._tasks.get(told.pid)
+            if known is not None and known.instance == told.instance:
+                known.calls, known.is_told = told.calls, True
+                told = known
+            else:
+                told.is_held = told.has_lease  # an agent that is gone may have told of it
+                self._tasks[told.pid] = told
+            self._changed.notify_all()
+        return told
+
+    def of_process(self, pid: int, seconds: float) -> ToldTask | None:
+        """Return the task of a process; its supervisor tells of it at the same time as it starts."""
+        with self._changed:
+            self._changed.wait_for(lambda: pid in self._tasks, seconds)
+            return self._tasks.get(pid)
+
+    def all(self) -> list[ToldTask]:
+        """Return those that there is something to do for; forget the others."""
+        with self._changed:
+            self._tasks = {pid: told for pid, told in self._tasks.items() if not told.is_over}
+            return list(self._tasks.values())
