@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -152,7 +153,6 @@ def test_a_busy_receiver_says_when_to_come_again(connection: Any, do_round: Any,
 
 
 def _seconds_until(moment: str | None) -> float:
-    from datetime import datetime, timezone
 
     return (datetime.fromisoformat(str(moment)) - datetime.now(timezone.utc)).total_seconds()
 
@@ -366,7 +366,6 @@ def test_a_receiver_that_comes_later_hears_of_later_runs_only(connection: Any, d
 def test_a_connection_that_is_made_anew_loses_nothing(
     connection: Any, do_round: Any, workflow: str, run_id: str, airflow: Any, end: Callable[[str, str], None]
 ) -> None:
-    from datetime import datetime, timezone
 
     with receiver() as portal:
         connection(portal.port)
@@ -465,3 +464,100 @@ def test_old_reports_are_removed_and_waiting_ones_kept(
         assert outbox.remove_old(days=7) == 0
         assert outbox.remove_old(days=0) == 3
         assert {report.state for report in report_delivery.reports_of(workflow, ended_run).items} == {"waiting"}
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("90", 90),
+        (" 5 ", 5),
+        ("0", 0),
+        ("1" * 30, 111_111_111),
+        ("²", None),
+        ("soon", None),
+        ("-5", None),
+        ("Mon, 01 Jan 2001 00:00:00 GMT", 0),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", None),
+        (f"1 Jan {'9' * 20} 00:00 GMT", None),
+    ],
+)
+def test_what_a_receiver_asks_for_as_a_pause(value: str | None, seconds: float | None) -> None:
+    from cwl_ui_plugin.reports import delivery
+
+    assert delivery._retry_after(value) == seconds
+
+
+@pytest.mark.parametrize("zone", ["GMT", "-0000"])
+def test_a_pause_may_be_a_date(zone: str) -> None:
+    from cwl_ui_plugin.reports import delivery
+
+    asked = delivery._retry_after(f"Thu, 01 Jan 2099 00:00:00 {zone}")
+    expected = datetime(2099, 1, 1, tzinfo=timezone.utc) - datetime.now(timezone.utc)
+    assert asked == pytest.approx(expected.total_seconds(), abs=600)
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "address"),
+    [
+        (308, "/b", "http://h:1/b"),
+        (307, "b", "http://h:1/b"),
+        (307, "https://h/b", "https://h/b"),
+        (307, "https://h:9/b", "https://h:9/b"),
+        (301, "/b", None),
+        (302, "/b", None),
+        (303, "/b", None),
+        (307, "", None),
+        (307, "http://h:2/b", None),
+        (307, "http://h.other:1/b", None),
+        (307, "ftp://h:1/b", None),
+        (307, "//other:1/b", None),
+        (307, "http://[/b", None),
+    ],
+)
+def test_a_redirect_stays_on_the_host_and_keeps_the_body(status: int, location: str, address: str | None) -> None:
+    from cwl_ui_plugin.reports import delivery
+    from cwl_ui_plugin.reports.errors import NotDelivered
+
+    if address:
+        assert delivery._followed("http://h:1/a", status, location) == address
+        return
+    with pytest.raises(NotDelivered, match="final address") as caught:
+        delivery._followed("http://h:1/a", status, location)
+    assert caught.value.status == status
+    assert (location or "nowhere") in str(caught.value)
+
+
+def test_a_redirect_does_not_lead_from_https_to_http() -> None:
+    from cwl_ui_plugin.reports import delivery
+    from cwl_ui_plugin.reports.errors import NotDelivered
+
+    assert delivery._followed("https://h/a", 307, "/b") == "https://h/b"
+    with pytest.raises(NotDelivered):
+        delivery._followed("https://h/a", 307, "http://h/b")
+
+
+@pytest.mark.parametrize(
+    ("status", "is_busy"),
+    [(400, False), (404, False), (500, False), (429, True), (502, True), (503, True), (504, True)],
+)
+def test_a_receiver_that_takes_nothing_now_is_told_from_one_that_refuses_this_report(
+    connection: Any, status: int, is_busy: bool
+) -> None:
+    from cwl_ui_plugin.reports.delivery import Sender
+    from cwl_ui_plugin.reports.errors import NotDelivered, Unreachable
+    from cwl_ui_plugin.reports.target import ReportTarget
+
+    with receiver() as portal:
+        portal.mood = lambda _payload: answering(status, b"a\x00b\n  c" + b"d" * 1000, Retry_After="7")
+        sender = Sender(ReportTarget(f"http://127.0.0.1:{portal.port}"))
+        with pytest.raises(NotDelivered) as caught:
+            sender.send("status", {"run_id": "r"})
+        sender.close()
+    error = caught.value
+    assert isinstance(error, Unreachable) is is_busy
+    assert (error.status, error.retry_after) == (status, 7)
+    assert str(error) == f"http://127.0.0.1:{portal.port}/status answered {status}"
+    assert error.answer.startswith("a b c")
+    assert len(error.answer) < 300
