@@ -28,7 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".build" / "matrix"
 PAGE = ROOT / "docs" / "compatibility-matrix.md"
-EXTRAS = ("celery", "kubernetes", "openlineage")
+EXTRAS = ("celery", "kubernetes", "openlineage", "s3")
 UNIT_TESTS = "not e2e and not packaging and not bioinformatics"
 # Named with a pre-release in their bound, so that uv takes pre-releases of these, and of nothing else.
 PRERELEASES = ("apache-airflow>=3.2.0b0", "apache-airflow-core>=3.2.0b0", "apache-airflow-task-sdk>=1.2.0b0")

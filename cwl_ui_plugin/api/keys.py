@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from cwl_ui_plugin.api.schemas import KeyPair, answers
 from cwl_ui_plugin.api.security import GetUserDep, require
@@ -19,7 +19,7 @@ router = APIRouter(tags=["keys"])
 class KeyRequest(BaseModel):
     """What the keys are for."""
 
-    algorithm: str = "RS256"
+    algorithm: str = Field(default="RS256", min_length=1)
 
 
 @router.post("/keys", responses=answers(KeyPair))

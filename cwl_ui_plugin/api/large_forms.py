@@ -27,11 +27,18 @@ class LargeFormRoute(APIRoute):
 
         async def with_form(request: Request) -> Response:
             try:
-                await request.form(max_part_size=MAX_BYTES)  # which is kept, and given to who asks for it next
+                form = await request.form(max_part_size=MAX_BYTES)  # which is kept, and given to who asks for it next
             except HTTPException as error:
                 if _TOO_LONG in str(error.detail):
-                    raise TooLarge(f"A field of a form may have {bytes_text(MAX_BYTES)}. Send a file.") from error
+                    raise _too_large() from error
                 raise
+            # Earlier versions of Starlette, such as 0.45, bound the fields of multipart forms only.
+            if any(isinstance(value, str) and len(value) > MAX_BYTES for _name, value in form.multi_items()):
+                raise _too_large()
             return await handler(request)
 
         return with_form
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"A field of a form may have {bytes_text(MAX_BYTES)}. Send a file.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from cwl_ui_plugin.dags.tasks import add_group_tasks
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
 
+_ARGUMENTS = inspect.signature(TaskGroup).parameters
+"""Groups of Airflow 3.2 have no ``doc_md``."""
 _NOT_IN_MAPPED = (
     "CWLTaskGroup {!r} is in a mapped task group, where no workflow can be: Airflow has no mapped tasks inside of "
     "these, which scatters are. Map a CwlToolOperator or a CwlRunOperator over the jobs instead."
@@ -61,7 +64,8 @@ class CWLTaskGroup(TaskGroup):
         found = named_document(workflow, workflow_dag_id, version)
         plan, given = found.plan, {} if job is None else job
         check_in_file(plan, given, f"CWLTaskGroup {group_id!r}")
-        settings = {"tooltip": plan.label or "", "doc_md": plan.doc, **kwargs}
+        described = {"tooltip": plan.label or "", "doc_md": plan.doc}
+        settings = {**{name: text for name, text in described.items() if name in _ARGUMENTS}, **kwargs}
         super().__init__(group_id=group_id, **settings)
         self._check_place()
         self.version = found

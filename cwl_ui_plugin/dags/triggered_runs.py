@@ -168,8 +168,11 @@ def _check_dag(dag_id: str) -> None:
 def _trigger(dag_id: str, run_id: str, conf: Mapping[str, object], run_after: datetime) -> None:
     from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 
+    message = TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=dict(conf))
+    if "run_after" in TriggerDagRun.model_fields:  # Airflow 3.2 takes no time: it is now, as all here want it
+        message.run_after = run_after
     try:
-        answer = _ask(TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=dict(conf), run_after=run_after))
+        answer = _ask(message)
     except AirflowRuntimeError as error:
         if _status(error) is None:
             raise

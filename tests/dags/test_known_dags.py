@@ -91,6 +91,7 @@ def test_airflow_never_takes_a_workflow_for_gone_that_is_in_the_store(add: Add, 
     write(bundle)
     change("known-f", last_parsed_time=datetime.now(timezone.utc) - timedelta(seconds=40))
     manager = DagFileProcessorManager(max_runs=1, processor_timeout=60)
+    manager._dag_bundles = [bundle]  # Airflow 3.2 looks at the Dags of these only
     file = DagFileInfo(rel_path=Path("workflows.py"), bundle_name="cwl")
 
     def read(after: timedelta) -> bool:

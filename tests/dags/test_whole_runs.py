@@ -59,6 +59,9 @@ def process_dag_files(point: str | None = None, act: Callable[[], object] = lamb
     """Let Airflow's Dag processor read all files once; ``act`` when it gets to a point for the first time."""
     from airflow.dag_processing.manager import DagFileProcessorManager
 
+    if not hasattr(DagFileProcessorManager, "prepare_process_context"):
+        pytest.skip("The Dag processor of Airflow 3.2 can't be held between its steps")
+
     class Held(DagFileProcessorManager):
         acted = point is None
 
