@@ -390,6 +390,7 @@ def test_keys_are_made_and_not_kept(admin: Any) -> None:
     assert "PRIVATE KEY" in made["private"]
     assert made["fingerprint"].startswith("SHA256:")
     assert admin.post(f"{API}/keys", json={"algorithm": "none"}).status_code == 400
+    assert admin.post(f"{API}/keys", json={"algorithm": ""}).status_code in (400, 422)
     assert "RS256" in admin.post(f"{API}/keys").json()["algorithm"]
 
 
