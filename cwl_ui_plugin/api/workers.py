@@ -104,6 +104,7 @@ def app() -> FastAPI:
     made.post("/reply", status_code=204)(post_reply)
     made.post("/logs/{name}")(post_log)
     made.get("/document")(get_document)
+    made.get("/grant-keys/{name}")(get_grant_key)
     made.get("/document/archive")(get_archive)
     return made
 
@@ -151,6 +152,11 @@ async def post_log(
 def get_document(caller: Caller) -> documents.Pinned:
     """Say which revision of its workflow the run of the try is pinned to."""
     return documents.pinned(caller)
+
+
+def get_grant_key(_caller: Caller, name: Annotated[str, Path(max_length=64)]) -> dict[str, str]:
+    """Answer with a public key, by which the task verifies what its run was granted."""
+    return {"key": documents.grant_key(name)}
 
 
 def get_archive(caller: Caller, revision: Annotated[str, Query(max_length=300)]) -> StreamingResponse:
