@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Respo
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
 
 from cwl_ui_plugin.api import errors
 from cwl_ui_plugin.api.answering import AnyTextResponse
@@ -145,7 +146,10 @@ async def post_log(
     offset: Annotated[int, Query(ge=0, le=2**40)] = 0,
 ) -> dict[str, int]:
     """Append to a file of the try; a part that begins elsewhere than at its end is answered with where that is."""
-    part = await request.body()
+    try:
+        part = await request.body()
+    except ClientDisconnect:
+        raise HTTPException(400, "The part was cut off.") from None
     return {"size": await run_in_threadpool(logs.append, caller, name, offset, part)}
 
 
