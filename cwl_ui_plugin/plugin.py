@@ -131,7 +131,7 @@ def _background() -> object:
 def _upkeep() -> list[Callable[[], object]]:
     """The rounds of the loop that answers stops, cleans, compiles again, and tells those who observe."""
     from cwl_ui_plugin.services import retention
-    from cwl_ui_plugin.services.cleaning import cleanup
+    from cwl_ui_plugin.services.cleaning import cleanup, unused_objects
     from cwl_ui_plugin.services.observing import telling
     from cwl_ui_plugin.services.provenance import noting
     from cwl_ui_plugin.services.stopping import stops, tombstone_watch
@@ -141,6 +141,7 @@ def _upkeep() -> list[Callable[[], object]]:
         stops.answer_stop_requests,
         tombstone_watch.StopWatch(),
         cleanup.CleaningRound(),
+        unused_objects.ObjectsRound(),
         retention.RetentionRound(),
         recompiling.RecompileRound(),
         noting.ProvenanceRound(),

@@ -41,8 +41,9 @@ def storage_rules(granted: Iterable[Path] = ()) -> StorageRules:
     """
     closed = destinations()
     opened = [_root_at(path, closed) for path in granted if store_paths.is_stored(path)]
+    granted_roots, between_tasks = [root for root in opened if root], intermediate_root()
     try:
-        return StorageRules.of(config.text("storage_roots").split(","), closed, [root for root in opened if root])
+        return StorageRules.of(config.text("storage_roots").split(","), closed, granted_roots, between_tasks)
     except ValueError as error:
         raise ConfigError(f"[cwl] storage_roots: {error}.") from None
 
@@ -58,7 +59,7 @@ def intermediate_root() -> StorageRoot | None:
     if "," in entry:
         raise ConfigError("[cwl] intermediate_storage: it is one place of a store, without commas.")
     try:
-        return StorageRoot.parse(entry) if entry else None
+        return StorageRoot.parse(entry, "[cwl] intermediate_storage") if entry else None
     except ValueError as error:
         raise ConfigError(f"[cwl] intermediate_storage: {error}.") from None
 

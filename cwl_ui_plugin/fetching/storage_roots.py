@@ -24,6 +24,8 @@ _OTHERS = ("file", "local", "http", "https", "drs")
 """Schemes that mean something else: a storage root with one of these would open more than a store."""
 _WITH_LINKS = ("sftp", "ssh")
 """Schemes of stores in which links lead out of a prefix."""
+_SAME = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfss": "abfs", "adl": "abfs"}
+"""Schemes that mean the stores of another one."""
 _ROOT = re.compile(r"([a-z][a-z0-9+.-]*)://(?:([^@/\s]+)@)?([^@/\s?#]+)(?:/(.*))?", re.DOTALL)
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)/?(.*)", re.DOTALL)
 _SLASH = re.compile(r"[/\\]")
@@ -76,7 +78,8 @@ class StorageRoot:
         """Whether a key is in this place, or a folder has some of this place in it."""
         above = f"{key}/" if is_folder and key else key
         is_above = is_folder and self.prefix.startswith(above)
-        return (scheme, bucket) == (self.scheme, self.bucket) and (above.startswith(self.prefix) or is_above)
+        kinds = {_SAME.get(kind, kind) for kind in (scheme, self.scheme)}
+        return len(kinds) == 1 and bucket == self.bucket and (above.startswith(self.prefix) or is_above)
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,16 @@ class StorageRules:
     roots: tuple[StorageRoot, ...] = ()
     closed: tuple[StorageRoot, ...] = ()
     granted: tuple[StorageRoot, ...] = ()
+    between_tasks: StorageRoot | None = None
+    """Where tasks hand on files: whoever could name one would read what is another run's."""
 
     @classmethod
     def of(
-        cls, texts: Iterable[str], closed: Iterable[StorageRoot] = (), granted: Iterable[StorageRoot] = ()
+        cls,
+        texts: Iterable[str],
+        closed: Iterable[StorageRoot] = (),
+        granted: Iterable[StorageRoot] = (),
+        between_tasks: StorageRoot | None = None,
     ) -> StorageRules:
         """Read entries; raise ValueError with what is wrong."""
         roots = tuple(StorageRoot.parse(text.strip()) for text in texts if text.strip())
@@ -117,7 +126,7 @@ class StorageRules:
         for place in places:
             if places.count(place) > 1:
                 raise ValueError(f"{without_login('{}://{}/{}'.format(*place))!r} is named twice")
-        return cls(roots, tuple(closed), tuple(granted))
+        return cls(roots, tuple(closed), tuple(granted), between_tasks)
 
     @property
     def schemes(self) -> list[str]:
@@ -149,6 +158,11 @@ class StorageRules:
         reason = key_problem(key) or (None if is_folder else _file_problem(key))
         if reason:
             raise OtherContent(f"{named}: {reason}.")
+        if self.between_tasks and self.between_tasks.overlaps(scheme, bucket, key, is_folder=is_folder):
+            raise HostNotAllowed(
+                f"No job can name {named}: it is, or holds, where the tasks of all runs hand on their files ([cwl] "
+                "intermediate_storage)."
+            )
         if not found and is_closed:
             raise HostNotAllowed(
                 f"{named} is in a place of outputs of runs, or has one in it: an input may come from there if you may "

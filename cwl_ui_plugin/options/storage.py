@@ -81,7 +81,15 @@ STORAGE = (
         "storage_timeout",
         "120",
         "float",
-        "Seconds that an object store may be silent while outputs are written to it; each part of 8 MiB counts anew.",
+        "Seconds that an object store may be silent while outputs, or files between steps, are written to it; each "
+        "part of 8 MiB counts anew.",
+    ),
+    Option(
+        "intermediate_cache_size",
+        "53687091200",
+        "integer",
+        "With intermediate_storage, how many bytes of fetched files each machine keeps for the tasks that come next; "
+        "what was not used for the longest time goes first. What running tasks read does not count.",
     ),
     Option("max_upload_size", "33554432", "integer", "Largest upload of a workflow, in bytes."),
     Option(

@@ -95,6 +95,8 @@ def initial_job(
         if access is not None:
             context.make_fs_access = access
         process = load_workflow(document, {}) if "wf" in document else load_tool(document)
+        if not settings.shares_folders:
+            secrets.refuse(process)
         secrets.hide(process, job_order, settings.secrets)
         _prepare_job_order(process, job_order, document.get("namespaces") or {}, context.make_fs_access(""))
         builder = make_builder(process, job_order, context)
@@ -115,7 +117,10 @@ def start(compiled: Path, source: Path, job: dict[str, object], folder: Path, se
         names = [item["id"] for item in initial.process.tool["inputs"]]
         return {name: [initial.completed[shortname(name)], "success"] for name in names}
     _check_requirements(initial.process, initial.requirements)
-    values: Values = {name: [value, "success"] for name, value in initial.given.items()}
+    job = dict(initial.given)
+    if not settings.shares_folders:  # what lies beside the files of the job can't be found where the tool runs
+        job |= {name: value for name, value in initial.completed.items() if name in job}
+    values: Values = {name: [value, "success"] for name, value in job.items()}
     if initial.requirements:
         values[JOB_REQUIREMENTS] = [initial.requirements, "success"]
     return values

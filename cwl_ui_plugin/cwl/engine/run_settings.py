@@ -44,7 +44,8 @@ class RunSettings:
     ``containers`` is what the site asks of tools. ``confines`` is what may be read; without it, cwltool reads whatever
     it is told to. ``traits`` are those of the workflow; without them, they are read. ``observed`` is filled with what
     is seen of the task. ``results`` is where the task leaves word of what it has made, and takes it over from an
-    earlier run; ``check_inputs`` is called before anything is run.
+    earlier run; ``check_inputs`` is called before anything is run. ``shares_folders`` says whether the tasks of a run
+    see the same files.
     """
 
     engine: str
@@ -61,6 +62,7 @@ class RunSettings:
     observed: Observed = field(default_factory=Observed)
     results: Results | None = None
     check_inputs: Callable[[], None] = lambda: None
+    shares_folders: bool = True
 
 
 def preload() -> None:

@@ -15,6 +15,7 @@ from cwltool.secrets import SecretStore
 
 from cwl_ui_plugin import atomic
 from cwl_ui_plugin.cwl.engine.cwltool_internals import SECRETS
+from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.plan import CwlObject
 
 
@@ -22,6 +23,15 @@ def secret_inputs(process: Process) -> list[str]:
     """Return the short names of the inputs that cwltool:Secrets names."""
     requirement: Any = process.get_requirement(SECRETS)[0] or {}
     return [shortname(name) for name in requirement.get("secrets", [])]
+
+
+def refuse(process: Process) -> None:
+    """Raise :class:`JobError` if a process names secrets: the file with them is on the machine of one task only."""
+    if names := secret_inputs(process):
+        raise JobError(
+            f"The workflow has secrets (cwltool:Secrets: {', '.join(names)}), which its tasks share by a file. Here "
+            "they share no folders ([cwl] intermediate_storage), so it can't be run."
+        )
 
 
 def hide(process: Process, job_order: CwlObject, path: Path | None) -> None:

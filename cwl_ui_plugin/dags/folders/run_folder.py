@@ -334,7 +334,7 @@ def end_earlier_tries(task: TaskTry, grace: float) -> None:
             _mark_failed(earlier)
             give_back(earlier, grace)
         if (earlier.folder / FAILED).exists():
-            _empty(earlier.folder)
+            empty(earlier.folder)
 
 
 def _mark_failed(task: TaskTry) -> None:
@@ -342,7 +342,8 @@ def _mark_failed(task: TaskTry) -> None:
         (task.folder / FAILED).touch()
 
 
-def _empty(folder: Path) -> None:
+def empty(folder: Path) -> None:
+    """Remove what is in the folder of a try, but for its logs, and the word that it failed."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -20,8 +20,9 @@ from cwl_ui_plugin.cwl.plan import Step, Traits, read_plan, traits_of
 from cwl_ui_plugin.cwl.temporary_errors import may_pass
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.parts import Part
-from cwl_ui_plugin.dags.relaying.control import control
 from cwl_ui_plugin.dags.relaying.errors import RelayError
+from cwl_ui_plugin.dags.sharing import shares_folders
+from cwl_ui_plugin.dags.staging.interface import SHARED, Staging, staging_of
 from cwl_ui_plugin.dags.xcom_values import packed, unpacked
 from cwl_ui_plugin.observing.lineage.noting import Subject, TellsLineage
 
@@ -85,6 +86,7 @@ class CwlOperator(BaseOperator, TellsLineage):
         self._running: TaskTry | None = None
         self._check_stopped: Callable[[], None] = _do_nothing
         self._permit: Permit | None = None
+        self._staging: Staging = SHARED
 
     def pre_execute(self, context: Context) -> None:
         """Fail before anything is done that was not granted to this run, whatever its other tasks did."""
@@ -100,7 +102,6 @@ class CwlOperator(BaseOperator, TellsLineage):
 
         if self._permit is None:
             run = context["dag_run"]
-            control().grant_key(run.conf)
             if self.part:
                 self._permit = self.part.permit(run)
                 return self._permit
@@ -149,7 +150,8 @@ class CwlOperator(BaseOperator, TellsLineage):
             containers=site_policy(),
             confines=self._confines(task),
             traits=self.document.traits,
-            results=None if self.part else self._results(task),
+            results=None if self.part or not shares_folders() else self._results(task),
+            shares_folders=shares_folders(),
         )
 
     @property
@@ -244,6 +246,7 @@ class CwlOperator(BaseOperator, TellsLineage):
         """
         from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
         from cwl_ui_plugin.dags.folders import run_folder
+        from cwl_ui_plugin.dags.relaying.control import control
 
         self._running = task = _task_try(context)
         self._check_stopped = _stop_check(context)
@@ -253,10 +256,13 @@ class CwlOperator(BaseOperator, TellsLineage):
                 relayed.hold(task)
                 self._check_stopped()
                 os.environ[TAG_VARIABLE] = task.tag  # of all that this process starts
+                self._staging = staging_of(task, lambda: self._confines(task).allows, self._check_stopped)
                 yield task
         finally:
             self._running = None
             relayed.settle(task)
+            self._staging.close()
+            self._staging = SHARED
 
     def pulled(self, context: Context) -> Values:
         """Return all values that the tasks before this one have handed on; of a group that is skipped, just that."""

@@ -68,7 +68,7 @@ class CwlDispatchOperator(_EndOperator):
                 self.document.compiled, self.document.source, job, task.folder, self.run_settings(task)
             )
             self.noted.inputs = values
-            return self.handing_on(values)
+            return self.handing_on(self._staging.put(values))
 
     def _delivered(self, context: Context) -> CwlObject:
         """Return what the runs of other workflows give to inputs of this one, if their outputs have started it."""
@@ -97,9 +97,9 @@ class CwlGatherOperator(_EndOperator):
         from cwl_ui_plugin.dags.access.file_access import check_values
 
         with self.reported(context), self.leased(context) as task:
-            values = self.pulled(context)
-            check_values(values, self._confines(task).allows)
             plan = read_plan(self.document.compiled)
+            values = self._to_deliver(plan, self.pulled(context))
+            check_values(values, self._confines(task).allows)
             self.noted.inputs = values if plan.is_tool else [values.get(name) for name in plan.output_sources]
             self.check_there(self.noted.inputs)
             held = hold(self, context, self.given_job(context))
@@ -108,6 +108,12 @@ class CwlGatherOperator(_EndOperator):
             self.noted.outputs = outputs
             self._announce(context, plan, outputs)
         return self.handing_on(outputs)  # runs.cleaning removes intermediate files once Airflow has stored this
+
+    def _to_deliver(self, plan: Plan, values: Values) -> Values:
+        """Return the values that outputs are made from, with files on this machine that may become outputs."""
+        if not plan.is_tool:
+            values = {name: values[name] for name in plan.output_sources if name in values}
+        return self._staging.fetch(values, is_own=True)
 
     def _announce(self, context: Context, plan: Plan, outputs: CwlObject) -> None:
         """Have Airflow record an event for each asset that was delivered, once it records that this task succeeded."""

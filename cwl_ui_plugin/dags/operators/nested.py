@@ -21,12 +21,13 @@ class CwlEnterOperator(StepOperator):
         from cwl_ui_plugin.cwl.engine import nesting
 
         with self.running(context) as (task, settings):
-            source_values = self.source_values(context)
+            source_values = self.fetched(self.source_values(context))
             self.check_there(source_values)
             values = nesting.enter(
                 self.document.compiled, self.document.source, self.step, source_values, task.folder, settings
             )
-        return self.end(context, {names.SKIPPED: [True, "skipped"]} if values is None else values, values is None)
+            made = {names.SKIPPED: [True, "skipped"]} if values is None else self._staging.put(values)
+        return self.end(context, made, values is None)
 
 
 class CwlLeaveOperator(StepOperator):

@@ -16,6 +16,8 @@ from cwl_ui_plugin.dags.operators.steps import StepOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from cwl_ui_plugin.cwl.engine.run_settings import Values
+
 
 class Batch(TypedDict):
     """Elements of one task instance, by their indices; ``label`` names them for people."""
@@ -71,14 +73,25 @@ class CwlElementsOperator(StepOperator):
         context[names.ELEMENTS_LABEL] = self.batch["label"]  # type: ignore[literal-required]
         chosen = range(self.batch["first"], self.batch["last"] + 1)
         with self.running(context) as (task, settings):
-            values = self.source_values(context)
+            values = self._chosen_fetched(self.source_values(context), chosen)
             self.noted.inputs = chosen_values(values, self.step.by_element, chosen)
             settings = self.checking_inputs(settings, self.noted.inputs)
             result = scattering.run_elements(
                 self.document.compiled, self.document.source, self.step, values, chosen, task.folder, settings
             )
-        is_skipped = all(status == "skipped" for _outputs, status in result.results.values())
-        return dict(self.end(context, self.with_statistics(result.results, result.summary), is_skipped))
+            made = self._staging.put(result.results)
+        is_skipped = all(status == "skipped" for _outputs, status in made.values())
+        return dict(self.end(context, self.with_statistics(made, result.summary), is_skipped))
+
+    def _chosen_fetched(self, values: Values, chosen: range) -> Values:
+        """Return values with the files on this machine that the chosen elements read."""
+        here = self.fetched(chosen_values(values, self.step.by_element, chosen))
+        found: Values = {}
+        for name, (value, *rest) in values.items():
+            is_part = name in self.step.by_element and isinstance(value, list)
+            own: Any = here[name]
+            found[name] = [[*value[: chosen.start], *own, *value[chosen.stop :]] if is_part else own, *rest]
+        return found
 
 
 class CwlCollectOperator(StepOperator):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,9 +14,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import total_size
+from cwl_ui_plugin.cwl.plan import read_traits
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.operators.base import CwlOperator
 from cwl_ui_plugin.dags.operators.log_streams import LogStream, cleaned
+from cwl_ui_plugin.dags.staging.interface import SHARED, Value
 from cwl_ui_plugin.observing.steps import watching
 
 if TYPE_CHECKING:
@@ -90,6 +93,18 @@ class StepOperator(CwlOperator):
         self.check_there(values)
         return settings
 
+    def fetched(self, values: Value) -> Value:
+        """Return values with their files on this machine.
+
+        A tool gets files of its own where it may write to them: by what its document says, or as root without a
+        container. All others read the file that is kept for the tasks to come.
+        """
+        if self._staging is SHARED:
+            return values
+        traits = self.document.traits or read_traits(self.document.compiled)
+        is_bare = self.step.container is None and self.step.tool != "ExpressionTool" and os.geteuid() == 0
+        return self._staging.fetch(values, is_own=traits.changes_in_place or is_bare)
+
     def end(self, context: Context, values: Mapping[str, object], is_skipped: bool) -> dict[str, object]:
         """Return the values for the tasks that follow; skip this one in Airflow, too, where its step was."""
         return self.skip(context, values) if is_skipped else self.handing_on(values)
@@ -110,13 +125,14 @@ class CwlStepOperator(StepOperator):
         from cwl_ui_plugin.cwl.engine import execution
 
         with self.running(context) as (task, settings):
-            values = self.source_values(context)
+            values = self.fetched(self.source_values(context))
             self.noted.inputs = values
             settings = self.checking_inputs(settings, values)
             result = execution.run_step(
                 self.document.compiled, self.document.source, self.step, values, task.folder, settings
             )
-        handed_on = self.with_statistics(result.values, result)
+            made = self._staging.put(result.values)
+        handed_on = self.with_statistics(made, result)
         return dict(self.end(context, handed_on, result.status == "skipped"))
 
 

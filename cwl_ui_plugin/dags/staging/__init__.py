@@ -1,0 +1,1 @@
+"""How files go from task to task: see ``interface``."""

@@ -1,0 +1,139 @@
+"""Files between the tasks of a run as objects of a store.
+
+Between tasks a File or Directory has the ``location`` of its object (see ``references``), ``basename`` and ``size``;
+a task has it as a file on its own disk, in ``staged`` of its folder. What it hands on is put into the store before
+anybody is told of it; objects are named by their content, so that what is there already is not sent.
+
+A task reads objects that its run's own values name, and no others: it may hand on a reference that it was given, or
+files that it may read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.files import file_objects
+from cwl_ui_plugin.dags.staging import marks, parallel
+from cwl_ui_plugin.dags.staging.cache import FOLDER_NAME, Cache
+from cwl_ui_plugin.dags.staging.errors import FETCHING, PUTTING, told
+from cwl_ui_plugin.dags.staging.fetching import Fetching
+from cwl_ui_plugin.dags.staging.interface import Value
+from cwl_ui_plugin.dags.staging.objects import Objects, written
+from cwl_ui_plugin.dags.staging.putting import AT_ONCE, Made, Putting, with_plain_folders
+from cwl_ui_plugin.dags.staging.references import Reference, References
+from cwl_ui_plugin.dags.staging.sources import MayRead, State, opened
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cwl_ui_plugin.fetching.storage_roots import StorageRoot
+
+STAGED = "staged"
+"""In the folder of a try: what its task reads."""
+HANDED_ON = "handed_on"
+"""In the folder of a try: lists of folders, while they are put."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """The try of a task that values are staged for: the names of its run and its own, and its folder."""
+
+    dag_id: str
+    run_id: str
+    name: str
+    folder: Path
+
+
+@dataclass
+class StagedObjects:
+    """Files go from task to task as objects of a store.
+
+    ``may_read`` says whether the run may read a file, by its path without links; ``on_wait`` is called often, and
+    raises when the run was stopped.
+    """
+
+    root: StorageRoot
+    task: Try
+    may_read: MayRead
+    on_wait: Callable[[], None]
+    _given: dict[str, str] = field(default_factory=dict)
+    _fetched: dict[Path, tuple[Reference, int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._objects = Objects(self.root)
+        self._references = References(self.root)
+        folder = config.tmp_folder() / FOLDER_NAME
+        self._cache = Cache(folder, config.number("intermediate_cache_size"), self._objects)
+        self._places = (self.task.folder / STAGED / str(number) for number in count())
+        self._marks = count()
+
+    def note(self, values: object) -> None:
+        """Know the references that the task was given."""
+        for item in file_objects(values):
+            if self._references.has(location := item.get("location")):
+                self._given[str(location)] = str(item["class"])
+
+    def fetch(self, values: Value, *, is_own: bool = False) -> Value:
+        """Return values with their files in the folder of the task."""
+        self.note(values)
+        fetching = Fetching(self._references, self._cache, next(self._places), self._note_fetched, is_own=is_own)
+        with told(FETCHING):
+            here: Value = fetching.fetched(values, self.on_wait)
+            self._cache.make_room()
+        return here
+
+    def put(self, values: Value) -> Value:
+        """Return values with references, once the store has their objects."""
+        plain = with_plain_folders(values)
+        putting = Putting(self._references, self.task.folder / HANDED_ON, self.may_read, self._known)
+        try:
+            with told(PUTTING):
+                putting.prepare(plain, self.on_wait)
+                handed_on: Value = putting.referred(plain, self._given)
+                self._put_all([made for made in putting.made.values() if not made.is_known])
+        finally:
+            shutil.rmtree(self.task.folder / HANDED_ON, ignore_errors=True)
+        return handed_on
+
+    def _put_all(self, made: list[Made]) -> None:
+        if not made:
+            return
+        keys = set().union(*(each.keys for each in made))
+        name = f"{self.task.name}.{next(self._marks)}"
+        now = marks.mark(self._objects, self.task.dag_id, self.task.run_id, name, keys, self.on_wait)
+        sources = {Reference(digest).key: (digest, path) for each in made for digest, path in each.others.items()}
+        sources |= {each.reference.key: (each.reference.digest, each.source) for each in made}
+
+        def put(key: str, on_wait: Callable[[], None]) -> None:
+            digest, path = sources[key]
+            self._put(key, digest, path, now, on_wait)
+
+        parallel.each(sources, put, AT_ONCE, self.on_wait)
+
+    def _put(self, key: str, digest: str, path: Path, now: datetime, on_wait: Callable[[], None]) -> None:
+        with opened(path, self.may_read) as (file, _real):
+            found = self._objects.put(key, file, digest, on_wait)
+        if marks.is_old(written(found), now, 0.5):
+            self._objects.touch(key, on_wait)
+
+    def close(self) -> None:
+        """Remove the files of the try, but for its logs: what it hands on is in the store."""
+        from cwl_ui_plugin.dags.folders import run_folder
+
+        if self.task.folder.is_dir():
+            run_folder.empty(self.task.folder)
+
+    def _note_fetched(self, path: Path, reference: Reference) -> None:
+        state = path.lstat()
+        self._fetched[path.resolve()] = (reference, state.st_size, state.st_mtime_ns)
+
+    def _known(self, real: Path, state: State) -> Reference | None:
+        """Return what a file was fetched as, if nobody has written to it since."""
+        reference, size, changed = self._fetched.get(real, (None, 0, 0))
+        return reference if (state.size, state.changed) == (size, changed) else None
