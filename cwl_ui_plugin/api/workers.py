@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Respo
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
 
 from cwl_ui_plugin.api import errors
 from cwl_ui_plugin.api.answering import AnyTextResponse
@@ -104,6 +105,7 @@ def app() -> FastAPI:
     made.post("/reply", status_code=204)(post_reply)
     made.post("/logs/{name}")(post_log)
     made.get("/document")(get_document)
+    made.get("/grant-keys/{name}")(get_grant_key)
     made.get("/document/archive")(get_archive)
     return made
 
@@ -144,13 +146,21 @@ async def post_log(
     offset: Annotated[int, Query(ge=0, le=2**40)] = 0,
 ) -> dict[str, int]:
     """Append to a file of the try; a part that begins elsewhere than at its end is answered with where that is."""
-    part = await request.body()
+    try:
+        part = await request.body()
+    except ClientDisconnect:
+        raise HTTPException(400, "The part was cut off.") from None
     return {"size": await run_in_threadpool(logs.append, caller, name, offset, part)}
 
 
 def get_document(caller: Caller) -> documents.Pinned:
     """Say which revision of its workflow the run of the try is pinned to."""
     return documents.pinned(caller)
+
+
+def get_grant_key(_caller: Caller, name: Annotated[str, Path(max_length=64)]) -> dict[str, str]:
+    """Answer with a public key, by which the task verifies what its run was granted."""
+    return {"key": documents.grant_key(name)}
 
 
 def get_archive(caller: Caller, revision: Annotated[str, Query(max_length=300)]) -> StreamingResponse:

@@ -8,6 +8,9 @@ it does not see that file.
 from __future__ import annotations
 
 import logging
+import os
+import time
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from cwl_ui_plugin import config
@@ -19,6 +22,9 @@ log = logging.getLogger(__name__)
 _MARK = "cwl_run_created"
 _END_MARK = "cwl_run_ended"
 _CREATED, _ENDED = "created", "ended"
+LOOPS = "loops"
+"""The folder that API servers tell in how their loops go, see ``reports.pulse``."""
+ALIVE_SECONDS = 30.0
 
 
 def tell_when_committed(session: Session | None) -> None:
@@ -56,6 +62,28 @@ def told_at() -> int:
 def end_told_at() -> int:
     """Return the same of word that a run has ended."""
     return _time_of(_ENDED)
+
+
+def is_word_given_here() -> bool:
+    """Whether an API server leaves word in the control folder of this process: its loops do so all the time."""
+    try:
+        with os.scandir(config.control_folder() / LOOPS) as found:
+            newest = max((entry.stat(follow_symlinks=False).st_mtime for entry in found), default=0.0)
+    except (OSError, config.ConfigError):
+        return False
+    return abs(time.time() - newest) < ALIVE_SECONDS
+
+
+def seconds_until_due(session: Session) -> float | None:
+    """Return in how many seconds a Dag is due to get its next run by time; None where none is."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import func, select
+
+    query = select(func.min(DagModel.next_dagrun_create_after)).where(
+        DagModel.is_paused.is_(False), DagModel.is_stale.is_(False)
+    )
+    due: datetime | None = session.scalar(query)
+    return None if due is None else (due - datetime.now(timezone.utc)).total_seconds()
 
 
 def is_any_unfinished(session: Session) -> bool:

@@ -1,9 +1,12 @@
-"""A scheduler that has nothing to do looks once a second, and at once when there is a run to start or a task has ended.
+"""A scheduler that has nothing to do looks seldom, and at once when there is a run to start or a task has ended.
 
 ``[scheduler] scheduler_idle_sleep_time`` is a tenth of a second, so that a step follows the one before it soon. Each
 look asks the database a dozen questions, which without any run is a fifth of a core for nothing; and with one, a step
 would wait for half of that time. Airflow has one sleep for both; it is replaced here, in the process of a scheduler. An
 Airflow that sleeps in another way is left as it is.
+
+Without runs it looks every three seconds where it hears of new runs, and when the next run by time is due; once a
+second where no API server leaves word in its control folder.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from cwl_ui_plugin.dags import created_runs
 
 IDLE_SECONDS = 1.0
 """How long a scheduler without runs sleeps: as long as Airflow's own default. Runs by time or asset start that late."""
+REST_SECONDS = 3.0
+"""The same for one that hears of new runs, and knows when the next one by time is due."""
 LOOK_SECONDS = 0.05
 LOOK_SECONDS_WITH_RUNS = 0.02
 """How soon a scheduler notices that there is something to do."""
@@ -36,9 +41,11 @@ class IdleSleep:
         told_at: Callable[[], int] = created_runs.told_at,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        rest: Callable[[], float] = lambda: IDLE_SECONDS,
     ) -> None:
         self._least = least
         self._has_runs = has_runs
+        self._rest = rest
         self._told_at = told_at
         self._clock = clock
         self._sleep = sleep
@@ -55,7 +62,7 @@ class IdleSleep:
             self._busy_until = now + ASK_SECONDS
         is_busy = now < self._busy_until
         look = LOOK_SECONDS_WITH_RUNS if is_busy else LOOK_SECONDS
-        end = now + (self._least if is_busy else IDLE_SECONDS)
+        end = now + (self._least if is_busy else self._rest())
         while (left := end - self._clock()) > 0:
             self._sleep(min(look, left))
             if self._is_told():
@@ -88,13 +95,13 @@ def install() -> None:
     least = conf.getfloat("scheduler", "scheduler_idle_sleep_time")
     if least >= IDLE_SECONDS or isinstance(getattr(SchedulerJobRunner, ATTRIBUTE, None), property):
         return
-    idle = IdleSleep(least, _has_runs)
+    idle = IdleSleep(least, _has_runs, rest=_rest)
 
     def get(_runner: object) -> float:
         return idle.seconds()
 
     setattr(SchedulerJobRunner, ATTRIBUTE, property(get, lambda _runner, _value: None))
-    log.info("Without runs this scheduler looks once a second, and when a run is created")
+    log.info("Without runs this scheduler looks seldom, and when a run is created")
 
 
 def _has_runs() -> bool:
@@ -107,3 +114,18 @@ def _has_runs() -> bool:
     except Exception:
         log.debug("Whether there are runs can't be told", exc_info=True)
         return True
+
+
+def _rest() -> float:
+    """Return how long a scheduler without runs may sleep."""
+    from airflow.utils.session import create_session
+
+    if not created_runs.is_word_given_here():
+        return IDLE_SECONDS
+    try:
+        with create_session(scoped=False) as session:
+            due = created_runs.seconds_until_due(session)
+    except Exception:
+        log.debug("When the next run is due can't be told", exc_info=True)
+        return IDLE_SECONDS
+    return REST_SECONDS if due is None else min(REST_SECONDS, max(IDLE_SECONDS, due))

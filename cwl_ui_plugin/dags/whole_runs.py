@@ -13,7 +13,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from sqlalchemy import event, inspect
+from sqlalchemy import event, inspect, select
 from sqlalchemy.orm import Mapper, Session, object_session
 
 from cwl_ui_plugin import config
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _ENDS = frozenset(("success", "failed"))
+_MAX_REVISIONS = 1000
+_revisions: dict[tuple[str, str | None], str | None] = {}
+"""By version of a Dag, and the hash of its content: a version that no run has had yet is written over."""
 
 
 def watch() -> None:
@@ -43,11 +46,17 @@ def _watch_runs() -> None:
     event.listen(models.DagRun, "before_insert", _before_insert)
     event.listen(models.DagRun, "before_update", _before_update)
     event.listen(Session, "after_commit", created_runs.after_commit)
+    if assets := sys.modules.get("airflow.models.asset"):
+        event.listen(assets.AssetEvent, "before_insert", _before_asset_event)
 
 
 def _before_insert(_mapper: object, _connection: object, run: DagRun) -> None:
     created_runs.tell_when_committed(object_session(run))
     make_whole(run)
+
+
+def _before_asset_event(_mapper: object, _connection: object, asset_event: object) -> None:
+    created_runs.tell_when_committed(object_session(asset_event))  # a run that waits for it may be due now
 
 
 def _before_update(_mapper: object, _connection: object, run: DagRun) -> None:
@@ -77,10 +86,32 @@ def make_whole(run: DagRun) -> None:
 
 
 def revision_of(version: DagVersion) -> str | None:
-    """Return the revision of the workflow that a Dag in Airflow's database was made from; None for other Dags."""
+    """Return the revision of the workflow that a Dag in Airflow's database was made from; None for other Dags.
+
+    The Dag is read once for each content that it has: each run asks, and it may have megabytes.
+    """
+    session = object_session(version)
+    digest = _digest_of(session, version) if session else None
+    key = (str(version.id), digest)
+    if digest and key in _revisions:
+        return _revisions[key]
     stored = version.serialized_dag
     data = stored.data if stored else None
-    return revision_named_in(data["dag"].get("doc_md")) if data else None
+    found = revision_named_in(data["dag"].get("doc_md")) if data else None
+    if digest and stored and stored.dag_hash == digest:
+        if len(_revisions) >= _MAX_REVISIONS:
+            _revisions.clear()
+        _revisions[key] = found
+    return found
+
+
+def _digest_of(session: Session, version: DagVersion) -> str | None:
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    query = select(SerializedDagModel.dag_hash).where(SerializedDagModel.dag_version_id == version.id)
+    with session.no_autoflush:  # a run is being written
+        digest: str | None = session.scalar(query)
+    return digest
 
 
 def _dag_version(run: DagRun) -> DagVersion | None:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.processes.machine import this_host
+from cwl_ui_plugin.dags.created_runs import LOOPS
 from cwl_ui_plugin.dags.folders import control_files
 from cwl_ui_plugin.observing import stats
 
 log = logging.getLogger(__name__)
 WRITE_SECONDS = 5.0
-_FOLDER = "loops"
 
 
 @dataclass(frozen=True)
@@ -94,4 +94,4 @@ def read_state(name: str) -> tuple[LoopState, float] | None:
 
 
 def _file(name: str) -> Path:
-    return config.control_folder() / _FOLDER / f"{name}.json"
+    return config.control_folder() / LOOPS / f"{name}.json"

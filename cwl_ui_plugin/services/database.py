@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -23,7 +24,39 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 TRIES = 5
 _PAUSE_SECONDS = 0.5
-_turn = threading.Lock()
+
+
+class _Turns:
+    """A lock that those who wait for it get in the order in which they came; that of ``threading`` has no order."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_taken = False
+        self._waiting: deque[threading.Lock] = deque()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._is_taken:
+                self._is_taken = True
+                return
+            own = threading.Lock()
+            own.acquire()
+            self._waiting.append(own)
+        own.acquire()  # released by whoever had the turn before
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._is_taken = False
+
+    def locked(self) -> bool:
+        """Whether somebody has the turn."""
+        return self._is_taken
+
+
+_turn = _Turns()
 
 
 def retry_on_database_lock(write: Callable[[], T], what: str) -> T:
@@ -49,7 +82,7 @@ def retry_on_database_lock(write: Callable[[], T], what: str) -> T:
 
 @contextmanager
 def taking_turns() -> Iterator[None]:
-    """Let the threads of this process write one after the other, where the database has one writer anyway (SQLite).
+    """Let threads of this process write in the order in which they come, where the database has one writer (SQLite).
 
     Who waits for SQLite looks every tenth of a second after a while, and who comes later more often: under load some
     would wait for seconds. It is held for one short transaction, and nothing else is waited for in it.

@@ -35,6 +35,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/logs/stderr.log", {"content": b"x"}),
     ("GET", "/document", {}),
     ("GET", "/document/archive?revision=x", {}),
+    ("GET", f"/grant-keys/{'0' * 64}", {}),
 ]
 
 
@@ -336,3 +337,15 @@ def test_a_token_that_ends_soon_is_answered_with_another_while_there_is_work(cal
     call("DELETE", "/lease")
     assert "Refreshed-API-Token" not in call("POST", "/look", soon, json={"machine": MACHINE}).headers
     assert "Refreshed-API-Token" not in call("POST", "/look", json={"machine": MACHINE}).headers
+
+
+def test_a_public_key_of_grants_is_had_by_its_name(call, remote):
+    from cwl_ui_plugin.dags.access import grants
+
+    key = "-----BEGIN PUBLIC KEY-----"
+    grants.keep_key(grants.key_id(key), key)
+    assert call("GET", f"/grant-keys/{grants.key_id(key)}").json() == {"key": key}
+    for name in ("0" * 64, "..%2f..%2fversion", "x" * 1000):
+        assert call("GET", f"/grant-keys/{name}").status_code in (404, 422)
+    with pytest.raises(ValueError, match="not the key"):
+        grants.keep_key("0" * 64, key)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from cwl_ui_plugin.dags import created_runs
-from cwl_ui_plugin.dags.idle_scheduler import ASK_SECONDS, ATTRIBUTE, IDLE_SECONDS, IdleSleep
+from cwl_ui_plugin.dags.idle_scheduler import ASK_SECONDS, ATTRIBUTE, IDLE_SECONDS, REST_SECONDS, IdleSleep
 from cwl_ui_plugin.library.store import StoredVersion
 
 LEAST = 0.1
@@ -23,7 +24,10 @@ class World:
         self.created_at = float("inf")
         self.has_run = False
         self.asked = 0
-        self.sleep = IdleSleep(LEAST, self.has_runs, self.told_at, lambda: self.now, self.pass_by)
+        self.rest = IDLE_SECONDS
+        self.sleep = IdleSleep(
+            LEAST, self.has_runs, self.told_at, lambda: self.now, self.pass_by, rest=lambda: self.rest
+        )
 
     def has_runs(self) -> bool:
         self.asked += 1
@@ -44,6 +48,45 @@ class World:
 
 def test_without_runs_it_sleeps_a_second() -> None:
     assert World().pause() == pytest.approx(IDLE_SECONDS, abs=0.06)
+
+
+def test_one_that_hears_of_runs_rests_longer_and_wakes_as_soon() -> None:
+    world = World()
+    world.rest = REST_SECONDS
+    assert world.pause() == pytest.approx(REST_SECONDS, abs=0.06)
+    world.created_at = world.now + 1.7
+    assert world.pause() == pytest.approx(1.7, abs=0.06)
+
+
+def test_it_rests_longer_where_an_api_server_leaves_word_and_no_run_is_due(add: Add) -> None:
+    from datetime import datetime, timedelta, timezone
+
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    from cwl_ui_plugin.dags.idle_scheduler import _rest
+    from cwl_ui_plugin.dags.registration import register
+    from cwl_ui_plugin.reports.pulse import Pulse
+
+    def due_in(seconds: float | None) -> None:
+        with create_session() as session:
+            dag = session.get(DagModel, "due")
+            now = datetime.now(timezone.utc)
+            dag.next_dagrun_create_after = None if seconds is None else now + timedelta(seconds=seconds)
+
+    assert _rest() == IDLE_SECONDS, "nobody is known to leave word here"
+    add("due", "due")
+    register("due")
+    pulse = Pulse("reports", 1.0)
+    pulse.end(pulse.begin())
+    assert _rest() == REST_SECONDS
+    for seconds, expected in ((60, REST_SECONDS), (2, 2), (-5, IDLE_SECONDS)):
+        due_in(seconds)
+        assert _rest() == pytest.approx(expected, abs=0.9) and IDLE_SECONDS <= _rest() <= REST_SECONDS
+    due_in(None)
+    for path in (created_runs.config.control_folder() / created_runs.LOOPS).iterdir():
+        os.utime(path, (1, 1))
+    assert _rest() == IDLE_SECONDS, "it has gone"
 
 
 def test_with_runs_it_sleeps_as_configured_and_does_not_ask_each_time() -> None:
@@ -168,3 +211,21 @@ def test_word_is_given_when_a_run_is_cleared_and_when_it_has_ended(add: Add) -> 
         ends.append(created_runs.end_told_at())
     assert times[0] == times[1] == times[2] < times[3] == times[4]
     assert ends[0] == ends[1] < ends[2] == ends[3] < ends[4]
+
+
+def test_word_is_given_when_an_asset_has_an_event(add: Add) -> None:
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+
+    from cwl_ui_plugin.dags import whole_runs
+
+    whole_runs._watch_runs()
+    with create_session() as session:
+        session.add(AssetModel(name="cwl://told/out", uri="cwl://told/out", group="asset"))
+    before = created_runs.told_at()
+    with create_session() as session:
+        asset = session.query(AssetModel).filter_by(name="cwl://told/out").one()
+        session.add(AssetEvent(asset_id=asset.id, extra={}))
+        session.flush()
+        assert created_runs.told_at() == before, "nobody could see it yet"
+    assert created_runs.told_at() > before

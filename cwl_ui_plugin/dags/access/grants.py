@@ -16,11 +16,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import jwt
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import atomic, config
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.dags.conf import GRANT
 from cwl_ui_plugin.signing import tokens
@@ -77,6 +77,43 @@ def conf_digest(conf: Mapping[str, object]) -> str:
 def keys_folder() -> Path:
     """Where the public keys of grants are."""
     return config.workflows_folder() / "grants"
+
+
+def key_file(name: str) -> Path:
+    """Return the file of a public key."""
+    return keys_folder() / f"{name}.pem"
+
+
+def key_named_in(conf: object) -> str | None:
+    """Return the name of the key that the grant in a conf says it is signed with; nothing in it is verified."""
+    token = conf.get(GRANT) if isinstance(conf, Mapping) else None
+    try:
+        name = jwt.get_unverified_header(token).get("kid") if token else None
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        return None
+    return name if is_key_id(name) else None
+
+
+def is_key_id(name: object) -> TypeGuard[str]:
+    """Whether this can name a key."""
+    return isinstance(name, str) and _KEY_ID.fullmatch(name) is not None
+
+
+def keep_key(name: str, public_key: str) -> None:
+    """Keep a key that another machine has; raise :class:`ValueError` if it is not the one of this name."""
+    if not is_key_id(name) or len(public_key) > _MAX_KEY or not public_key.isascii() or key_id(public_key) != name:
+        raise ValueError(f"it is not the key {name[:64]!r}")
+    keys_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    atomic.write_text(key_file(name), public_key)
+
+
+def kept_key(name: str) -> str | None:
+    """Return a key by its name; None where it is not there."""
+    try:
+        key = _read(key_file(name)) if is_key_id(name) else None
+    except (OSError, UnicodeDecodeError):
+        return None
+    return key if key and key_id(key) == name else None
 
 
 def key_id(public_key: str) -> str:
@@ -138,9 +175,9 @@ def public_key(token: Any) -> str:
         name = jwt.get_unverified_header(token).get("kid")
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
         raise _refused("It is no token.") from None
-    if not isinstance(name, str) or not _KEY_ID.fullmatch(name):
+    if not is_key_id(name):
         raise _refused("It names no key.")
-    path = keys_folder() / f"{name}.pem"
+    path = key_file(name)
     try:
         key = _read(path)
     except (OSError, UnicodeDecodeError) as error:

@@ -71,18 +71,19 @@ def take(claim: Claim, root: Path) -> bool:
         OSError, ConfigError: claims can't be written.
 
     """
+    place = _deliveries()  # looked for once: each look checks whose it is
     key, *above = _keys(claim.path)
-    found = _read(key)
+    found = _read(key, place)
     is_new = found is None or not found.is_of(claim)
     if is_new:
-        _tell_above(claim.path, root, key, above)
-        _write(key, claim)
+        _tell_above(claim.path, root, key, above, place)
+        _write(key, claim, place)
     try:
-        _check_above(claim, above)
-        _check_below(claim, key)
+        _check_above(claim, above, place)
+        _check_below(claim, key, place)
     except FolderTaken:
         if is_new:
-            _file(key).unlink(missing_ok=True)
+            _file(key, place).unlink(missing_ok=True)
         raise
     return is_new
 
@@ -185,8 +186,8 @@ def _deliveries() -> Path:
     return config.control_folder() / _FOLDER
 
 
-def _file(key: str) -> Path:
-    return _deliveries() / f"{key}{_CLAIM}"
+def _file(key: str, place: Path | None = None) -> Path:
+    return (place or _deliveries()) / f"{key}{_CLAIM}"
 
 
 def _key(folder: Path) -> str:
@@ -220,26 +221,26 @@ def _is_one(one: str, other: str) -> bool:
         return False
 
 
-def _tell_above(folder: Path, root: Path, key: str, keys_above: list[str]) -> None:
+def _tell_above(folder: Path, root: Path, key: str, keys_above: list[str], place: Path) -> None:
     """Tell the folders that a folder is in, whose keys are given, that there is a claim below them."""
     for above, key_above in zip(folder.parents, keys_above, strict=True):
         if not above.is_relative_to(root):
             return
-        place = _deliveries() / f"{key_above}{_BELOW}"
-        place.mkdir(parents=True, exist_ok=True)
-        (place / key).touch()
+        below = place / f"{key_above}{_BELOW}"
+        below.mkdir(parents=True, exist_ok=True)
+        (below / key).touch()
 
 
-def _write(key: str, claim: Claim) -> None:
+def _write(key: str, claim: Claim, place: Path) -> None:
     """Write a claim, unless there is one of another run."""
-    path = _file(key)
+    path = _file(key, place)
     beside = path.with_name(f".{key[:16]}.{uuid.uuid4().hex}")
     beside.parent.mkdir(exist_ok=True)
     beside.write_text(json.dumps(asdict(claim)), encoding="utf-8")
     try:
         os.link(beside, path)
     except FileExistsError:
-        found = _read(key)
+        found = _read(key, place)
         if found is None or not found.is_of(claim):
             _check_deleted(found or _UNREADABLE, claim)
             record_of(claim.path).unlink(missing_ok=True)
@@ -259,21 +260,21 @@ def _check_deleted(found: Claim, claim: Claim) -> None:
         )
 
 
-def _check_above(claim: Claim, keys_above: list[str]) -> None:
+def _check_above(claim: Claim, keys_above: list[str], place: Path) -> None:
     for key in keys_above:
-        found = _read(key)
+        found = _read(key, place)
         if found is not None:
             raise _taken(claim, found)
 
 
-def _check_below(claim: Claim, key: str) -> None:
+def _check_below(claim: Claim, key: str, place: Path) -> None:
     try:
-        names = os.scandir(_deliveries() / f"{key}{_BELOW}")
+        names = os.scandir(place / f"{key}{_BELOW}")
     except FileNotFoundError:
         return
     with names:
         for entry in names:
-            found = _read(entry.name)
+            found = _read(entry.name, place)
             if found is not None:
                 raise _taken(claim, found)
 
@@ -287,9 +288,9 @@ def _taken(claim: Claim, found: Claim) -> FolderTaken:
     return FolderTaken(f"The folder {claim.shown} {how} {run}: choose another output_folder or tmp_folder.")
 
 
-def _read(key: str) -> Claim | None:
+def _read(key: str, place: Path | None = None) -> Claim | None:
     """Return a claim; None where there is none. What can't be read is taken for somebody else's."""
-    path = _file(key)
+    path = _file(key, place)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:

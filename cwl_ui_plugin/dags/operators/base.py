@@ -20,6 +20,7 @@ from cwl_ui_plugin.cwl.plan import Step, Traits, read_plan, traits_of
 from cwl_ui_plugin.cwl.temporary_errors import may_pass
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.parts import Part
+from cwl_ui_plugin.dags.relaying.control import control
 from cwl_ui_plugin.dags.relaying.errors import RelayError
 from cwl_ui_plugin.dags.sharing import shares_folders
 from cwl_ui_plugin.dags.staging.interface import SHARED, Staging, staging_of
@@ -102,6 +103,7 @@ class CwlOperator(BaseOperator, TellsLineage):
 
         if self._permit is None:
             run = context["dag_run"]
+            control().grant_key(run.conf)
             if self.part:
                 self._permit = self.part.permit(run)
                 return self._permit
@@ -246,7 +248,6 @@ class CwlOperator(BaseOperator, TellsLineage):
         """
         from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
         from cwl_ui_plugin.dags.folders import run_folder
-        from cwl_ui_plugin.dags.relaying.control import control
 
         self._running = task = _task_try(context)
         self._check_stopped = _stop_check(context)

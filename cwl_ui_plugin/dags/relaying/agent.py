@@ -92,6 +92,7 @@ class Agent:
         told = self.tasks.of_process(pid, TOLD_SECONDS)
         if told is None:
             return {"error": "The supervisor of this task has not told of it; see the log of the worker."}
+        told.has_asked = True
         try:
             return self._answered(message, told)
         except RelayError as error:
@@ -104,6 +105,9 @@ class Agent:
             version = str(message["version"])
             root, revision = self.fetched.document(told.calls, str(message["dag_id"]), version, lambda: told.is_alive)
             return {"root": str(root), "revision": revision}
+        if message["ask"] == "grant-key":
+            self.fetched.grant_key(told.calls, str(message["name"]), lambda: told.is_alive)
+            return {}
         if TaskTry(**message["task"]) != told.task:
             return {"error": "This is another task than its supervisor has told of."}
         if message["ask"] == "hold":

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cwl_ui_plugin.dags.access import grants
 from cwl_ui_plugin.dags.relaying import local_socket
 from cwl_ui_plugin.dags.relaying.errors import Away, RelayError
 
@@ -41,6 +42,12 @@ class Relayed:
         """See ``control.Control``."""
         found = _ask({"ask": "document", "dag_id": dag_id, "version": version}, None)
         return Path(str(found["root"])), str(found["revision"])
+
+    def grant_key(self, conf: object) -> None:
+        """See ``control.Control``. A key is named by its content, so what is there once is right."""
+        name = grants.key_named_in(conf)
+        if name is not None and not grants.key_file(name).exists():
+            _ask({"ask": "grant-key", "name": name}, None)
 
 
 def _ask(message: local_socket.Message, timeout: float | None) -> local_socket.Message:

@@ -36,6 +36,14 @@ class Control(Protocol):
         ``version`` is that of the Dag bundle. Raise :class:`RelayError` where it can't be had.
         """
 
+    def grant_key(self, conf: object) -> None:
+        """Return once the public key is there that the grant in the conf of this process's run names, if there is one.
+
+        Raises:
+            RelayError: it can't be had.
+
+        """
+
 
 class SharedFolders:
     """All machines see the same files."""
@@ -49,6 +57,9 @@ class SharedFolders:
     def document(self, _dag_id: str, _version: str) -> tuple[Path, str] | None:
         """Return None: the one store has it, or nobody has."""
         return None
+
+    def grant_key(self, _conf: object) -> None:
+        """Do nothing: the one folder of keys has it."""
 
 
 def control() -> Control:

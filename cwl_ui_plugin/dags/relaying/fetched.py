@@ -14,15 +14,19 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from cwl_ui_plugin import config, last_use
+from cwl_ui_plugin.dags.access import grants
 from cwl_ui_plugin.dags.relaying.errors import Away, RelayError
 from cwl_ui_plugin.dags.relaying.server_calls import ServerCalls
 from cwl_ui_plugin.library import carrying
 from cwl_ui_plugin.library.errors import DamagedArchive
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 MOST_BYTES = 1024 * config.MEBIBYTE
 """Of one revision."""
 MOST_KEPT = 500
@@ -52,15 +56,21 @@ class Fetched:
             RelayError: the API server says no, or nobody wants it any more.
 
         """
-        for attempt in range(10**9):
+        return _patiently(lambda: self._document(calls, dag_id, version), f"The document of {dag_id}", is_wanted)
+
+    def grant_key(self, calls: ServerCalls, name: str, is_wanted: Callable[[], bool]) -> None:
+        """Fetch the public key of a grant; raise as :meth:`document` does."""
+
+        def fetch() -> None:
+            answer = calls.call("GET", f"/grant-keys/{name}")
             try:
-                return self._document(calls, dag_id, version)
-            except Away as error:
-                log.warning("The document of %s waits for the API server: %s", dag_id, error)
-            if not is_wanted():
-                break
-            time.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
-        raise RelayError("the task's process is gone")
+                grants.keep_key(name, str(answer["key"]))
+            except ValueError as error:
+                raise RelayError(f"What the API server sends as a key of grants is none: {error}.") from error
+
+        if not grants.is_key_id(name):
+            raise RelayError("The grant of this run names no key.")
+        _patiently(fetch, "The key of a grant", is_wanted)
 
     def _document(self, calls: ServerCalls, dag_id: str, version: str) -> tuple[Path, str]:
         revision = self._pinned.get((dag_id, version)) if version else None
@@ -105,3 +115,16 @@ class Fetched:
                     last_use.take_away(path, unused_since=now - allowed)
         for left in self._folder.glob(f"{last_use.REMOVED}*"):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _patiently(work: Callable[[], T], what: str, is_wanted: Callable[[], bool]) -> T:
+    """Do something again and again while the API server is away, as long as it ``is_wanted``."""
+    for attempt in count():
+        try:
+            return work()
+        except Away as error:
+            log.warning("%s waits for the API server: %s", what, error)
+        if not is_wanted():
+            break
+        time.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+    raise RelayError("the task's process is gone")

@@ -28,7 +28,11 @@ from cwl_ui_plugin.dags.stopping.tombstones import Tombstone
 log = logging.getLogger(__name__)
 LOOK_SECONDS, STOPPING_SECONDS = 1.0, 0.2
 """Between two looks whether a run is stopped; while it is being stopped."""
+RENEWED_SECONDS = 15.0
+"""A token that was not used for so long is used to look, so that it is renewed before it ends."""
 LOG_SECONDS = 0.5
+AWAY_SECONDS = 2.5
+"""Between two tries to send something to a server that is away."""
 FIRST_PAUSE, MOST_PAUSE = 0.25, 10.0
 """After the server was away: as long, then twice that."""
 ANOTHER_SECONDS = 120.0
@@ -62,6 +66,7 @@ class Relay:
         self._look_now = look_now
         self._looks: dict[Run, _Look] = {}
         self._logs_due: dict[int, float] = {}
+        self._renew_due: dict[int, float] = {}
         self._pool = ThreadPoolExecutor(_THREADS, "cwl-relay")
         self._machine = machine()
 
@@ -72,16 +77,21 @@ class Relay:
 
     def round(self) -> None:
         """Do for each task and run what is due."""
-        told = [one for one in self.tasks.all() if not (one.is_lost or one.shares_folders)]
+        told = [one for one in self.tasks.all() if one.is_relayed]
         runs: dict[Run, ToldTask] = {}
-        for one in told:
+        for one in sorted(told, key=lambda one: one.calls.answered_at):
             runs.setdefault(one.run, one)
         works: list[Callable[[], None]] = [lambda one=one: self._look(one) for one in runs.values()]  # type: ignore[misc]
         works += [lambda one=one: self._carry(one) for one in told if one.is_held]  # type: ignore[misc]
+        works += [lambda one=one: self._renew(one) for one in told]  # type: ignore[misc]
         for done in [self._pool.submit(work) for work in works]:
             done.result()
         for run in self._looks.keys() - runs.keys():
             self._forget(run)
+        pids = {one.pid for one in told}
+        for due in (self._logs_due, self._renew_due):
+            for pid in due.keys() - pids:
+                del due[pid]
 
     def hold(self, told: ToldTask) -> None:
         """Tell the lease of a task, whatever time that takes; return once the server has it.
@@ -127,16 +137,24 @@ class Relay:
 
     def _carry(self, told: ToldTask) -> None:
         """Send what is new of a task, if it is time; and its end, if it has ended."""
-        if not told.has_lease:
-            self._guarded(told, lambda: self._finish(told))
+        if time.monotonic() < self._logs_due.get(told.pid, 0.0):
             return
-        now = time.monotonic()
-        if now < self._logs_due.get(told.pid, 0.0):
-            return
-        is_sent = self._guarded(told, lambda: log_parts.send_new(told))
-        self._logs_due[told.pid] = time.monotonic() + (LOG_SECONDS if is_sent else MOST_PAUSE / 4)
-        if not told.is_alive:
+        is_answered = self._guarded(told, lambda: self._send(told) if told.has_lease else self._finish(told))
+        self._logs_due[told.pid] = time.monotonic() + (LOG_SECONDS if is_answered else AWAY_SECONDS)
+        if told.has_lease and not told.is_alive:
             self._look_now()  # its commands may be left
+
+    def _renew(self, told: ToldTask) -> None:
+        """Have the token of a task renewed that is not used otherwise."""
+        now = time.monotonic()
+        if now - told.calls.answered_at > RENEWED_SECONDS and now >= self._renew_due.get(told.pid, 0.0):
+            self._renew_due[told.pid] = now + RENEWED_SECONDS / 4
+            self._guarded(told, lambda: told.calls.call("POST", "/look", json={"machine": self._machine}))
+
+    @staticmethod
+    def _send(told: ToldTask) -> None:
+        with told.lock:
+            log_parts.send_new(told)
 
     def _finish(self, told: ToldTask) -> bool:
         """Send the last of a task's logs, then give its lease back; return whether that is done."""
@@ -149,7 +167,6 @@ class Relay:
                 return False
             told.calls.call("DELETE", "/lease")
             told.is_held = False
-            self._logs_due.pop(told.pid, None)
             return True
 
     def _guarded(self, told: ToldTask, work: Callable[[], object]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+import time
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
@@ -53,6 +54,8 @@ class ServerCalls:
     client: httpx.Client
     base: str
     token: str = field(repr=False)
+    answered_at: float = 0.0
+    """When it was answered last, by the monotonic clock: a token is renewed by answers, shortly before its end."""
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Return what is answered, as JSON; None where it is nothing.
@@ -101,6 +104,7 @@ class ServerCalls:
         return {"Authorization": f"Bearer {self.token}"}
 
     def _look_at(self, answer: httpx.Response) -> None:
+        self.answered_at = time.monotonic()
         if fresh := answer.headers.get(REFRESHED):
             self.token = fresh
         if answer.is_success:

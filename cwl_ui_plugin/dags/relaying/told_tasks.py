@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,14 +13,16 @@ from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.relaying.server_calls import ServerCalls
 
 Run = tuple[str, str]
+LINGER_SECONDS = 10.0
 
 
 @dataclass
 class ToldTask:
     """A try of a task on this machine, as its supervisor has told of it.
 
-    ``is_held``: the API server has its lease, or may have. ``is_lost``: it wants to hear no more of this try.
-    ``sent`` is how much of each file has arrived there, None where no more is sent.
+    ``has_asked``: it is one of a workflow, since others ask for nothing. ``is_held``: the API server has its lease, or
+    may have. ``is_lost``: it wants to hear no more of this try. ``sent`` is how much of each file has arrived there,
+    None where no more is sent.
     """
 
     task: TaskTry
@@ -28,10 +31,12 @@ class ToldTask:
     since: float
     calls: ServerCalls
     is_told: bool = True
+    has_asked: bool = False
     is_held: bool = False
     is_lost: bool = False
     shares_folders: bool = False
     sent: dict[str, int | None] = field(default_factory=dict)
+    over_since: float | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
@@ -50,9 +55,22 @@ class ToldTask:
         return os.path.lexists(self.task.lease_file)
 
     @property
+    def is_relayed(self) -> bool:
+        """Whether there may be something to relay for it."""
+        return (self.has_asked or self.is_held) and not (self.is_lost or self.shares_folders)
+
     def is_over(self) -> bool:
-        """Whether there is nothing more to do for it: its supervisor is gone, and nobody waits for a word of it."""
-        return not self.is_told and (self.is_lost or not self.is_held) and not self.is_alive
+        """Whether there is nothing more to do for it, and there was not for a while.
+
+        Its supervisor is gone, and nothing of it is held. The stop of its run may still wait for this machine's reply,
+        which is sent with its token.
+        """
+        if self.is_told or self.is_alive or (self.is_held and not self.is_lost):
+            self.over_since = None
+            return False
+        if self.over_since is None:
+            self.over_since = time.monotonic()
+        return time.monotonic() - self.over_since > LINGER_SECONDS
 
     def file(self, name: str) -> Path:
         """Return one of its files."""
@@ -88,5 +106,5 @@ class ToldTasks:
     def all(self) -> list[ToldTask]:
         """Return those that there is something to do for; forget the others."""
         with self._changed:
-            self._tasks = {pid: told for pid, told in self._tasks.items() if not told.is_over}
+            self._tasks = {pid: told for pid, told in self._tasks.items() if not told.is_over()}
             return list(self._tasks.values())

@@ -34,6 +34,7 @@ from cwl_ui_plugin.services.monitoring.run_states import shown_state
 from cwl_ui_plugin.services.run_models import RunSummary
 from cwl_ui_plugin.services.signatures import VerifiedToken
 from cwl_ui_plugin.services.stored_workflows import open_store
+from cwl_ui_plugin.services.triggering.creating import create_run
 from cwl_ui_plugin.services.triggering.job_of_conf import job_of_conf
 from cwl_ui_plugin.services.triggering.version_pinning import settle, whole
 from cwl_ui_plugin.services.workflows.details import is_cwl_dag, stored_version
@@ -266,14 +267,14 @@ def _create(
     grant: Grant | None,
     record: Record | None,
 ) -> RunSummary:
-    from airflow.exceptions import DagNotFound, DagRunAlreadyExists, ParamValidationError
+    from airflow.exceptions import DagNotFound, ParamValidationError
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy.exc import IntegrityError
 
     source = DagRunTriggeredByType.UI if via == VIEW else DagRunTriggeredByType.REST_API
     try:
         return _insert(dag_id, conf, run_id, user, source, signature, version, grant, record)
-    except (DagRunAlreadyExists, IntegrityError) as error:
+    except IntegrityError as error:
         if signature and signatures.is_used(signature):
             raise signatures.already_used(run_id or "") from error
         raise Conflict(f"The Dag {dag_id!r} has a run {run_id!r} already; choose another run_id.") from error
@@ -312,7 +313,9 @@ def _insert(
     with held, taking_turns(), create_session(scoped=False) as session:
         if signature:
             signatures.check_unused(session, signature, dag_id, run_id or "")
-        run = _new_run(session, dag_id, conf, run_id, user, source)
+        run = create_run(
+            session, dag_id, run_id=run_id, conf=conf, user=user, source=source, run_after=_just_past(session)
+        )
         if grant:
             run.conf = {**conf, GRANT: granting.sign(session, grant, dag_id, run.run_id, conf)}
         session.flush()
@@ -324,29 +327,6 @@ def _insert(
         if record:
             record(session, run)
         return _summary(run)
-
-
-def _new_run(
-    session: Session,
-    dag_id: str,
-    conf: dict[str, object],
-    run_id: str | None,
-    user: str,
-    source: DagRunTriggeredByType,
-) -> DagRun:
-    from airflow.api.common.trigger_dag import trigger_dag
-
-    run = trigger_dag(
-        dag_id,
-        triggered_by=source,
-        triggering_user_name=user,
-        run_id=run_id,
-        conf=conf,
-        run_after=_just_past(session),
-        session=session,
-    )
-    assert run is not None  # noqa: S101 - it raises rather than return None
-    return run
 
 
 def _summary(run: DagRun) -> RunSummary:

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from cwl_ui_plugin.dags.access import grants
 from cwl_ui_plugin.dags.names import BUNDLE
 from cwl_ui_plugin.library import carrying
 from cwl_ui_plugin.services.errors import NotAllowed, NotFound
@@ -58,6 +59,14 @@ def archive(found: Pinned) -> tuple[BinaryIO, int, str]:
         file.close()
         raise
     return file, size, digest.hexdigest()
+
+
+def grant_key(name: str) -> str:
+    """Return the public key of grants of a name; raise :class:`NotFound`. It is no secret."""
+    found = grants.kept_key(name)
+    if found is None:
+        raise NotFound("There is no such key of grants.")
+    return found
 
 
 def _bundle_of(instance: str) -> tuple[str, str | None]:

@@ -269,9 +269,9 @@ def test_of_two_runs_that_claim_at_once_one_gets_it_at_most(
     both = threading.Barrier(2)
     look = claims._check_above
 
-    def wait(claim: Claim, above: list[str]) -> None:
+    def wait(claim: Claim, above: list[str], place: Path) -> None:
         both.wait(30)
-        look(claim, above)
+        look(claim, above, place)
 
     monkeypatch.setattr(claims, "_check_above", wait)
     got: list[str] = []
@@ -297,11 +297,18 @@ def test_a_thousand_claims_cost_a_new_one_nothing(site: Path, monkeypatch: pytes
         held(f"run-{number}")
     reads: list[str] = []
     read = claims._read
-    monkeypatch.setattr(claims, "_read", lambda key: (reads.append(key), read(key))[1])
+    monkeypatch.setattr(claims, "_read", lambda key, place: (reads.append(key), read(key, place))[1])
     held("new")
     assert len(reads) < 30
     with pytest.raises(JobError):
         held("all", ".")
+
+
+def test_the_control_folder_is_looked_at_once_for_a_claim(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, looked = config.control_folder(), []
+    monkeypatch.setattr(config, "control_folder", lambda: looked.append(1) or found)
+    held("r", f"{site}/results/a/b/c/d")
+    assert len(looked) == 1
 
 
 def test_a_chosen_tmp_folder_is_used_and_removed(site: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -137,3 +138,16 @@ def test_a_try_is_not_taken_for_one_whose_number_begins_likewise(folders: Path) 
     with tagged(tenth.tag) as process:
         run_folder.give_back(TASK, grace=0)
         assert process.poll() is None
+
+
+def test_a_process_that_is_gone_or_another_users_keeps_no_other_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused, sent = {1: ProcessLookupError(), 2: PermissionError()}, []
+
+    def kill(pid: int, number: int) -> None:
+        if pid in refused:
+            raise refused[pid]
+        sent.append((pid, number))
+
+    monkeypatch.setattr(os, "kill", kill)
+    run_termination._send([1, 2, 3], signal.SIGKILL)
+    assert sent == [(3, signal.SIGKILL)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 import uuid
 from datetime import datetime
@@ -324,6 +325,29 @@ def test_on_sqlite_runs_are_created_one_after_the_other(workflow: str) -> None:
     held: list[bool] = []
     trigger(workflow, record=lambda _session, _run: held.append(database._turn.locked()))
     assert held == [True]
+    assert not database._turn.locked()
+
+
+def test_whoever_waits_longest_is_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_has_one_writer", lambda: True)
+    order: list[int] = []
+
+    def write(number: int) -> None:
+        with database.taking_turns():
+            order.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(20)]
+    with database.taking_turns():
+        for number, thread in enumerate(threads):
+            thread.start()
+            deadline = time.monotonic() + 10
+            while len(database._turn._waiting) <= number and time.monotonic() < deadline:
+                time.sleep(0.001)
+    with database.taking_turns():
+        order.append(20)  # came last, though it had its turn just before
+    for thread in threads:
+        thread.join()
+    assert order == list(range(21))
     assert not database._turn.locked()
 
 
