@@ -80,6 +80,7 @@ class Agent:
                 instance=str(message["instance"]),
                 pid=int(message["pid"]),
                 since=time.time(),
+                is_unsure=bool(message.get("again")),
                 calls=ServerCalls(self._client, workers_address(str(message["server"])), str(message["token"])),
             )
         )

@@ -118,6 +118,8 @@ class Relay:
     def settle(self, told: ToldTask) -> None:
         """Send the last of a task, and that it has no lease any more."""
         with suppress(Away, Refused):
+            if told.is_unsure:
+                self._ask_about(told)
             while told.is_held and not (told.is_lost or told.shares_folders or self._finish(told)):
                 pass
 
@@ -145,11 +147,19 @@ class Relay:
             self._look_now()  # its commands may be left
 
     def _renew(self, told: ToldTask) -> None:
-        """Have the token of a task renewed that is not used otherwise."""
+        """Have the token of a task renewed that is not used otherwise; ask what another agent has told of it."""
         now = time.monotonic()
-        if now - told.calls.answered_at > RENEWED_SECONDS and now >= self._renew_due.get(told.pid, 0.0):
-            self._renew_due[told.pid] = now + RENEWED_SECONDS / 4
-            self._guarded(told, lambda: told.calls.call("POST", "/look", json={"machine": self._machine}))
+        is_due = told.is_unsure or now - told.calls.answered_at > RENEWED_SECONDS
+        if is_due and now >= self._renew_due.get(told.pid, 0.0):
+            self._renew_due[told.pid] = now + (LOOK_SECONDS if told.is_unsure else RENEWED_SECONDS / 4)
+            self._guarded(told, lambda: self._ask_about(told))
+
+    def _ask_about(self, told: ToldTask) -> Any:
+        """Return what the server knows of the run of a task; note whether it has the task's lease."""
+        answer = told.calls.call("POST", "/look", json={"machine": self._machine})
+        if told.is_unsure:
+            told.is_held, told.is_unsure = bool(answer["is_leased"]), False
+        return answer
 
     @staticmethod
     def _send(told: ToldTask) -> None:
@@ -197,7 +207,7 @@ class Relay:
             look.due = time.monotonic() + look.pause
 
     def _hear(self, told: ToldTask, look: _Look) -> None:
-        answer = told.calls.call("POST", "/look", json={"machine": self._machine})
+        answer = self._ask_about(told)
         _mirror(told.run, answer["stopped"])
         order = _order_of(answer["order"])
         look.order = order.number if order else None

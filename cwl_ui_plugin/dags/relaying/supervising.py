@@ -36,6 +36,7 @@ class Registration:
     def __init__(self, process: Any) -> None:
         self._process = process
         self._closing = threading.Event()
+        self._was_told = False
         self._connection: socket.socket | None = None
         self._thread = threading.Thread(target=self._keep, name="cwl-agent", daemon=True)
 
@@ -74,7 +75,8 @@ class Registration:
     def _stay(self, connection: socket.socket) -> None:
         from cwl_ui_plugin.dags.relaying import local_socket
 
-        local_socket.send(connection, self._told())
+        local_socket.send(connection, {**self._told(), "again": self._was_told})
+        self._was_told = True
         lines = local_socket.Lines(connection)
         while not self._closing.is_set() and lines.receive() is not None:
             pass

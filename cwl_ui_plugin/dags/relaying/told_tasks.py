@@ -22,7 +22,7 @@ class ToldTask:
 
     ``has_asked``: it is one of a workflow, since others ask for nothing. ``is_held``: the API server has its lease, or
     may have. ``is_lost``: it wants to hear no more of this try. ``sent`` is how much of each file has arrived there,
-    None where no more is sent.
+    None where no more is sent. ``is_unsure``: an agent that is gone knew more of it; the API server is asked.
     """
 
     task: TaskTry
@@ -32,6 +32,7 @@ class ToldTask:
     calls: ServerCalls
     is_told: bool = True
     has_asked: bool = False
+    is_unsure: bool = False
     is_held: bool = False
     is_lost: bool = False
     shares_folders: bool = False
@@ -57,7 +58,7 @@ class ToldTask:
     @property
     def is_relayed(self) -> bool:
         """Whether there may be something to relay for it."""
-        return (self.has_asked or self.is_held) and not (self.is_lost or self.shares_folders)
+        return (self.has_asked or self.is_held or self.is_unsure) and not (self.is_lost or self.shares_folders)
 
     def is_over(self) -> bool:
         """Whether there is nothing more to do for it, and there was not for a while.
@@ -65,7 +66,7 @@ class ToldTask:
         Its supervisor is gone, and nothing of it is held. The stop of its run may still wait for this machine's reply,
         which is sent with its token.
         """
-        if self.is_told or self.is_alive or (self.is_held and not self.is_lost):
+        if self.is_told or self.is_alive or ((self.is_held or self.is_unsure) and not self.is_lost):
             self.over_since = None
             return False
         if self.over_since is None:
@@ -92,7 +93,6 @@ class ToldTasks:
                 known.calls, known.is_told = told.calls, True
                 told = known
             else:
-                told.is_held = told.has_lease  # an agent that is gone may have told of it
                 self._tasks[told.pid] = told
             self._changed.notify_all()
         return told

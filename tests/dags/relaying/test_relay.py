@@ -160,7 +160,9 @@ class Machine:
         assert said(process) == "ready"
         return process
 
-    def tell(self, process: subprocess.Popen[str], task: TaskTry, instance: str) -> socket.socket:
+    def tell(
+        self, process: subprocess.Popen[str], task: TaskTry, instance: str, *, again: bool = False
+    ) -> socket.socket:
         """Tell the agent of a task, as its supervisor does, and keep the connection."""
         message = {
             "say": "task",
@@ -169,6 +171,7 @@ class Machine:
             "server": self.api.execution_api,
             "token": execution_token(instance),
             "task": asdict(task),
+            "again": again,
         }
         connection = self.connect()
         connection.sendall(json.dumps(message).encode() + b"\n")
@@ -312,11 +315,27 @@ def test_an_agent_that_was_killed_is_followed_by_another(machine, task, instance
     say(process, "two")
     machine.start_agent()
     eventually(lambda: _can_connect(machine))
-    machine.tell(process, task, instance)
+    machine.tell(process, task, instance, again=True)
     eventually(lambda: log_of(task) == "one\ntwo\n")
     say(process, "end")
     eventually(lambda: not leases(task))
     assert log_of(task) == "one\ntwo\nend\n"
+
+
+def test_an_agent_tells_the_end_of_a_task_that_has_ended_without_one(machine, task, instance, eventually):
+    process = machine.start_task(task)
+    machine.tell(process, task, instance)
+    assert said(process) == "held"
+    machine.agent.kill()
+    machine.agent.wait()
+    say(process, "end")
+    eventually(lambda: not list((machine.folder / "tmp" / ".control" / "runs").rglob("*.lease")))
+    assert len(leases(task)) == 1
+    machine.start_agent()
+    eventually(lambda: _can_connect(machine))
+    machine.tell(process, task, instance, again=True)
+    eventually(lambda: not leases(task))
+    assert log_of(task) == "end\n"
 
 
 def _can_connect(machine: Machine) -> bool:
