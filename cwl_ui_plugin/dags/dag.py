@@ -33,7 +33,7 @@ class CWLDAG(DAG):
     compiles it when it is new or was changed, and makes a Dag of it. All other arguments are those of
     :class:`airflow.sdk.DAG`; the defaults differ in that the Dag has no schedule and is not paused.
 
-    ``version`` and ``only`` (see :func:`tasks.add_tasks`) are for the Dags of stored workflows.
+    ``version`` and ``only`` are for the Dags of stored workflows, and not for Dag files.
 
     Raises:
         DocumentError: the document can't be used; Airflow shows the message as an import error.

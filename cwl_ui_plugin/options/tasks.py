@@ -60,6 +60,15 @@ TASKS = (
         "cwl_cores",
     ),
     Option(
+        "max_handed_on_size",
+        "134217728",
+        "integer",
+        "Most bytes of JSON that a task hands on: its output values, each File with where it is, its name, size and "
+        "checksum, some 300 bytes. Airflow's API server and database take them as one value, and a call of a task that "
+        "they don't answer within [workers] execution_api_timeout is made anew; a task with more fails with a message "
+        "that says so. A Directory counts as one, unless its listing is handed on.",
+    ),
+    Option(
         "max_pool_slots",
         "16",
         "integer",

@@ -119,6 +119,17 @@ def test_a_tool_delivers_into_the_folder_of_its_run_and_task(site: Path, documen
     assert run_folder.leases("d", "r") == []
 
 
+def test_more_than_airflow_can_take_is_told(
+    site: Path, documents: Path, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__MAX_HANDED_ON_SIZE", "100")
+    told = r"hands on 0.0 MB that name 1 files, .* max_handed_on_size allows: .* Hand on a Directory"
+    with pytest.raises(AirflowFailException, match=told):
+        execute(operator(documents / "tool.cwl", {"text": "shared.txt"}), context)
+    assert context["ti"].pushed[names.ERROR_KEY]["kind"] == "permanentFail"
+    assert run_folder.leases("d", "r") == []
+
+
 def test_a_mapped_one_into_a_folder_for_each_instance(site: Path, documents: Path, context: Any) -> None:
     context["ti"].map_index = 4
     outputs = execute(operator(documents / "tool.cwl", {"text": "shared.txt"}), context)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 
+from cwl_ui_plugin.dags import xcom_values
 from cwl_ui_plugin.dags.xcom_values import packed, unpacked
 
 
@@ -12,3 +15,21 @@ from cwl_ui_plugin.dags.xcom_values import packed, unpacked
 def test_a_value_survives_airflows_transport(value: object) -> None:
     sent = msgspec.msgpack.decode(msgspec.msgpack.encode(packed(value)))
     assert unpacked(sent) == value
+
+
+def test_the_size_of_a_value_is_told_without_a_text_of_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = {"class": "File", "location": "file:///outputs/a.txt", "basename": "a.txt", "size": 3}
+    value = {"#main/files": [[file] * 500, "success"], "#main/text": ["é" * 100, "success"], "n": [None, "skipped"]}
+    longest = 0
+    dumps = json.dumps
+
+    def noting(part: object) -> str:
+        nonlocal longest
+        text = dumps(part)
+        longest = max(longest, len(text))
+        return text
+
+    monkeypatch.setattr(xcom_values.json, "dumps", noting)
+    size = xcom_values.json_size(value)
+    assert 0.9 < size / len(dumps(value)) < 1.1
+    assert longest < 1000

@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import CwlError, StepError
+from cwl_ui_plugin.cwl.files import file_objects
 from cwl_ui_plugin.cwl.plan import Step, Traits, read_plan, traits_of
 from cwl_ui_plugin.cwl.temporary_errors import may_pass
 from cwl_ui_plugin.dags import names
@@ -24,7 +25,7 @@ from cwl_ui_plugin.dags.relaying.control import control
 from cwl_ui_plugin.dags.relaying.errors import RelayError
 from cwl_ui_plugin.dags.sharing import shares_folders
 from cwl_ui_plugin.dags.staging.interface import SHARED, Staging, staging_of
-from cwl_ui_plugin.dags.xcom_values import packed, unpacked
+from cwl_ui_plugin.dags.xcom_values import json_size, packed, unpacked
 from cwl_ui_plugin.observing.lineage.noting import Subject, TellsLineage
 
 if TYPE_CHECKING:
@@ -282,7 +283,19 @@ class CwlOperator(BaseOperator, TellsLineage):
 
     @staticmethod
     def handing_on(values: object) -> dict[str, object]:
-        """Return values as the XCom that other tasks get them by."""
+        """Return values as the XCom that other tasks get them by.
+
+        Raises:
+            StepError: they are so many that Airflow could not take them.
+
+        """
+        size, most = json_size(values), config.number("max_handed_on_size")
+        if size > most:
+            raise StepError(
+                f"It hands on {size / 1e6:.1f} MB that name {sum(1 for _file in file_objects(values))} files, and that "
+                f"is more than the {most / 1e6:.1f} MB which [cwl] max_handed_on_size allows: Airflow's API server and "
+                "its database take all of it as one value. Hand on a Directory instead of a list of its files."
+            )
         made: dict[str, object] = packed(values)
         return made
 

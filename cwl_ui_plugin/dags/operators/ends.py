@@ -107,7 +107,7 @@ class CwlGatherOperator(_EndOperator):
             outputs = execution.finish(self.document.compiled, self.document.source, values, destination)
             self.noted.outputs = outputs
             self._announce(context, plan, outputs)
-        return self.handing_on(outputs)  # runs.cleaning removes intermediate files once Airflow has stored this
+            return self.handing_on(outputs)  # runs.cleaning removes intermediate files once Airflow has stored this
 
     def _to_deliver(self, plan: Plan, values: Values) -> Values:
         """Return the values that outputs are made from, with files on this machine that may become outputs."""

@@ -107,7 +107,8 @@ class StepOperator(CwlOperator):
 
     def end(self, context: Context, values: Mapping[str, object], is_skipped: bool) -> dict[str, object]:
         """Return the values for the tasks that follow; skip this one in Airflow, too, where its step was."""
-        return self.skip(context, values) if is_skipped else self.handing_on(values)
+        with self.reported(context):
+            return self.skip(context, values) if is_skipped else self.handing_on(values)
 
     def with_statistics(self, made: Mapping[str, object], result: StepResult) -> dict[str, object]:
         """Return what the task has made as it is handed on: with what the step used."""

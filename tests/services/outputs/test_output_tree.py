@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import stat
+import tracemalloc
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -127,3 +129,34 @@ def test_a_zip_of_too_many_files_says_so(tmp_path: Path, monkeypatch: pytest.Mon
     )
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.namelist() == ["0", "1", zip_stream.TOO_MANY]
+
+
+def test_a_zip_of_many_files_keeps_no_list_of_them_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zip_stream, "SPOOLED_BYTES", 4096)
+    (tmp_path / "small").write_text("small")
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        entries = ((f"folder/{number:060}.txt", lambda: (tmp_path / "small").open("rb")) for number in range(count))
+        size = sum(map(len, zip_stream.zip_stream(entries)))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert size > 200 * count
+        return most
+
+    peak(10)
+    assert peak(6000) - peak(2000) < 200_000  # its list of files is half a megabyte longer
+
+
+def test_a_zip_has_any_name_and_is_the_same_each_time(tmp_path: Path) -> None:
+    contents = {"a.txt": b"a", "ü/日本.bin": bytes(range(256)) * 3000, "empty": b"", "x" * 300: b"x"}
+    for number, content in enumerate(contents.values()):
+        (tmp_path / str(number)).write_bytes(content)
+    entries = [(name, partial((tmp_path / str(number)).open, "rb")) for number, name in enumerate(contents)]
+    made = [b"".join(zip_stream.zip_stream(entries)) for _ in range(2)]
+    assert made[0] == made[1]
+    (tmp_path / "made.zip").write_bytes(made[0])
+    with zipfile.ZipFile(tmp_path / "made.zip") as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == contents
+        assert {info.external_attr >> 16 for info in archive.infolist()} == {stat.S_IFREG | 0o644}
