@@ -71,6 +71,24 @@ def test_a_link_that_comes_at_the_last_moment_opens_nothing(
     assert swapped
 
 
+def test_looking_at_many_follows_no_link_and_goes_from_folder_to_folder(place: Place, tmp_path: Path) -> None:
+    folder = place.path
+    (folder / "one").mkdir(exist_ok=True)
+    (folder / "two").mkdir(exist_ok=True)
+    (folder / "one/a").write_text("a")
+    (folder / "two/b").write_text("bb")
+    (tmp_path / "elsewhere").mkdir(exist_ok=True)
+    (tmp_path / "elsewhere/c").write_text("c")
+    (folder / "three").symlink_to(tmp_path / "elsewhere")
+    (folder / "one/link").symlink_to(tmp_path / "elsewhere/c")
+    with place.looking() as look:
+        for name in ("three/c", "one/link", "../x", "gone/x", "one/gone"):
+            with pytest.raises(OSError):
+                look(name)
+        sizes = [look(name).st_size for name in ("one/a", "two/b", "one/a")]
+    assert sizes == [1, 2, 1]
+
+
 def test_what_is_open_stays_what_is_read(place: Place, tmp_path: Path) -> None:
     with place.open("plots/deep/p.txt") as file:
         (tmp_path / "site/dag/run/plots/deep/p.txt").unlink()

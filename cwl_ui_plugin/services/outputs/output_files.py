@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +31,8 @@ from cwl_ui_plugin.services.models import Page
 from cwl_ui_plugin.services.monitoring.queries import find_run
 from cwl_ui_plugin.services.run_models import OutputFile
 
+_Look = Callable[[str], os.stat_result]
+"""Tells what is known of a plain file or a folder."""
 MAX_FILES = 10_000
 MAX_COUNTED = 1_000_000
 
@@ -72,22 +74,22 @@ def output_tree(dag_id: str, run_id: str, *, offset: int = 0, limit: int = MAX_F
     seen: set[str] = set()
     found: list[OutputFile] = []
     end = offset + min(limit, MAX_FILES)
-    for output in _outputs(outputs, place):
-        for name in _files(output, place):
+    with place.looking() as look:
+        for output, name in _all_files(outputs, place, look):
             if name in seen:
                 continue
             if len(seen) == MAX_COUNTED:
                 raise TooLarge(f"The run has more than {MAX_COUNTED} output files; fetch them as a zip, by folder.")
             if offset <= len(seen) < end:
-                found += _output_file(output, name, place)
+                found += _output_file(output, name, look)
             seen.add(name)
     return Page(tuple(found), len(seen))
 
 
-def _output_file(output: _Output, name: str, place: Place) -> list[OutputFile]:
+def _output_file(output: _Output, name: str, look: _Look) -> list[OutputFile]:
     """Return a file, or nothing where it is gone meanwhile."""
     with suppress(OSError):
-        size = place.state(name).st_size
+        size = look(name).st_size
         return [OutputFile(path=name, size=size, output=output.output, checksum=output.checksum, format=output.format)]
     return []
 
@@ -100,12 +102,12 @@ def files_of(dag_id: str, run_id: str) -> Iterator[FoundFile]:
 
 def _found(outputs: Mapping[str, object] | None, place: Place) -> Iterator[FoundFile]:
     seen: set[str] = set()
-    for output in _outputs(outputs, place):
-        for name in _files(output, place):
+    with place.looking() as look:
+        for output, name in _all_files(outputs, place, look):
             if name not in seen:
                 seen.add(name)
                 with suppress(OSError):
-                    yield FoundFile(name, output.output, place.state(name).st_size)
+                    yield FoundFile(name, output.output, look(name).st_size)
 
 
 def open_output(dag_id: str, run_id: str, path: str) -> BinaryIO:
@@ -151,15 +153,15 @@ def archive_entries(dag_id: str, run_id: str, path: str | None = None) -> Iterat
     """
     if path is None:
         outputs, place = load(dag_id, run_id)
-        return _all_archived(_outputs(outputs, place), place)
+        return _all_archived(outputs, place)
     place, _entries, _is_cut = folder_entries(dag_id, run_id, path, most=0)
     return _folder_archived(place.below(path))
 
 
-def _all_archived(outputs: Iterable[_Output], place: Place) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+def _all_archived(outputs: Mapping[str, object] | None, place: Place) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
     names = set()
-    for output in outputs:
-        for name in _files(output, place):
+    with place.looking() as look:
+        for _output, name in _all_files(outputs, place, look):
             if name not in names:
                 names.add(name)
                 yield name, partial(place.open, name)
@@ -289,16 +291,17 @@ def name_in(place: Place, location: object) -> str | None:
     return path.relative_to(place.path).as_posix()
 
 
-def _files(output: _Output, place: Place) -> Iterator[str]:
-    """Yield the names of the plain files of an output that are there."""
-    if output.is_folder:
-        yield from place.files(output.name)
-    elif _is_there(place, output.name, is_folder=False):
-        yield output.name
+def _all_files(outputs: Mapping[str, object] | None, place: Place, look: _Look) -> Iterator[tuple[_Output, str]]:
+    """Yield the names of the plain files of all outputs that are there, each with its output."""
+    for output in _outputs(outputs, place):
+        if output.is_folder:
+            yield from ((output, name) for name in place.files(output.name))
+        elif _is_file(look, output.name):
+            yield output, output.name
 
 
-def _is_there(place: Place, name: str, *, is_folder: bool) -> bool:
+def _is_file(look: _Look, name: str) -> bool:
     try:
-        return stat.S_ISDIR(place.state(name).st_mode) == is_folder
+        return stat.S_ISREG(look(name).st_mode)
     except (OSError, ValueError):
         return False

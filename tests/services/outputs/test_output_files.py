@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.stored import as_file
 
+from cwl_ui_plugin import opened
 from cwl_ui_plugin.services.errors import NotFound, TooLarge
 from cwl_ui_plugin.services.outputs import output_files
 from cwl_ui_plugin.services.triggering import triggers
@@ -53,6 +55,30 @@ def test_the_tree_comes_in_parts(workflow: str, run_id: str, results: Path, monk
     monkeypatch.setattr(output_files, "MAX_COUNTED", 2)
     with pytest.raises(TooLarge, match="more than 2"):
         output_files.output_tree(workflow, run_id)
+
+
+def test_a_folder_is_opened_once_for_all_its_files(
+    workflow: str, run_id: str, folders: Path, airflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folders / "outputs" / workflow / run_id
+    folder.mkdir(parents=True)
+    paths = [folder / f"{number}.txt" for number in range(200)]
+    for path in paths:
+        path.touch()
+    airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", {"all": [as_file(path) for path in paths]})
+    count, os_open = 0, os.open
+
+    def counting(*arguments: Any, **options: Any) -> int:
+        nonlocal count
+        count += 1
+        return os_open(*arguments, **options)
+
+    monkeypatch.setattr(opened.os, "open", counting)
+    page = output_files.output_tree(workflow, run_id, offset=50, limit=100)
+    assert ([file.path for file in page.items], page.total) == ([path.name for path in paths[50:150]], 200)
+    assert len(list(output_files.files_of(workflow, run_id))) == 200
+    assert len(list(output_files.archive_entries(workflow, run_id))) == 200
+    assert count < 100
 
 
 def test_an_output_file_is_found(workflow: str, run_id: str, results: Path) -> None:
