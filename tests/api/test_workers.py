@@ -349,3 +349,19 @@ def test_a_public_key_of_grants_is_had_by_its_name(call, remote):
         assert call("GET", f"/grant-keys/{name}").status_code in (404, 422)
     with pytest.raises(ValueError, match="not the key"):
         grants.keep_key("0" * 64, key)
+
+
+def test_every_route_is_called_here(remote):
+    from fastapi.routing import APIRoute
+
+    from cwl_ui_plugin.api import workers
+
+    routes = {
+        (method, route.path)
+        for route in workers.app().routes
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    }
+    called = {(method, path.partition("?")[0]) for method, path, _options in CALLS}
+    filled = {(method, path.format(name="stderr.log" if "logs" in path else "0" * 64)) for method, path in routes}
+    assert filled == called

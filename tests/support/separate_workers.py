@@ -9,6 +9,7 @@ HTTP, and what Celery itself needs: Redis, and PostgreSQL for results.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -38,6 +39,10 @@ from cwl_ui_plugin.cli.home import Home
 CONNECTION, BUCKET = "the_intermediate_store", "intermediate"
 """The Connection by which all machines reach the bucket that files go by."""
 NAMES = ("worker-a", "worker-b")
+
+
+RULES = json.dumps([{"when": {"step": f"*_on_{name[-1]}"}, "set": {"queue": name}} for name in NAMES])
+"""A step whose name ends with ``_on_a`` runs on the first worker, one with ``_on_b`` on the second."""
 
 
 def has_machines() -> bool:
@@ -83,6 +88,7 @@ class SeparateWorkers:
         home = self.folder / "machines" / name
         airflow = str(Path(sys.executable).with_name("airflow"))
         options = ["--concurrency", str(concurrency), "--skip-serve-logs", "--without-mingle", "--without-gossip"]
+        options += ["--queues", f"default,{name}"]
         command = [airflow, "celery", "worker", "--celery-hostname", name, "--pid", f"{home}/worker.pid", *options]
         settings = {
             "AIRFLOW_HOME": str(home),
@@ -135,6 +141,7 @@ def separate_cluster(folder: Path, **variables: str) -> Iterator[SeparateWorkers
             "AIRFLOW__CWL__STOP_GRACE": "2",
             "AIRFLOW__CWL__CONTAINER_ENGINE": "none",
             "AIRFLOW__CWL__INTERMEDIATE_STORAGE": f"s3://{CONNECTION}@{BUCKET}/runs",
+            "AIRFLOW__CWL__TASK_RULES": RULES,
             f"AIRFLOW_CONN_{CONNECTION.upper()}": store.connection(),
             **variables,
         }
