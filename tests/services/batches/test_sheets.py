@@ -299,14 +299,18 @@ def test_what_would_swell_is_refused_before_it_does(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("part", "before", "more", "told"),
     [
-        (SHEET, b"</sheetData>", b'<row r="3">' + b"<c/>" * 2_000_000 + b"</row></sheetData>", "too many cells"),
+        (SHEET, b"</sheetData>", b'<row r="3">' + b"<c/>" * 200_000 + b"</row></sheetData>", "too many cells"),
         (SHEET, b"</sheetData>", b'<x:row r="3">' + b"<x:c/>" * 200_000 + b"</x:row></sheetData>", "too many cells"),
-        (SHEET, b"</sheetData>", b"<row><c/></row>" * 2_600_000 + b"</sheetData>", "too many cells"),
+        (SHEET, b"</sheetData>", b"<row><c/></row>" * 260_000 + b"</sheetData>", "too many cells"),
         (SHEET, b"<sheetData>", b"<x/>" * 300_000 + b"<sheetData>", "too many styles"),
         ("xl/styles.xml", b"</cellXfs>", b"<xf/>" * 300_000 + b"</cellXfs>", "too many styles"),
     ],
 )
-def test_elements_are_counted_before_each_becomes_an_object(part: str, before: bytes, more: bytes, told: str) -> None:
+def test_elements_are_counted_before_each_becomes_an_object(
+    part: str, before: bytes, more: bytes, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert workbooks.MAX_ELEMENTS <= 5_000_000, "what fits into memory as objects"
+    monkeypatch.setattr(workbooks, "MAX_ELEMENTS", 500_000)
     content = workbook(SIMPLE)
     if b"<x:" in more:
         content = changed(content, part, b"<worksheet ", b'<worksheet xmlns:x="' + MAIN.encode() + b'" ')
@@ -330,8 +334,10 @@ def test_texts_that_many_cells_share_count_in_each(monkeypatch: pytest.MonkeyPat
     assert len(refused(bomb, "x.xlsx")) == 51
 
 
-def test_cells_far_to_the_right_of_each_row_are_not_gone_through() -> None:
-    rows = b"".join(b'<row r="%d"><c r="XFD%d"/></row>' % (number, number) for number in range(3, 1000))
+def test_cells_far_to_the_right_of_each_row_are_not_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert workbooks.MAX_READ_CELLS <= 10_000_000, "what is gone through within seconds"
+    monkeypatch.setattr(workbooks, "MAX_READ_CELLS", 1_000_000)
+    rows = b"".join(b'<row r="%d"><c r="XFD%d"/></row>' % (number, number) for number in range(3, 100))
     bomb = changed(workbook(SIMPLE), SHEET, b"</sheetData>", rows + b"</sheetData>")
     assert "empty cells" in refused(bomb, "x.xlsx")[0][2]
 
