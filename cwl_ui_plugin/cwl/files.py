@@ -43,19 +43,16 @@ def objects_of(node: object, classes: Collection[str]) -> Iterator[dict[str, obj
 
 def outer_objects(node: object) -> Iterator[dict[str, object]]:
     """Yield the Files and Directories of a JSON value in order, but not what is within these."""
-    waiting = [node]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, list):
-            waiting += reversed(item)
-        elif isinstance(item, dict) and item.get("class") in CLASSES:
-            yield item
-        elif isinstance(item, dict):
-            waiting += reversed(item.values())
+    return _objects(node, within=())
 
 
 def handed_on(node: object) -> Iterator[dict[str, object]]:
     """Yield the Files and Directories of a JSON value in order, with secondary files, without what folders list."""
+    return _objects(node, within=("secondaryFiles",))
+
+
+def _objects(node: object, within: tuple[str, ...]) -> Iterator[dict[str, object]]:
+    """Yield Files and Directories, and those that these fields of them have."""
     waiting = [node]
     while waiting:
         item = waiting.pop()
@@ -63,7 +60,7 @@ def handed_on(node: object) -> Iterator[dict[str, object]]:
             waiting += reversed(item)
         elif isinstance(item, dict) and item.get("class") in CLASSES:
             yield item
-            waiting.append(item.get("secondaryFiles"))
+            waiting += [item.get(name) for name in within]
         elif isinstance(item, dict):
             waiting += reversed(item.values())
 
