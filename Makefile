@@ -19,11 +19,15 @@ SYSTEM_PACKAGES := chromium chromium-headless-shell fonts-dejavu-core bwa samtoo
 CONTAINER_PACKAGES := podman runc busybox-static
 # A batch system of the tests' own; where it can't be installed, tests of it are left out.
 SLURM_PACKAGES := slurmctld slurmd slurm-client munge
+# Else each process compiles anew all tests, whose assertions are rewritten, and each module that has changed.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST_ARGS ?=
 # Tests side by side: what waits for a server leaves the other core to what computes. 0: one after the other.
 PYTEST_WORKERS ?= 2
 FAST := not e2e and not packaging and not bioinformatics
-PYTEST = $(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist loadscope --no-loadscope-reorder
+# Only these: pytest rewrites the assertions of all that any plugin has, hundreds of modules in each process.
+PYTEST_PLUGINS := pytest_timeout,pytest_cov.plugin,random_order.plugin,_hypothesis_pytestplugin
+PYTEST = PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTEST_PLUGINS=$(PYTEST_PLUGINS) $(BIN)/python -m pytest -p xdist --numprocesses $(PYTEST_WORKERS) --dist loadscope --no-loadscope-reorder
 SUITE ?= tests/conformance
 BENCH_ARGS ?=
 PROFILE_ARGS ?=

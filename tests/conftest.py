@@ -103,8 +103,29 @@ def _migrate(template: Path) -> None:
 def airflow_home() -> Iterator[Path]:
     """The Airflow home of this test process, with a migrated SQLite database in it."""
     shutil.copy(_template_database(), DATABASE)
+    _let_databases_not_wait_for_disks()
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)
+
+
+def _let_databases_not_wait_for_disks() -> None:
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    @event.listens_for(Engine, "connect")
+    def relax(connection: Any, _record: Any) -> None:
+        if "sqlite" in type(connection).__module__:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA synchronous = OFF")
+            cursor.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_disks() -> Iterator[None]:
+    """What is written outlives a killed process all the same. It would not a machine that fails, as no test's does."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda _file: None)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +162,7 @@ def _reset(database: Path) -> None:
             raise TimeoutError("Something that a test of this module started holds a transaction open.")
 
     with closing(sqlite3.connect(_template_database())) as template, closing(sqlite3.connect(database)) as target:
+        target.execute("PRAGMA synchronous = OFF")
         template.backup(target, progress=check, sleep=0.01)
 
 
