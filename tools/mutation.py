@@ -104,7 +104,7 @@ def main() -> int:
     os.chdir(sandbox.place)
     sys.path.insert(0, str(sandbox.place))
     os.environ["PYTHONPATH"] = str(sandbox.place)
-    selected = [*(f"tests/{path.strip('/').partition('/')[2]}" for path in arguments.paths), *arguments.tests]
+    selected = [*map(tests_of, arguments.paths), *arguments.tests]
     paths = [path for path in dict.fromkeys(selected) if Path(path).exists()]
     tests = timed(folder, paths, arguments.longest, is_new=sandbox.is_new)
     names = results.survivors() if arguments.survivors else drawn(sandbox.diffs, arguments)
@@ -122,10 +122,10 @@ def main() -> int:
 def parsed() -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="folders of code, such as cwl_ui_plugin/signing")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="folders or modules, such as cwl_ui_plugin/signing")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="try N changes of all; without: all")
     parser.add_argument("--seed", type=int, default=16, help="which sample (16)")
-    parser.add_argument("--tests", nargs="+", default=[], metavar="PATH", help="tests beside those of these folders")
+    parser.add_argument("--tests", nargs="+", default=[], metavar="PATH", help="tests beside those of the same names")
     parser.add_argument("--longest", type=float, default=20, metavar="SECONDS", help="leave out tests that last longer")
     parser.add_argument("--minutes", type=float, default=600, help="end after so many minutes")
     parser.add_argument("--survivors", action="store_true", help="try again what was not noticed")
@@ -183,10 +183,22 @@ def prepared(place: Path, paths: Iterable[str]) -> Sandbox:
     for database in (ROOT / ".build").glob("airflow-*.db"):
         shutil.copy(database, place / ".build")
     (place / "mutation_switch.py").write_text(SWITCH, encoding="utf-8")
-    modules = [file for path in paths for file in (place / path).rglob("*.py") if "migrations" not in file.parts]
+    modules = [file for path in paths for file in modules_in(place / path) if "migrations" not in file.parts]
     diffs = dict(itertools.chain.from_iterable(changed(file, place) for file in sorted(modules)))
     made.write_text(json.dumps([digest, diffs]), encoding="utf-8")
     return Sandbox(place, diffs)
+
+
+def modules_in(path: Path) -> Iterable[Path]:
+    """Return the modules in a folder, or the module itself."""
+    return [path] if path.suffix == ".py" else path.rglob("*.py")
+
+
+def tests_of(path: str) -> str:
+    """Return where the tests of a folder or of a module stand."""
+    code = Path(path)
+    mirrored = Path("tests", *code.parts[1:])
+    return str(mirrored.with_name(f"test_{code.name}") if code.suffix == ".py" else mirrored)
 
 
 def changed(file: Path, place: Path) -> Iterator[tuple[str, str]]:
@@ -266,7 +278,8 @@ class Watch:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a part of a test."""
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        lasted = 0.0 if report.when == "setup" else report.duration  # which may be that of all tests
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + lasted
         if report.failed:
             self.failed.add(report.nodeid)
 
