@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,10 +12,13 @@ import pytest
 from support.compiled_run import TOOL
 from support.interpreters import interpreter
 
+import cwl_ui_plugin
+
 CWLTOOL = ("cwltool", "schema_salad", "ruamel", "cwl_utils")
 SERVER = ("flask_appbuilder", "flask_wtf", "wtforms", "cwl_ui_plugin.views", "cwl_ui_plugin.api")
 AIRFLOW = "import airflow.settings; airflow.settings.initialize()"
 """What every process of Airflow does."""
+PACKAGE = Path(cwl_ui_plugin.__file__).parent
 PRINT = "\nimport sys\nprint(*sys.modules, sep='\\n')"
 Loaded = Callable[[str], set[str]]
 
@@ -94,6 +98,29 @@ def test_a_scheduler_finds_the_listeners_of_tasks_before_it_forks(in_airflow: Lo
         "from airflow.sdk.listener import get_listener_manager\n"
         "assert get_listener_manager.cache_info().currsize == 1, 'each task would look for all plugins'"
     )
+
+
+@pytest.mark.parametrize("operators", ["base", "steps", "scattered", "nested", "ends"])
+def test_what_a_task_imports_when_it_runs_is_preloaded(in_airflow: Loaded, operators: str) -> None:
+    modules = in_airflow(
+        "import sys; sys.argv = ['airflow', 'scheduler']\n"
+        "from cwl_ui_plugin.dags.preload import preload_in_component; preload_in_component()"
+    )
+    wanted = imported_in_functions(PACKAGE / "dags" / "operators" / f"{operators}.py")
+    assert wanted - {"cwl_ui_plugin.dags.chaining"} <= modules  # that is for runs that assets have started
+
+
+def imported_in_functions(path: Path) -> set[str]:
+    """Return the modules of the plugin that functions of a module import when they are called."""
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    imports = [node for function in functions for node in ast.walk(function) if isinstance(node, ast.ImportFrom)]
+    found = set()
+    for node in imports:
+        if node.module and node.module.startswith("cwl_ui_plugin."):
+            folder = PACKAGE.joinpath(*node.module.split(".")[1:])
+            inner = {f"{node.module}.{item.name}" for item in node.names if (folder / f"{item.name}.py").exists()}
+            found |= inner or {node.module}
+    return found
 
 
 def test_a_dag_processor_imports_what_all_its_dag_files_need(in_airflow: Loaded) -> None:
