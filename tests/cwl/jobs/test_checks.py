@@ -214,3 +214,8 @@ def test_an_enum_that_must_be_given_takes_its_symbols_only(rules: FileRules, val
     assert check_job(plan, {"x": "fast"}, rules) == {"x": "fast"}
     with pytest.raises(JobError):
         check_job(plan, {"x": value}, rules)
+
+
+def test_an_input_with_a_default_may_be_null_and_no_other(rules: FileRules) -> None:
+    assert check_job(plan_with(), {"text": "x", "count": None}, rules) == {"text": "x", "count": None}
+    assert set(problems(rules, {"text": None})) == {"text"}
