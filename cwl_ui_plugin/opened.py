@@ -149,6 +149,14 @@ class Place:
             os.close(descriptor)
 
 
+def size_of(file: BinaryIO) -> int:
+    """Return how many bytes an open file has, wherever it is."""
+    position = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(position)
+    return size
+
+
 def place_of(path: Path, roots: tuple[Path, ...]) -> Place | None:
     """Return a folder as a place below the outermost of these roots that it is in, or None if it is in none."""
     inside = [root for root in roots if path.is_relative_to(root)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, TypedDict
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from cwl_ui_plugin.api import starting
-from cwl_ui_plugin.api.answering import OpenFileResponse
+from cwl_ui_plugin.api.answering import OpenFileResponse, StoredFileResponse
 from cwl_ui_plugin.api.downloads import UNTRUSTED, saved_as, sendable
 from cwl_ui_plugin.api.openapi import BINARY_ANSWER, json_body
 from cwl_ui_plugin.api.request_json import JsonBody, check_object
@@ -35,6 +35,7 @@ from cwl_ui_plugin.services.run_documents import document
 from cwl_ui_plugin.services.run_models import OutputFile, RunFilter, RunSummary, StopReport
 from cwl_ui_plugin.services.stopping import stops
 from cwl_ui_plugin.services.triggering import refusals, secondary_files, triggers
+from cwl_ui_plugin.storing.reading import StoredFile
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -217,7 +218,7 @@ def list_files(
     responses=_FILE,
     dependencies=_READERS,
 )
-def get_file(dag_id: str, run_id: str, path: str, inline: bool = False) -> OpenFileResponse:
+def get_file(dag_id: str, run_id: str, path: str, inline: bool = False) -> Response:
     """Download an output file, or a range of it; `inline`: a browser may show it, without scripts."""
     return send_file(PurePosixPath(path).name, output_files.open_output(dag_id, run_id, path), inline)
 
@@ -236,7 +237,7 @@ def get_input_file(
     place: Annotated[list[str], Query(max_length=MAX_PLACE)],
     path: str = "",
     inline: bool = False,
-) -> OpenFileResponse:
+) -> Response:
     """Download a file of a run's job that you may use yourself, or a range of it.
 
     `place` is given once for each key that leads to it in the job, such as `reads` and `0`; `path` is where it is in a
@@ -264,17 +265,24 @@ def get_lineage(
     return asdict(found)
 
 
-def send_file(name: str, file: BinaryIO, inline: bool) -> OpenFileResponse:
+def send_file(name: str, file: BinaryIO, inline: bool) -> OpenFileResponse | StoredFileResponse:
     """Return the answer that has a file, or a range of it; ``inline``: a browser may show it."""
     suffix = PurePosixPath(name).suffix.lower()
     is_shown = inline and suffix in MEDIA_TYPES
-    return OpenFileResponse(
-        file,
-        filename=sendable(name),
-        media_type=MEDIA_TYPES.get(suffix, "application/octet-stream"),
-        content_disposition_type="inline" if is_shown else "attachment",
-        headers=SHOWN if is_shown else UNTRUSTED,
-    )
+    settings: _Settings = {
+        "filename": sendable(name),
+        "media_type": MEDIA_TYPES.get(suffix, "application/octet-stream"),
+        "content_disposition_type": "inline" if is_shown else "attachment",
+        "headers": SHOWN if is_shown else UNTRUSTED,
+    }
+    return StoredFileResponse(file, **settings) if isinstance(file, StoredFile) else OpenFileResponse(file, **settings)
+
+
+class _Settings(TypedDict):
+    filename: str
+    media_type: str
+    content_disposition_type: str
+    headers: Mapping[str, str]
 
 
 @router.get(

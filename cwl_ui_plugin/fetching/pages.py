@@ -27,10 +27,13 @@ SECONDS = 15.0
 """How long a store may take to answer."""
 AT_ONCE = 4
 """Questions that a bucket is asked at a time by a process, those included that nobody waits for any more."""
+READ_AT_ONCE = 12
+"""The same for what users have sent to them: some of the threads of a server must be left for others."""
+_WAIT_SECONDS = 5.0
 _MOST_ENTRIES = 20_000
 """How much of a folder is looked at in stores that give no pages."""
 _QUICK: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 1}}
-_slots: dict[tuple[str, str], threading.BoundedSemaphore] = {}
+_slots: dict[tuple[str, str, int], threading.BoundedSemaphore] = {}
 _slots_lock = threading.Lock()
 
 
@@ -59,11 +62,12 @@ def page_of(folder: StorageAddress, start: str, after: str, most: int) -> Page:
         FetchError: the store can't be asked, does not answer in :data:`SECONDS`, or is asked too much just now.
 
     """
+    return answer(folder, lambda system: read_page(system, folder, (after, most), start))
+
+
+def read_page(system: AbstractFileSystem, folder: StorageAddress, part: tuple[str, int], start: str = "") -> Page:
+    """Return a page from an open store; ``part`` is what it comes behind, and how many entries it may have."""
     prefix = f"{folder.key}/" if folder.key else ""
-    return _answer(folder, lambda system: _page(system, folder, prefix, start, (after, most)))
-
-
-def _page(system: AbstractFileSystem, folder: StorageAddress, prefix: str, start: str, part: tuple[str, int]) -> Page:
     after, most = part
     if hasattr(system, "call_s3"):
         found, following = s3.folder_page(system, folder.root.bucket, prefix, start, part)
@@ -98,29 +102,46 @@ def _moment(told: object) -> datetime | None:
     return None
 
 
-def _answer(address: StorageAddress, ask: Callable[[AbstractFileSystem], Item]) -> Item:
-    """Return what a store answers; the thread that waits for it gives its place back when the store lets go of it."""
-    place = shown(address.url)
-    slots = _slots_of(address.root)
-    if not slots.acquire(blocking=False):
-        raise Away(f"The store of {place} is slow: {AT_ONCE} others wait for it already. Try again in a minute.")
+def answer(
+    address: StorageAddress, ask: Callable[[AbstractFileSystem], Item], opened: list[AbstractFileSystem] | None = None
+) -> Item:
+    """Return what a store answers; the thread that waits for it gives its place back when the store lets go of it.
 
-    def answer() -> Iterator[Item]:
+    ``opened`` is what whoever asks several times has of it: the store, once it was opened. They wait for a place.
+
+    Raises:
+        FetchError: the store can't be asked, does not answer in :data:`SECONDS`, or is asked too much just now.
+
+    """
+    place = shown(address.url)
+    slots = _slots_of(address.root, AT_ONCE if opened is None else READ_AT_ONCE)
+    if not slots.acquire(timeout=0 if opened is None else _WAIT_SECONDS):
+        raise Away(f"The store of {place} is slow: too many others wait for it already. Try again in a minute.")
+
+    def answers() -> Iterator[Item]:
         try:
             with in_words(address, asker=SERVER):
-                result = ask(_opened(address.root))
+                result = ask(_kept(address.root, opened))
         finally:
             slots.release()
         yield result
 
     late = f"The store of {place} did not answer within {SECONDS:g} seconds. Try again later, or write the address."
-    (found,) = awaited(answer(), Deadline(SECONDS, late, Away), lambda: None)
+    (found,) = awaited(answers(), Deadline(SECONDS, late, Away), lambda: None)
     return found
 
 
-def _slots_of(root: StorageRoot) -> threading.BoundedSemaphore:
+def _slots_of(root: StorageRoot, at_once: int) -> threading.BoundedSemaphore:
     with _slots_lock:
-        return _slots.setdefault((root.scheme, root.bucket), threading.BoundedSemaphore(AT_ONCE))
+        return _slots.setdefault((root.scheme, root.bucket, at_once), threading.BoundedSemaphore(at_once))
+
+
+def _kept(root: StorageRoot, opened: list[AbstractFileSystem] | None) -> AbstractFileSystem:
+    if opened is None:
+        return _opened(root)
+    if not opened:
+        opened.append(_opened(root))
+    return opened[0]
 
 
 def _opened(root: StorageRoot) -> AbstractFileSystem:

@@ -55,10 +55,11 @@ def content(system: AbstractFileSystem, wanted: StoredObject) -> Iterator[bytes]
 
     """
     for start in range(0, wanted.size, CHUNK_BYTES):
-        yield _part(system, wanted, start, min(start + CHUNK_BYTES, wanted.size))
+        yield part(system, wanted, start, min(start + CHUNK_BYTES, wanted.size))
 
 
-def _part(system: AbstractFileSystem, wanted: StoredObject, start: int, end: int) -> bytes:
+def part(system: AbstractFileSystem, wanted: StoredObject, start: int, end: int) -> bytes:
+    """Return a part of an object; raise as :func:`content` does."""
     from fsspec.asyn import sync
 
     place, failed = {"Bucket": wanted.address.root.bucket, "Key": wanted.address.key}, 0
@@ -66,15 +67,15 @@ def _part(system: AbstractFileSystem, wanted: StoredObject, start: int, end: int
         answer = system.call_s3("get_object", **place, Range=f"bytes={start}-{end - 1}")
         problem = _problem(answer, wanted, f"bytes {start}-{end - 1}/{wanted.size}")
         try:
-            part: bytes = sync(system.loop, _read, answer["Body"], 0 if problem else end - start)
+            found: bytes = sync(system.loop, _read, answer["Body"], 0 if problem else end - start)
         except Exception:  # of whichever library carries the answer; nothing of the part has been handed on
             failed += 1
             if failed == _TRIES:
                 raise
             continue
-        if problem or len(part) < end - start:
+        if problem or len(found) < end - start:
             raise problem or wanted.changed()
-        return part
+        return found
 
 
 def _problem(answer: Mapping[str, Any], wanted: StoredObject, expected: str) -> FetchError | None:

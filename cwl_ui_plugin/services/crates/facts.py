@@ -13,7 +13,8 @@ from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.monitoring import queries
-from cwl_ui_plugin.services.outputs.output_files import output_place
+from cwl_ui_plugin.services.outputs.output_files import output_place, sizes_in
+from cwl_ui_plugin.services.outputs.stored_places import with_sizes
 from cwl_ui_plugin.services.run_models import RunDetail, StepState
 from cwl_ui_plugin.services.workflows.details import readable_documents, stored_version
 
@@ -82,11 +83,12 @@ def facts_of(dag_id: str, run_id: str) -> RunFacts:
         executions.setdefault(state.task_id, []).append(made)
     whole = (found for (_task_id, map_index), found in outputs.items() if map_index < 0)
     values = {name: value for found in whole for name, value in found.items()}
+    place = output_place(dag_id, run_id, conf)
     return RunFacts(
         run=run,
         version=version,
         packed=packed,
-        place=output_place(dag_id, run_id, conf),
+        place=with_sizes(place, sizes_in(run.outputs, place)),
         values={name: value for name, value in values.items() if _short(name) not in secret},
         executions={task_id: tuple(found) for task_id, found in executions.items()},
         batches={

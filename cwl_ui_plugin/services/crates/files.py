@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from uuid import NAMESPACE_URL, uuid5
 
-from cwl_ui_plugin import addresses, config
+from cwl_ui_plugin import addresses, config, store_paths
 from cwl_ui_plugin.cwl.jobs.types import is_remote
 from cwl_ui_plugin.dags.remote_inputs import Origins
 from cwl_ui_plugin.fetching.storage_roots import is_stored, uri_of
@@ -85,9 +85,9 @@ class CrateFiles:
         is_folder = value.get("class") == "Directory"
         location, checksum = str(value.get("location") or value.get("path") or ""), str(value.get("checksum") or "")
         end = "/" if is_folder else ""
-        if (address := self._address(location, path)) is not None:
-            return address
         inside = name_in(self.facts.place, location)
+        if inside is None and (address := self._address(location, path)) is not None:
+            return address
         if inside is not None and len(self.brought) < MAX_FILES:
             if self.with_data and self._brings(self.facts.place, inside, f"{OUTPUTS}/{inside}", is_folder=is_folder):
                 return _uri_part(f"{OUTPUTS}/{inside}{end}")
@@ -98,6 +98,8 @@ class CrateFiles:
             target = self._target(name)
             if self._brings(place, "", target, is_folder=is_folder):
                 return _uri_part(f"{target}{end}")
+        if (address := self._address(location, path)) is not None:
+            return address
         if path is not None and path.is_absolute() and not path.is_relative_to(config.tmp_folder()):
             return path.as_uri() + end
         # What only tasks have seen is named by its content, or by nothing that tells where it was.
@@ -140,7 +142,7 @@ class CrateFiles:
         """Bring along a file, or the files of a folder; return whether it is there."""
         try:
             if not is_folder:
-                _opened(place, inside).close()
+                _check_there(place, inside)
                 self.brought[target] = partial(_opened, place, inside)
                 return True
             for name in _names(place, inside):
@@ -154,6 +156,14 @@ class CrateFiles:
 def _last_part(location: str) -> str:
     """Return the name of what is at a location; of an address without its query, which may hold a key."""
     return PurePosixPath(location.partition("?")[0] if "://" in location else location).name
+
+
+def _check_there(place: Place, inside: str) -> None:
+    """Raise OSError for a file that can't be brought along; a store is not asked for each that it was given."""
+    if store_paths.is_stored(place.path):
+        place.state(inside)
+    else:
+        _opened(place, inside).close()
 
 
 def _opened(place: Place, inside: str) -> BinaryIO:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import config, store_paths
 from cwl_ui_plugin.cwl.errors import JobError
-from cwl_ui_plugin.cwl.files import handed_on
+from cwl_ui_plugin.cwl.files import file_objects, handed_on
 from cwl_ui_plugin.dags.conf import GRANT
 from cwl_ui_plugin.dags.folders.placement import OUTPUT_FOLDER, folders_of
 from cwl_ui_plugin.dags.names import GATHERER
@@ -29,7 +29,9 @@ from cwl_ui_plugin.opened import Entry, Place, place_of
 from cwl_ui_plugin.services.errors import NotFound, TooLarge
 from cwl_ui_plugin.services.models import Page
 from cwl_ui_plugin.services.monitoring.queries import find_run
+from cwl_ui_plugin.services.outputs.stored_places import stored_place, with_sizes
 from cwl_ui_plugin.services.run_models import OutputFile
+from cwl_ui_plugin.storing.reading import IS_FOLDER
 
 _Look = Callable[[str], os.stat_result]
 """Tells what is known of a plain file or a folder."""
@@ -127,7 +129,7 @@ def output_location(dag_id: str, run_id: str, path: str) -> str:
     """Return where an output would be, its links resolved and not looked at; raise :class:`NotFound` for no name."""
     _outputs_of_run, place = load(dag_id, run_id)
     try:
-        return str(place.below(path).path.resolve())
+        return store_paths.text_of(place.below(path).path.resolve())
     except (OSError, RuntimeError, ValueError):
         raise _missing(run_id, path) from None
 
@@ -194,7 +196,7 @@ def _is_held(outputs: Mapping[str, object] | None, place: Place, path: str) -> b
 
 def _spellings(path: Path) -> set[str]:
     """Return what a location may call a path, without its slash at the end; most are spelled so."""
-    return {str(path), path.as_uri()}
+    return {str(path), path.as_uri(), store_paths.text_of(path)}
 
 
 def output_place(dag_id: str, run_id: str, conf: Mapping[str, object] | None) -> Place:
@@ -205,6 +207,8 @@ def output_place(dag_id: str, run_id: str, conf: Mapping[str, object] | None) ->
         place = folders_of(dag_id, run_id, job).outputs
     except JobError:  # such a run has failed at once
         place = Place(config.outputs_folder(), (dag_id, *Path(run_id).parts))
+    if store_paths.is_stored(place.path):
+        return stored_place(place)
     if GRANT in conf or os.path.lexists(place.path):
         return place
     return _earlier_place(job) or place
@@ -216,7 +220,8 @@ def output_folder(dag_id: str, run_id: str) -> str:
 
     with create_session(scoped=False) as session:
         conf = find_run(session, dag_id, run_id).conf
-    return output_place(dag_id, run_id, conf if isinstance(conf, dict) else None).path.as_uri()
+    path = output_place(dag_id, run_id, conf if isinstance(conf, dict) else None).path
+    return store_paths.address_of(path) or path.as_uri()
 
 
 def _earlier_place(job: Mapping[str, object]) -> Place | None:
@@ -251,7 +256,18 @@ def load(dag_id: str, run_id: str, known: Mapping[str, object] | None = None) ->
         row = session.execute(query).first() if known is None else None
         value = unpacked(XComModel.deserialize_value(row)) if row else known
     place = output_place(dag_id, run_id, conf if isinstance(conf, dict) else None)
-    return (value if isinstance(value, dict) else None), place
+    outputs = value if isinstance(value, dict) else None
+    return outputs, with_sizes(place, sizes_in(outputs, place))
+
+
+def sizes_in(outputs: Mapping[str, object] | None, place: Place) -> Iterator[tuple[str, int]]:
+    """Yield names and sizes of files, as the output object has them."""
+    if store_paths.is_stored(place.path):
+        for item in file_objects(outputs):
+            name, size = name_in(place, item.get("location")), item.get("size")
+            size = IS_FOLDER if item["class"] == "Directory" else size
+            if name is not None and isinstance(size, int):
+                yield name, size
 
 
 def _outputs(outputs: Mapping[str, object] | None, place: Place) -> Iterator[_Output]:
@@ -285,7 +301,7 @@ def local_path(location: object) -> Path | None:
 
 def name_in(place: Place, location: object) -> str | None:
     """Return what a location of CWL is called in the run's output folder, or None for what is not in there."""
-    path = local_path(location)
+    path = store_paths.path_of(location) or local_path(location)
     if path is None or ".." in path.parts or not path.is_relative_to(place.path) or path == place.path:
         return None
     return path.relative_to(place.path).as_posix()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import BinaryIO
 
+from cwl_ui_plugin.opened import size_of
 from cwl_ui_plugin.services.previewing.alignments import bam_preview
 from cwl_ui_plugin.services.previewing.archives import tar_preview, zip_preview
 from cwl_ui_plugin.services.previewing.kinds import (
@@ -30,7 +30,7 @@ _START = 1024
 
 def preview(file: BinaryIO, name: str) -> Preview:
     """Return what can be shown of an open file of that name; it is never read further than it takes."""
-    size, suffix = os.fstat(file.fileno()).st_size, suffix_of(name)
+    size, suffix = size_of(file), suffix_of(name)
     if (media := media_kind(name)) is not None:
         return _media(file, name, media, size)
     if suffix == ".bam" and is_gzip(file):

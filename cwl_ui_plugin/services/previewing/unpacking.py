@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import time
 import zlib
 from typing import BinaryIO
 
+from cwl_ui_plugin.opened import size_of
 from cwl_ui_plugin.services.previewing.models import TEXT_BYTES, Beginning
 
 GZIP = b"\x1f\x8b"
@@ -116,7 +116,7 @@ def is_gzip(file: BinaryIO) -> bool:
 
 def beginning(file: BinaryIO, limit: int = TEXT_BYTES) -> Beginning:
     """Return the first ``limit`` bytes of what is in an open file."""
-    size = os.fstat(file.fileno()).st_size
+    size = size_of(file)
     if not is_gzip(file):
         content = file.read(limit)
         return Beginning(size, content, size > len(content))
