@@ -55,20 +55,22 @@ def problems() -> list[str]:
         *([] if is_migrated() else [NOT_MIGRATED]),
         *map(str, missing_settings()),
         *overlaps,
-        *_storage_problems(),
+        *storage_problems(),
         *task_rules.problems(),
     ]
 
 
-def _storage_problems() -> list[str]:
-    """Return why the place by which workers hand on files is none."""
+def storage_problems() -> list[str]:
+    """Return why places of object stores that the site names are none."""
     from cwl_ui_plugin.fetching import site
 
-    try:
-        site.intermediate_root()
-    except config.ConfigError as error:
-        return [str(error)]
-    return []
+    found = []
+    for read in (site.intermediate_root, site.destinations):
+        try:
+            read()
+        except config.ConfigError as error:
+            found.append(str(error))
+    return found
 
 
 class _NotMigratedError(Exception):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -70,6 +71,12 @@ class StoredFolder:
             for _step in self._asked(partial(_removed, address), address):
                 pass
 
+    def remove_exactly(self, names: Iterable[str]) -> None:
+        """Remove objects, none of which need be there; what is below their names stays."""
+        addresses = [self._below(name) for name in names]
+        for _step in self._asked(partial(_removed_exactly, addresses), self._below("")):
+            pass
+
     def _below(self, name: str) -> StorageAddress:
         key = self.address.key
         return self.address.below(f"{key}/{name}" if key else name)
@@ -113,6 +120,18 @@ def _names(system: AbstractFileSystem, folder: StorageAddress) -> Iterator[str]:
         return
     for entry in entries:
         yield str(entry).rstrip("/").rpartition("/")[2]
+
+
+def _removed_exactly(addresses: Sequence[StorageAddress], system: AbstractFileSystem) -> Iterator[None]:
+    for start in range(0, len(addresses), _AT_ONCE):
+        batch = addresses[start : start + _AT_ONCE]
+        if is_s3(system):
+            s3_uploads.remove(system, batch[0], [address.key for address in batch])
+        else:
+            for address in batch:
+                with suppress(FileNotFoundError):
+                    system.rm_file(address.url)
+        yield None
 
 
 def _removed(address: StorageAddress, system: AbstractFileSystem) -> Iterator[None]:

@@ -70,6 +70,11 @@ class StoredPlace(Place):
             return _state(_FOLDER_MODE, 0, 0)
         return _state(_FILE_MODE, found.size, _moment(found.told))
 
+    @contextmanager
+    def looking(self) -> Iterator[Callable[[str], os.stat_result]]:
+        """Yield :meth:`state`; nothing of a store stays open."""
+        yield self.state
+
     def entries(self, name: str = "", most: int | None = None) -> tuple[list[Entry], bool]:
         """Return what is in a folder, sorted by name, and whether there is more than ``most``."""
         folder, after = self._address(name), ""

@@ -29,10 +29,12 @@ UNLIMITED = {"AIRFLOW__FAB__AUTH_RATE_LIMITED": "False"}
 ELSEWHERE = "127.0.0.2"
 """An address of this machine that stands for a host on the network from which the servers may fetch."""
 STORE_CONNECTION = "the_object_store"
-"""A Connection that a test makes; the servers read the bucket ``sequencing`` with it."""
+"""A Connection that a test makes; the servers read the bucket ``sequencing`` with it, and may deliver to ``results``
+in it."""
 FETCHING = {
     "AIRFLOW__CWL__FETCH_HOSTS": f"{ELSEWHERE}:*",
     "AIRFLOW__CWL__STORAGE_ROOTS": f"s3://{STORE_CONNECTION}@sequencing",
+    "AIRFLOW__CWL__OUTPUT_ROOTS": f"s3://{STORE_CONNECTION}@sequencing/results",
 }
 SIMPLE, FAB, PODMAN, CELERY, MORTAL, SEPARATE = "simple", "fab", "podman", "celery", "mortal", "separate"
 FIRST = (

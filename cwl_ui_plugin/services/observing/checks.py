@@ -13,19 +13,22 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import config, store_paths
 from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.dags.names import BUNDLE
 from cwl_ui_plugin.dags.stopping import stop_orders
+from cwl_ui_plugin.fetching.errors import FetchError
 from cwl_ui_plugin.observing import stats
 from cwl_ui_plugin.reports import pulse
 from cwl_ui_plugin.services import health
 from cwl_ui_plugin.services.observing.bounded import TimedOut, answer_of, ask
 from cwl_ui_plugin.services.observing.disks import FOLDERS, Disk, disk_of
+from cwl_ui_plugin.storing.reading import StoredPlace
 
 Status = Literal["ok", "warn", "fail"]
 OK: Final = "ok"
@@ -216,6 +219,8 @@ def age_of(moment: str | None) -> float:
 
 
 def _disk(folder: str) -> tuple[Check, ...]:
+    if store_paths.is_stored(place := FOLDERS[folder]()):
+        return (_store(f"disk {folder}", place),)
     disk = disk_of(folder)
     details = {"path": str(disk.path), "free_bytes": disk.free, "total_bytes": disk.total}
     name = f"disk {folder}"
@@ -231,6 +236,16 @@ def _disk(folder: str) -> tuple[Check, ...]:
             ),
         )
     return (Check(name, OK, f"{left}.", details),)
+
+
+def _store(name: str, place: Path) -> Check:
+    """See whether a store of outputs can be read; one that can't be is no reason to take a server out of service."""
+    details = {"path": store_paths.text_of(place)}
+    try:
+        StoredPlace(place).entries("", most=1)
+    except (FetchError, OSError) as error:
+        return Check(name, WARN, f"{error} Runs can't deliver, and outputs can't be read.", details)
+    return Check(name, OK, "The object store answers.", details)
 
 
 def _is_low(disk: Disk) -> bool:

@@ -10,7 +10,7 @@ import errno
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,16 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin import config, last_use
-from cwl_ui_plugin.cwl.files import local_paths
+from cwl_ui_plugin.cwl.engine.outputs.record import OUTPUT_OBJECT
+from cwl_ui_plugin.cwl.files import file_objects, local_paths
 from cwl_ui_plugin.cwl.small_files import read_small
 from cwl_ui_plugin.dags.folders import claims
 from cwl_ui_plugin.dags.folders.claims import Claim
+from cwl_ui_plugin.fetching.errors import FetchError
 from cwl_ui_plugin.opened import Place, place_of
 from cwl_ui_plugin.reports import removals
 from cwl_ui_plugin.services.retention import trees
 from cwl_ui_plugin.services.retention.items import Item, limit_of
 from cwl_ui_plugin.services.retention.references import named_by_runs
 from cwl_ui_plugin.services.retention.trees import Measurer, Size
+from cwl_ui_plugin.storing.folder import StoredFolder
+from cwl_ui_plugin.storing.site import stored_folder
 
 GONE_OPTION, LISTED_OPTION = "keep_outputs_days", "keep_listed_outputs_days"
 MAX_RECORD = 64 * config.MEBIBYTE
@@ -148,8 +152,15 @@ def _remove_delivered(claim: Claim, *, is_listed: bool) -> bool:
     if place is None:
         return False
     try:
-        names, delivered = _recorded(record)
-        is_gone = _empty(place, names, delivered, record.lstat().st_mtime)
+        if store := stored_folder(claim.path):
+            _empty_store(store, record)
+            is_gone = True
+        else:
+            names, delivered = _recorded(record)
+            is_gone = _empty(place, names, delivered, record.lstat().st_mtime)
+    except FetchError as error:
+        log.warning("The outputs in %s can't be removed now: %s", claim.shown, error)
+        return False
     except ValueError as error:
         log.warning("The outputs in %s are kept, since the record of them can't be read: %s", claim.path, error)
         return False
@@ -160,7 +171,8 @@ def _remove_delivered(claim: Claim, *, is_listed: bool) -> bool:
     if not is_gone:
         log.warning("Not all outputs in %s can be removed; it is tried again", claim.path)
         return False
-    _remove_if_empty(place)
+    if not store:
+        _remove_if_empty(place)
     record.unlink(missing_ok=True)
     with suppress(OSError):
         os.utime(claims.file_of(claim.path))
@@ -182,6 +194,36 @@ def _recorded(record: Path) -> tuple[list[str], set[Path] | None]:
         raise ValueError("it names nothing")
     outputs = content.get("outputs")
     return [str(name) for name in names], set(local_paths(outputs)) if isinstance(outputs, dict) else None
+
+
+def _empty_store(store: StoredFolder, record: Path) -> None:
+    """Remove what was delivered to a store: the output object first, so that nobody takes the rest for complete.
+
+    Raises:
+        ValueError: the record can't be read.
+        FetchError: the store does not remove it.
+
+    """
+    content: Any = json.loads(read_small(record, MAX_RECORD) or b"")
+    names = content.get("names") if isinstance(content, dict) else None
+    if not isinstance(names, list):
+        raise ValueError("it names nothing")
+    store.remove_exactly([OUTPUT_OBJECT])
+    if isinstance(content.get("outputs"), dict):
+        store.remove_exactly(delivered_names(content["outputs"], store.location))
+    else:  # a delivery that was not completed, or is too large to be recorded
+        store.remove(str(name) for name in names)
+
+
+def delivered_names(outputs: object, location: Callable[[str], str]) -> list[str]:
+    """Return what objects the files and empty folders of an output object are, below where ``location`` says."""
+    start, found = location(""), []
+    for item in file_objects(outputs):
+        address = str(item.get("location"))
+        if address.startswith(start):
+            is_empty = item["class"] == "Directory" and not item.get("listing")
+            found += [address[len(start) :] + ("/" if is_empty else "")] if item["class"] == "File" or is_empty else []
+    return sorted(set(found))
 
 
 def _remove_if_empty(place: Place) -> None:

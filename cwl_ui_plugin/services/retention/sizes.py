@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import config, store_paths
 from cwl_ui_plugin.dags.folders import control_files
 from cwl_ui_plugin.options import OPTIONS
 from cwl_ui_plugin.services.retention.items import Kind
@@ -131,6 +131,8 @@ def _measured(kind: Kind) -> Measured:
 
 def _disk(folder: Path) -> tuple[int, int]:
     """Return what is free, and what there is, of the disk that a folder is on, or will be."""
+    if store_paths.is_stored(folder):
+        return 0, 0
     for place in (folder, *folder.parents):
         try:
             usage = shutil.disk_usage(place)
@@ -141,7 +143,7 @@ def _disk(folder: Path) -> tuple[int, int]:
 
 
 def _state(kind: Kind, measured: Measured | None) -> KindState:
-    place = str(kind.place()) if kind.place else None
+    place = store_paths.text_of(kind.place()) if kind.place else None
     return KindState(kind.name, kind.title, kind.note, place, tuple(map(_value, kind.options)), measured)
 
 

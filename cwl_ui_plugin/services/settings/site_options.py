@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.options import OPTIONS, Option
-from cwl_ui_plugin.services import task_rules
+from cwl_ui_plugin.services import health, task_rules
 from cwl_ui_plugin.services.settings import connection_and_keys
 from cwl_ui_plugin.variables import TRIGGER_KEY
 
@@ -92,6 +92,6 @@ _WARNINGS: dict[str, Callable[[], str]] = {
     "uploads_without_login": _uploads_warning,
 }
 _PROBLEMS: dict[str, Callable[[], Iterable[str]]] = {
-    "output_roots": lambda: config.root_problems().values(),
+    "output_roots": lambda: [*config.root_problems().values(), *health.storage_problems()],
     "task_rules": task_rules.problems,
 }

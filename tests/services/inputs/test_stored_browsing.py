@@ -205,7 +205,7 @@ def test_a_silent_store_takes_a_bounded_time_and_few_threads(store: Buckets, mon
     assert len(store.asked) == asked
     store.moods.clear()
     let_go.set()
-    slots = pages._slots["s3", BUCKET]
+    slots = pages._slots["s3", BUCKET, pages.AT_ONCE]
     for _place in range(pages.AT_ONCE):
         assert slots.acquire(timeout=60), "what nobody waited for any more has given its place back"
     for _place in range(pages.AT_ONCE):

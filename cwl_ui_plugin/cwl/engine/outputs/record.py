@@ -10,6 +10,8 @@ from pathlib import Path
 
 from cwl_ui_plugin import atomic
 
+OUTPUT_OBJECT = ".cwl-outputs.json"
+"""What the output object is called in an object store; no output has this name."""
 MAX_RECORD = 64 * 1024 * 1024
 
 

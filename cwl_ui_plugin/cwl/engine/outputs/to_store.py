@@ -18,11 +18,9 @@ from typing import BinaryIO, Protocol
 from cwltool.utils import visit_class
 
 from cwl_ui_plugin.cwl.engine.outputs.placing import NotPlain, path_of, plain_file
-from cwl_ui_plugin.cwl.engine.outputs.record import Record
+from cwl_ui_plugin.cwl.engine.outputs.record import OUTPUT_OBJECT, Record
 from cwl_ui_plugin.cwl.engine.outputs.targets import Target, Targets
 
-OUTPUT_OBJECT = ".cwl-outputs.json"
-"""What the output object is called in the store; no output has this name."""
 _CHUNK = 1 << 20
 
 
