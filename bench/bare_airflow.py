@@ -56,13 +56,14 @@ def running(folder: Path, dag_files: dict[str, str]) -> Iterator[tuple[Airflow, 
             airflow.wait_for_dag(dag_id)
         yield airflow, psutil.Process(process.pid)
     finally:
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)  # each of its components stops by itself
         process.wait(timeout=120)
 
 
 def _settings(home: Path, port: int) -> dict[str, str]:
     settings = {
         "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW__API__WORKERS": "1",
@@ -78,7 +79,7 @@ def _settings(home: Path, port: int) -> dict[str, str]:
 
 def _healthy(url: str) -> bool:
     try:
-        health = httpx.get(f"{url}/api/v2/monitor/health", trust_env=False).json()
+        health = httpx.get(f"{url}/api/v2/monitor/health", trust_env=False, timeout=60).json()
     except (httpx.HTTPError, ValueError):
         return False
     return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))

@@ -7,6 +7,7 @@ in the words of CWL.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -35,6 +36,11 @@ __all__ = [
 
 DEEPEST_JOB = 100
 MAX_PROBLEMS = 100
+LONG_LIST = 300
+"""Items; people don't read what is longer."""
+_MAX_KEY = 200
+_ANOTHER_IN_YAML = re.compile("[\x85\u2028\u2029\ufeff]")
+"""What YAML takes for the end of a line, or for no character."""
 MAX_SUGGESTIONS = 20
 """Names that are compared with those of all inputs; a job may have a hundred thousand."""
 _MAX_SUGGESTION = 100
@@ -126,7 +132,8 @@ def job_text(plan: Plan, job: Mapping[str, object] | None = None) -> str:
     parts = []
     for item in sorted(plan.inputs, key=lambda parameter: parameter.is_optional):
         if item.id in shown:
-            value = _dump({item.id: shown.pop(item.id)})
+            found = shown.pop(item.id)
+            value = _dump_long(item.id, found) or _dump({item.id: found})
         else:
             example = item.default if item.is_optional else _example(item.type)
             value = "".join(f"# {line}\n" for line in _dump({item.id: example}).splitlines())
@@ -264,6 +271,27 @@ def _comment(item: Parameter) -> str:
 
 def _dump(value: object) -> str:
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False, width=100)
+
+
+def _dump_long(name: str, value: object) -> str:
+    """Return a long list as YAML with a line of JSON for each item: fifty times as fast; an empty text for all else."""
+    if not isinstance(value, list) or len(value) <= LONG_LIST or not _has_short_keys(value):
+        return ""
+    try:
+        lines = [f"- {json.dumps(item, ensure_ascii=False, allow_nan=False)}\n" for item in value]
+    except ValueError:
+        return ""
+    text = f"{_dump({name: []}).rpartition(' []')[0]}\n{''.join(lines)}"
+    return "" if yaml.reader.Reader.NON_PRINTABLE.search(text) or _ANOTHER_IN_YAML.search(text) else text
+
+
+def _has_short_keys(value: object) -> bool:
+    """Whether YAML reads the names in a value on one line: they may have a thousand characters."""
+    if isinstance(value, list):
+        return all(map(_has_short_keys, value))
+    if not isinstance(value, dict):
+        return True
+    return all(len(key) < _MAX_KEY for key in value) and all(map(_has_short_keys, value.values()))
 
 
 def _load(text: str) -> object:

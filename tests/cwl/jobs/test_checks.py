@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cwl_ui_plugin.cwl.errors import JobError
+from cwl_ui_plugin.cwl.jobs import checks
 from cwl_ui_plugin.cwl.jobs.checks import FileRules, check_job, job_template, job_text, read_job
 from cwl_ui_plugin.cwl.plan import Parameter, Plan
 from cwl_ui_plugin.fetching.hosts import HostRules
@@ -219,3 +221,43 @@ def test_an_enum_that_must_be_given_takes_its_symbols_only(rules: FileRules, val
 def test_an_input_with_a_default_may_be_null_and_no_other(rules: FileRules) -> None:
     assert check_job(plan_with(), {"text": "x", "count": None}, rules) == {"text": "x", "count": None}
     assert set(problems(rules, {"text": None})) == {"text"}
+
+
+TEXTS = [
+    "x: y",
+    "- a",
+    "é日本😀",
+    '"q" \\ \n\t\b',
+    "yes",
+    "1e5",
+    "null",
+    "#c",
+    "\x1f",
+    "\x7f",
+]
+
+
+@pytest.mark.parametrize("odd", TEXTS)
+def test_a_long_list_is_written_in_no_time_and_read_as_it_was(monkeypatch: pytest.MonkeyPatch, odd: str) -> None:
+    """The form shows a job as text, too: ten thousand files took YAML's own writer a quarter of a minute."""
+    nothing: dict[str, Any] = {"label": None, "doc": None, "outputs": (), "steps": ()}
+    inputs = (Parameter(id="all: of them", type={"type": "array", "items": "Any"}),)
+    plan = Plan(kind="Workflow", cwl_version="v1.2", main="m.cwl", inputs=inputs, **nothing)
+    numbers: list[object] = [1e22, 1.5, -3, True, None, 10**30]
+    items = [
+        {"class": "File", "path": f"/{odd}/{number}", "metadata": {"k: v": odd, "n": list(numbers)}}
+        for number in range(301)
+    ]
+    assert checks.read_job(checks.job_text(plan, {"all: of them": items})) == {"all: of them": items}
+    plain = [{"class": "File", "path": f"/{number}"} for number in range(301)]
+    written = 0
+    dump = yaml.safe_dump
+
+    def counting(value: Any, **options: Any) -> str:
+        nonlocal written
+        written += len(str(value))
+        return str(dump(value, **options))
+
+    monkeypatch.setattr(checks.yaml, "safe_dump", counting)
+    assert checks.read_job(checks.job_text(plan, {"all: of them": plain})) == {"all: of them": plain}
+    assert written < 100
