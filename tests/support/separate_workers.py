@@ -38,6 +38,9 @@ from cwl_ui_plugin.cli.home import Home
 
 CONNECTION, BUCKET = "the_intermediate_store", "intermediate"
 """The Connection by which all machines reach the bucket that files go by."""
+OUTPUTS = "outputs"
+CONFORMANCE = Path(__file__).resolve().parents[1] / "conformance"
+"""A part of the project, which all machines have: inputs may come from it."""
 NAMES = ("worker-a", "worker-b")
 
 
@@ -129,7 +132,8 @@ def separate_cluster(folder: Path, **variables: str) -> Iterator[SeparateWorkers
         pytest.skip("processes may not have namespaces here")
     home = Home(folder / "home", "simple")
     with buckets() as store, postgresql_server(folder / "postgresql") as database, redis(folder / "redis") as broker:
-        store.client.create_bucket(Bucket=BUCKET)
+        for bucket in (BUCKET, OUTPUTS):
+            store.client.create_bucket(Bucket=bucket)
         port = free_port()
         environment = {
             **home.prepare("127.0.0.1", port, []),
@@ -142,6 +146,8 @@ def separate_cluster(folder: Path, **variables: str) -> Iterator[SeparateWorkers
             "AIRFLOW__CWL__CONTAINER_ENGINE": "none",
             "AIRFLOW__CWL__INTERMEDIATE_STORAGE": f"s3://{CONNECTION}@{BUCKET}/runs",
             "AIRFLOW__CWL__TASK_RULES": RULES,
+            "AIRFLOW__CWL__OUTPUTS_FOLDER": f"s3://{CONNECTION}@{OUTPUTS}/delivered",
+            "AIRFLOW__CWL__INPUT_ROOTS": str(CONFORMANCE),
             f"AIRFLOW_CONN_{CONNECTION.upper()}": store.connection(),
             **variables,
         }

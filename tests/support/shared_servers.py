@@ -64,7 +64,7 @@ _GROUPS = {
     **dict.fromkeys(_OWN_SERVER),
     **dict.fromkeys(("test_containers.py", "test_podman.py", "test_recovery.py"), PODMAN),
     **dict.fromkeys(("test_executors.py", "test_scale_out.py"), CELERY),
-    **dict.fromkeys(("test_separate_workers.py",), SEPARATE),
+    **dict.fromkeys(("test_separate_workers.py", "test_separate_values.py"), SEPARATE),
     **dict.fromkeys(("test_standalone.py", "test_watched_folder.py"), MORTAL),
 }
 """The groups of modules by their names; where there is none, the module is one."""
