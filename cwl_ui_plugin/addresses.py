@@ -25,6 +25,7 @@ LINEAGE_SCHEMAS = f"{REST}/lineage"
 """Where the schemas of the plugin's OpenLineage facets are."""
 INPUTS = f"{REST}/inputs"
 INPUT_PARTS = f"{INPUTS}/parts"
+STORED_INPUTS = f"{INPUTS}/stored"
 INPUT_FOLDERS = f"{INPUTS}/browse"
 IMPORT_BELOW = "/workflows/import"
 IMPORTS = REST + IMPORT_BELOW

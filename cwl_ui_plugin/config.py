@@ -31,6 +31,7 @@ MIN_TOKEN = 16
 """Characters of a secret that gives access to something."""
 
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 _BETWEEN_ROOTS = re.compile(r":(?!//)")
 """Separates folders, some of which may be addresses."""
 
@@ -248,6 +249,19 @@ def stored_destinations() -> dict[str, tuple[str, ...]]:
 def uploads_folder() -> Path:
     """Where files are that users sent as inputs, a folder for each upload."""
     return inputs_folder() / "uploads"
+
+
+def uploads_origin() -> str:
+    """Return how addresses of the bucket for uploads begin for browsers; empty where they don't send to it.
+
+    Raises:
+        ConfigError: it is no such beginning.
+
+    """
+    origin = text("uploads_origin").strip().rstrip("/").lower()
+    if origin and not _ORIGIN.fullmatch(origin):
+        raise ConfigError("[cwl] uploads_origin must be https:// with the name of a host, and no path.")
+    return origin
 
 
 def input_roots() -> tuple[Path, ...]:

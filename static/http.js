@@ -48,8 +48,9 @@ export async function postForm(url, fields) {
   }
 }
 
-// Send a large body, and tell `onProgress` how many bytes of how many are on their way; `signal` breaks it off.
-export function send(method, url, body, { onProgress, signal, headers = {} } = {}) {
+// Send a large body, and tell `onProgress` how many bytes of how many are on their way; `signal` breaks it off. To
+// another server goes nothing but the body.
+export function send(method, url, body, { onProgress, signal, headers = {}, isElsewhere = false } = {}) {
   return new Promise((resolve, reject) => {
     const cancel = () => reject(new Error("Cancelled."));
     if (signal?.aborted) {
@@ -59,7 +60,8 @@ export function send(method, url, body, { onProgress, signal, headers = {} } = {
     const request = new XMLHttpRequest();
     request.open(method, url);
     request.responseType = "json";
-    for (const [name, value] of Object.entries({ ...FROM_SCRIPT, ...headers })) request.setRequestHeader(name, value);
+    const sent = isElsewhere ? {} : { ...FROM_SCRIPT, ...headers };
+    for (const [name, value] of Object.entries(sent)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => event.lengthComputable && onProgress?.(event.loaded, event.total);
     request.onload = () => {
       if (request.status < 300) resolve(request.response);

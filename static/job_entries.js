@@ -1,7 +1,7 @@
 // What an input's file or folder is on the page: known by where it is on the server (a line), or on its way there.
 // A line is a path or a URI, or a whole File or Directory object as JSON, as the server reads it.
 
-const UPLOAD = /^.*\/uploads\/[0-9a-f-]{36}\//;
+const UPLOAD = /^.*\/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\//;
 const ESCAPED = /^(?:file|https?|drs):/i; // in an object store, a % is a character like others
 let last = 0;
 
@@ -48,6 +48,9 @@ export class Entry {
     for (const act of [...this.watchers]) act(this);
   }
 }
+
+// Whether a place is one that nobody types: a file:// URI, or what was uploaded.
+export const isGiven = (place) => /^file:\/\//.test(place) || (/^[a-z]/.test(place) && UPLOAD.test(place));
 
 // The line for a place on the server; what a line can't hold as it is, it holds as JSON.
 export function lineOf(place, kind, format) {

@@ -1,9 +1,7 @@
 // One file or folder in the form: a field for where it is, shown by its name once it is a URI.
 import { button } from "./dom.js";
-import { Entry, nameOf, objectOf } from "./job_entries.js";
+import { Entry, isGiven, nameOf, objectOf } from "./job_entries.js";
 import { groupsOf } from "./job_grouping.js";
-
-const URI = /^file:\/\//;
 
 export class FileBox {
   constructor(box, page) {
@@ -22,7 +20,7 @@ export class FileBox {
   // Show the name of a file that nobody has typed the place of.
   paint() {
     const { value } = this.field;
-    const isNamed = URI.test(value) && !this.field.hasAttribute("aria-invalid");
+    const isNamed = isGiven(value) && !this.field.hasAttribute("aria-invalid");
     this.chip.hidden = !isNamed;
     this.field.hidden = isNamed;
     this.chip.textContent = isNamed ? nameOf(value) : "";

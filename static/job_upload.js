@@ -1,6 +1,8 @@
 // Upload the files of inputs, three at a time; large ones in parts, so that a broken upload goes on where it was.
 import { pause } from "./dom.js";
 import { getJson, HttpError, send } from "./http.js";
+import { sendStored } from "./job_upload_stored.js";
+import { forget, recall, remember } from "./upload_memory.js";
 
 const AT_ONCE = 3;
 const PART_BYTES = 8 * 1024 * 1024;
@@ -83,7 +85,8 @@ export class Queue {
   waiting = []; // [group, file, path]
   running = 0;
 
-  // `settings` are what the page says: addresses, and above how many bytes a file goes in parts.
+  // `settings` are what the page says: addresses, and above how many bytes a file goes in parts; `stored` where all go to
+  // an object store.
   constructor(settings) {
     this.settings = settings;
     this.inputs = settings.inputs;
@@ -132,6 +135,7 @@ export class Queue {
   }
 
   sendFile(group, file, path, signal) {
+    if (this.settings.stored) return sendStored(this, group, file, path, signal);
     if (file.size > Number(this.settings.partsAbove)) return this.sendInParts(group, file, path, signal);
     const query = new URLSearchParams({ name: path, folder: group.folder });
     return this.request("POST", `${this.inputs}?${query}`, file, signal, (loaded) => group.moved(file, loaded));
@@ -210,6 +214,19 @@ export class Queue {
     }
   }
 
+  // Ask again, after longer and longer pauses, unless that can't change anything.
+  async again(act, signal) {
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await act();
+      } catch (error) {
+        if (isFinal(error) || signal.aborted || failures >= MAX_TRIES) throw error;
+        await pause(FIRST_PAUSE_MS * 2 ** failures, signal);
+        signal.throwIfAborted();
+      }
+    }
+  }
+
   async request(method, url, body, signal, onProgress) {
     try {
       return await send(method, url, body, { headers: HEADERS, signal, onProgress });
@@ -230,30 +247,4 @@ export function uuid() {
   const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
   const hex = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
-}
-
-// --- uploads that were broken off, kept by the browser
-
-function keyOf(api, file) {
-  return `cwl-upload:${api}:${file.name}:${file.size}:${file.lastModified}`;
-}
-
-function remember(api, file, state) {
-  withStorage((storage) => storage.setItem(keyOf(api, file), JSON.stringify(state)));
-}
-
-function forget(api, file) {
-  withStorage((storage) => storage.removeItem(keyOf(api, file)));
-}
-
-function recall(api, file) {
-  return withStorage((storage) => JSON.parse(storage.getItem(keyOf(api, file))));
-}
-
-function withStorage(act) {
-  try {
-    return act(localStorage);
-  } catch {
-    return null; // there is no storage
-  }
 }

@@ -62,6 +62,7 @@ PARAMETERS: dict[str, tuple[str, object]] = {
     "limit": ("How many are answered at most.", 50),
     "map_index": ("Which element of a scattered step; -1 for a step that is not scattered.", -1),
     "name": ("What the file is called; with slashes: in folders.", "reads.fastq.gz"),
+    "number": ("Which part, from 1.", 1),
     "offset": ("How many are left out from the beginning.", 0),
     "preset_id": ("The id of a preset.", "0f8e1b6c2d3a4f5e8b7c6d5e4f3a2b1c"),
     "run_id": ("The name of a run.", "sample-17"),

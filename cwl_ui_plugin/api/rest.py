@@ -29,6 +29,7 @@ from cwl_ui_plugin.api import (
     runs,
     schedules,
     schemas,
+    stored_inputs,
     workflows,
 )
 from cwl_ui_plugin.api.answering import AnyTextResponse
@@ -75,6 +76,7 @@ def app() -> FastAPI:
     for router in (part.router for part in parts):
         made.include_router(router, prefix=REST_BELOW, responses=schemas.ANY)
     made.include_router(inputs.router, prefix=REST_BELOW, responses=schemas.ANY | schemas.failing(404, 409, 413, 503))
+    made.include_router(stored_inputs.router, prefix=REST_BELOW, responses=schemas.ANY)
     observing.install(made)
     made.get(f"{REST_BELOW}/docs", include_in_schema=False)(get_docs)
     for name, folder in SWAGGER_FILES.items():

@@ -143,6 +143,28 @@ class PartialInput:
     file: InputFile | None = None
 
 
+@dataclass(frozen=True)
+class StoredInput:
+    """A file that is uploaded to an object store: its parts, of which those with these numbers, from 1, have arrived.
+
+    ``file`` is there when it is complete.
+    """
+
+    id: str
+    size: int
+    part_size: int
+    parts: int
+    arrived: tuple[int, ...]
+    file: InputFile | None = None
+
+
+@dataclass(frozen=True)
+class SignedPart:
+    """Where a part is sent by PUT, as it is; empty where it is sent to this server."""
+
+    url: str
+
+
 def answers(model: object, *failures: int, status: int = 200, description: str = "Successful Response") -> Responses:
     """Return what a route answers: ``model``, or one of the failures."""
     good: Responses = {status: {"model": model, "description": description}}

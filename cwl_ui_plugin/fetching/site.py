@@ -10,7 +10,7 @@ from cwl_ui_plugin import config, store_paths
 from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.fetching.hosts import HostRules
 from cwl_ui_plugin.fetching.limits import Limits
-from cwl_ui_plugin.fetching.storage_roots import StorageAddress, StorageRoot, StorageRules
+from cwl_ui_plugin.fetching.storage_roots import UPLOADS_OPTION, StorageAddress, StorageRoot, StorageRules
 
 DOCUMENT_BYTES = 4 * config.MEBIBYTE
 """What an answer of a registry may have."""
@@ -33,19 +33,43 @@ def host_rules() -> HostRules:
 def storage_rules(granted: Iterable[Path] = ()) -> StorageRules:
     """Return which places of object stores may be read; none by default.
 
-    Outputs of runs are in none of them, but for those in the ``granted`` places (see ``store_paths``).
+    Outputs of runs are in none of them, but for those in the ``granted`` places (see ``store_paths``); nor are uploads,
+    but for those whose folders are granted, which on the disk stand for those in the store.
 
     Raises:
-        ConfigError: an entry of ``[cwl] storage_roots`` is none.
+        ConfigError: an entry of ``[cwl] storage_roots`` is none, or a place that is closed is none.
 
     """
-    closed = destinations()
+    closed, granted, uploads = destinations(), tuple(granted), uploads_root()
     opened = [_root_at(path, closed) for path in granted if store_paths.is_stored(path)]
     granted_roots, between_tasks = [root for root in opened if root], intermediate_root()
+    if uploads is not None:
+        home, closed = config.uploads_folder().resolve(), (*closed, uploads)
+        sent = [folder.name for folder in granted if folder.parent == home]
+        granted_roots += [replace(uploads, prefix=f"{uploads.prefix}{name}/") for name in sent]
     try:
         return StorageRules.of(config.text("storage_roots").split(","), closed, granted_roots, between_tasks)
     except ValueError as error:
         raise ConfigError(f"[cwl] storage_roots: {error}.") from None
+
+
+def uploads_root() -> StorageRoot | None:
+    """Return the place of a store for what users upload in forms; None where that lies on a disk.
+
+    Raises:
+        ConfigError: ``[cwl] uploads_storage`` is no place of a store that speaks S3, or of several.
+
+    """
+    entry = config.text("uploads_storage").strip()
+    try:
+        root = StorageRoot.parse(entry, UPLOADS_OPTION) if entry else None
+    except ValueError as error:
+        raise ConfigError(f"{UPLOADS_OPTION}: {error}.") from None
+    if root is not None and (root.scheme != "s3" or "," in entry):
+        raise ConfigError(
+            f"{UPLOADS_OPTION}: it is one place of a store that speaks S3, s3://connection@bucket/prefix."
+        )
+    return root
 
 
 def intermediate_root() -> StorageRoot | None:

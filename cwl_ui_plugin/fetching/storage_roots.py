@@ -15,6 +15,7 @@ from urllib.parse import quote
 from cwl_ui_plugin.fetching.errors import HostNotAllowed, OtherContent
 
 ROOTS_OPTION = "[cwl] storage_roots"
+UPLOADS_OPTION = "[cwl] uploads_storage"
 MAX_KEY = 1024
 """Bytes that a key of S3 may have."""
 _SHOWN_CHARACTERS = 200
@@ -68,6 +69,18 @@ class StorageRoot:
     def url(self) -> str:
         """Return the place without its connection."""
         return f"{self.scheme}://{self.bucket}/{self.prefix}"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The scheme and the bucket."""
+        return self.scheme, self.bucket
+
+    def folder_in(self, location: str) -> str | None:
+        """Return the folder directly below this place that an address is in; None for one that is elsewhere."""
+        match = _ADDRESS.fullmatch(location)
+        if match is None or (match[1].lower(), match[2]) != self.place or not match[3].startswith(self.prefix):
+            return None
+        return match[3][len(self.prefix) :].partition("/")[0] or None
 
     def holds(self, scheme: str, bucket: str, key: str, *, is_folder: bool) -> bool:
         """Whether a key, or all that is below it, is in this place."""
@@ -128,13 +141,20 @@ class StorageRules:
                 raise ValueError(f"{without_login('{}://{}/{}'.format(*place))!r} is named twice")
         return cls(roots, tuple(closed), tuple(granted), between_tasks)
 
+    def hides(self, address: StorageAddress) -> bool:
+        """Whether a key below a folder that may be looked into is where nothing is read."""
+        places = [*self.closed, *([self.between_tasks] if self.between_tasks else [])]
+        return any(place.overlaps(*address.root.place, address.key, is_folder=False) for place in places)
+
     @property
     def schemes(self) -> list[str]:
         """The schemes that something may be read from."""
         return sorted({root.scheme for root in self.roots})
 
-    def address(self, location: str, *, is_folder: bool = False) -> StorageAddress:
+    def address(self, location: str, *, is_folder: bool = False, whole: bool = True) -> StorageAddress:
         """Return what an address of a job means; of several roots that hold it, the innermost.
+
+        Without ``whole``, a folder may have something below it that is not read, such as uploads and outputs.
 
         Raises:
             HostNotAllowed: it is in none of the roots, or names a login; with the option that allows places.
@@ -151,19 +171,25 @@ class StorageRules:
                 "administrator says in [cwl] storage_roots which one is used."
             )
         key = key.removesuffix("/") if is_folder else key
-        is_closed = any(root.overlaps(scheme, bucket, key, is_folder=is_folder) for root in self.closed)
-        roots = self.granted if is_closed else self.roots
+        place, above = (key, is_folder) if whole else (f"{key}/" if key else "", False)
+        closed = [root for root in self.closed if root.overlaps(scheme, bucket, place, is_folder=above)]
+        roots = self.granted if closed else self.roots
         found = [root for root in roots if root.holds(scheme, bucket, key, is_folder=is_folder)]
         named = shown(location if found else without_login(location))
         reason = key_problem(key) or (None if is_folder else _file_problem(key))
         if reason:
             raise OtherContent(f"{named}: {reason}.")
-        if self.between_tasks and self.between_tasks.overlaps(scheme, bucket, key, is_folder=is_folder):
+        if self.between_tasks and self.between_tasks.overlaps(scheme, bucket, place, is_folder=above):
             raise HostNotAllowed(
                 f"No job can name {named}: it is, or holds, where the tasks of all runs hand on their files ([cwl] "
                 "intermediate_storage)."
             )
-        if not found and is_closed:
+        if not found and any(root.option == UPLOADS_OPTION for root in closed):
+            raise HostNotAllowed(
+                f"{named} is an upload of somebody else, was removed, or is a folder with uploads in it: upload the "
+                "file yourself."
+            )
+        if not found and closed:
             raise HostNotAllowed(
                 f"{named} is in a place of outputs of runs, or has one in it: an input may come from there if you may "
                 "see the workflow that has made it, and start the run on the pages of CWL or with their API."

@@ -41,6 +41,23 @@ STORAGE = (
         "s3://aws_reads@sequencing/2026, s3://aws_genomes@references",
     ),
     Option(
+        "uploads_storage",
+        "",
+        "string",
+        "The place of an object store that speaks S3 where files lie that users upload in forms, as "
+        "s3://connection@bucket/prefix; the Connection may write there. Each is for the user who sent it. Empty: they "
+        "lie below inputs_folder.",
+        "s3://aws_uploads@sequencing/uploads",
+    ),
+    Option(
+        "uploads_origin",
+        "",
+        "string",
+        "How addresses of that bucket begin for browsers, which then send files there themselves; the bucket must "
+        "allow that (CORS). Empty: browsers send to the API server, which passes on what comes.",
+        "https://sequencing.s3.eu-central-1.amazonaws.com",
+    ),
+    Option(
         "outputs_folder",
         "",
         "string",

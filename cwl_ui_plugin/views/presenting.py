@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
 
-from cwl_ui_plugin import addresses
+from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.config import MEBIBYTE, bytes_text
 from cwl_ui_plugin.cwl.edam import format_name
@@ -20,10 +20,12 @@ from cwl_ui_plugin.cwl.jobs.types import type_text
 from cwl_ui_plugin.plain_words import duration, moment
 from cwl_ui_plugin.servers import recent_restarts
 from cwl_ui_plugin.services import health
+from cwl_ui_plugin.services.inputs.stored_uploads import is_on as uploads_go_to_a_store
 from cwl_ui_plugin.services.labelling import title_of
 from cwl_ui_plugin.services.monitoring.resource_report import memory_text
 from cwl_ui_plugin.services.monitoring.run_states import state_text
 from cwl_ui_plugin.services.workflows.details import version_numbers
+from cwl_ui_plugin.views.addresses import rooted
 from cwl_ui_plugin.views.highlighting import source_lines, visible
 from cwl_ui_plugin.views.job_form.markdown import to_html
 from cwl_ui_plugin.views.shown_values import shown_value
@@ -48,6 +50,7 @@ def init_presenting(blueprint: Blueprint) -> None:
             "may": permissions,
             "notices": notices,
             "run_name": run_name,
+            "stored_uploads": stored_uploads,
             "with_query": with_query,
         }
 
@@ -57,10 +60,19 @@ def init_presenting(blueprint: Blueprint) -> None:
     @blueprint.after_app_request
     def headers(response: Response) -> Response:
         if addresses.is_below(request.path, addresses.PAGES):
-            response.headers.setdefault("Content-Security-Policy", _POLICY)
+            response.headers.setdefault("Content-Security-Policy", _POLICY + g.get("cwl_more_policy", ""))
             response.headers.setdefault("X-Content-Type-Options", "nosniff")
             response.headers.setdefault("Referrer-Policy", "same-origin")
         return response
+
+
+def stored_uploads() -> str:
+    """Return where forms upload files to the object store for them, which their page may then send to; else nothing."""
+    if not uploads_go_to_a_store():
+        return ""
+    if origin := config.uploads_origin():
+        g.cwl_more_policy = f"; connect-src 'self' {origin}"
+    return rooted(addresses.STORED_INPUTS)
 
 
 def _filters() -> dict[str, Callable[..., object]]:

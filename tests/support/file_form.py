@@ -86,11 +86,11 @@ class Form:
         return found
 
 
-def opened(open_page: Callable[..., Page], add: Callable[..., Any]) -> Form:
+def opened(open_page: Callable[..., Page], add: Callable[..., Any], **options: str) -> Form:
     """Store a workflow with all of these inputs, and open its form."""
     dag_id = f"files-{uuid.uuid4().hex[:8]}"
     add(dag_id, inputs=INPUTS)
-    page = open_page(f"/cwl/workflows/{dag_id}/run", expected="the server responded with a status of")
+    page = open_page(f"/cwl/workflows/{dag_id}/run", **{"expected": "the server responded with a status of", **options})
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()
     return Form(page)
 

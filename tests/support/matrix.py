@@ -74,6 +74,7 @@ def _page(method: str, route: str, right: str, query: str = "", **more: Any) -> 
 
 _LOG = (("task_id", "shown"), ("map_index", "-1"), ("try_number", "1"), ("stream", "stdout"))
 _UPLOAD_ID = (("upload_id", NO_ID),)
+_PART = (*_UPLOAD_ID, ("number", "1"))
 _BATCH_ID = (("batch_id", "0" * 12),)
 _PRESET_ID = (("preset_id", NO_ID),)
 _CHOICE_ID = (("choice_id", NO_ID),)
@@ -154,6 +155,12 @@ CASES = (
     _rest("GET", "/inputs/parts/{upload_id}", INPUTS, fills=_UPLOAD_ID),
     _rest("PUT", "/inputs/parts/{upload_id}", INPUTS, "?offset=0", fills=_UPLOAD_ID),
     _rest("DELETE", "/inputs/parts/{upload_id}", INPUTS, fills=_UPLOAD_ID),
+    _rest("POST", "/inputs/stored", INPUTS, "?name=x&size=1"),
+    _rest("GET", "/inputs/stored/{upload_id}", INPUTS, fills=_UPLOAD_ID),
+    _rest("POST", "/inputs/stored/{upload_id}/parts/{number}", INPUTS, fills=_PART),
+    _rest("PUT", "/inputs/stored/{upload_id}/parts/{number}", INPUTS, fills=_PART),
+    _rest("POST", "/inputs/stored/{upload_id}/complete", INPUTS, fills=_UPLOAD_ID),
+    _rest("DELETE", "/inputs/stored/{upload_id}", INPUTS, fills=_UPLOAD_ID),
     _rest("GET", "/reports", CONNECTION),
     _rest("GET", "/reports/waiting", CONNECTION),
     _rest("POST", "/reports/test", CONNECTION),

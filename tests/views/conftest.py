@@ -114,14 +114,17 @@ def address(flask_app: Any) -> Iterator[str]:
 def open_page(chromium: Browser, address: str, folders: Any) -> Iterator[Callable[..., Page]]:
     """Open a page as a user of a role: ``open_page(path, role="admin", **context)``.
 
-    At the end of the test: nothing on the console but what is ``expected``, nothing asked of another host.
+    At the end of the test: nothing on the console but what is ``expected``, nothing asked of another host but what is
+    ``allowed``.
     """
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
     complaints: list[str] = []
 
-    def opened(path: str, role: str = "admin", expected: str | None = None, **options: Any) -> Page:
+    def opened(
+        path: str, role: str = "admin", expected: str | None = None, allowed: str = "data:", **options: Any
+    ) -> Page:
         def heard(message: ConsoleMessage) -> None:
             if message.type == "error" and not (expected and expected in message.text):
                 complaints.append(message.text)
@@ -133,7 +136,8 @@ def open_page(chromium: Browser, address: str, folders: Any) -> Iterator[Callabl
         page.on("console", heard)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
-            "request", lambda sent: None if sent.url.startswith((address, "data:")) else complaints.append(sent.url)
+            "request",
+            lambda sent: None if sent.url.startswith((address, "data:", allowed)) else complaints.append(sent.url),
         )
         page.goto(address + path)
         return page

@@ -1,4 +1,4 @@
-"""Buckets in the form, in a real browser: looked into a page at a time, by mouse and by keyboard."""
+"""Buckets in the form, in a real browser: looked into a page at a time, and uploaded to, part by part."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
-from support.browsers import barriers
+from playwright.sync_api import Page, Route, expect
+from support.browsers import DROP, barriers
 from support.buckets import Buckets, buckets, connection_id, refusing
 from support.file_form import Form, opened
 from support.served import NARROW, fits, picture, serving_with_api
 
-from cwl_ui_plugin.services.inputs import stored_browsing
+from cwl_ui_plugin.fetching import site
+from cwl_ui_plugin.services.inputs import stored_browsing, stored_uploads
 
 pytestmark = pytest.mark.e2e
 BUCKET = "sequencing"
@@ -94,3 +95,81 @@ def test_a_folder_of_a_bucket_is_chosen_and_a_store_that_refuses_is_told(form: F
     dialog.get_by_label("Choose run 1").check()
     dialog.get_by_role("button", name="Choose 1 folder").click()
     assert [folder["location"] for folder in form.job()["folders"]] == [f"s3://{BUCKET}/2026/run 1/"]
+
+
+@pytest.fixture
+def sending(bucket: Buckets, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Form:
+    """The form of a site whose uploads go to the bucket, straight from the browser; parts have ten bytes."""
+    [root] = site.storage_rules().roots
+    monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_STORAGE", f"s3://{root.connection}@{BUCKET}/sent")
+    monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_ORIGIN", bucket.endpoint)
+    monkeypatch.setattr(stored_uploads, "_part_size", lambda _size: 10)
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
+    bucket.asked.clear()
+    open_page, add = request.getfixturevalue("open_page"), request.getfixturevalue("add")
+    return opened(open_page, add, allowed=bucket.endpoint, expected="Failed to load resource")
+
+
+def content(bucket: Buckets, location: str) -> str:
+    key = location.removeprefix(f"s3://{BUCKET}/")
+    return str(bucket.client.get_object(Bucket=BUCKET, Key=key)["Body"].read().decode())
+
+
+def straight(bucket: Buckets) -> list[str]:
+    """Return the parts that came by an address that was signed."""
+    return [asked for asked in bucket.asked if asked.startswith("PUT") and "X-Amz-Signature" in asked]
+
+
+def test_files_go_straight_to_the_bucket(sending: Form, bucket: Buckets) -> None:
+    sending.drop("Reads 1", "s1_R1.fastq", "ä 100%41#.fastq")
+    sending.drop("Alignments", "a.bam.bai", "a.bam")
+    sending.arrived("Reads 1", 2)
+    sending.arrived("Alignments", 1)
+    assert sending.names("Reads 1") == ["ä 100%41#.fastq", "s1_R1.fastq"]
+    found = sending.job()
+    assert [content(bucket, file["location"]) for file in found["reads1"]] == [
+        "content of ä 100%41#.fastq",
+        "content of s1_R1.fastq",
+    ]
+    assert content(bucket, f"{found['bams']['location']}.bai") == "content of a.bam.bai"
+    assert len(straight(bucket)) == 3 + 3 + 2 + 2
+    assert barriers(sending.page) == []
+    picture(sending.page, "form-uploaded-to-bucket")
+
+
+def test_what_does_not_get_there_goes_through_the_server(sending: Form, bucket: Buckets) -> None:
+    sending.page.route(f"{bucket.endpoint}/**", lambda route: route.abort())
+    sending.drop("Reads 1", "a.fastq")
+    sending.arrived("Reads 1", 1)
+    assert content(bucket, sending.job()["reads1"][0]["location"]) == "content of a.fastq"
+    assert straight(bucket) == []
+
+
+def test_an_upload_goes_on_after_the_page_was_loaded_anew_and_one_is_cancelled(sending: Form, bucket: Buckets) -> None:
+    held: list[Route] = []
+    sending.page.route("**/parts/3", lambda route: held.append(route))
+    with sending.page.expect_request("**/parts/3"):
+        sending.box("Reads 1").evaluate(DROP, [["a.fastq", "0123456789abcdefghij-end"]])
+    sending.page.reload()
+    sending.page.unroute("**/parts/3")
+    sent = len(straight(bucket))
+    sending.box("Reads 1").evaluate(DROP, [["a.fastq", "0123456789abcdefghij-end"]])
+    sending.arrived("Reads 1", 1)
+    assert content(bucket, sending.job()["reads1"][0]["location"]) == "0123456789abcdefghij-end"
+    assert len(straight(bucket)) == sent + 1 == 3
+    sending.page.route("**/parts/2", lambda route: held.append(route))
+    with sending.page.expect_request("**/parts/2"):
+        sending.drop("Reads 1", "b.fastq")
+    with sending.page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        sending.press("Reads 1", "Cancel the upload of b.fastq")
+    expect(sending.rows("Reads 1")).to_have_count(1)
+    assert not bucket.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+
+
+def test_forms_may_send_to_that_origin_and_other_pages_to_none(sending: Form, bucket: Buckets) -> None:
+    answer = sending.page.reload()
+    assert answer is not None
+    assert f"; connect-src 'self' {bucket.endpoint}" in answer.headers["content-security-policy"]
+    other = sending.page.goto(sending.page.url.partition("/workflows")[0] + "/workflows")
+    assert other is not None
+    assert "connect-src" not in other.headers["content-security-policy"]

@@ -18,6 +18,7 @@ from cwl_ui_plugin.cwl.jobs.types import FileRules
 from cwl_ui_plugin.dags.access.file_access import file_rules
 from cwl_ui_plugin.dags.folders import claims
 from cwl_ui_plugin.dags.folders.claims import Claim
+from cwl_ui_plugin.fetching.site import uploads_root
 from cwl_ui_plugin.services.inputs import owners
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,11 @@ def real_path(path: Path, base: Path | None = None) -> Path | None:
 
 
 def named_paths(job: object) -> Iterator[Path]:
-    """Yield where the Files and Directories of a job are, at any depth, whatever its inputs are declared as."""
+    """Yield where the Files and Directories of a job are, at any depth, whatever its inputs are declared as.
+
+    What was uploaded to a store is in the folder of its upload, which is kept for that and may be empty.
+    """
+    uploads = uploads_root()
     waiting = [job]
     while waiting:
         node = waiting.pop()
@@ -142,7 +147,10 @@ def named_paths(job: object) -> Iterator[Path]:
         elif isinstance(node, dict):
             waiting += node.values()
             for name in ("location", "path"):
-                if (path := _path(node.get(name))) is not None:
+                location = node.get(name)
+                if uploads and isinstance(location, str) and (upload := uploads.folder_in(location)):
+                    yield config.uploads_folder() / upload
+                elif (path := _path(location)) is not None:
                     yield path
 
 

@@ -11,6 +11,8 @@ from cwl_ui_plugin import config, last_use
 from cwl_ui_plugin.services.database import retry_on_database_lock
 from cwl_ui_plugin.services.errors import Conflict, Unavailable
 
+GONE = ".gone"
+"""The folder that has the names of folders of uploads whose objects in a store are being removed."""
 _ASKED_AT_ONCE = 200
 
 
@@ -92,6 +94,8 @@ def _forget(folder: str) -> None:
 def _claimed(folder: str, user: str) -> bool:
     owner = owner_of(folder)
     if owner is None:
+        if (config.uploads_folder() / GONE / folder).exists():
+            return False
         if (config.uploads_folder() / folder).exists():
             return owner_of(folder) == user  # another file of theirs may have been faster: the claim comes before
         owner = user if _insert(folder, user) else owner_of(folder)

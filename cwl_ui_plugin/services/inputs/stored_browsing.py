@@ -55,24 +55,32 @@ def browse(location: str, match: str, after: str) -> Folder:
         raise BadRequest("There is no such page of a folder.")
     fits = matcher(match, anywhere=False)
     try:
-        folder = storage_rules().address(location, is_folder=True)
-        return _looked(folder, fits_name=fits, start=common_start(match), after=after)
+        rules = storage_rules()
+        folder = rules.address(location, is_folder=True, whole=False)
+        return _looked(folder, rules.hides, fits, (common_start(match), after))
     except (HostNotAllowed, NotThere, OtherContent) as error:
         raise NotFound(str(error)) from error
     except FetchError as error:
         raise Unavailable(str(error)) from error
 
 
-def _looked(folder: StorageAddress, *, fits_name: Callable[[str], bool], start: str, after: str) -> Folder:
+def _looked(
+    folder: StorageAddress,
+    hides: Callable[[StorageAddress], bool],
+    fits_name: Callable[[str], bool],
+    part: tuple[str, str],
+) -> Folder:
     """Return the first page in which something fits, looking at some more where nothing does."""
     from cwl_ui_plugin.fetching import pages
 
+    start, after = part
     until, hidden, unusable = time.monotonic() + LOOK_SECONDS, 0, 0
     for _page in range(PAGES_LOOKED_AT):
         page = pages.page_of(folder, start, after, PAGE_ENTRIES)
-        usable = [entry for item in page.entries if (entry := _entry(folder, item)) is not None]
+        shown = [item for item in page.entries if not hides(folder.below(item.key))]
+        usable = [entry for item in shown if (entry := _entry(folder, item)) is not None]
         entries = sorted((entry for entry in usable if entry.kind == FOLDER or fits_name(entry.name)), key=in_order)
-        hidden, unusable = hidden + len(usable) - len(entries), unusable + len(page.entries) - len(usable)
+        hidden, unusable = hidden + len(usable) - len(entries), unusable + len(shown) - len(usable)
         after = page.after
         if entries or not after or time.monotonic() > until:
             break

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cwl_ui_plugin import config, last_use
-from cwl_ui_plugin.services.inputs import owners, resumable
+from cwl_ui_plugin.services.inputs import owners, resumable, stored_uploads
 from cwl_ui_plugin.services.inputs.single import is_uuid
 from cwl_ui_plugin.services.retention.items import DAY, Item, limit_of
 from cwl_ui_plugin.services.retention.references import named_by_runs
@@ -47,7 +47,9 @@ def _use_named(folders: Collection[Path]) -> set[Path]:
 
 def remove(item: Item) -> bool:
     """Remove an upload, unless it was used since it was found."""
+    going = stored_uploads.going(item.name)
     if not owners.remove_unused(item.name, unused_since=item.last_use):
+        going.unlink(missing_ok=True)
         return False
     sweep_removed(config.uploads_folder())
     return True
@@ -56,6 +58,7 @@ def remove(item: Item) -> bool:
 def sweep() -> None:
     """Go on with what was broken off; once a day, note which uploads are named: their days begin when they are not."""
     resumable.remove_forgotten()
+    stored_uploads.sweep()
     sweep_removed(config.uploads_folder())
     now = time.time()
     if limit_of(OPTION) is not None and now - _noted.get("at", 0.0) >= DAY:

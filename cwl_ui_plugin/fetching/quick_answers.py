@@ -1,0 +1,121 @@
+"""Asking a store from a server that others wait for: within some seconds, and by a few threads.
+
+Stores are opened anew when their Connection has changed, while Airflow keeps those that it has opened, with the
+Connections of then; and no more than a few questions are asked of a bucket at a time, so that one that is silent takes
+no more threads than that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cwl_ui_plugin.fetching.connecting import Deadline
+from cwl_ui_plugin.fetching.errors import Away
+from cwl_ui_plugin.fetching.storage_errors import SERVER, Doing, in_words
+from cwl_ui_plugin.fetching.storage_roots import StorageAddress, StorageRoot, shown
+from cwl_ui_plugin.fetching.waiting import Item, awaited
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+SECONDS = 15.0
+"""How long a store may take to answer."""
+AT_ONCE = {"read": 4, "written": 8}
+"""Questions that a bucket is asked at a time by a process, those included that nobody waits for any more."""
+_QUICK: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 1}}
+KEPT_SECONDS = 300.0
+"""How long what was made of a Connection is used: what it may do may be for a while only."""
+Made = TypeVar("Made")
+_kept: dict[tuple[str, str, str | None, str], tuple[bytes, float, Any]] = {}
+_kept_lock = threading.Lock()
+_slots: dict[tuple[str, str, str], threading.BoundedSemaphore] = {}
+_slots_lock = threading.Lock()
+
+
+def answered(
+    address: StorageAddress,
+    ask: Callable[[AbstractFileSystem], Item],
+    doing: Doing = "read",
+    seconds: float | None = None,
+) -> Item:
+    """Return what a store answers; the thread that asks gives its place back when the store lets go of it.
+
+    Raises:
+        FetchError: in words; the store does not answer in time (:data:`SECONDS`), or is asked too much just now.
+
+    """
+    place, seconds = shown(address.url), seconds or SECONDS
+    slots = slots_of(address.root, doing)
+    if not slots.acquire(blocking=False):
+        raise Away(f"The store of {place} is slow: {AT_ONCE[doing]} others wait for it already. Try again in a minute.")
+
+    def answer() -> Iterator[Item]:
+        try:
+            with in_words(address, doing, SERVER):
+                result = ask(_opened(address.root))
+        finally:
+            slots.release()
+        yield result
+
+    late = f"The store of {place} did not answer within {seconds:g} seconds. Try again later."
+    (found,) = awaited(answer(), Deadline(seconds, late, Away), lambda: None)
+    return found
+
+
+def slots_of(root: StorageRoot, doing: Doing) -> threading.BoundedSemaphore:
+    """Return the places for questions of a kind that a bucket is asked."""
+    with _slots_lock:
+        return _slots.setdefault((*root.place, doing), threading.BoundedSemaphore(AT_ONCE[doing]))
+
+
+def kept(root: StorageRoot, what: str, make: Callable[[], Made]) -> Made:
+    """Return what was made for a place a moment ago, with the Connection as it is now; else make it.
+
+    Raises:
+        AirflowNotFoundException: there is no such Connection; Airflow's own hook would go on without a login.
+
+    """
+    key, connection = (*root.place, root.connection, what), _connection_now(root)
+    with _kept_lock:
+        found = _kept.get(key)
+        if found is not None and found[0] == connection and found[1] > time.monotonic():
+            made: Made = found[2]
+            return made
+    made = make()
+    with _kept_lock:
+        _kept[key] = (connection, time.monotonic() + KEPT_SECONDS, made)
+    return made
+
+
+def _connection_now(root: StorageRoot) -> bytes:
+    """Return what changes when the Connection of a place does, which tells nothing of it."""
+    from airflow.sdk.definitions.connection import Connection
+
+    if root.connection is None:
+        return b""
+    found = Connection.get(root.connection)
+    told = repr([found.conn_type, found.host, found.login, found.password, found.schema, found.port, found.extra])
+    return hashlib.sha256(told.encode("utf-8", "replace")).digest()
+
+
+def _opened(root: StorageRoot) -> AbstractFileSystem:
+    from airflow.sdk.io.fs import get_fs
+
+    if root.scheme != "s3":
+        _connection_now(root)
+        system: AbstractFileSystem = get_fs(root.scheme, root.connection)
+        return system
+    return kept(root, "store", lambda: _opened_s3(root))
+
+
+def _opened_s3(root: StorageRoot) -> AbstractFileSystem:
+    from airflow.sdk.io.fs import get_fs
+
+    system: AbstractFileSystem = get_fs(root.scheme, root.connection, _QUICK.copy())
+    type(system).clear_instance_cache()  # fsspec would keep each of them for ever
+    system.retries = 1
+    return system

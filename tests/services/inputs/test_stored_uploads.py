@@ -1,0 +1,302 @@
+"""Uploads to a bucket, part by part: signed for one part each, complete or not there, for the user who sent them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from support.buckets import Buckets, buckets, connection_id, refusing
+
+from cwl_ui_plugin import config
+from cwl_ui_plugin.config import ConfigError
+from cwl_ui_plugin.cwl.errors import Problem
+from cwl_ui_plugin.cwl.jobs.types import Checker
+from cwl_ui_plugin.dags.access.file_access import file_rules
+from cwl_ui_plugin.dags.remote_inputs import brought
+from cwl_ui_plugin.services.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
+from cwl_ui_plugin.services.inputs import browsing, owners, stored_uploads
+from cwl_ui_plugin.services.inputs.access import GrantedAccess, InputAccess, shared_only
+from cwl_ui_plugin.services.inputs.use import note_use
+from cwl_ui_plugin.services.retention import uploads as retention
+from cwl_ui_plugin.services.retention.items import DAY
+
+BUCKET = "sequencing"
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Buckets]:
+    with buckets() as running:
+        running.client.create_bucket(Bucket=BUCKET)
+        yield running
+
+
+@pytest.fixture
+def bucket(server: Buckets, monkeypatch: pytest.MonkeyPatch, folders: Path, airflow_home: Path) -> Iterator[Buckets]:
+    name = connection_id()
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", server.connection())
+    monkeypatch.setenv("AIRFLOW__CWL__STORAGE_ROOTS", f"s3://{name}@{BUCKET}")
+    monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_STORAGE", f"s3://{name}@{BUCKET}/sent")
+    monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_ORIGIN", server.endpoint)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
+    monkeypatch.setattr(stored_uploads, "PART_BYTES", 100)
+    yield server
+    server.moods.clear()
+    for entry in server.client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
+        server.client.delete_object(Bucket=BUCKET, Key=entry["Key"])
+    for upload in server.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ()):
+        server.client.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+
+
+def user() -> str:
+    return f"user-{uuid.uuid4().hex[:8]}"
+
+
+def send(content: bytes, name: str, who: str, folder: str | None = None) -> str:
+    """Upload a file as a browser does; return its address."""
+    begun = stored_uploads.start(name, len(content), user=who, folder=folder)
+    for number in range(1, begun.parts + 1):
+        url = stored_uploads.signed_part(begun.id, number, user=who)
+        part = content[(number - 1) * begun.part_size : number * begun.part_size]
+        assert httpx.put(url, content=part, trust_env=False).status_code == 200
+    return stored_uploads.complete(begun.id, user=who).location
+
+
+def access(who: str) -> InputAccess:
+    return InputAccess(who, lambda _dag_id: False)
+
+
+def job(location: str, kind: str = "File") -> dict[str, Any]:
+    return {"x": {"class": kind, "location": location}}
+
+
+def refused(files: InputAccess, given: dict[str, Any]) -> str:
+    problems: list[Problem] = []
+    Checker(files.rules(given)).check(given["x"]["class"], given["x"], problems)
+    return " ".join(map(str, problems))
+
+
+def unfinished(bucket: Buckets) -> list[str]:
+    return [upload["Key"] for upload in bucket.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())]
+
+
+@pytest.mark.parametrize("content", [b"", b"ACGT", os.urandom(205), os.urandom(300)])
+def test_a_file_is_sent_in_parts_and_is_there_as_it_was(bucket: Buckets, content: bytes) -> None:
+    location = send(content, "run 1/ä b#100%41.fq", user())
+    folder = location.split("/")[4]
+    assert location == f"s3://{BUCKET}/sent/{folder}/run 1/ä b#100%41.fq"
+    found = bucket.client.get_object(Bucket=BUCKET, Key=location.removeprefix(f"s3://{BUCKET}/"))["Body"].read()
+    assert found == content
+    assert unfinished(bucket) == []
+
+
+def test_an_address_is_for_one_part_of_a_size_and_for_a_while(bucket: Buckets) -> None:
+    who = user()
+    begun = stored_uploads.start("a.fq", 105, user=who)
+    url = urlsplit(stored_uploads.signed_part(begun.id, 2, user=who))
+    query = {name: values[0] for name, values in parse_qs(url.query).items()}
+    assert f"{url.scheme}://{url.netloc}" == bucket.endpoint
+    assert query["partNumber"] == "2"
+    assert set(query["X-Amz-SignedHeaders"].split(";")) == {"content-length", "host"}
+    assert int(query["X-Amz-Expires"]) <= 900
+    assert "a-secret-of-the-tests" not in url.query
+    with pytest.raises(NotFound):
+        stored_uploads.signed_part(begun.id, 3, user=who)
+
+
+@pytest.mark.parametrize(
+    ("origin", "starts"),
+    [
+        (f"https://{BUCKET}.s3.eu-central-1.amazonaws.com", f"https://{BUCKET}.s3.eu-central-1.amazonaws.com/sent/"),
+        ("https://s3.internal.example", f"https://s3.internal.example/{BUCKET}/sent/"),
+        ("", ""),
+    ],
+)
+def test_addresses_begin_as_the_site_says(
+    bucket: Buckets, monkeypatch: pytest.MonkeyPatch, origin: str, starts: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_ORIGIN", origin)
+    who = user()
+    begun = stored_uploads.start("a.fq", 5, user=who)
+    assert stored_uploads.signed_part(begun.id, 1, user=who).startswith(starts)
+    assert bool(stored_uploads.signed_part(begun.id, 1, user=who)) == bool(starts)
+
+
+@pytest.mark.parametrize("origin", ["https://a.example/path", "a.example", "https://a;script-src *", "javascript:x"])
+def test_no_other_origin_gets_into_the_policy_of_pages(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_ORIGIN", origin)
+    with pytest.raises(ConfigError):
+        config.uploads_origin()
+
+
+def test_who_does_not_reach_the_store_sends_through_the_server(bucket: Buckets) -> None:
+    who = user()
+    begun = stored_uploads.start("a.fq", 103, user=who)
+    stored_uploads.add_part(begun.id, 2, b"end", user=who)
+    assert stored_uploads.get(begun.id, user=who).arrived == (2,)
+    with pytest.raises(Conflict, match="part 1"):
+        stored_uploads.complete(begun.id, user=who)
+    with pytest.raises(BadRequest):
+        stored_uploads.add_part(begun.id, 1, b"short", user=who)
+    stored_uploads.add_part(begun.id, 1, b"x" * 100, user=who)
+    done = stored_uploads.complete(begun.id, user=who)
+    assert stored_uploads.complete(begun.id, user=who) == done, "the answer of the first one may have been lost"
+    assert stored_uploads.get(begun.id, user=who).location == done.location
+
+
+def test_a_part_of_another_size_is_no_part(bucket: Buckets) -> None:
+    """Whatever let it through: moto checks no signature."""
+    who = user()
+    begun = stored_uploads.start("a.fq", 5, user=who)
+    httpx.put(stored_uploads.signed_part(begun.id, 1, user=who), content=b"more than that", trust_env=False)
+    assert stored_uploads.get(begun.id, user=who).arrived == ()
+    with pytest.raises(Conflict, match="not arrived"):
+        stored_uploads.complete(begun.id, user=who)
+
+
+def test_an_upload_is_its_users_alone(bucket: Buckets) -> None:
+    who, other = user(), user()
+    begun = stored_uploads.start("a.fq", 1, user=who)
+    for act in (stored_uploads.get, stored_uploads.complete, stored_uploads.cancel):
+        with pytest.raises(NotFound):
+            act(begun.id, user=other)
+    with pytest.raises(NotFound):
+        stored_uploads.signed_part(begun.id, 1, user=other)
+    with pytest.raises(NotFound):
+        stored_uploads.add_part(begun.id, 1, b"x", user=other)
+    folder = send(b"x", "b.fq", who).split("/")[4]
+    with pytest.raises(Conflict, match="not yours"):
+        stored_uploads.start("c.fq", 1, user=other, folder=folder)
+    with pytest.raises(Conflict, match="already"):
+        stored_uploads.start("b.fq", 1, user=who, folder=folder)
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../x", "", "x" * 300, "d/" * 99 + "x"])
+def test_names_lead_nowhere_else(bucket: Buckets, name: str) -> None:
+    with pytest.raises(BadRequest):
+        stored_uploads.start(name, 1, user=user())
+    assert unfinished(bucket) == []
+
+
+def test_bounds_are_those_of_other_uploads(bucket: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_uploads, "MAX_WAITING", 1)
+    who = user()
+    begun = stored_uploads.start("a.fq", 1, user=who)
+    with pytest.raises(TooLarge, match="were not ended"):
+        stored_uploads.start("b.fq", 1, user=who)
+    stored_uploads.cancel(begun.id, user=who)
+    assert unfinished(bucket) == []
+    monkeypatch.setenv("AIRFLOW__CWL__MAX_INPUT_SIZE", "10")
+    with pytest.raises(TooLarge, match="max_input_size"):
+        stored_uploads.start("b.fq", 11, user=who)
+
+
+@pytest.mark.parametrize(("size", "part_size", "parts"), [(0, 8, 1), (10_240, 10.24, 1000), (200_000, 20, 10_000)])
+def test_large_files_have_larger_parts_but_not_more_than_s3_takes(size: int, part_size: float, parts: int) -> None:
+    state = stored_uploads._State("u", "f", size * MIB, stored_uploads._part_size(size * MIB), "k", "x")
+    assert state.part_size == pytest.approx(part_size * MIB, abs=1)
+    assert len(state.sizes) == parts
+    assert sum(state.sizes) == size * MIB
+
+
+def test_a_job_may_name_ones_own_uploads_and_nobody_elses(bucket: Buckets) -> None:
+    who = user()
+    location = send(b"ACGT", "reads/a.fq", who)
+    folder = location.rpartition("/")[0]
+    upload = config.uploads_folder() / location.split("/")[4]
+    for given in (job(location), job(folder, "Directory")):
+        assert refused(access(who), given) == ""
+        assert access(who).granted(given) == (upload,)
+        for files in (access(user()), shared_only()):
+            assert "somebody else" in refused(files, given)
+            assert files.granted(given) == ()
+        assert refused(GrantedAccess((upload,)), given) == ""
+    assert refused(access(who), job(f"s3://{BUCKET}/", "Directory"))
+    found = brought(job(location), lambda: None, (), file_rules([upload]).storage)["x"]
+    assert Path(found["location"].removeprefix("file://")).read_bytes() == b"ACGT"  # type: ignore[index]
+
+
+def test_the_chooser_shows_no_uploads(bucket: Buckets) -> None:
+    location = send(b"x", "a.fq", user())
+    bucket.put(BUCKET, "runs/a.fq")
+    assert [entry.name for entry in browsing.browse(shared_only(), f"s3://{BUCKET}/").entries] == ["runs"]
+    for path in (f"s3://{BUCKET}/sent/", location.rpartition("/")[0]):
+        with pytest.raises(NotFound):
+            browsing.browse(shared_only(), path)
+
+
+def test_what_is_not_used_goes_with_its_objects(bucket: Buckets) -> None:
+    who = user()
+    kept, gone = send(b"x", "a.fq", who), send(b"x", "d/b.fq", who)
+    old = time.time() - 40 * DAY
+    for location in (kept, gone):
+        os.utime(config.uploads_folder() / location.split("/")[4], (old, old))
+    note_use(job(kept), access(who))
+    (item,) = [item for item in retention.find() if item.name in {kept.split("/")[4], gone.split("/")[4]}]
+    assert item.name == gone.split("/")[4]
+    assert retention.remove(item)
+    with pytest.raises(Conflict):
+        owners.claim(item.name, user())
+    retention.sweep()
+    keys = [entry["Key"] for entry in bucket.client.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    assert keys == [kept.removeprefix(f"s3://{BUCKET}/")]
+    assert refused(access(who), job(gone))
+    owners.claim(item.name, user())
+
+
+def test_an_upload_that_was_broken_off_is_given_up_after_a_week(bucket: Buckets) -> None:
+    who = user()
+    begun, other = (stored_uploads.start(name, 1, user=who) for name in ("a.fq", "b.fq"))
+    path = config.uploads_folder() / ".stored" / f"{begun.id}.json"
+    old = time.time() - 8 * DAY
+    os.utime(path, (old, old))
+    bucket.moods.append(refusing("503 Slow Down"))
+    retention.sweep()
+    assert path.exists(), "the store is asked again later"
+    bucket.moods.clear()
+    retention.sweep()
+    assert [key.rpartition("/")[2] for key in unfinished(bucket)] == ["b.fq"]
+    with pytest.raises(NotFound):
+        stored_uploads.get(begun.id, user=who)
+    assert stored_uploads.get(other.id, user=who).arrived == ()
+
+
+def test_a_store_that_refuses_is_told(bucket: Buckets) -> None:
+    bucket.moods.append(refusing("503 Slow Down", message="secret-of-the-store"))
+    with pytest.raises(Unavailable, match="HTTP 503") as caught:
+        stored_uploads.start("a.fq", 1, user=user())
+    assert "secret-of-the-store" not in str(caught.value)
+    bucket.moods[:] = [refusing("403 Forbidden", code="AccessDenied")]
+    with pytest.raises(NotFound, match=r"\[cwl\] uploads_storage"):
+        stored_uploads.start("a.fq", 1, user=user())
+
+
+def test_a_state_that_was_cut_is_no_upload(bucket: Buckets) -> None:
+    who = user()
+    begun = stored_uploads.start("a.fq", 1, user=who)
+    path = config.uploads_folder() / ".stored" / f"{begun.id}.json"
+    assert json.loads(path.read_text())["user"] == who
+    path.write_text("{")
+    with pytest.raises(NotFound):
+        stored_uploads.get(begun.id, user=who)
+
+
+@pytest.mark.parametrize("entry", ["gs://b/x", "s3://b, s3://c", "nothing"])
+def test_the_place_is_one_of_s3(monkeypatch: pytest.MonkeyPatch, folders: Path, entry: str) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_STORAGE", entry)
+    with pytest.raises(ConfigError, match="uploads_storage"):
+        stored_uploads.is_on()
+
+
+def test_without_a_place_there_are_none(folders: Path) -> None:
+    with pytest.raises(NotFound, match="uploads_storage"):
+        stored_uploads.start("a.fq", 1, user=user())
