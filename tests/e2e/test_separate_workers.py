@@ -1,0 +1,241 @@
+"""Two Celery workers that share no folder with anything: tasks run there, and what controls them goes by HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+from support import tagged
+from support.airflow_server import wait_for
+from support.families import DOCUMENT, Family, stopped_without_trace, task_process
+from support.separate_workers import NAMES, SeparateWorkers
+
+pytestmark = pytest.mark.e2e
+RUNS = "/cwl/api/v1/workflows/{}/runs"
+ECHO = """
+      class: CommandLineTool
+      requirements: {InlineJavascriptRequirement: {}, ShellCommandRequirement: {}}
+      arguments:
+        - shellQuote: false
+          valueFrom: "hostname >&2; echo to stderr >&2; echo $(inputs.text)"
+      inputs: {text: string}
+      stdout: said.txt
+      outputs:
+        said:
+          type: string
+          outputBinding: {glob: said.txt, loadContents: true, outputEval: "$(self[0].contents.trim())"}
+"""
+SAY = f"""
+cwlVersion: v1.2
+class: Workflow
+requirements: {{InlineJavascriptRequirement: {{}}, StepInputExpressionRequirement: {{}}}}
+inputs: {{text: string}}
+outputs: {{said: {{type: string, outputSource: again/said}}}}
+steps:
+  say:
+    run: {ECHO}
+    in: {{text: text}}
+    out: [said]
+  again:
+    run: {ECHO}
+    in: {{text: {{source: say/said, valueFrom: "$(self) again"}}}}
+    out: [said]
+"""
+FILES = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {InlineJavascriptRequirement: {}}
+inputs: {text: string}
+outputs: {joined: {type: string, outputSource: join_on_b/joined}}
+steps:
+  make_on_a:
+    run:
+      class: CommandLineTool
+      requirements: {ShellCommandRequirement: {}}
+      arguments:
+        - shellQuote: false
+          valueFrom: "mkdir -p out/deep; hostname > out/deep/host; echo $(inputs.text) > text; echo beside > text.idx"
+      inputs: {text: string}
+      outputs:
+        made: {type: File, outputBinding: {glob: text}, secondaryFiles: [.idx]}
+        out: {type: Directory, outputBinding: {glob: out}}
+    in: {text: text}
+    out: [made, out]
+  join_on_b:
+    run:
+      class: CommandLineTool
+      requirements: {InlineJavascriptRequirement: {}, ShellCommandRequirement: {}}
+      arguments:
+        - shellQuote: false
+          valueFrom: "cat $(inputs.text.path) $(inputs.text.path).idx $(inputs.out.path)/deep/host; hostname"
+      inputs: {text: {type: File, secondaryFiles: [.idx]}, out: Directory}
+      stdout: joined
+      outputs:
+        joined:
+          type: string
+          outputBinding: {glob: joined, loadContents: true, outputEval: "$(self[0].contents)"}
+    in: {text: make_on_a/made, out: make_on_a/out}
+    out: [joined]
+"""
+SLOW = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {ShellCommandRequirement: {}}
+inputs: {gate: string}
+outputs: []
+steps:
+  slow:
+    run:
+      class: CommandLineTool
+      requirements: {ShellCommandRequirement: {}}
+      arguments:
+        - shellQuote: false
+          valueFrom: "echo first >&2; until test -e $(inputs.gate); do sleep 0.1; done; echo last >&2"
+      inputs: {gate: string}
+      outputs: []
+    in: {gate: gate}
+    out: []
+"""
+
+
+@pytest.fixture
+def client(separate: SeparateWorkers) -> Iterator[httpx.Client]:
+    with separate.server.client() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module", autouse=True)
+def uploaded(separate: SeparateWorkers, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("separate")
+    for name, text in (("say", SAY), ("files", FILES), ("slow", SLOW), ("family", DOCUMENT)):
+        (folder / f"{name}.cwl").write_text(text)
+        separate.server.command("upload", folder / f"{name}.cwl")
+
+
+def start(client: httpx.Client, dag_id: str, run_id: str, **job: object) -> None:
+    client.post(RUNS.format(dag_id), json={"run_id": run_id, "job": job}).raise_for_status()
+
+
+def server_leases(separate: SeparateWorkers, dag_id: str, run_id: str) -> list[dict[str, object]]:
+    """What the API server has of leases of a run."""
+    folder = separate.server.home / "cwl" / "tmp" / ".control" / "runs" / dag_id / run_id
+    return [json.loads(path.read_text()) for path in folder.glob("*.lease")]
+
+
+def stderr_of(client: httpx.Client, dag_id: str, run_id: str, task_id: str) -> str:
+    answer = client.get(f"{RUNS.format(dag_id)}/{run_id}/logs/{task_id}/-1/1/stderr")
+    return answer.text if answer.status_code == 200 else ""
+
+
+def agents(separate: SeparateWorkers) -> list[psutil.Process]:
+    """The agents of the workers, one on each machine."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if "cwl_ui_plugin.dags.relaying.agent" in process.cmdline():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_the_workers_see_nothing_of_the_servers_folders(separate: SeparateWorkers) -> None:
+    assert (separate.folder / "home").is_dir()
+    for worker in separate.workers.values():
+        assert sorted(path.name for path in worker.path().parent.parent.iterdir()) == ["machines"]
+        assert [path.name for path in worker.path().parent.iterdir()] == [worker.name]
+
+
+def test_a_workflow_without_files_runs(separate: SeparateWorkers, client: httpx.Client) -> None:
+    start(client, "say", "r", text="word")
+    run = separate.server.wait_for_run(client, "say", "r")
+    assert run["state"] == "success", run["error"]
+    assert run["outputs"] == {"said": "word again"}
+    printed = stderr_of(client, "say", "r", "again")
+    assert printed.splitlines()[0] in NAMES
+    assert "to stderr" in printed
+    assert server_leases(separate, "say", "r") == []
+
+
+def test_files_go_from_the_one_worker_to_the_other(separate: SeparateWorkers, client: httpx.Client) -> None:
+    start(client, "files", "r", text="word")
+    run = separate.server.wait_for_run(client, "files", "r")
+    assert run["state"] == "success", run["error"]
+    assert run["outputs"]["joined"].split() == ["word", "beside", *NAMES]
+
+
+def test_what_a_command_prints_is_shown_while_it_runs(separate: SeparateWorkers, client: httpx.Client) -> None:
+    start(client, "slow", "live", gate="/tmp/never-there")
+    wait_for(lambda: "first" in stderr_of(client, "slow", "live", "slow"), 180, "the first line of the log")
+    (lease,) = server_leases(separate, "slow", "live")
+    assert lease["host"] in NAMES
+    assert client.post(f"{RUNS.format('slow')}/live/stop", json={}).status_code == 200
+    assert tagged.find("slow/live") == []
+
+
+@pytest.mark.parametrize("victims", [(), ("task",), ("task", "supervisor")], ids="-".join)
+def test_nothing_of_a_stubborn_step_is_left(
+    separate: SeparateWorkers, client: httpx.Client, victims: tuple[str, ...]
+) -> None:
+    family = stopped_without_trace(client, separate.server, "family", victims)
+    assert separate.server.wait_for_run(client, "family", family.run_id)["state"] == "failed"
+    assert server_leases(separate, "family", family.run_id) == []
+
+
+def test_a_stop_is_proven_though_the_agent_was_killed(separate: SeparateWorkers, client: httpx.Client) -> None:
+    family = Family("family").start(client)
+    for agent in agents(separate):
+        agent.kill()
+    answer = family.stop(client)
+    assert answer.status_code == 200, answer.text
+    assert family.marked() == []
+    assert server_leases(separate, "family", family.run_id) == []
+
+
+def test_a_task_goes_on_while_the_api_server_is_away(separate: SeparateWorkers, client: httpx.Client) -> None:
+    gate = f"{separate.folder}/machines/gate"
+    start(client, "slow", "away", gate=gate)
+    wait_for(lambda: "first" in stderr_of(client, "slow", "away", "slow"), 180, "the first line of the log")
+    separate.kill_api_server()
+    for worker in separate.workers.values():
+        (worker.path().parent / "gate").touch()
+    wait_for(lambda: tagged.find("slow/away") == [], 60, "the end of the command")
+    separate.start_api_server()
+    with separate.server.client() as again:
+        run = separate.server.wait_for_run(again, "slow", "away")
+        assert run["state"] == "success", run["error"]
+        assert "last" in stderr_of(again, "slow", "away", "slow")
+    assert server_leases(separate, "slow", "away") == []
+
+
+def test_a_worker_that_is_cut_off_is_named_by_a_stop(separate: SeparateWorkers, client: httpx.Client) -> None:
+    family = Family("family").start(client)
+    frozen = [*agents(separate), task_process(f"family/{family.run_id}").parent()]
+    for process in frozen:
+        if process:
+            os.kill(process.pid, signal.SIGSTOP)
+    try:
+        answer = family.stop(client)
+        assert answer.status_code == 504, answer.text
+        assert any(name in answer.text for name in NAMES)
+    finally:
+        for process in frozen:
+            if process:
+                os.kill(process.pid, signal.SIGCONT)
+    assert family.stop(client).status_code == 200
+    assert family.marked() == []
+
+
+def test_a_worker_that_was_killed_does_not_keep_others_from_work(
+    separate: SeparateWorkers, client: httpx.Client
+) -> None:
+    separate.kill_worker(NAMES[0])
+    start(client, "say", "one-is-gone", text="still")
+    run = separate.server.wait_for_run(client, "say", "one-is-gone")
+    assert (run["state"], run["outputs"]) == ("success", {"said": "still again"})
+    separate.start_worker(NAMES[0])
