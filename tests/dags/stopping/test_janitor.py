@@ -215,6 +215,6 @@ def test_a_failure_is_logged_and_told(caplog: pytest.LogCaptureFixture) -> None:
     def fail(text: str) -> None:
         raise ValueError(text)
 
-    assert janitor_module._safely(print, "x")
-    assert not janitor_module._safely(fail, "broken")
+    assert janitor_module.safely(print, "x")
+    assert not janitor_module.safely(fail, "broken")
     assert "it tries again" in caplog.text
