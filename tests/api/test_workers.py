@@ -84,7 +84,7 @@ def test_nothing_is_served_where_all_machines_share_folders(call, monkeypatch):
         {"exp": 1},
         {"exp": None},
         {"iat": None},
-        {"nbf": int(time.time()) + 3600},
+        {"nbf": 2**33},
         {"scope": "workload"},
         {"sub": "no-uuid"},
         {"sub": None},
