@@ -86,9 +86,9 @@ MOMENTS: dict[str, tuple[str, bool, set[str]]] = {
     "elements are gathered": ("cwl.engine.scattering:gather", True, {"each.gather"}),
     "subworkflow is entered": ("cwl.engine.nesting:enter", True, {"sub.inputs"}),
     "subworkflow is left": ("cwl.engine.nesting:leave", True, {"sub"}),
-    "delivery is planned": ("cwl.engine.outputs.delivery:_Record.plan", True, {GATHERER}),
+    "delivery is planned": ("cwl.engine.outputs.record:Record.plan", True, {GATHERER}),
     "something is delivered": ("cwl.engine.outputs.placing:Placer.place", True, {*COMMANDS, GATHERER}),
-    "delivery is complete": ("cwl.engine.outputs.delivery:_Record.complete", True, {*COMMANDS, GATHERER}),
+    "delivery is complete": ("cwl.engine.outputs.record:Record.complete", True, {*COMMANDS, GATHERER}),
     "values are ready": ("dags.operators.base:packed", True, set(TASKS) - {"each.scatter"}),
 }
 
