@@ -11,6 +11,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cwl_ui_plugin.fetching.connecting import Deadline
@@ -24,39 +25,58 @@ if TYPE_CHECKING:
 
 SECONDS = 15.0
 """How long a store may take to answer."""
-AT_ONCE = {"read": 4, "written": 8}
-"""Questions that a bucket is asked at a time by a process, those included that nobody waits for any more."""
 _QUICK: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 1}}
 KEPT_SECONDS = 300.0
 """How long what was made of a Connection is used: what it may do may be for a while only."""
 Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Questions of a kind: how many a bucket is asked at a time by a process, those included that nobody waits for
+    any more; and how long one waits for its turn.
+    """
+
+    at_once: int
+    wait_seconds: float = 0.0
+    doing: Doing = "read"
+
+
+LOOKING = Questions(4)
+READING = Questions(12, wait_seconds=5.0)
+"""Of what users have sent to them: some of the threads of a server must be left for others."""
+WRITING = Questions(8, doing="written")
 _kept: dict[tuple[str, str, str | None, str], tuple[bytes, float, Any]] = {}
 _kept_lock = threading.Lock()
-_slots: dict[tuple[str, str, str], threading.BoundedSemaphore] = {}
+_slots: dict[tuple[str, str, Questions], threading.BoundedSemaphore] = {}
 _slots_lock = threading.Lock()
 
 
 def answered(
     address: StorageAddress,
     ask: Callable[[AbstractFileSystem], Item],
-    doing: Doing = "read",
+    questions: Questions,
+    *,
     seconds: float | None = None,
+    opened: list[AbstractFileSystem] | None = None,
 ) -> Item:
     """Return what a store answers; the thread that asks gives its place back when the store lets go of it.
+
+    ``opened`` is what whoever asks several times has of it: the store, once it was opened.
 
     Raises:
         FetchError: in words; the store does not answer in time (:data:`SECONDS`), or is asked too much just now.
 
     """
     place, seconds = shown(address.url), seconds or SECONDS
-    slots = slots_of(address.root, doing)
-    if not slots.acquire(blocking=False):
-        raise Away(f"The store of {place} is slow: {AT_ONCE[doing]} others wait for it already. Try again in a minute.")
+    slots = slots_of(address.root, questions)
+    if not slots.acquire(timeout=questions.wait_seconds):
+        raise Away(f"The store of {place} is slow: too many others wait for it already. Try again in a minute.")
 
     def answer() -> Iterator[Item]:
         try:
-            with in_words(address, doing, SERVER):
-                result = ask(_opened(address.root))
+            with in_words(address, questions.doing, SERVER):
+                result = ask(_once_opened(address.root, opened))
         finally:
             slots.release()
         yield result
@@ -66,10 +86,10 @@ def answered(
     return found
 
 
-def slots_of(root: StorageRoot, doing: Doing) -> threading.BoundedSemaphore:
+def slots_of(root: StorageRoot, questions: Questions) -> threading.BoundedSemaphore:
     """Return the places for questions of a kind that a bucket is asked."""
     with _slots_lock:
-        return _slots.setdefault((*root.place, doing), threading.BoundedSemaphore(AT_ONCE[doing]))
+        return _slots.setdefault((*root.place, questions), threading.BoundedSemaphore(questions.at_once))
 
 
 def kept(root: StorageRoot, what: str, make: Callable[[], Made]) -> Made:
@@ -102,14 +122,22 @@ def _connection_now(root: StorageRoot) -> bytes:
     return hashlib.sha256(told.encode("utf-8", "replace")).digest()
 
 
+def _once_opened(root: StorageRoot, opened: list[AbstractFileSystem] | None) -> AbstractFileSystem:
+    if opened is None:
+        return _opened(root)
+    if not opened:
+        opened.append(_opened(root))
+    return opened[0]
+
+
 def _opened(root: StorageRoot) -> AbstractFileSystem:
     from airflow.sdk.io.fs import get_fs
 
-    if root.scheme != "s3":
-        _connection_now(root)
-        system: AbstractFileSystem = get_fs(root.scheme, root.connection)
-        return system
-    return kept(root, "store", lambda: _opened_s3(root))
+    if root.scheme.startswith("s3"):
+        return kept(root, "store", lambda: _opened_s3(root))
+    _connection_now(root)
+    system: AbstractFileSystem = get_fs(root.scheme, root.connection)
+    return system
 
 
 def _opened_s3(root: StorageRoot) -> AbstractFileSystem:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cwl_ui_plugin.fetching import pages, s3, site
 from cwl_ui_plugin.fetching.errors import NotThere
+from cwl_ui_plugin.fetching.quick_answers import READING, answered
 from cwl_ui_plugin.fetching.storage import is_s3
 from cwl_ui_plugin.fetching.storage_roots import StorageAddress, key_problem
 from cwl_ui_plugin.fetching.stored_objects import StoredObject
@@ -131,7 +132,7 @@ class StoredPlace(Place):
         return content
 
     def _ask(self, address: StorageAddress, ask: Callable[[AbstractFileSystem], Item]) -> Item:
-        return pages.answer(address, ask, self._systems)
+        return answered(address, ask, READING, opened=self._systems)
 
 
 class StoredFile(io.BufferedReader):

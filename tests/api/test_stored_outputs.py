@@ -7,6 +7,7 @@ import io
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from support.buckets import Buckets, buckets, connection_id, refusing
 
 from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
 from cwl_ui_plugin.dags.folders import placement
-from cwl_ui_plugin.fetching import pages
+from cwl_ui_plugin.fetching import quick_answers
 from cwl_ui_plugin.services.inputs.access import InputAccess
 from cwl_ui_plugin.services.outputs import output_tree
 from cwl_ui_plugin.storing import reading
@@ -183,8 +184,8 @@ def test_a_store_that_does_not_give_them_is_told(run: Callable[..., Any], store:
 def test_a_silent_store_holds_nobody_for_long(
     run: Callable[..., Any], store: Buckets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "SECONDS", 0.5)
-    monkeypatch.setattr(pages, "_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(quick_answers, "SECONDS", 0.5)
+    monkeypatch.setattr(reading, "READING", replace(reading.READING, wait_seconds=0.2))
 
     def silent(_environ: dict[str, Any], _start: object) -> Iterable[bytes] | None:
         time.sleep(3)

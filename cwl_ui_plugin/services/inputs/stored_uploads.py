@@ -256,10 +256,10 @@ def _abort(state: _State) -> None:
 def _asked(
     address: StorageAddress, ask: Callable[[AbstractFileSystem], _Answer], seconds: float | None = None
 ) -> _Answer:
-    from cwl_ui_plugin.fetching.quick_answers import answered
+    from cwl_ui_plugin.fetching.quick_answers import WRITING, answered
 
     try:
-        return answered(address, ask, "written", seconds)
+        return answered(address, ask, WRITING, seconds=seconds)
     except (NotThere, OtherContent) as error:
         raise NotFound(str(error)) from error
     except FetchError as error:

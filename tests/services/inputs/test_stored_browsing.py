@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from support.buckets import Buckets, buckets, connection_id, refusing
 
-from cwl_ui_plugin.fetching import pages
+from cwl_ui_plugin.fetching import quick_answers
+from cwl_ui_plugin.fetching.quick_answers import LOOKING
+from cwl_ui_plugin.fetching.storage_roots import StorageRoot
 from cwl_ui_plugin.services.errors import BadRequest, NotFound, Unavailable
 from cwl_ui_plugin.services.inputs import browsing, stored_browsing
 from cwl_ui_plugin.services.inputs.access import shared_only
@@ -193,10 +195,10 @@ def silent(let_go: threading.Event) -> Callable[..., Iterable[bytes] | None]:
 
 
 def test_a_silent_store_takes_a_bounded_time_and_few_threads(store: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "SECONDS", 0.5)
+    monkeypatch.setattr(quick_answers, "SECONDS", 0.5)
     let_go = threading.Event()
     store.moods.append(silent(let_go))
-    for _time in range(pages.AT_ONCE):
+    for _time in range(LOOKING.at_once):
         with pytest.raises(Unavailable, match=r"did not answer within 0\.5 seconds"):
             look(f"s3://{BUCKET}/run/")
     asked = len(store.asked)
@@ -205,12 +207,12 @@ def test_a_silent_store_takes_a_bounded_time_and_few_threads(store: Buckets, mon
     assert len(store.asked) == asked
     store.moods.clear()
     let_go.set()
-    slots = pages._slots["s3", BUCKET, pages.AT_ONCE]
-    for _place in range(pages.AT_ONCE):
+    slots = quick_answers.slots_of(StorageRoot("s3", BUCKET, "", None), LOOKING)
+    for _place in range(LOOKING.at_once):
         assert slots.acquire(timeout=60), "what nobody waited for any more has given its place back"
-    for _place in range(pages.AT_ONCE):
+    for _place in range(LOOKING.at_once):
         slots.release()
-    monkeypatch.setattr(pages, "SECONDS", 60)
+    monkeypatch.setattr(quick_answers, "SECONDS", 60)
     assert "s2.fq" in names(look(f"s3://{BUCKET}/run/"))
 
 
