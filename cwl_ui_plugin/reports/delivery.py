@@ -30,6 +30,7 @@ MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
 KEEPING_THE_BODY = (307, 308)
 BUSY = (429, 502, 503, 504)
+_LOCATION = "cwl_location"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Sender:
             timeout=target.timeout,
             headers=target.headers,
             follow_redirects=False,
+            event_hooks={"response": [_keep_location]},
         )
 
     def send_text(self, route: str, payload: str) -> int:
@@ -93,22 +95,23 @@ class Sender:
     def _post(self, url: str, body: bytes) -> tuple[int, str]:
         current = url
         for _redirect in range(MAX_REDIRECTS + 1):
-            status, headers, answer = self._request(current, body)
+            answer, text = self._request(current, body)
+            status = answer.status_code
             if 200 <= status < 300:
-                return status, answer
+                return status, text
             if status not in REDIRECTS:
                 break
-            current = _followed(current, status, headers.get("location", ""))
+            current = _followed(current, status, answer.extensions.get(_LOCATION, ""))
         kind = Unreachable if status in BUSY else NotDelivered
         message = f"{current} answered {status}"[:SHOWN_CHARACTERS]
-        log.info("%s: %s", message, answer or "nothing else")
-        raise kind(message, status, _retry_after(headers.get("retry-after")), answer)
+        log.info("%s: %s", message, text or "nothing else")
+        raise kind(message, status, _retry_after(answer.headers.get("retry-after")), text)
 
-    def _request(self, url: str, body: bytes) -> tuple[int, httpx.Headers, str]:
+    def _request(self, url: str, body: bytes) -> tuple[httpx.Response, str]:
         headers = {"Content-Type": "application/json"}
         try:
             with self._client.stream("POST", url, content=body, headers=headers) as answer:
-                return answer.status_code, answer.headers, _begin(answer, self.target.timeout)
+                return answer, _begin(answer, self.target.timeout)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             reason = str(error) or type(error).__name__
             raise Unreachable(f"{url} can't be reached: {reason}"[:SHOWN_CHARACTERS]) from error
@@ -175,17 +178,23 @@ def _begin(answer: httpx.Response, seconds: float) -> str:
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
+def _keep_location(answer: httpx.Response) -> None:
+    """Put aside where a redirect leads to: httpx reads it even if it does not follow, and fails as for a bad answer."""
+    if answer.status_code in REDIRECTS and "location" in answer.headers:
+        answer.extensions[_LOCATION] = answer.headers.pop("location")
+
+
 def _followed(url: str, status: int, location: str) -> str:
-    """Return where a redirect leads to, if it keeps the body and stays on the host; else raise."""
+    """Return where a redirect leads to, if it keeps the body, stays on the host and leads elsewhere; else raise."""
     old = httpx.URL(url)
     try:
-        new = old.join(location)
-    except httpx.InvalidURL:
+        new = old.join(location).copy_with(fragment=None)
+    except (httpx.InvalidURL, ValueError):
         new = old
     stays = (
         new.host == old.host and (new.port == old.port or new.scheme == "https") and new.scheme in ("https", old.scheme)
     )
-    if location and stays and status in KEEPING_THE_BODY:
+    if stays and new != old and status in KEEPING_THE_BODY:
         return str(new)
     shown = f"{url} answered {status}, a redirect to {location or 'nowhere'}"
     raise NotDelivered(

@@ -228,10 +228,26 @@ def test_a_redirect_to_another_host_is_not_followed(connection: Any, do_round: A
 def test_redirects_in_a_circle_end(connection: Any, do_round: Any, ended_run: str) -> None:
     with receiver() as portal:
         connection(portal.port)
-        portal.mood = lambda _payload: answering(307, Location="/again")
+        portal.mood = lambda _payload: answering(307, Location=f"/again/{len(portal.paths) % 2}")
         do_round()
         assert len(portal.paths) == 4
         assert waiting()
+
+
+@pytest.mark.parametrize(
+    "location", ["http://127.0.0.1:port/", "http://[::1", "http://[x]/", "mailto:x", "", "#x", "status"]
+)
+def test_a_redirect_to_no_other_address_is_a_refusal_and_asked_once(
+    connection: Any, do_round: Any, ended_run: str, long_pauses: None, location: str
+) -> None:
+    with receiver() as portal:
+        connection(portal.port)
+        portal.mood = lambda _payload: answering(307, Location=location)
+        do_round()
+        assert len(portal.paths) == 1
+        (stuck,) = report_delivery.waiting_runs().items
+        assert "final address" in str(stuck.last_error)
+        assert "a redirect to" in str(stuck.last_error)
 
 
 @pytest.mark.parametrize(
