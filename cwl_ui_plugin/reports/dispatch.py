@@ -124,7 +124,7 @@ class Dispatcher:
             outbox.acknowledge(run.key, arrived)
             failures = 0 if arrived else run.failures
             arrived = {}
-            return self._failed(run, reports[reports.index(report) :], error, failures, sender.target.retry_for)
+            return self._failed(run, report, error, failures, sender.target.retry_for)
         finally:
             outbox.acknowledge(run.key, arrived)
         return True
@@ -135,20 +135,22 @@ class Dispatcher:
                 self._failures, self._silent_until, self._complaint = 0, 0.0, None
 
     def _failed(
-        self, run: Waiting, left: list[RecordedReport], error: ReportError, failures: int, retry_for: float | None
+        self, run: Waiting, report: RecordedReport, error: ReportError, failures: int, retry_for: float | None
     ) -> bool:
-        """Note a failure, or give up what is older than the receiver wants; return whether to go on."""
+        """Note a failure, or give up that report if it is older than the receiver wants; return whether to go on."""
         if str(error) != self._complaint:
             log.warning("Reports wait: %s", error)
             self._complaint = str(error)
-        pause = self._pause(error, failures)
-        too_old = [report.sequence for report in left if _is_older(report, retry_for)]
-        if too_old and isinstance(error, NotDelivered):
-            log.warning("Reports %d to %d of %s %s are given up (retry_for)", too_old[0], too_old[-1], *run.key)
-            outbox.acknowledge(run.key, dict.fromkeys(too_old))
-            return not isinstance(error, Unreachable)
-        outbox.note_failure(run.key, left[0].sequence, str(error), getattr(error, "status", None), pause)
-        return False
+        pause, status = self._pause(error, failures), getattr(error, "status", None)
+        if not (_is_older(report, retry_for) and _is_refused(report, error)):
+            outbox.note_failure(run.key, report.sequence, str(error), status, pause)
+            return False
+        log.warning("Report %d of %s %s is given up (retry_for)", report.sequence, *run.key)
+        outbox.acknowledge(run.key, {report.sequence: None})
+        if isinstance(error, Unreachable):  # those after it were not offered: they wait for the receiver
+            outbox.note_failure(run.key, None, str(error), status, pause)
+            return False
+        return True
 
     def _pause(self, error: ReportError, failures: int) -> float:
         retry_after = getattr(error, "retry_after", None)
@@ -166,3 +168,8 @@ class Dispatcher:
 
 def _is_older(report: RecordedReport, seconds: float | None) -> bool:
     return seconds is not None and report.recorded_at + timedelta(seconds=seconds) < datetime.now(timezone.utc)
+
+
+def _is_refused(report: RecordedReport, error: ReportError) -> bool:
+    """Whether a receiver does not take a report: that it can't take any now must have kept it back before."""
+    return isinstance(error, NotDelivered) and (report.attempts > 0 or not isinstance(error, Unreachable))

@@ -154,8 +154,8 @@ def acknowledge(key: RunKey, answers: dict[int, int | None]) -> None:
         session.execute(update(ReportState).where(_is(key), ReportState.delivered < last).values(**progress))
 
 
-def note_failure(key: RunKey, sequence: int, error: str, status: int | None, pause: float) -> None:
-    """Note that a report was not taken, and when it is tried again."""
+def note_failure(key: RunKey, sequence: int | None, error: str, status: int | None, pause: float) -> None:
+    """Note that a report was not taken, and when the run is tried again; None is for one that was given up."""
     values: dict[str, object] = {
         "failures": ReportState.failures + 1,
         "next_try_at": datetime.now(timezone.utc) + timedelta(seconds=pause),
@@ -164,7 +164,8 @@ def note_failure(key: RunKey, sequence: int, error: str, status: int | None, pau
     tried = {"attempts": RecordedReport.attempts + 1, "answer": status}
     with create_session(scoped=False) as session:
         session.execute(update(ReportState).where(_is(key)).values(**values))
-        session.execute(update(RecordedReport).where(_of(key), RecordedReport.sequence == sequence).values(**tried))
+        if sequence is not None:
+            session.execute(update(RecordedReport).where(_of(key), RecordedReport.sequence == sequence).values(**tried))
 
 
 def backlog() -> Backlog:

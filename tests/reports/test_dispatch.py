@@ -84,6 +84,23 @@ def waiting() -> dict[str, tuple[int, int]]:
     return {run.run_id: (run.waiting, run.failures) for run in outbox.waiting_runs(100)}
 
 
+def given_up(run_id: str) -> list[int]:
+    """Return the sequences of the reports of a run that no receiver has, and none will get."""
+    reports, _total = outbox.reports_of("d", run_id, 100)
+    return sorted(report.sequence for report in reports if report.ended_at and report.answer is None)
+
+
+def recorded_now(run_id: str, sequence: int) -> None:
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    from cwl_ui_plugin.reports.tables import RecordedReport
+
+    of_report = (RecordedReport.run_id == run_id, RecordedReport.sequence == sequence)
+    with create_session() as session:
+        session.execute(update(RecordedReport).where(*of_report).values(recorded_at=datetime.now(timezone.utc)))
+
+
 def test_a_pause_is_twice_as_long_each_time_and_never_longer_than_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     for share in (0.5, 1.0):
         monkeypatch.setattr(dispatch.random, "uniform", lambda low, high, share=share: share if low < high else 0)
@@ -147,17 +164,55 @@ def test_what_is_refused_is_tried_again_after_a_pause_and_keeps_no_other_waiting
     assert waiting() == {"a": (2, 1)}
 
 
-@pytest.mark.parametrize(
-    ("error", "left"),
-    [(NotDelivered("no", 400), {}), (Unreachable("nobody there"), {}), (NotSigned("no key"), {"a": 2})],
-)
-def test_only_what_was_offered_and_not_taken_is_given_up(
-    portal: Portal, dispatcher: Dispatcher, error: Exception, left: dict[str, int]
-) -> None:
-    put("a", 2, age=60)
-    portal.refuses = lambda _payload: error
+def test_only_what_was_offered_and_refused_is_given_up(portal: Portal, dispatcher: Dispatcher) -> None:
+    put("a", 5, age=60)
+    portal.refuses = lambda payload: NotDelivered("no", 422) if payload in ("a 1", "a 3") else None
     do(dispatcher, ReportTarget("http://h", retry_for=30))
-    assert {run: count for run, (count, _) in waiting().items()} == left
+    assert [text for _, text in portal.sent] == [f"a {number}" for number in range(1, 6)]
+    assert waiting() == {}
+    assert given_up("a") == [1, 3]
+
+
+def test_a_report_in_between_that_is_younger_is_not_skipped(portal: Portal, dispatcher: Dispatcher) -> None:
+    put("a", 3, age=60)
+    recorded_now("a", 2)
+    portal.refuses = lambda _payload: NotDelivered("no", 422)
+    do(dispatcher, ReportTarget("http://h", retry_for=30))
+    assert [text for _, text in portal.sent] == ["a 1", "a 2"]
+    assert waiting() == {"a": (2, 1)}
+
+
+@pytest.mark.parametrize("status", [None, 429, 503])
+def test_a_receiver_that_is_away_loses_only_what_it_has_kept_back_before(
+    portal: Portal, dispatcher: Dispatcher, status: int | None
+) -> None:
+    put("a", 5, age=60)
+    target = ReportTarget("http://h", retry_for=30)
+    portal.refuses = lambda _payload: Unreachable("not now", status)
+    for _try in range(2):
+        do(dispatcher, target)
+        dispatcher._silent_until = 0.0
+        (run,) = outbox.waiting_runs(1)
+        assert run.last_error == "not now"
+        assert run.next_try_at is not None
+        assert run.failures
+        outbox.retry_now()
+    assert given_up("a") == [1]
+    portal.refuses = lambda _payload: None
+    portal.sent.clear()
+    do(dispatcher, target)
+    assert [text for _, text in portal.sent] == ["a 2", "a 3", "a 4", "a 5"]
+    assert waiting() == {}
+
+
+def test_what_can_not_be_signed_is_not_given_up(portal: Portal, dispatcher: Dispatcher) -> None:
+    put("a", 2, age=60)
+    portal.refuses = lambda _payload: NotSigned("no key")
+    for _try in range(2):
+        do(dispatcher, ReportTarget("http://h", retry_for=30))
+        dispatcher._silent_until = 0.0
+        outbox.retry_now()
+    assert waiting()["a"][0] == 2
 
 
 def test_what_is_younger_than_the_receiver_wants_is_not_given_up(portal: Portal, dispatcher: Dispatcher) -> None:
