@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from cwl_ui_plugin.fetching import s3
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PART_BYTES = 8 * 1024 * 1024
 MAX_PARTS = 10_000
+COPIED_BYTES = 512 * 1024 * 1024
+"""What a store copies at a time: it takes up to 5 GiB, but is silent as long as that takes."""
 METADATA = "cwl-"
 """What the names of metadata with checksums begin with."""
 PAUSES = (1.0, 4.0, 15.0)
 """Seconds before a busy store is asked again; s3fs has asked five times within two seconds by then."""
 _TOO_MANY_REQUESTS, _SERVER_ERROR, _NO_ROOM = 429, 500, 507
+Upload = dict[str, str]
 _MD5 = re.compile(r"[0-9a-f]{32}(-[0-9]+)?")
 
 
@@ -50,6 +54,32 @@ def put(system: AbstractFileSystem, source: Source, address: StorageAddress) -> 
     if stored is None:
         raise _other(source)
     yield stored
+
+
+def touch(system: AbstractFileSystem, address: StorageAddress) -> Iterator[None]:
+    """Have a store write an object anew as it is, part by part; yield None for each.
+
+    Raises:
+        Exception: what s3fs raises.
+
+    """
+    place = {"Bucket": address.root.bucket, "Key": address.key}
+    found = call(system, "head_object", **place)
+    size, kept = int(found["ContentLength"]), found.get("Metadata") or {}
+    if size <= COPIED_BYTES:
+        call(system, "copy_object", **place, CopySource=place, Metadata=kept, MetadataDirective="REPLACE")
+        yield None
+        return
+    part_size, parts = max(COPIED_BYTES, -(-size // MAX_PARTS)), list[dict[str, object]]()
+    with _upload(system, place, kept) as upload:
+        for number, start in enumerate(range(0, size, part_size), start=1):
+            part = {"PartNumber": number, "CopySourceRange": f"bytes={start}-{min(start + part_size, size) - 1}"}
+            told = call(system, "upload_part_copy", **upload, **part, CopySource=place)
+            parts.append({"PartNumber": number, "ETag": told["CopyPartResult"]["ETag"]})
+            yield None
+        with suppress(FileNotFoundError):  # done by a request whose answer was lost
+            call(system, "complete_multipart_upload", **upload, MultipartUpload={"Parts": parts})
+    yield None
 
 
 def give_up_all(system: AbstractFileSystem, address: StorageAddress) -> Iterator[str]:
@@ -112,11 +142,7 @@ def _whole(system: AbstractFileSystem, place: Mapping[str, str], source: Source)
 
 
 def _in_parts(system: AbstractFileSystem, place: Mapping[str, str], source: Source, size: int) -> Iterator[None]:
-    upload = {
-        **place,
-        "UploadId": call(system, "create_multipart_upload", **place, Metadata=_metadata(source))["UploadId"],
-    }
-    try:
+    with _upload(system, place, _metadata(source)) as upload:
         hashing, sums, parts = Hashing(source.checksums), list[bytes](), list[dict[str, object]]()
         for number, content in enumerate(source.parts(size), start=1):
             hashing.update(content)
@@ -126,10 +152,19 @@ def _in_parts(system: AbstractFileSystem, place: Mapping[str, str], source: Sour
             yield None
         hashing.check(source.what)
         _complete(system, upload, source, sums, parts)
+    yield None
+
+
+@contextmanager
+def _upload(system: AbstractFileSystem, place: Mapping[str, str], metadata: Mapping[str, str]) -> Iterator[Upload]:
+    """Begin an upload in parts, which is given up if what is done with it fails."""
+    told = call(system, "create_multipart_upload", **place, Metadata=metadata)
+    upload = {**place, "UploadId": str(told["UploadId"])}
+    try:
+        yield upload
     except BaseException:  # also where whoever waits has gone
         _give_up(system, upload)
         raise
-    yield None
 
 
 def _complete(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -103,7 +104,7 @@ class Fetching:
         self._note(target, reference)
 
     def _fetch_folder(self, wanted: _Wanted, on_wait: Wait) -> None:
-        packed = wanted.target.with_name(f".{wanted.reference.digest[:16]}.folder")
+        packed = wanted.target.with_name(f".{uuid.uuid4().hex}.folder")  # equal folders may lie side by side
         self._cache.place(wanted.reference, wanted.size, packed, on_wait, is_own=False)
         with packed.open("rb") as file:
             listing = folders.read(file)

@@ -130,17 +130,17 @@ class Objects:
 
     def touch(self, key: str, on_wait: Wait) -> None:
         """Have an object be as if it was written now; nothing where a store has no way to do that."""
+        from cwl_ui_plugin.storing import s3_uploads
+
         address = self.address(key)
 
         def anew(system: AbstractFileSystem) -> Iterator[None]:
             if storage.is_s3(system):
-                place = {"Bucket": self._root.bucket, "Key": address.key}
-                kept = system.call_s3("head_object", **place).get("Metadata") or {}
-                source = f"{self._root.bucket}/{address.key}"
-                system.call_s3("copy_object", **place, CopySource=source, Metadata=kept, MetadataDirective="REPLACE")
-            yield None
+                yield from s3_uploads.touch(system, address)
 
-        list(storage.asked(anew, address, self._patience(address), on_wait, "written"))
+        patience = self._patience(address)
+        for _copied in storage.asked(anew, address, patience, on_wait, "written"):
+            patience.renew()
 
     def _patience(self, address: StorageAddress) -> Patience:
         late = f"{shown(address.url)} did not answer within {self._silent:g} seconds ({SILENT_OPTION})."

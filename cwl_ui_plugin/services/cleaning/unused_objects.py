@@ -30,8 +30,6 @@ ROUND_SECONDS = 300.0
 MAX_REMOVED = 10_000
 """Objects that one round removes."""
 PARTS = [f"{number:02x}" for number in range(256)]
-_MARK_PART = 1 / 24
-"""Of the age at which objects may go, that of a mark whose run is not known: it may have just been created."""
 Run = tuple[str, str]
 
 
@@ -119,12 +117,13 @@ class _Round:
         return removed
 
     def _forget(self, live: set[str], now: datetime) -> None:
+        """Forget what other runs have said once their objects may go, too: a task of theirs may be cleared yet."""
         from cwl_ui_plugin.dags.staging import marks
 
         over = [
             key
             for key, moment in self._objects.listed(f"{marks.RUNS}/", self._wait)
-            if key.split("/")[1] not in live and marks.is_old(moment, now, _MARK_PART)
+            if key.split("/")[1] not in live and marks.is_old(moment, now)
         ]
         self._objects.remove(over, self._wait)
 

@@ -314,6 +314,31 @@ def test_a_task_waits_while_somebody_removes_objects_and_not_for_one_who_was_kil
     assert time.monotonic() - began < 60
 
 
+def whole_copies_refused(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+    """Answer as S3 does where an object of more than 5 GiB is to be copied at once."""
+    is_copy, is_part = "HTTP_X_AMZ_COPY_SOURCE" in environ, "HTTP_X_AMZ_COPY_SOURCE_RANGE" in environ
+    return refusing("400 Bad Request", code="InvalidRequest")(environ, start_response) if is_copy > is_part else None
+
+
+def test_an_object_that_is_too_large_to_be_copied_at_once_is_written_anew_in_parts(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_uploads, "COPIED_BYTES", 5 * 1024 * 1024)
+    one = machines.task("one")
+    (one.task.folder / "f").write_bytes(LARGE * 110)
+    given = one.put(file(one.task.folder / "f"))
+    (key,) = machines.names()
+    before = machines.server.client.head_object(Bucket=BUCKET, Key=key)
+    machines.server.moods += [refusing("503 Slow Down", times=2), whole_copies_refused]
+    monkeypatch.setattr(s3_uploads, "PAUSES", (0.0, 0.0, 0.0))
+    one._objects.touch(key.removeprefix(f"{PREFIX}/"), lambda: None)
+    machines.server.moods.clear()
+    after = machines.server.client.head_object(Bucket=BUCKET, Key=key)
+    assert after["ETag"] != before["ETag"], "it was written in other parts"
+    assert after["Metadata"] == before["Metadata"]
+    assert path_of(machines.task("two").fetch(given)).read_bytes() == LARGE * 110
+
+
 def _made(task: Any, name: str) -> Path:
     path = Path(task.task.folder, name)
     path.write_text(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from support.buckets import refusing
 from support.staged import BUCKET, PREFIX, Machines, file, folder, path_of
 
 from cwl_ui_plugin.cwl.errors import StepError
+from cwl_ui_plugin.dags.staging import folders
 
 READS = b"ACGT\n"
 
@@ -146,6 +148,23 @@ def test_a_folder_that_lists_what_is_elsewhere_has_both(machines: Machines) -> N
         "own": b"own",
         "other": READS,
     }
+
+
+def test_equal_folders_may_belong_to_one_file(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = machines.task("one"), machines.task("two")
+    at_once, unpack = threading.Barrier(2), folders.unpack
+
+    def unpacked(*arguments: Any) -> None:
+        at_once.wait(60)
+        unpack(*arguments)
+
+    monkeypatch.setattr(folders, "unpack", unpacked)
+    parts = [folder(made(one, f"d{number}/same").parent) for number in range(8)]
+    here = two.fetch(handed_on(one, file(made(one, "f"), secondaryFiles=parts)))
+    found = [path_of(part) for part in here["secondaryFiles"]]
+    assert [path.name for path in found] == [f"d{number}" for number in range(8)]
+    assert [[inner.name for inner in path.iterdir()] for path in found] == 8 * [["same"]]
+    assert {path.name for path in path_of(here).parent.iterdir()} == {"f", *(path.name for path in found)}
 
 
 def test_a_file_that_can_be_executed_can_be_there(machines: Machines) -> None:

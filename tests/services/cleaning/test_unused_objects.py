@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from support.buckets import Buckets, buckets, refusing
 from support.staged import BUCKET, Machines, file, folder, path_of
 from support.staged import machines as machines
 
-from cwl_ui_plugin.dags.staging import marks
+from cwl_ui_plugin.dags.staging import marks, objects
 from cwl_ui_plugin.fetching.errors import FetchError
+from cwl_ui_plugin.fetching.stored_objects import StoredObject
 from cwl_ui_plugin.services.cleaning import unused_objects
 
 LARGE = bytes(range(256)) * 400
+WRITTEN = objects.written
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +81,24 @@ def test_what_was_written_a_moment_ago_stays(machines: Machines) -> None:
     assert swept(machines) == 0
     assert len(digests(machines)) == 3
     assert machines.names("runs/"), "its run may have just been created"
+
+
+@pytest.mark.parametrize("hours", [20, 25])
+def test_what_a_run_uses_is_known_as_long_as_its_objects_stay(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """A task that is cleared a day after its run has succeeded finds what it reads, if its objects were there then."""
+    put(machines, "ended", b"kept")
+    monkeypatch.setattr(objects, "written", later(hours))
+    assert swept(machines) == (0 if hours == 20 else 3), "its run has succeeded"
+    monkeypatch.setattr(objects, "written", later(25))
+    assert swept(machines, "ended") == 0, "its task was cleared"
+    assert len(digests(machines)) == (3 if hours == 20 else 0)
+
+
+def later(hours: int) -> Callable[[StoredObject], datetime]:
+    """Return what tells the time of the store as if so many hours had passed since all was written."""
+    return lambda found: WRITTEN(found) + timedelta(hours=hours if found.address.key.endswith("clock") else 0)
 
 
 @pytest.mark.usefixtures("grown_old")
