@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _ENDS = frozenset(("success", "failed"))
 _MAX_REVISIONS = 1000
-_revisions: dict[tuple[str, str | None], str | None] = {}
-"""By version of a Dag, and the hash of its content: a version that no run has had yet is written over."""
+_revisions: dict[tuple[str, str | None], tuple[str | None]] = {}
+"""By version of a Dag, and the hash of its content: a version that no run has had yet is written over.
+
+For several threads: what is there may be gone a moment later.
+"""
 
 
 def watch() -> None:
@@ -93,15 +96,15 @@ def revision_of(version: DagVersion) -> str | None:
     session = object_session(version)
     digest = _digest_of(session, version) if session else None
     key = (str(version.id), digest)
-    if digest and key in _revisions:
-        return _revisions[key]
+    if digest and (known := _revisions.get(key)):
+        return known[0]
     stored = version.serialized_dag
     data = stored.data if stored else None
     found = revision_named_in(data["dag"].get("doc_md")) if data else None
     if digest and stored and stored.dag_hash == digest:
         if len(_revisions) >= _MAX_REVISIONS:
             _revisions.clear()
-        _revisions[key] = found
+        _revisions[key] = (found,)
     return found
 
 

@@ -10,9 +10,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from support.known_dags import revision_in_database
 from support.stored import add_version
 
 from cwl_ui_plugin.cwl.plan import Plan, Step
+from cwl_ui_plugin.dags import whole_runs
 from cwl_ui_plugin.dags.names import BUNDLE
 from cwl_ui_plugin.library.store import WorkflowStore
 
@@ -165,3 +167,19 @@ def test_a_process_without_the_store_leaves_runs_as_they_are(
     answer = airflow.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}").json()
     assert answer["bundle_version"] == mixed
     assert not (tmp_path / "not mounted").exists()
+
+
+def test_a_revision_that_another_thread_forgets_meanwhile_is_still_told(
+    upload: Upload, dag_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Forgetful(dict[Any, Any]):
+        """Which is emptied whenever it was looked into."""
+
+        def __contains__(self, key: object) -> bool:
+            found = super().__contains__(key)
+            self.clear()
+            return found
+
+    digest = upload("one")
+    monkeypatch.setattr(whole_runs, "_revisions", Forgetful())
+    assert [revision_in_database(dag_id) for _time in range(2)] == [digest, digest]
