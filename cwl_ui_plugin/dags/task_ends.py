@@ -24,6 +24,8 @@ _MARK = "cwl_waits_for_ends"
 class _End:
     """The end of a process as a file that can be read from then on."""
 
+    _descriptor = -1  # where there can be none
+
     def __init__(self, pid: int) -> None:
         self._descriptor = os.pidfd_open(pid)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import os
+import sys
 import threading
 import time
 from datetime import datetime, timezone
@@ -68,6 +71,22 @@ def test_the_end_of_a_process_is_noticed(supervisor: Any) -> None:
     assert not waiting.is_alive()
     assert process._exit_code == 7
     assert not process.selector.get_map()
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system can't wait for the end of a process")
+def test_where_the_end_of_a_process_can_not_be_waited_for_nothing_else_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(_pid: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    monkeypatch.setattr(os, "pidfd_open", fails)
+    with pytest.raises(OSError, match="Too many"):
+        task_ends._End(os.getpid())
+    gc.collect()
+    assert unraisable == []
 
 
 def test_an_airflow_that_is_another_is_left_as_it_is(
