@@ -38,7 +38,8 @@ DEEPEST_JOB = 100
 MAX_PROBLEMS = 100
 LONG_LIST = 300
 """Items; people don't read what is longer."""
-_MAX_KEY = 200
+_MAX_KEY = 1000
+"""Characters; YAML reads 1024."""
 _ANOTHER_IN_YAML = re.compile("[\x85\u2028\u2029\ufeff]")
 """What YAML takes for the end of a line, or for no character."""
 MAX_SUGGESTIONS = 20
@@ -286,12 +287,14 @@ def _dump_long(name: str, value: object) -> str:
 
 
 def _has_short_keys(value: object) -> bool:
-    """Whether YAML reads the names in a value on one line: they may have a thousand characters."""
+    """Whether YAML reads the names in a value, as JSON writes them, on one line."""
     if isinstance(value, list):
         return all(map(_has_short_keys, value))
     if not isinstance(value, dict):
         return True
-    return all(len(key) < _MAX_KEY for key in value) and all(map(_has_short_keys, value.values()))
+    return all(len(json.dumps(key, ensure_ascii=False)) < _MAX_KEY for key in value) and all(
+        map(_has_short_keys, value.values())
+    )
 
 
 def _load(text: str) -> object:

@@ -237,6 +237,17 @@ TEXTS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("character", "count"), [("k", 2000), ("k", 1023), ("k", 900), ("\x01", 199), ("\x01", 166), ('"', 600)]
+)
+def test_long_names_in_a_long_list_are_read_as_they_were(character: str, count: int) -> None:
+    nothing: dict[str, Any] = {"label": None, "doc": None, "outputs": (), "steps": ()}
+    inputs = (Parameter(id="all", type={"type": "array", "items": "Any"}),)
+    plan = Plan(kind="Workflow", cwl_version="v1.2", main="m.cwl", inputs=inputs, **nothing)
+    job = {"all": [{character * count: number} for number in range(301)]}
+    assert checks.read_job(checks.job_text(plan, job)) == job
+
+
 @pytest.mark.parametrize("odd", TEXTS)
 def test_a_long_list_is_written_in_no_time_and_read_as_it_was(monkeypatch: pytest.MonkeyPatch, odd: str) -> None:
     """The form shows a job as text, too: ten thousand files took YAML's own writer a quarter of a minute."""
