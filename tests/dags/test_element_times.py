@@ -120,5 +120,7 @@ def test_a_step_is_divided_by_what_its_run_before_has_shown(compiled: Path, monk
     gather._keep_times([{"0": ran, "cwl:statistics": took(0.2)}, {"1": skipped, "cwl:statistics": took(9.0)}])
     assert scatter._most_batches(12) == 1
     assert scatter._most_batches(4) == 20, "these run at the same time, each with its name and its log"
+    gather._keep_times([{"0": ran, "cwl:statistics": took(0.001)}])
+    assert scatter._most_batches(2_001) == 9, "none has more than 250 elements"
     gather._keep_times([{"0": ran, "1": ran, "2": skipped, "cwl:statistics": took(9.0)}])
     assert scatter._most_batches(12) == 20

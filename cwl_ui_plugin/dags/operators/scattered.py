@@ -54,7 +54,9 @@ class CwlScatterOperator(StepOperator):
             return most_batches(count)
         times = element_times.known(self.document.compiled, self.step.document)
         wanted = times.batches(count) if times else None
-        return most_batches(count) if wanted is None else min(most_batches(count), wanted)
+        if wanted is None:
+            return most_batches(count)
+        return min(most_batches(count), max(wanted, _least_batches(count)))
 
 
 class CwlElementsOperator(StepOperator):
@@ -136,8 +138,12 @@ def most_batches(count: int) -> int:
     that take longer than others.
     """
     most = config.scatter_max_tasks()
-    wanted = max(2 * config.parallelism(), math.ceil(count / MAX_BATCH))
+    wanted = max(2 * config.parallelism(), _least_batches(count))
     return most if count <= most else min(most, wanted)
+
+
+def _least_batches(count: int) -> int:
+    return math.ceil(count / MAX_BATCH)
 
 
 def batches(labels: Sequence[str], most: int) -> list[Batch]:
