@@ -6,7 +6,8 @@ would wait for half of that time. Airflow has one sleep for both; it is replaced
 Airflow that sleeps in another way is left as it is.
 
 Without runs it looks every three seconds where it hears of new runs, and when the next run by time is due; once a
-second where no API server leaves word in its control folder.
+second where no API server leaves word in its control folder, and for ten minutes after it has found a run without
+word: one of several API servers may not see that folder.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ LOOK_SECONDS_WITH_RUNS = 0.02
 """How soon a scheduler notices that there is something to do."""
 ASK_SECONDS = 1.0
 """How long it is believed that there are runs."""
+DOUBT_SECONDS = 600.0
+"""How long a scheduler looks more often after it has found a run that it had not heard of."""
 ATTRIBUTE = "_scheduler_idle_sleep_time"
 log = logging.getLogger(__name__)
 
@@ -50,25 +53,35 @@ class IdleSleep:
         self._clock = clock
         self._sleep = sleep
         self._busy_until = 0.0
+        self._doubtful_until = 0.0
+        self._has_rested = False
         self._seen = told_at()
 
     def seconds(self) -> float:
         """Sleep until there is something to do, or it is time to look anyway; return how long to sleep still."""
         now = self._clock()
+        has_rested, self._has_rested = self._has_rested, False
         if self._is_told():
             self._busy_until = now + ASK_SECONDS
             return 0.0
         if now >= self._busy_until and self._has_runs():
             self._busy_until = now + ASK_SECONDS
+            if has_rested:
+                self._doubtful_until = now + DOUBT_SECONDS
         is_busy = now < self._busy_until
         look = LOOK_SECONDS_WITH_RUNS if is_busy else LOOK_SECONDS
-        end = now + (self._least if is_busy else self._rest())
+        end = now + (self._least if is_busy else self._rest_at(now))
         while (left := end - self._clock()) > 0:
             self._sleep(min(look, left))
             if self._is_told():
                 self._busy_until = self._clock() + ASK_SECONDS
-                break
+                return 0.0
+        self._has_rested = not is_busy
         return 0.0
+
+    def _rest_at(self, now: float) -> float:
+        rest = self._rest()
+        return min(rest, IDLE_SECONDS) if now < self._doubtful_until else rest
 
     def _is_told(self) -> bool:
         """Whether word was given since this was asked last."""

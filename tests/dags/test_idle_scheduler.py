@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.dags import created_runs
-from cwl_ui_plugin.dags.idle_scheduler import ASK_SECONDS, ATTRIBUTE, IDLE_SECONDS, REST_SECONDS, IdleSleep
+from cwl_ui_plugin.dags.idle_scheduler import (
+    ASK_SECONDS,
+    ATTRIBUTE,
+    DOUBT_SECONDS,
+    IDLE_SECONDS,
+    REST_SECONDS,
+    IdleSleep,
+)
 from cwl_ui_plugin.library.store import StoredVersion
 
 LEAST = 0.1
@@ -56,6 +63,34 @@ def test_one_that_hears_of_runs_rests_longer_and_wakes_as_soon() -> None:
     assert world.pause() == pytest.approx(REST_SECONDS, abs=0.06)
     world.created_at = world.now + 1.7
     assert world.pause() == pytest.approx(1.7, abs=0.06)
+
+
+def test_one_that_finds_a_run_without_word_rests_shorter_for_a_while() -> None:
+    """One of several API servers may not see the folder in which word is left."""
+    world = World()
+    world.rest = REST_SECONDS
+    world.pause()
+    world.has_run = True
+    assert world.pause() == pytest.approx(LEAST)
+    world.has_run = False
+    world.now += DOUBT_SECONDS / 2
+    assert [world.pause() for _ in range(2)] == pytest.approx([IDLE_SECONDS] * 2, abs=0.06)
+    world.now += DOUBT_SECONDS / 2
+    assert world.pause() == pytest.approx(REST_SECONDS, abs=0.06)
+
+
+def test_one_that_has_heard_of_a_run_goes_on_to_rest_long() -> None:
+    world = World()
+    world.rest = REST_SECONDS
+    world.pause()
+    world.created_at = world.now + 1
+    world.pause()
+    world.has_run = True
+    world.now += ASK_SECONDS
+    world.pause()
+    world.has_run = False
+    world.now += ASK_SECONDS
+    assert world.pause() == pytest.approx(REST_SECONDS, abs=0.06)
 
 
 def test_it_rests_longer_where_an_api_server_leaves_word_and_no_run_is_due(add: Add) -> None:
