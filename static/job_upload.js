@@ -2,7 +2,7 @@
 import { pause } from "./dom.js";
 import { getJson, HttpError, send } from "./http.js";
 import { sendStored } from "./job_upload_stored.js";
-import { forget, recall, remember } from "./upload_memory.js";
+import { forget, letRest, recall, remember } from "./upload_memory.js";
 
 const AT_ONCE = 3;
 const PART_BYTES = 8 * 1024 * 1024;
@@ -142,22 +142,37 @@ export class Queue {
   }
 
   async sendInParts(group, file, path, signal) {
-    const known = recall(this.inputs, file);
+    try {
+      return await this.goOnInParts(group, file, path, signal);
+    } finally {
+      letRest(file);
+    }
+  }
+
+  async goOnInParts(group, file, path, signal) {
+    const known = recall(this.inputs, path, file);
     const fits = known && (group.parts.length === 1 || known.folder === group.folder);
     let state = fits ? await this.ask(known.id) : null;
     signal.throwIfAborted();
     if (state) group.folder = known.folder;
     else state = await this.begin(group, file, path, signal);
-    group.ids.add(state.id);
-    remember(this.inputs, file, { id: state.id, folder: group.folder });
+    const { id } = state;
+    const isOver = () => {
+      group.ids.delete(id);
+      forget(this.inputs, path, file, id);
+    };
+    group.ids.add(id);
+    remember(this.inputs, path, file, { id, folder: group.folder });
     try {
       state = await this.sendParts(group, file, state, signal);
     } catch (error) {
-      if (signal.aborted) this.forgetParts(group, file, state.id);
+      if (signal.aborted) {
+        isOver();
+        this.removeParts(id);
+      }
       throw error;
     }
-    group.ids.delete(state.id);
-    forget(this.inputs, file);
+    isOver();
     return state.file;
   }
 
@@ -170,7 +185,7 @@ export class Queue {
         failures = 0;
       } catch (error) {
         failures += 1;
-        if (isFinal(error) || signal.aborted || failures >= MAX_TRIES) throw error;
+        if (isFinalForPart(error) || signal.aborted || failures >= MAX_TRIES) throw error;
         await pause(FIRST_PAUSE_MS * 2 ** failures, signal);
         if (signal.aborted) throw error;
         state = (await this.ask(state.id)) || state;
@@ -200,9 +215,7 @@ export class Queue {
   }
 
   // Who cancels does not go on later: what has arrived need not be kept. A part may still be arriving.
-  async forgetParts(group, file, id) {
-    forget(this.inputs, file);
-    group.ids.delete(id);
+  async removeParts(id) {
     for (let tries = 0; tries < MAX_TRIES; tries += 1) {
       try {
         await send("DELETE", `${this.partsApi}/${id}`, null);
@@ -237,9 +250,14 @@ export class Queue {
   }
 }
 
-// What another try can't change. A conflict is about where to go on, which is asked for.
+// What another try can't change.
 function isFinal(error) {
-  return error.status >= 400 && error.status < 500 && error.status !== 409;
+  return error.status >= 400 && error.status < 500;
+}
+
+// Of a part, a conflict is about where to go on, which is asked for.
+function isFinalForPart(error) {
+  return isFinal(error) && error.status !== 409;
 }
 
 // crypto.randomUUID needs https

@@ -1,34 +1,47 @@
 // Upload a file of an input to the object store of the site: its parts straight to it, by addresses that the server signs
 // for one part each; or through the server, where this browser does not get there.
 import { getJson, send } from "./http.js";
-import { forget, recall, remember } from "./upload_memory.js";
+import { forget, letRest, recall, remember } from "./upload_memory.js";
+
+const CONFLICT = 409;
+const MAX_ROUNDS = 3; // of sending what the store then has not
 
 export async function sendStored(queue, group, file, path, signal) {
-  const api = queue.settings.stored;
-  const begun = await goOn(queue, group, file, signal);
-  const state = begun ?? (await begin(queue, group, file, path, signal));
-  if (state.file) return done(api, group, file, state);
-  group.ids.add(state.id);
-  remember(api, file, { id: state.id, folder: group.folder });
   try {
-    await sendParts(queue, group, file, state, signal);
-    const url = `${api}/${state.id}/complete`;
-    return done(api, group, file, await queue.again(() => queue.request("POST", url, null, signal), signal));
-  } catch (error) {
-    if (signal.aborted) giveUp(api, group, file, state.id);
-    throw error;
+    return await sendOn(queue, group, file, path, signal);
+  } finally {
+    letRest(file);
   }
 }
 
-function done(api, group, file, state) {
-  group.ids.delete(state.id);
-  forget(api, file);
+async function sendOn(queue, group, file, path, signal) {
+  const api = queue.settings.stored;
+  const begun = await goOn(queue, group, file, path, signal);
+  const state = begun ?? (await begin(queue, group, file, path, signal));
+  const isOver = () => {
+    group.ids.delete(state.id);
+    forget(api, path, file, state.id);
+  };
+  if (!state.file) {
+    group.ids.add(state.id);
+    remember(api, path, file, { id: state.id, folder: group.folder });
+    try {
+      state.file = await arrive(queue, group, file, state, signal);
+    } catch (error) {
+      if (signal.aborted || error.status === CONFLICT) {
+        isOver();
+        giveUp(api, state.id);
+      }
+      throw error;
+    }
+  }
+  isOver();
   return state.file;
 }
 
 // What was begun before, perhaps on another page: {id, arrived, ...}, or null.
-async function goOn(queue, group, file, signal) {
-  const known = recall(queue.settings.stored, file);
+async function goOn(queue, group, file, path, signal) {
+  const known = recall(queue.settings.stored, path, file);
   const fits = known && (group.parts.length === 1 || known.folder === group.folder);
   const state = fits ? await getJson(`${queue.settings.stored}/${known.id}`, 1).catch(() => null) : null;
   signal.throwIfAborted();
@@ -39,6 +52,23 @@ async function goOn(queue, group, file, signal) {
 function begin(queue, group, file, path, signal) {
   const query = new URLSearchParams({ name: path, folder: group.folder, size: file.size });
   return queue.again(() => queue.request("POST", `${queue.settings.stored}?${query}`, null, signal), signal);
+}
+
+// Send all parts, and once more those that the store turns out not to have; return where the file is.
+async function arrive(queue, group, file, begun, signal) {
+  const url = `${queue.settings.stored}/${begun.id}`;
+  let state = begun;
+  for (let round = 1; ; round += 1) {
+    await sendParts(queue, group, file, state, signal);
+    try {
+      const done = await queue.again(() => queue.request("POST", `${url}/complete`, null, signal), signal);
+      return done.file;
+    } catch (error) {
+      if (error.status !== CONFLICT || round === MAX_ROUNDS) throw error;
+      state = await queue.again(() => getJson(url, 1), signal);
+      if (state.arrived.length === state.parts) throw error; // it is about something else
+    }
+  }
 }
 
 async function sendParts(queue, group, file, state, signal) {
@@ -78,8 +108,6 @@ async function sendStraight(queue, { url, part, onProgress, signal }) {
 }
 
 // Who cancels does not go on later; what can't be given up now is so after a week.
-function giveUp(api, group, file, id) {
-  forget(api, file);
-  group.ids.delete(id);
+function giveUp(api, id) {
   send("DELETE", `${api}/${id}`, null).catch(() => {});
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,61 @@ def test_an_upload_goes_on_after_the_page_was_loaded_anew_and_one_is_cancelled(s
         sending.press("Reads 1", "Cancel the upload of b.fastq")
     expect(sending.rows("Reads 1")).to_have_count(1)
     assert not bucket.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+
+
+def test_files_of_a_folder_that_look_the_same_stay_what_they_are(
+    sending: Form, bucket: Buckets, tmp_path: Path
+) -> None:
+    folder = tmp_path / "package"
+    for name in ("a/__init__.py", "b.py", "c.py", "d/__init__.py"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{name[0]}, and so on, and on")
+        os.utime(path, (1, 1))
+    held: list[Route] = []
+    sending.page.route("**/parts/1", lambda route: route.continue_() if held else held.append(route))
+    with sending.page.expect_response("**/inputs/stored?name=*d%2F__init__.py&*"):
+        sending.choose("Genomes", "Upload a folder", folder)
+    held[0].continue_()
+    sending.arrived("Genomes", 1)
+    location = sending.job()["folders"][0]["location"].rstrip("/")
+    for name in ("a/__init__.py", "b.py", "d/__init__.py"):
+        assert content(bucket, f"{location}/{name}") == f"{name[0]}, and so on, and on"
+    assert not bucket.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+
+
+def test_what_cannot_change_is_not_asked_again(sending: Form) -> None:
+    asked: list[Route] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route)
+        route.fulfill(status=409, json={"detail": "There is such a file already."})
+
+    sending.page.route("**/inputs/stored?*", refuse)
+    sending.drop("Reads 1", "a.fastq")
+    expect(sending.rows("Reads 1").first).to_contain_text("There is such a file already.")
+    assert len(asked) == 1
+    sending.page.unroute("**/inputs/stored?*")
+    sending.press("Reads 1", "Try failed uploads for Reads 1 again")
+    sending.arrived("Reads 1", 1)
+
+
+def test_a_part_that_is_missing_at_the_end_is_sent_once_more(sending: Form, bucket: Buckets) -> None:
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        [upload] = bucket.client.list_multipart_uploads(Bucket=BUCKET)["Uploads"]
+        if not lost:
+            key, number = upload["Key"], upload["UploadId"]
+            bucket.client.upload_part(Bucket=BUCKET, Key=key, UploadId=number, PartNumber=2, Body=b"half")
+            lost.append(key)
+        route.continue_()
+
+    sending.page.route("**/complete", lose)
+    sending.drop("Reads 1", "a.fastq")
+    sending.arrived("Reads 1", 1)
+    assert content(bucket, sending.job()["reads1"][0]["location"]) == "content of a.fastq"
+    assert len(straight(bucket)) == 2 + 1
 
 
 def test_forms_may_send_to_that_origin_and_other_pages_to_none(sending: Form, bucket: Buckets) -> None:

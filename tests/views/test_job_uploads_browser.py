@@ -125,6 +125,19 @@ def test_a_broken_large_upload_goes_on_where_it_was(form: Form, folders: Path) -
     assert content(form.lines("Reads 1")[0]) == "y" * 400 + "x" * 600
 
 
+def test_files_that_look_the_same_are_not_taken_for_one_another(form: Form) -> None:
+    held: list[Route] = []
+    form.page.route("**/inputs/parts/*?offset=*", lambda route: route.continue_() if held else held.append(route))
+    with form.page.expect_request("**/inputs/parts/*?offset=*"):
+        large(form, "x" * 1000)
+    form.box("Reads 2").evaluate(DROP, [["big.fq", "y" * 1000]])
+    expect(form.box("Reads 2").locator(".uploads li")).to_have_count(0)
+    held[0].continue_()
+    for label, sent in (("Reads 1", "x" * 1000), ("Reads 2", "y" * 1000)):
+        form.arrived(label, 1)
+        assert [content(location) for location in form.lines(label)] == [sent]
+
+
 def test_a_failed_upload_is_tried_again(form: Form) -> None:
     form.page.route(
         "**/api/v1/inputs?name=b.fq*", lambda route: route.fulfill(status=503, json={"detail": "Full disk."})
