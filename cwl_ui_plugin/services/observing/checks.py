@@ -44,6 +44,7 @@ LATE_ROUND_SECONDS = 60.0
 LATE_REPORT_SECONDS = 300.0
 LOW_SHARE, LOW_BYTES = 0.05, 1024**3
 FULL_BYTES = 64 * 1024**2
+_WITHOUT_STORE = "Runs can't deliver, and outputs can't be read."
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ def _answered(name: str, asked: Future[tuple[Check, ...]] | None, seconds: float
     try:
         return answer_of(asked, seconds)
     except TimedOut:
+        if _is_in_store(name):
+            message = f"The object store does not answer within {ANSWER_SECONDS:g} seconds. {_WITHOUT_STORE}"
+            return (Check(name, WARN, message),)
         message = f"This can't be told: nothing answers within {ANSWER_SECONDS:g} seconds. See whether the disks hang."
     except (SQLAlchemyError, OSError) as error:
         message = f"This can't be told now: {str(error).splitlines()[0]}"
@@ -244,8 +248,14 @@ def _store(name: str, place: Path) -> Check:
     try:
         StoredPlace(place).entries("", most=1)
     except (FetchError, OSError) as error:
-        return Check(name, WARN, f"{error} Runs can't deliver, and outputs can't be read.", details)
+        return Check(name, WARN, f"{error} {_WITHOUT_STORE}", details)
     return Check(name, OK, "The object store answers.", details)
+
+
+def _is_in_store(check: str) -> bool:
+    """Whether a check asks an object store, by what the configuration says: disks that hang are not touched."""
+    kind, _space, folder = check.partition(" ")
+    return kind == "disk" and store_paths.path_of(config.text(f"{folder}_folder")) is not None
 
 
 def _is_low(disk: Disk) -> bool:

@@ -134,21 +134,31 @@ def test_what_hangs_is_not_waited_for_and_not_asked_again(monkeypatch: pytest.Mo
     assert within(60, name, hanging) == "answer"
 
 
-def test_a_check_that_hangs_fails_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("place", "status", "message"), [("", "fail", "disks hang"), ("s3://outputs@results/runs", "warn", "object store")]
+)
+def test_a_check_that_hangs_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, place: str, status: str, message: str
+) -> None:
+    """A silent store takes no server out of service."""
+    if place:
+        monkeypatch.setenv("AIRFLOW__CWL__OUTPUTS_FOLDER", place)
     goes_on = threading.Event()
 
     def hanging() -> tuple[checks.Check, ...]:
         goes_on.wait(60)
         return ()
 
-    monkeypatch.setattr(checks, "_OF_FOLDERS", {"disk tmp": hanging})
+    monkeypatch.setattr(checks, "_OF_FOLDERS", {"disk outputs": hanging})
     monkeypatch.setattr(checks, "_OF_AIRFLOW", {})
     monkeypatch.setattr(checks, "ANSWER_SECONDS", 0.01)
     try:
-        assert found("disk tmp").status == "fail"
+        check = found("disk outputs")
+        assert check.status == status
+        assert message in check.message
     finally:
         goes_on.set()
-        bounded._asked["check disk tmp"].result(60)
+        bounded._asked["check disk outputs"].result(60)
 
 
 def test_a_database_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
