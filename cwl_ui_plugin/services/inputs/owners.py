@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timezone
 
 from cwl_ui_plugin import config, last_use
@@ -48,10 +49,11 @@ def claim(folder: str, user: str) -> None:
         raise Conflict(f"The folder {folder} is not yours; choose another UUID, or none to get a new one.")
 
 
-def remove_unused(folder: str, *, unused_since: float) -> bool:
+def remove_unused(folder: str, *, unused_since: float, has_objects: bool = False) -> bool:
     """Move a folder of uploads away, with its owner's claim on it; return False where it was used since a time.
 
-    Folders without an owner are from before owners were kept: they stay.
+    Folders without an owner are from before owners were kept: they stay. A folder that has objects in a store is marked
+    (:data:`GONE`) before it is nobody's, so that nobody can claim it until they are removed.
     """
     uploads = config.uploads_folder()
     with last_use.locked(uploads, fcntl.LOCK_EX):
@@ -60,9 +62,30 @@ def remove_unused(folder: str, *, unused_since: float) -> bool:
                 return False
         except FileNotFoundError:
             return False
+        if has_objects:
+            (uploads / GONE).mkdir(exist_ok=True)
+            (uploads / GONE / folder).touch()
         last_use.move_away(uploads / folder, uploads)
         retry_on_database_lock(lambda: _forget(folder), f"the removal of the upload {folder}")
     return True
+
+
+def end_gone(folder: str, remove_objects: Callable[[], None]) -> None:
+    """Remove the objects of a marked folder (:data:`GONE`), then the mark; one process at a time does that.
+
+    A folder that is somebody's still, since its removal was broken off, loses its mark and keeps its objects.
+    """
+    mark = config.uploads_folder() / GONE / folder
+    with suppress(FileNotFoundError, BlockingIOError), mark.open("r+b") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with last_use.locked(config.uploads_folder(), fcntl.LOCK_EX):  # it may be marked, and not be nobody's, just now
+            if not os.path.samestat(mark.lstat(), os.fstat(opened.fileno())):
+                return  # another process was faster, and the folder may have been claimed and removed since
+            if owner_of(folder) is not None:
+                mark.unlink()
+                return
+        remove_objects()
+        mark.unlink()
 
 
 def owned(folders: Iterable[str]) -> set[str]:

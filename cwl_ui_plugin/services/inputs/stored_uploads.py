@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -201,15 +202,6 @@ def cancel(upload_id: str, *, user: str) -> None:
     path.unlink(missing_ok=True)
 
 
-def going(folder: str) -> Path:
-    """Note that the objects of a folder of uploads are to be removed, once it is nobody's any more."""
-    path = config.uploads_folder() / owners.GONE / folder
-    if is_on():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return path
-
-
 def sweep() -> None:
     """Give up uploads that were broken off a week ago, and remove the objects of folders that are nobody's any more."""
     if not is_on():
@@ -235,9 +227,8 @@ def _give_up_forgotten() -> None:
 def _remove_gone() -> None:
     root = _root()
     for path in (config.uploads_folder() / owners.GONE).glob("*"):
-        if is_uuid(path.name) and owners.owner_of(path.name) is None:
-            _remove_objects(StorageAddress(root, root.prefix + path.name))
-        path.unlink(missing_ok=True)
+        if is_uuid(path.name):
+            owners.end_gone(path.name, partial(_remove_objects, StorageAddress(root, root.prefix + path.name)))
 
 
 def _remove_objects(folder: StorageAddress) -> None:

@@ -47,9 +47,7 @@ def _use_named(folders: Collection[Path]) -> set[Path]:
 
 def remove(item: Item) -> bool:
     """Remove an upload, unless it was used since it was found."""
-    going = stored_uploads.going(item.name)
-    if not owners.remove_unused(item.name, unused_since=item.last_use):
-        going.unlink(missing_ok=True)
+    if not owners.remove_unused(item.name, unused_since=item.last_use, has_objects=stored_uploads.is_on()):
         return False
     sweep_removed(config.uploads_folder())
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -26,7 +27,7 @@ from cwl_ui_plugin.services.inputs import browsing, owners, stored_uploads
 from cwl_ui_plugin.services.inputs.access import GrantedAccess, InputAccess, shared_only
 from cwl_ui_plugin.services.inputs.use import note_use
 from cwl_ui_plugin.services.retention import uploads as retention
-from cwl_ui_plugin.services.retention.items import DAY
+from cwl_ui_plugin.services.retention.items import DAY, Item
 
 BUCKET = "sequencing"
 MIB = 1024 * 1024
@@ -251,6 +252,53 @@ def test_what_is_not_used_goes_with_its_objects(bucket: Buckets) -> None:
     assert keys == [kept.removeprefix(f"s3://{BUCKET}/")]
     assert refused(access(who), job(gone))
     owners.claim(item.name, user())
+
+
+def objects(bucket: Buckets) -> list[str]:
+    return [entry["Key"] for entry in bucket.client.list_objects_v2(Bucket=BUCKET).get("Contents", ())]
+
+
+def unused(location: str) -> Item:
+    """Have an upload not be used for long."""
+    name, old = location.split("/")[4], time.time() - 40 * DAY
+    os.utime(config.uploads_folder() / name, (old, old))
+    return next(item for item in retention.find() if item.name == name)
+
+
+def test_a_cleaner_that_comes_second_leaves_what_the_first_has_marked(bucket: Buckets) -> None:
+    item = unused(send(b"x", "a.fq", user()))
+    assert retention.remove(item)
+    assert not retention.remove(item)
+    with pytest.raises(Conflict):
+        owners.claim(item.name, user())
+    retention.sweep()
+    assert objects(bucket) == []
+
+
+def test_objects_of_a_folder_that_is_somebodys_stay(bucket: Buckets) -> None:
+    """A removal was broken off between the mark and the end of the claim."""
+    who = user()
+    folder = send(b"x", "a.fq", who).split("/")[4]
+    mark = config.uploads_folder() / owners.GONE / folder
+    mark.parent.mkdir(exist_ok=True)
+    mark.touch()
+    retention.sweep()
+    assert objects(bucket) == [f"sent/{folder}/a.fq"]
+    assert not mark.exists()
+
+
+def test_one_process_at_a_time_removes_the_objects_of_a_folder(bucket: Buckets) -> None:
+    item = unused(send(b"x", "a.fq", user()))
+    assert retention.remove(item)
+    mark = config.uploads_folder() / owners.GONE / item.name
+    with mark.open("r+b") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        retention.sweep()
+        assert len(objects(bucket)) == 1
+    assert mark.exists()
+    retention.sweep()
+    assert objects(bucket) == []
+    assert not mark.exists()
 
 
 def test_an_upload_that_was_broken_off_is_given_up_after_a_week(bucket: Buckets) -> None:
