@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from cwl_ui_plugin.api import errors
 from cwl_ui_plugin.api.answering import AnyTextResponse
 from cwl_ui_plugin.auth import execution_tokens
-from cwl_ui_plugin.auth.execution_tokens import BadToken
+from cwl_ui_plugin.auth.execution_tokens import BadToken, NoKeys
 from cwl_ui_plugin.dags.sharing import shares_folders
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.workers import documents, leases, logs, stops, tries
@@ -34,7 +34,7 @@ async def calling_try(request: Request, response: Response) -> AsyncIterator[Cal
     """Yield the try whose token this is, and answer with another token where this one ends soon.
 
     Raises:
-        HTTPException: there is no token (401), or none that is valid (403).
+        HTTPException: there is no token (401), or none that is valid (403), or that can't be told now (503).
 
     """
     if shares_folders():
@@ -46,6 +46,10 @@ async def calling_try(request: Request, response: Response) -> AsyncIterator[Cal
         token = await execution_tokens.check(given[len(_BEARER) :].strip())
     except BadToken:
         raise HTTPException(403, "The token is none of a task that runs, or has expired.") from None
+    except NoKeys:
+        raise HTTPException(
+            503, "The keys of tokens could not be loaded; the log of the API server says why."
+        ) from None
     found = await run_in_threadpool(tries.find, token.instance)
     if token.ends_soon and (found.is_running or await run_in_threadpool(lambda: found.lease) is not None):
         response.headers[execution_tokens.REFRESHED] = token.refreshed()
@@ -72,9 +76,10 @@ class LeaseBody(_Told):
 
 
 class LookBody(_Told):
-    """Which machine looks."""
+    """Which machine looks; ``folder`` tells whether that is one which shares this server's folders."""
 
     machine: Machine
+    folder: str
 
 
 class ReplyBody(_Told):
@@ -123,15 +128,18 @@ def put_lease(caller: Caller, body: LeaseBody) -> dict[str, object]:
     return {"shares_folders": False, "stopped": leases.write(caller, where)}
 
 
-def delete_lease(caller: Caller) -> None:
-    """Take the lease back: the machine says that nothing of the try is left."""
-    leases.give_back(caller)
+def delete_lease(caller: Caller, machine: Annotated[str, Query()], pid: Annotated[int, Query()]) -> None:
+    """Take the lease back: the machine says that nothing of the try is left, of that process of it."""
+    leases.give_back(caller, machine, pid)
 
 
 def post_look(caller: Caller, body: LookBody) -> dict[str, object]:
     """Say whether the run is stopped, or is being stopped, and whether this try's lease is there."""
+    if body.folder == leases.folder_id():
+        return {"shares_folders": True, "stopped": None, "order": None, "is_leased": False}
     found = stops.look(caller, body.machine)
-    return {"stopped": found.stopped, "order": found.order, "is_leased": caller.lease is not None}
+    is_leased = caller.lease is not None
+    return {"shares_folders": False, "stopped": found.stopped, "order": found.order, "is_leased": is_leased}
 
 
 def post_reply(caller: Caller, body: ReplyBody) -> None:

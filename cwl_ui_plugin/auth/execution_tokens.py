@@ -27,6 +27,10 @@ class BadToken(Exception):
     """It is no valid execution token; nothing more is told about it."""
 
 
+class NoKeys(Exception):
+    """No token can be checked now: this server could not load the keys that Airflow signs them with."""
+
+
 @dataclass(frozen=True)
 class ExecutionToken:
     """A valid token: ``instance`` is the id of its task instance."""
@@ -47,16 +51,40 @@ class ExecutionToken:
 
 
 async def check(text: str) -> ExecutionToken:
-    """Return what a token says; raise :class:`BadToken` for any that Airflow's API for tasks would not take."""
+    """Return what a token says.
+
+    Raises:
+        BadToken: Airflow's API for tasks would not take it.
+        NoKeys: that can't be told now.
+
+    """
     try:
-        claims = await _validator().avalidated_claims(text, {})
+        validator = _validator()
+    except Exception as error:  # of the configuration, of a file with a key
+        log.exception("Execution tokens can't be checked")
+        raise NoKeys from error
+    try:
+        claims = await validator.avalidated_claims(text, {})
         instance = str(uuid.UUID(str(claims["sub"])))
-    except Exception as error:  # of PyJWT, of keys that can't be fetched, of a claim
+    except Exception as error:  # of PyJWT, of a claim
+        if not _has_keys(validator):
+            raise NoKeys from error
         log.debug("An execution token is refused", exc_info=True)
         raise BadToken from error
     if claims.get("scope", _EXECUTION) != _EXECUTION:
         raise BadToken
     return ExecutionToken(instance, claims)
+
+
+def _has_keys(validator: JWTValidator) -> bool:
+    """Whether a validator has keys to check by; those of ``[api_auth] trusted_jwks_url`` may not be fetched yet."""
+    keys: Any = validator.jwks
+    try:
+        if keys is not None:
+            keys.status()
+    except RuntimeError:
+        return False
+    return True
 
 
 @cache

@@ -27,10 +27,12 @@ from cwl_ui_plugin.library.store import WorkflowStore
 API = "/cwl/worker/v1"
 MACHINE, OTHER = "a" * 32, "b" * 32
 LEASE = {"host": "far-away", "machine": MACHINE, "pid": 4711, "folder": "f" * 32}
+LOOK = {"machine": MACHINE, "folder": "f" * 32}
+GIVE_BACK = f"/lease?machine={MACHINE}&pid=4711"
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("PUT", "/lease", {"json": LEASE}),
-    ("DELETE", "/lease", {}),
-    ("POST", "/look", {"json": {"machine": MACHINE}}),
+    ("DELETE", GIVE_BACK, {}),
+    ("POST", "/look", {"json": LOOK}),
     ("POST", "/reply", {"json": {"machine": MACHINE, "number": "1", "left": []}}),
     ("POST", "/logs/stderr.log", {"content": b"x"}),
     ("GET", "/document", {}),
@@ -124,9 +126,9 @@ def test_a_lease_is_written_before_and_taken_back_after(call, running, instance)
     (held,) = run_folder.leases(running.dag_id, running.run_id)
     assert (held.host, held.pid, held.instance, held.is_here) == ("far-away", 4711, instance, False)
     assert call("PUT", "/lease", json=LEASE).status_code == 200  # told again, as its answer was lost
-    assert call("DELETE", "/lease").status_code == 204
+    assert call("DELETE", GIVE_BACK).status_code == 204
     assert run_folder.leases(running.dag_id, running.run_id) == []
-    assert call("DELETE", "/lease").status_code == 204
+    assert call("DELETE", GIVE_BACK).status_code == 204
 
 
 def test_a_lease_of_this_very_boot_is_none_of_this_machine(call, running):
@@ -144,6 +146,60 @@ def test_a_worker_that_has_the_servers_own_folder_needs_no_copy(call, running):
     answer = call("PUT", "/lease", json={**LEASE, "folder": control_files.folder_id()})
     assert answer.json() == {"shares_folders": True, "stopped": None}
     assert not running.lease_file.exists()
+
+
+def test_a_worker_that_has_the_servers_own_folder_hears_nothing_that_it_could_write_there(call, running):
+    from cwl_ui_plugin.dags.folders import control_files
+
+    tombstones.write(Tombstone(running.dag_id, running.run_id, "eve", 1.0))
+    stop_orders.write_request(order_of(running))
+    answer = call("POST", "/look", json={**LOOK, "folder": control_files.folder_id()})
+    assert answer.json() == {"shares_folders": True, "stopped": None, "order": None, "is_leased": False}
+    assert not stop_orders.has_janitor(machine=f"relayed-{MACHINE}")
+
+
+def test_a_lease_that_arrives_after_it_was_given_back_is_none(call, running, monkeypatch):
+    from cwl_ui_plugin.services.workers import leases
+
+    assert call("DELETE", GIVE_BACK).status_code == 204
+    assert call("PUT", "/lease", json=LEASE).status_code == 409
+    assert not running.lease_file.exists()
+    # a task that Airflow has let wait goes on in another process, as the same try
+    assert call("PUT", "/lease", json={**LEASE, "pid": 4712}).status_code == 200
+    assert call("PUT", "/lease", json=LEASE).status_code == 409
+    assert [held.pid for held in run_folder.leases(running.dag_id, running.run_id)] == [4712]
+    leases.forget_given_back()
+    assert call("PUT", "/lease", json=LEASE).status_code == 409
+    monkeypatch.setattr(leases, "GIVEN_BACK_SECONDS", -1.0)
+    leases.forget_given_back()
+    assert call("PUT", "/lease", json=LEASE).status_code == 200
+
+
+def test_a_lease_that_is_given_back_while_it_is_written_is_none(call, running, monkeypatch):
+    from cwl_ui_plugin.dags.folders import control_files
+
+    reread = control_files.reread
+
+    def meanwhile(folder: Path, **options: bool) -> None:
+        reread(folder, **options)
+        monkeypatch.setattr(control_files, "reread", reread)
+        assert call("DELETE", GIVE_BACK).status_code == 204
+
+    monkeypatch.setattr(control_files, "reread", meanwhile)
+    assert call("PUT", "/lease", json=LEASE).status_code == 409
+    assert not running.lease_file.exists()
+
+
+def test_a_server_without_keys_says_that_it_can_not_tell_now(call, monkeypatch):
+    from airflow.api_fastapi.auth.tokens import JWKS, JWTValidator
+
+    from cwl_ui_plugin.auth import execution_tokens
+
+    missing = JWTValidator(jwks=JWKS(url="/there/is/no/such/file"), audience="a", algorithm=["RS256"])
+    monkeypatch.setattr(execution_tokens, "_validator", lambda: missing)
+    signed = jwt.encode({"sub": "x"}, "k" * 64, algorithm="HS512", headers={"kid": "one"})
+    answers = [call(method, path, signed, **options).status_code for method, path, options in CALLS]
+    assert answers == [503] * len(CALLS)
 
 
 def test_the_answer_to_a_lease_says_that_the_run_is_stopped(call, running):
@@ -165,8 +221,8 @@ def test_a_task_that_has_ended_can_still_say_what_is_left(call, running):
     call("PUT", "/lease", json=LEASE)
     set_task(running.dag_id, running.run_id, running.task_id, state="failed")
     assert call("POST", "/logs/stderr.log", content=b"the end").json() == {"size": 7}
-    assert call("POST", "/look", json={"machine": MACHINE}).json()["is_leased"]
-    assert call("DELETE", "/lease").status_code == 204
+    assert call("POST", "/look", json=LOOK).json()["is_leased"]
+    assert call("DELETE", GIVE_BACK).status_code == 204
     assert call("POST", "/logs/stderr.log?offset=7", content=b"more").status_code == 403
 
 
@@ -181,9 +237,9 @@ def test_an_earlier_try_takes_nothing_from_a_later_one(call, running, instance):
     with create_session() as session:
         session.execute(update(TaskInstance).where(TaskInstance.id == uuid.UUID(instance)).values(id=uuid7()))
     later = execution_token(instance_of(running.dag_id, running.run_id, running.task_id))
-    assert call("DELETE", "/lease", first).status_code == 404
+    assert call("DELETE", GIVE_BACK, first).status_code == 404
     assert call("PUT", "/lease", later, json={**LEASE, "machine": OTHER}).status_code == 409
-    assert call("DELETE", "/lease", later).status_code == 204
+    assert call("DELETE", GIVE_BACK, later).status_code == 204
     assert call("POST", "/logs/stderr.log", later, content=b"x").status_code == 403
     (held,) = run_folder.leases(running.dag_id, running.run_id)
     assert held.instance == instance
@@ -193,7 +249,7 @@ def test_another_task_of_the_same_run_touches_nothing_of_this_one(call, running)
     call("PUT", "/lease", json=LEASE)
     set_task(running.dag_id, running.run_id, "CWLJobDispatcher", state="running", try_number=1)
     other = execution_token(instance_of(running.dag_id, running.run_id, "CWLJobDispatcher"))
-    assert call("DELETE", "/lease", other).status_code == 204
+    assert call("DELETE", GIVE_BACK, other).status_code == 204
     assert running.lease_file.exists()
     assert call("POST", "/logs/stderr.log", other, content=b"x").status_code == 403
     assert not (running.folder / "stderr.log").exists()
@@ -238,7 +294,8 @@ def order_of(task: TaskTry, **changes: Any) -> StopRequest:
 
 
 def test_an_order_is_heard_by_the_run_it_is_for_and_answered(call, running):
-    assert call("POST", "/look", json={"machine": MACHINE}).json() == {
+    assert call("POST", "/look", json=LOOK).json() == {
+        "shares_folders": False,
         "stopped": None,
         "order": None,
         "is_leased": False,
@@ -246,7 +303,7 @@ def test_an_order_is_heard_by_the_run_it_is_for_and_answered(call, running):
     order = order_of(running)
     stop_orders.write_request(order)
     call("PUT", "/lease", json=LEASE)
-    told = call("POST", "/look", json={"machine": MACHINE}).json()["order"]
+    told = call("POST", "/look", json=LOOK).json()["order"]
     assert (told["number"], told["grace"]) == ("n1", 2.0)
     assert [task["host"] for task in told["tasks"]] == ["far-away"]
     assert stop_orders.has_janitor(machine=f"relayed-{MACHINE}")
@@ -256,14 +313,14 @@ def test_an_order_is_heard_by_the_run_it_is_for_and_answered(call, running):
     assert (reply.machine, reply.hosts, reply.left) == (f"relayed-{MACHINE}", ("far-away",), ("far-away: pid 4711",))
     assert call("POST", "/reply", json={**answer, "number": "n2"}).status_code == 409
     assert call("POST", "/reply", json={**answer, "machine": OTHER}).status_code == 400
-    assert call("POST", "/look", json={"machine": OTHER}).status_code == 400
+    assert call("POST", "/look", json={**LOOK, "machine": OTHER}).status_code == 400
     flood = call("POST", "/reply", json={**answer, "left": ["x" * 10_000] * 5_000})
     assert flood.status_code == 413 or len(stop_orders.replies(order)[0].left) <= 200
 
 
 def test_an_order_for_another_run_is_not_told(call, running):
     stop_orders.write_request(order_of(running, run_id="another"))
-    assert call("POST", "/look", json={"machine": MACHINE}).json()["order"] is None
+    assert call("POST", "/look", json=LOOK).json()["order"] is None
     assert call("POST", "/reply", json={"machine": MACHINE, "number": "n1", "left": []}).status_code == 409
 
 
@@ -328,15 +385,15 @@ def test_the_document_of_its_own_run_is_all_that_a_task_gets(call, running, remo
 def test_a_token_that_ends_soon_is_answered_with_another_while_there_is_work(call, running, instance):
     now = int(time.time())
     soon = execution_token(instance, iat=now - 590, exp=now + 10)
-    answer = call("POST", "/look", soon, json={"machine": MACHINE})
+    answer = call("POST", "/look", soon, json=LOOK)
     fresh = answer.headers["Refreshed-API-Token"]
     assert jwt.decode(fresh, options={"verify_signature": False})["sub"] == instance
     assert call("PUT", "/lease", fresh, json=LEASE).status_code == 200
     set_task(running.dag_id, running.run_id, running.task_id, state="failed")
-    assert "Refreshed-API-Token" in call("POST", "/look", soon, json={"machine": MACHINE}).headers
-    call("DELETE", "/lease")
-    assert "Refreshed-API-Token" not in call("POST", "/look", soon, json={"machine": MACHINE}).headers
-    assert "Refreshed-API-Token" not in call("POST", "/look", json={"machine": MACHINE}).headers
+    assert "Refreshed-API-Token" in call("POST", "/look", soon, json=LOOK).headers
+    call("DELETE", GIVE_BACK)
+    assert "Refreshed-API-Token" not in call("POST", "/look", soon, json=LOOK).headers
+    assert "Refreshed-API-Token" not in call("POST", "/look", json=LOOK).headers
 
 
 def test_a_public_key_of_grants_is_had_by_its_name(call, remote):

@@ -10,6 +10,7 @@
     .control/engines/<key>.json                                                 see known_engine
     .control/elements/<key>.json                                                see element_times
     .control/created, ended                                                     see created_runs
+    .control/given-back/<instance>                                              see services.workers.leases
     .control/loops/<name>.json                                                  see reports.pulse
     .control/folder-id                                                          see folder_id
 

@@ -17,9 +17,13 @@ class Away(RelayError):
 
 
 class Refused(RelayError):
-    """The API server refuses what was asked; ``size`` is where a log ends that a part does not fit to."""
+    """The API server refuses what was asked; ``size`` is where a log ends that a part does not fit to.
 
-    def __init__(self, status: int, detail: str, size: int | None = None) -> None:
+    ``is_ours``: the plugin says so, and not a proxy, or an Airflow that is just starting.
+    """
+
+    def __init__(self, status: int, detail: str, size: int | None = None, *, is_ours: bool = True) -> None:
         super().__init__(f"The API server refuses it ({status}): {detail}")
         self.status = status
         self.size = size
+        self.is_ours = is_ours

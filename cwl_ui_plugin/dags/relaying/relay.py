@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -36,7 +38,9 @@ AWAY_SECONDS = 2.5
 FIRST_PAUSE, MOST_PAUSE = 0.25, 10.0
 """After the server was away: as long, then twice that."""
 ANOTHER_SECONDS = 120.0
-"""How long a task waits for the machine that had it before to give its lease back."""
+"""How long a task waits for the machine that had it before to give its lease back; or for a proxy that says no."""
+LOST_SECONDS = 300.0
+"""How long the API server has to say no until a task is not told of any more: proxies reload, clocks are set."""
 ELSEWHERE = "relayed"
 """The machine of the stop in orders here: none that ends something by itself."""
 _THREADS = 8
@@ -50,8 +54,12 @@ def machine() -> str:
 
 @dataclass
 class _Look:
-    """When a run was looked at last, and what was replied to the order of its stop."""
+    """When a run was looked at last, and what was replied to the order of its stop.
 
+    ``is_mirrored``: the server has said that it has other files, so that those here of the run's stop are the relay's.
+    """
+
+    is_mirrored: bool = False
     due: float = 0.0
     pause: float = 0.0
     order: str | None = None
@@ -65,6 +73,9 @@ class Relay:
         self.tasks = tasks
         self._look_now = look_now
         self._looks: dict[Run, _Look] = {}
+        self._stops_heard: Counter[Run] = Counter()
+        self._mirroring = threading.Lock()
+        """Held for moments: where files of stops are written, and never while the server is asked."""
         self._logs_due: dict[int, float] = {}
         self._renew_due: dict[int, float] = {}
         self._pool = ThreadPoolExecutor(_THREADS, "cwl-relay")
@@ -86,7 +97,7 @@ class Relay:
         works += [lambda one=one: self._renew(one) for one in told]  # type: ignore[misc]
         for done in [self._pool.submit(work) for work in works]:
             done.result()
-        for run in self._looks.keys() - runs.keys():
+        for run in set(self._looks) - runs.keys():
             self._forget(run)
         pids = {one.pid for one in told}
         for due in (self._logs_due, self._renew_due):
@@ -102,13 +113,13 @@ class Relay:
         """
         pause, began = FIRST_PAUSE, time.monotonic()
         while told.is_alive:
-            told.is_held = True  # from when on it may be: what is told may arrive, and its answer not
             try:
                 return self._tell_lease(told)
             except Away as error:
                 log.warning("%s waits for the API server: %s", told.task.tag, error)
             except Refused as error:
-                if error.status != _CONFLICT or time.monotonic() - began > ANOTHER_SECONDS:
+                may_pass = error.status == _CONFLICT or not error.is_ours
+                if not may_pass or time.monotonic() - began > ANOTHER_SECONDS:
                     told.is_held = False
                     raise
             time.sleep(pause)
@@ -120,7 +131,7 @@ class Relay:
         with suppress(Away, Refused):
             if told.is_unsure:
                 self._ask_about(told)
-            while told.is_held and not (told.is_lost or told.shares_folders or self._finish(told)):
+            while told.is_held and not (told.is_lost or told.shares_folders or told.has_lease or self._finish(told)):
                 pass
 
     def _tell_lease(self, told: ToldTask) -> None:
@@ -132,10 +143,15 @@ class Relay:
             "slurm_job": this_slurm_job(),
             "folder": control_files.folder_id(),
         }
-        answer = told.calls.call("PUT", "/lease", json=where)
+        with told.lock:  # its end is told after that
+            if not told.is_alive:
+                raise RelayError("the task's process is gone")
+            told.is_held = True  # from when on it may be: what is told may arrive, and its answer not
+            heard = self._stops_heard[told.run]
+            answer = told.calls.call("PUT", "/lease", json=where)
         told.shares_folders = bool(answer["shares_folders"])
         if not told.shares_folders:
-            _mirror(told.run, answer["stopped"])
+            self._mirror(told.run, answer["stopped"], heard)
 
     def _carry(self, told: ToldTask) -> None:
         """Send what is new of a task, if it is time; and its end, if it has ended."""
@@ -156,7 +172,9 @@ class Relay:
 
     def _ask_about(self, told: ToldTask) -> Any:
         """Return what the server knows of the run of a task; note whether it has the task's lease."""
-        answer = told.calls.call("POST", "/look", json={"machine": self._machine})
+        body = {"machine": self._machine, "folder": control_files.folder_id()}
+        answer = told.calls.call("POST", "/look", json=body)
+        told.shares_folders = bool(answer["shares_folders"])
         if told.is_unsure:
             told.is_held, told.is_unsure = bool(answer["is_leased"]), False
         return answer
@@ -175,7 +193,7 @@ class Relay:
                 return False
             if not log_parts.send_new(told):
                 return False
-            told.calls.call("DELETE", "/lease")
+            told.calls.call("DELETE", "/lease", params={"machine": self._machine, "pid": told.pid})
             told.is_held = False
             return True
 
@@ -185,14 +203,28 @@ class Relay:
             work()
         except Away as error:
             log.debug("%s: %s", told.task.tag, error)
+            told.refused_since = None
             return False
         except Refused as error:
-            log.warning("The API server wants to hear no more of %s: %s", told.task.tag, error)
-            told.is_lost = True
+            return self._refused(told, error)
         except Exception:
             log.exception("What %s does could not be told; it is tried again", told.task.tag)
             return False
         return True
+
+    @staticmethod
+    def _refused(told: ToldTask, error: Refused) -> bool:
+        """Give a task up once the server itself has refused all about it for a while; return whether that is so."""
+        now = time.monotonic()
+        if not error.is_ours:
+            told.refused_since = None
+        elif told.refused_since is None or told.calls.accepted_at > told.refused_since:
+            told.refused_since = now
+            log.warning("The API server does not want to hear of %s; it is tried again: %s", told.task.tag, error)
+        elif now - told.refused_since > LOST_SECONDS:
+            told.is_lost = True
+            log.warning("The API server wants to hear no more of %s: %s", told.task.tag, error)
+        return told.is_lost
 
     def _look(self, told: ToldTask) -> None:
         """Ask whether a run is stopped, in the name of one of its tasks, and answer."""
@@ -207,8 +239,11 @@ class Relay:
             look.due = time.monotonic() + look.pause
 
     def _hear(self, told: ToldTask, look: _Look) -> None:
+        heard = self._stops_heard[told.run]
         answer = self._ask_about(told)
-        _mirror(told.run, answer["stopped"])
+        if told.shares_folders:
+            return  # the files of its stop are the server's own
+        self._mirror(told.run, answer["stopped"], heard)
         order = _order_of(answer["order"])
         look.order = order.number if order else None
         if order is None:
@@ -216,8 +251,20 @@ class Relay:
         else:
             _give(order)
             self._reply(told, order, look)
-        if told.is_held and told.has_lease and told.is_alive and not answer["is_leased"]:
-            self._tell_lease(told)  # the server has lost it
+        if not answer["is_leased"]:
+            self._hold_again(told)
+
+    def _hold_again(self, told: ToldTask) -> None:
+        """Tell the lease of a task anew, which the server has lost, unless something else is told of it just now."""
+        if not told.lock.acquire(blocking=False):
+            return
+        try:
+            if told.is_held and told.has_lease and told.is_alive:
+                self._tell_lease(told)
+        except RelayError as error:  # it is still looked after here, and hears of stops
+            log.debug("The lease of %s can't be told again: %s", told.task.tag, error)
+        finally:
+            told.lock.release()
 
     def _reply(self, told: ToldTask, order: StopRequest, look: _Look) -> None:
         """Send what this machine has answered to an order, if that is news."""
@@ -229,12 +276,34 @@ class Relay:
             told.calls.call("POST", "/reply", json=body)
             look.replied = (answer.number, answer.left)
 
+    def _mirror(self, run: Run, said: Any, heard: int) -> None:
+        """Let the tombstone of a run be what the server has said, for who looks for it on this machine.
+
+        ``heard`` is how many stops were heard of when the server was asked. An answer that there is none does not hold
+        where one was heard of meanwhile: which of the two answers is the later one can't be told, and the next tells.
+        """
+        stone = control_files.as_dataclass(Tombstone, said) if isinstance(said, dict) else None
+        if stone is not None and (stone.dag_id, stone.run_id) != run:
+            raise Refused(502, "it speaks of another run")
+        with self._mirroring:
+            self._looks.setdefault(run, _Look()).is_mirrored = True
+            if stone is None and self._stops_heard[run] != heard:
+                return
+            if stone is not None and tombstones.find(*run) != stone:
+                self._stops_heard[run] += 1
+            tombstones.mirror(*run, stone)
+
     def _forget(self, run: Run) -> None:
         """Remove what was heard of a run that has no task here any more."""
-        self._looks.pop(run, None)
-        _withdraw(run)
-        _mirror(run, None)
-        control_files.forget_run(*run)
+        with self._mirroring:
+            if any(one.run == run and one.is_relayed for one in self.tasks.all()):
+                return  # one has come meanwhile
+            look = self._looks.pop(run, None)
+            if look is None or not look.is_mirrored:
+                return
+            _withdraw(run)
+            tombstones.mirror(*run, None)
+            control_files.forget_run(*run)
 
 
 def _order_of(said: Any) -> StopRequest | None:
@@ -257,11 +326,3 @@ def _withdraw(run: Run) -> None:
     order = stop_orders.read_request(*run)
     if order is not None and order.machine == ELSEWHERE:
         stop_orders.withdraw(order)
-
-
-def _mirror(run: Run, said: Any) -> None:
-    """Let the tombstone of a run be what the server says, for who looks for it on this machine."""
-    stone = control_files.as_dataclass(Tombstone, said) if isinstance(said, dict) else None
-    if stone is not None and (stone.dag_id, stone.run_id) != run:
-        raise Refused(502, "it speaks of another run")
-    tombstones.mirror(*run, stone)

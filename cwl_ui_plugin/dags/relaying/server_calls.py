@@ -56,6 +56,8 @@ class ServerCalls:
     token: str = field(repr=False)
     answered_at: float = 0.0
     """When it was answered last, by the monotonic clock: a token is renewed by answers, shortly before its end."""
+    accepted_at: float = 0.0
+    """When the server has done last what was asked."""
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Return what is answered, as JSON; None where it is nothing.
@@ -108,6 +110,7 @@ class ServerCalls:
         if fresh := answer.headers.get(REFRESHED):
             self.token = fresh
         if answer.is_success:
+            self.accepted_at = self.answered_at
             return
         if answer.status_code >= 500 or answer.status_code in _MAY_PASS or answer.is_redirect:
             raise Away(f"{self.base} answers {answer.status_code}")
@@ -116,5 +119,6 @@ class ServerCalls:
         except ValueError:
             said = {}
         said = said if isinstance(said, dict) else {}
-        size = said.get("size")
-        raise Refused(answer.status_code, str(said.get("detail", ""))[:_SHOWN], size if isinstance(size, int) else None)
+        found, detail = said.get("size"), str(said.get("detail", ""))[:_SHOWN]
+        size = found if isinstance(found, int) else None
+        raise Refused(answer.status_code, detail, size, is_ours="detail" in said and "problems" in said)

@@ -21,8 +21,9 @@ class ToldTask:
     """A try of a task on this machine, as its supervisor has told of it.
 
     ``has_asked``: it is one of a workflow, since others ask for nothing. ``is_held``: the API server has its lease, or
-    may have. ``is_lost``: it wants to hear no more of this try. ``sent`` is how much of each file has arrived there,
-    None where no more is sent. ``is_unsure``: an agent that is gone knew more of it; the API server is asked.
+    may have. ``is_lost``: it wants to hear no more of this try, and has said so since ``refused_since``. ``sent`` is
+    how much of each file has arrived there, None where no more is sent. ``is_unsure``: an agent that is gone knew more
+    of it; the API server is asked.
     """
 
     task: TaskTry
@@ -35,6 +36,7 @@ class ToldTask:
     is_unsure: bool = False
     is_held: bool = False
     is_lost: bool = False
+    refused_since: float | None = None
     shares_folders: bool = False
     sent: dict[str, int | None] = field(default_factory=dict)
     over_since: float | None = None

@@ -27,6 +27,7 @@ from cwl_ui_plugin.reports import removals
 from cwl_ui_plugin.services.cleaning.unread_files import remove_unread
 from cwl_ui_plugin.services.stopping.database_state import remove_files
 from cwl_ui_plugin.services.stopping.tombstone_watch import remove_tombstones
+from cwl_ui_plugin.services.workers import leases
 
 log = logging.getLogger(__name__)
 UNREAD_SECONDS = 0.5
@@ -78,6 +79,7 @@ def _clean_rarely() -> None:
     remove_tombstones()
     remove_left_behind(config.number("keep_failed_days"))
     release_unused_claims()
+    leases.forget_given_back()
 
 
 def remove_succeeded() -> int:

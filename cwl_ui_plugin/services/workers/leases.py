@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import control_files, run_folder
 from cwl_ui_plugin.dags.folders.run_folder import TaskLease
 from cwl_ui_plugin.dags.stopping import tombstones
@@ -19,6 +21,9 @@ from cwl_ui_plugin.services.workers.tries import CallingTry
 
 _MACHINE = re.compile(r"[0-9a-f]{32}")
 _RELAYED = "relayed-"
+_GIVEN_BACK = "given-back"
+GIVEN_BACK_SECONDS = 3600.0
+"""How late a lease may arrive, at most, that was given back before."""
 """What names of machines begin with that tell by HTTP: none that shares the folders has such a name."""
 MAX_NAME = 300
 MAX_PID = 2**31
@@ -44,6 +49,12 @@ class Where:
             raise BadRequest("pid is not one of a process.")
 
 
+@dataclass(frozen=True)
+class _GivenBack:
+    machine: str
+    pid: int
+
+
 def machine_of(name: str) -> str:
     """Return what a machine is called here; raise :class:`BadRequest` for a name that none has."""
     if not _MACHINE.fullmatch(name):
@@ -63,7 +74,8 @@ def write(caller: CallingTry, where: Where) -> Tombstone | None:
 
     Raises:
         NotAllowed: the try does not run, as far as Airflow knows.
-        Conflict: another machine has it, or it did and has not yet said that nothing is left.
+        Conflict: another machine has it, or it did and has not yet said that nothing is left; or this process of the
+            machine has given it back already: what it had sent before was on its way for longer.
 
     """
     where.check()
@@ -83,15 +95,42 @@ def write(caller: CallingTry, where: Where) -> Tombstone | None:
         "installation": hashlib.sha256(machine.encode()).hexdigest()[:12],
         "instance": caller.instance,
     }
+    _refuse_given_back(caller, machine, where.pid)
     control_files.write(task.lease_file, data)
     control_files.reread(task.lease_file.parent)
+    try:
+        _refuse_given_back(caller, machine, where.pid)  # who gives it back does so in this order: mark, then lease
+    except Conflict:
+        control_files.remove(task.lease_file)
+        raise
     return tombstones.find(task.dag_id, task.run_id)
 
 
-def give_back(caller: CallingTry) -> bool:
+def give_back(caller: CallingTry, machine: str, pid: int) -> bool:
     """Remove the lease of a try, whose machine says that nothing is left; return whether it was there."""
+    mark = _mark(caller.instance)
+    control_files.write(mark, {"machine": machine_of(machine), "pid": pid})
+    control_files.reread(mark.parent)
     held: TaskLease | None = caller.lease
     if held is None:
         return False
     control_files.remove(held.path)
     return True
+
+
+def forget_given_back() -> None:
+    """Remove the marks of leases that were given back so long ago that nothing about them is on its way any more."""
+    for mark in control_files.listed(config.control_folder() / _GIVEN_BACK):
+        if control_files.age(mark) > GIVEN_BACK_SECONDS:
+            control_files.remove(mark)
+
+
+def _refuse_given_back(caller: CallingTry, machine: str, pid: int) -> None:
+    """Raise :class:`Conflict` if this process has given its lease back; a try may go on in another process."""
+    if control_files.read(_GivenBack, _mark(caller.instance)) == _GivenBack(machine, pid):
+        raise Conflict("This lease was given back already.")
+
+
+def _mark(instance: str) -> Path:
+    """Return the file that says which process of a try has given the lease back last."""
+    return config.control_folder() / _GIVEN_BACK / instance

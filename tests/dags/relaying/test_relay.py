@@ -270,6 +270,29 @@ def test_a_task_hears_of_a_stop_before_it_does_anything(machine, task, instance)
     assert said(process) == "stopped by eve"
 
 
+def test_an_agent_with_the_servers_own_files_leaves_those_of_a_stop_alone(api, folders, task, instance, eventually):
+    machine = Machine(folders, api)
+    machine.start_agent()
+    eventually(lambda: (folders / "tmp" / ".control" / "agent.sock").exists())
+    stone = Tombstone(task.dag_id, task.run_id, "eve", 1.0)
+    tombstones.write(stone)
+    process = machine.start_task(task)
+    try:
+        machine.tell(process, task, instance, again=True)  # by a supervisor that has known another agent
+        looks = "POST /cwl/worker/v1/look"
+        eventually(lambda: looks in api.asked)
+        assert said(process) == "stopped by eve"
+        say(process, "end")
+        said(process)
+        assert said(process) == "settled"
+        machine.agent.stdin.close()
+        machine.connections.pop().close()
+        assert machine.agent.wait(60) == 0
+        assert tombstones.find(task.dag_id, task.run_id) == stone
+    finally:
+        machine.end()
+
+
 def test_an_order_is_followed_and_answered(machine, task, instance, eventually):
     process = machine.start_task(task)
     machine.tell(process, task, instance)
