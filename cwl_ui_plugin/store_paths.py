@@ -35,6 +35,11 @@ def is_stored(path: Path) -> bool:
     return path.is_relative_to(STORES)
 
 
+def bucket_of(path: Path) -> Path | None:
+    """Return the path of the bucket that a path is in; None for a path of a disk."""
+    return STORES.joinpath(*path.relative_to(STORES).parts[:2]) if is_stored(path) else None
+
+
 def text_of(path: Path) -> str:
     """Return what users call a path: its address, or the path itself."""
     return address_of(path) or str(path)

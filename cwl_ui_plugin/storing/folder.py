@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
+from cwl_ui_plugin.fetching import s3
 from cwl_ui_plugin.fetching.errors import Away, OtherContent
 from cwl_ui_plugin.fetching.storage import asked, is_s3
 from cwl_ui_plugin.fetching.storage_roots import StorageAddress, key_problem, shown
+from cwl_ui_plugin.fetching.stored_objects import StoredObject
 from cwl_ui_plugin.fetching.waiting import Item, Patience
 from cwl_ui_plugin.storing import s3_uploads
 from cwl_ui_plugin.storing.put import given_up, put
@@ -42,7 +44,7 @@ class StoredFolder:
 
     def check(self) -> None:
         """Fail if nothing can be written here: an upload is begun and given up, so that nobody sees anything."""
-        address = self._below(_CHECKED)
+        address = self._writable(_CHECKED)
         for _step in self._asked(lambda system: _checked(system, address), address):
             pass
 
@@ -54,9 +56,7 @@ class StoredFolder:
 
     def put(self, file: BinaryIO, name: str, sha1: str) -> None:
         """Put an open file; one with a slash at the end of its name is an empty folder. See :func:`storing.put.put`."""
-        address = self._below(name)
-        if reason := key_problem(address.key):
-            raise OtherContent(f"{shown(address.url)} can't be written: {reason}.")
+        address = self._writable(name)
         put(file, address, {"sha1": sha1}, patience=self._patience(address), on_wait=self.on_wait)
 
     def is_there(self, name: str) -> bool:
@@ -64,11 +64,17 @@ class StoredFolder:
         address = self._below(name)
         return any(self._asked(lambda system: [_is_there(system, address)], address))
 
-    def remove(self, names: Iterable[str]) -> None:
-        """Remove objects, and all that is below their names."""
+    def read(self, name: str, most: int) -> bytes | None:
+        """Return what an object has; None where there is none, or one of more than ``most`` bytes."""
+        address = self._below(name)
+        return next(self._asked(lambda system: iter([_content(system, address, most)]), address))
+
+    def remove(self, names: Iterable[str], kept: Container[str] = ()) -> None:
+        """Remove objects, and all that is below their names, but those that are ``kept``."""
+        folder = self._below("")
         for name in names:
             address = self._below(name)
-            for _step in self._asked(partial(_removed, address), address):
+            for _step in self._asked(partial(_removed, address, folder, kept), address):
                 pass
 
     def remove_exactly(self, names: Iterable[str]) -> None:
@@ -80,6 +86,12 @@ class StoredFolder:
     def _below(self, name: str) -> StorageAddress:
         key = self.address.key
         return self.address.below(f"{key}/{name}" if key else name)
+
+    def _writable(self, name: str) -> StorageAddress:
+        address = self._below(name)
+        if reason := key_problem(address.key):
+            raise OtherContent(f"{shown(address.url)} can't be written: {reason}.")
+        return address
 
     def _patience(self, address: StorageAddress) -> Patience:
         text = f"{shown(address.url)} was silent for {self.seconds:g} seconds ([cwl] storage_timeout)."
@@ -109,6 +121,19 @@ def _is_there(system: AbstractFileSystem, address: StorageAddress) -> bool:
     return bool(system.exists(address.url))
 
 
+def _content(system: AbstractFileSystem, address: StorageAddress, most: int) -> bytes | None:
+    try:
+        if is_s3(system):
+            head = s3_uploads.call(system, "head_object", Bucket=address.root.bucket, Key=address.key)
+            found = StoredObject.of(address, {**head, "size": head["ContentLength"]})
+            return s3.part(system, found, 0, found.size) if 0 < found.size <= most else None
+        system.invalidate_cache()
+        content: bytes = system.cat_file(address.url, start=0, end=most + 1)
+    except FileNotFoundError:
+        return None
+    return content if len(content) <= most else None
+
+
 def _names(system: AbstractFileSystem, folder: StorageAddress) -> Iterator[str]:
     if is_s3(system):
         yield from s3_uploads.names(system, folder)
@@ -134,13 +159,20 @@ def _removed_exactly(addresses: Sequence[StorageAddress], system: AbstractFileSy
         yield None
 
 
-def _removed(address: StorageAddress, system: AbstractFileSystem) -> Iterator[None]:
+def _removed(
+    address: StorageAddress, folder: StorageAddress, kept: Container[str], system: AbstractFileSystem
+) -> Iterator[None]:
     if not is_s3(system):
+        start = f"{system._strip_protocol(folder.url.rstrip('/'))}/"
         system.invalidate_cache()
-        if system.exists(address.url):
-            system.rm(address.url, recursive=True)
+        for path in map(str, system.find(address.url)):
+            name = path.removeprefix(start)
+            if name not in kept and f"{name}/" not in kept:
+                system.rm_file(path)
+                yield None
         return
-    keys = s3_uploads.keys_of(system, address)
+    start = folder.key
+    keys = (key for key in s3_uploads.keys_of(system, address) if key.removeprefix(start) not in kept)
     while batch := list(islice(keys, _AT_ONCE)):
         s3_uploads.remove(system, address, batch)
         yield None

@@ -144,7 +144,9 @@ def test_a_crate_brings_them_along(run: Callable[..., Any]) -> None:
         assert any(name.endswith(".csv") for name in names)
 
 
-@pytest.mark.parametrize("path", ["gone.txt", "d/gone", "../x", "d/../../x", ".cwl-outputs.json", "d"])
+@pytest.mark.parametrize(
+    "path", ["gone.txt", "d/gone", "../x", "d/../../x", ".cwl-outputs.json", ".cwl-record.json", "d"]
+)
 def test_nothing_else_is_given(run: Callable[..., Any], path: str) -> None:
     assert run(f"/files/{path.replace('..', '%2E%2E')}").status_code == 404
 

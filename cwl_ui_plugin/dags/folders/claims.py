@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cwl_ui_plugin import config, store_paths
+from cwl_ui_plugin.cwl.engine.outputs.record import Owner
 from cwl_ui_plugin.cwl.errors import FolderTaken
 
 MAX_BYTES = 65_536
@@ -58,6 +59,11 @@ class Claim:
     def shown(self) -> str:
         """What users call the folder."""
         return store_paths.text_of(self.path)
+
+    @property
+    def owner(self) -> Owner:
+        """Whose what is delivered there is, for a record that lies in a store."""
+        return Owner(f"{self.dag_id}/{self.run_id}", self.created)
 
 
 _UNREADABLE = Claim("", "", "", 0.0)

@@ -176,11 +176,13 @@ def hold(task: CwlOperator, context: Context, job: Mapping[str, object]) -> Held
 def destination_of(held: Held, task: TaskTry, check_stopped: Callable[[], None]) -> Destination:
     """Return where a task delivers outputs to, which may be intermediate files of its run."""
     from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination
+    from cwl_ui_plugin.cwl.engine.outputs.record import NOBODY
     from cwl_ui_plugin.dags.folders import claims, run_folder
     from cwl_ui_plugin.storing import site
 
     place = held.folders.outputs
     own = run_folder.run_tmp(task.dag_id, task.run_id).resolve()
-    record, lock = claims.record_of(place.path), claims.file_of(place.path)
+    record, lock, claim = claims.record_of(place.path), claims.file_of(place.path), claims.of(place.path)
+    owner = claim.owner if claim else NOBODY
     store = site.stored_folder(place.path, check_stopped)
-    return Destination(place.path, place.root, own=(own,), record=record, lock=lock, store=store)
+    return Destination(place.path, place.root, own=(own,), record=record, lock=lock, store=store, owner=owner)

@@ -24,6 +24,7 @@ from cwl_ui_plugin.dags.folders.claims import Claim
 from cwl_ui_plugin.dags.stopping import pods
 from cwl_ui_plugin.dags.stopping.janitor import end_abandoned
 from cwl_ui_plugin.reports import removals
+from cwl_ui_plugin.services.cleaning.stored_deliveries import StoredDeliveries
 from cwl_ui_plugin.services.cleaning.unread_files import remove_unread
 from cwl_ui_plugin.services.stopping.database_state import remove_files
 from cwl_ui_plugin.services.stopping.tombstone_watch import remove_tombstones
@@ -110,14 +111,17 @@ def release_unused_claims() -> int:
     limit = datetime.now(timezone.utc) - timedelta(seconds=CLAIMED_SECONDS)
     unused = [claim for claim in claims.claims() if claim.created <= limit.timestamp() and not _is_needed(claim)]
     ended = set(_ended_before(limit, [(claim.dag_id, claim.run_id) for claim in unused], forgotten=limit))
+    stores = StoredDeliveries()
+    released = 0
     for claim in unused:
-        if (claim.dag_id, claim.run_id) in ended:
+        if (claim.dag_id, claim.run_id) in ended and not stores.may_have(claim):
             claims.release(claim)
-    return len(ended)
+            released += 1
+    return released
 
 
 def _is_needed(claim: Claim) -> bool:
-    """Whether there are files in a folder, or it can't be told."""
+    """Whether there are files in a folder, or it can't be told; of a place in a store: whether it is known here."""
     try:
         return claims.is_in_use(claim.path)
     except OSError:

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin import config, last_use
-from cwl_ui_plugin.cwl.engine.outputs.record import OUTPUT_OBJECT
+from cwl_ui_plugin.cwl.engine.outputs.record import OUTPUT_OBJECT, RECORD_OBJECT
 from cwl_ui_plugin.cwl.files import file_objects, local_paths
 from cwl_ui_plugin.cwl.small_files import read_small
 from cwl_ui_plugin.dags.folders import claims
 from cwl_ui_plugin.dags.folders.claims import Claim
-from cwl_ui_plugin.fetching.errors import FetchError
 from cwl_ui_plugin.opened import Place, place_of
 from cwl_ui_plugin.reports import removals
 from cwl_ui_plugin.services.retention import trees
@@ -122,7 +121,12 @@ def _place(claim: Claim) -> Place | None:
 
 
 def remove(item: Item) -> bool:
-    """Remove what a run has delivered, unless it has begun anew, or its outputs were used since they were found."""
+    """Remove what a run has delivered, unless it has begun anew, or its outputs were used since they were found.
+
+    Raises:
+        FetchError: a store does not remove it.
+
+    """
     folder = item.places[0]
     claim = claims.of(folder)
     if claim is None or (claim.dag_id, claim.run_id) != (item.dag_id, item.run_id):
@@ -153,14 +157,11 @@ def _remove_delivered(claim: Claim, *, is_listed: bool) -> bool:
         return False
     try:
         if store := stored_folder(claim.path):
-            _empty_store(store, record)
+            _empty_store(store, claim)
             is_gone = True
         else:
             names, delivered = _recorded(record)
             is_gone = _empty(place, names, delivered, record.lstat().st_mtime)
-    except FetchError as error:
-        log.warning("The outputs in %s can't be removed now: %s", claim.shown, error)
-        return False
     except ValueError as error:
         log.warning("The outputs in %s are kept, since the record of them can't be read: %s", claim.path, error)
         return False
@@ -196,15 +197,20 @@ def _recorded(record: Path) -> tuple[list[str], set[Path] | None]:
     return [str(name) for name in names], set(local_paths(outputs)) if isinstance(outputs, dict) else None
 
 
-def _empty_store(store: StoredFolder, record: Path) -> None:
+def _empty_store(store: StoredFolder, claim: Claim) -> None:
     """Remove what was delivered to a store: the output object first, so that nobody takes the rest for complete.
+
+    The record in the store is newer than the one here where another machine has delivered.
 
     Raises:
         ValueError: the record can't be read.
         FetchError: the store does not remove it.
 
     """
-    content: Any = json.loads(read_small(record, MAX_RECORD) or b"")
+    content: Any = claim.owner.own(store.read(RECORD_OBJECT, MAX_RECORD))
+    is_theirs = content is None
+    if is_theirs:
+        content = json.loads(read_small(claims.record_of(claim.path), MAX_RECORD) or b"")
     names = content.get("names") if isinstance(content, dict) else None
     if not isinstance(names, list):
         raise ValueError("it names nothing")
@@ -213,6 +219,8 @@ def _empty_store(store: StoredFolder, record: Path) -> None:
         store.remove_exactly(delivered_names(content["outputs"], store.location))
     else:  # a delivery that was not completed, or is too large to be recorded
         store.remove(str(name) for name in names)
+    if not is_theirs:
+        store.remove_exactly([RECORD_OBJECT])
 
 
 def delivered_names(outputs: object, location: Callable[[str], str]) -> list[str]:

@@ -25,9 +25,9 @@ from schema_salad.ref_resolver import file_uri
 
 from cwl_ui_plugin.cwl.engine.outputs import to_store
 from cwl_ui_plugin.cwl.engine.outputs.placing import NotPlain, Placer, names_in, opened, remove, remove_parts
-from cwl_ui_plugin.cwl.engine.outputs.record import Record
+from cwl_ui_plugin.cwl.engine.outputs.record import NOBODY, Owner, Record
 from cwl_ui_plugin.cwl.engine.outputs.targets import Targets
-from cwl_ui_plugin.cwl.engine.outputs.to_store import Store
+from cwl_ui_plugin.cwl.engine.outputs.to_store import Store, StoredRecord
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import CLASSES, local_path
 from cwl_ui_plugin.cwl.plan import CwlObject
@@ -44,7 +44,8 @@ class Destination:
 
     ``folder`` is below ``root``, and no part of the path between them may be a link. Files in the folders ``own`` are
     the run's alone. ``record`` is the file that knows what the run has delivered, ``lock`` is locked meanwhile. With
-    ``store``, outputs go there, and ``folder`` is nothing on a disk.
+    ``store``, outputs go there, and so does a record, which says that it is its ``owner``'s; ``folder`` is nothing on a
+    disk.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Destination:
     record: Path | None = None
     lock: Path | None = None
     store: Store | None = None
+    owner: Owner = NOBODY
 
 
 def deliver(outputs: object, destination: Destination) -> dict[str, object]:
@@ -77,9 +79,9 @@ def _alone(lock: Path | None) -> Iterator[None]:
 
 
 def _delivered(outputs: object, destination: Destination) -> dict[str, object]:
-    kept = Record(destination.record, _digest(outputs))
     if destination.store is not None:
-        return _stored(outputs, destination.store, kept)
+        return _stored(outputs, destination, destination.store)
+    kept = Record(destination.record, _digest(outputs))
     if (known := kept.outputs(lambda names: all((destination.folder / name).exists() for name in names))) is not None:
         return known
     try:
@@ -103,12 +105,12 @@ def _delivered(outputs: object, destination: Destination) -> dict[str, object]:
     return delivered
 
 
-def _stored(outputs: object, store: Store, kept: Record) -> dict[str, object]:
+def _stored(outputs: object, destination: Destination, store: Store) -> dict[str, object]:
     try:
+        kept = Record(destination.record, _digest(outputs), StoredRecord(store, destination.owner))
         if (known := kept.outputs(lambda _names: to_store.is_complete(store))) is not None:
             return known
-        delivered = to_store.deliver(_complete(outputs), store, kept)
-        kept.complete(delivered)
+        return to_store.deliver(_complete(outputs), store, kept)
     except FetchError as error:
         kind = "temporaryFail" if error.may_pass else "permanentFail"
         raise StepError(f"The outputs of the workflow can't be delivered: {error}", kind=kind) from error
@@ -116,7 +118,6 @@ def _stored(outputs: object, store: Store, kept: Record) -> dict[str, object]:
         raise _undelivered(error, store.location("")) from error
     except _NO_OBJECT as error:
         raise _no_object(error) from error
-    return delivered
 
 
 def _digest(outputs: object) -> str:

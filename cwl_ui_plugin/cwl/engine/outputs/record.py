@@ -6,24 +6,64 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cwl_ui_plugin import atomic
 
 OUTPUT_OBJECT = ".cwl-outputs.json"
 """What the output object is called in an object store; no output has this name."""
+RECORD_OBJECT = ".cwl-record.json"
+"""What the record is called there, which tries on other machines find; no output has this name either."""
 MAX_RECORD = 64 * 1024 * 1024
+_SAME_MOMENT = 1.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a record is; ``created`` (seconds since 1970) tells runs of one name apart."""
+
+    name: str = ""
+    created: float = 0.0
+
+    def own(self, content: bytes | None) -> dict[str, object] | None:
+        """Return a record that was read; None for none, for what is no record, and for another run's."""
+        with suppress(ValueError, LookupError, TypeError, RecursionError):
+            found = json.loads(content or b"")
+            other = found["owner"]
+            is_ours = other["name"] == self.name and abs(other["created"] - self.created) < _SAME_MOMENT
+            return dict(found) if is_ours else None
+        return None
+
+    def marked(self, content: Mapping[str, object]) -> dict[str, object]:
+        """Return a record that says whose it is."""
+        return {**content, "owner": asdict(self)}
+
+
+NOBODY = Owner()
+
+
+class Copy(Protocol):
+    """A copy of a record that all machines see; it counts where it is there."""
+
+    def read(self) -> dict[str, object] | None:
+        """Return the record; None where there is none of this run."""
+
+    def write(self, content: Mapping[str, object]) -> None:
+        """Replace the record."""
 
 
 class Record:
     """What a run has delivered into its folder, in a file that only the plugin writes.
 
     ``{"names": [...], "digest": str, "outputs": {...}}``; the last two when the delivery of these values is complete.
+    ``copy`` is there where outputs go to a store: the file may be on one of several machines.
     """
 
-    def __init__(self, path: Path | None, digest: str) -> None:
-        self._path, self._digest = path, digest
-        self._known = _read(self._path) if self._path else {}
+    def __init__(self, path: Path | None, digest: str, copy: Copy | None = None) -> None:
+        self._path, self._digest, self._copy = path, digest, copy
+        self._known = self._read()
         names = self._known.get("names")
         self._names = [str(name) for name in names] if isinstance(names, list) else []
         self._ours = frozenset(self._names)  # there may be a million, and as many are looked up
@@ -69,11 +109,23 @@ class Record:
         is_small = len(json.dumps(complete)) < MAX_RECORD
         self._write(complete if is_small else names)  # without it, a second delivery makes all anew
 
+    def _read(self) -> dict[str, object]:
+        found = self._copy.read() if self._copy else None
+        if found is None and self._path is not None:
+            found = _read(self._path)
+        return found or {}
+
     def _write(self, content: Mapping[str, object]) -> None:
-        if self._path is None:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_text(self._path, json.dumps(content))
+        if self._path is not None:
+            write(self._path, content)
+        if self._copy is not None:
+            self._copy.write(content)
+
+
+def write(path: Path, content: Mapping[str, object]) -> None:
+    """Replace the file of a record."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(path, json.dumps(content))
 
 
 def _read(path: Path) -> dict[str, object]:

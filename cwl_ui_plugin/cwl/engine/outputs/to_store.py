@@ -1,6 +1,7 @@
 """Delivering outputs to an object store: what is complete has its output object there, which is written last.
 
-A try that was killed, or has failed, leaves objects without it. The next one takes over what is the same.
+A try that was killed, or has failed, leaves objects without it. The next one, on whichever machine, knows them by the
+record that is there, too; it takes over what is the same, and removes the others.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,7 +19,7 @@ from typing import BinaryIO, Protocol
 from cwltool.utils import visit_class
 
 from cwl_ui_plugin.cwl.engine.outputs.placing import NotPlain, path_of, plain_file
-from cwl_ui_plugin.cwl.engine.outputs.record import OUTPUT_OBJECT, Record
+from cwl_ui_plugin.cwl.engine.outputs.record import MAX_RECORD, OUTPUT_OBJECT, RECORD_OBJECT, Owner, Record
 from cwl_ui_plugin.cwl.engine.outputs.targets import Target, Targets
 
 _CHUNK = 1 << 20
@@ -39,8 +40,27 @@ class Store(Protocol):
     def is_there(self, name: str) -> bool:
         """Whether there is an object."""
 
-    def remove(self, names: Iterable[str]) -> None:
-        """Remove objects, and all that is below their names."""
+    def read(self, name: str, most: int) -> bytes | None:
+        """Return what an object has; None where there is none, or a larger one."""
+
+    def remove(self, names: Iterable[str], kept: Container[str] = ()) -> None:
+        """Remove objects, and all that is below their names, but those that are ``kept``."""
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """The record of what a run delivers, in the place that it delivers to."""
+
+    store: Store
+    owner: Owner
+
+    def read(self) -> dict[str, object] | None:
+        """Return the record of this run; see :class:`record.Copy`."""
+        return self.owner.own(self.store.read(RECORD_OBJECT, MAX_RECORD))
+
+    def write(self, content: Mapping[str, object]) -> None:
+        """Replace the record."""
+        _put_text(self.store, RECORD_OBJECT, json.dumps(self.owner.marked(content)))
 
 
 @dataclass(frozen=True)
@@ -63,24 +83,26 @@ def deliver(outputs: object, store: Store, kept: Record) -> dict[str, object]:
 
     """
     names = store.begin()
-    targets = Targets(outputs, {*kept.taken(names), OUTPUT_OBJECT})
+    targets = Targets(outputs, {*kept.taken(names), OUTPUT_OBJECT, RECORD_OBJECT})
     if OUTPUT_OBJECT in names:
         store.remove([OUTPUT_OBJECT])  # from here on, nobody takes the folder for a complete one
     kept.plan([*(target.name for target in targets.targets), OUTPUT_OBJECT])
     measured: dict[str, _Measured] = {}
     for target in targets.targets:
         for name, leaf in _leaves(target, PurePosixPath()):
-            measured[store.location(name)] = _put(store, name, leaf)
-    store.remove(sorted(kept.stale()))
-    delivered = targets.delivered(lambda place: store.location(place.as_posix()))
+            measured[name] = _put(store, name, leaf)
+    # A folder may have had more in it, or have been a file, and the other way round.
+    former = [target.name for target in targets.targets if kept.is_ours(target.name)]
+    store.remove(sorted({*kept.stale(), *former}), kept=measured)
+    start, delivered = len(store.location("")), targets.delivered(lambda place: store.location(place.as_posix()))
 
     def measure(item: dict[str, object]) -> None:
-        found = measured[str(item["location"])]
+        found = measured[str(item["location"])[start:]]
         item |= {"size": found.size, "checksum": found.checksum}
 
     visit_class(delivered, ("File",), measure)
-    with _literal(json.dumps(delivered)) as file:
-        store.put(file, OUTPUT_OBJECT, _sha1(file))
+    kept.complete(delivered)
+    _put_text(store, OUTPUT_OBJECT, json.dumps(delivered))
     return delivered
 
 
@@ -104,6 +126,11 @@ def _put(store: Store, name: str, target: Target) -> _Measured:
         size, sha1 = os.fstat(file.fileno()).st_size, _sha1(file)
         store.put(file, name, sha1)
     return _Measured(size, f"sha1${sha1}")
+
+
+def _put_text(store: Store, name: str, text: str) -> None:
+    with _literal(text) as file:
+        store.put(file, name, _sha1(file))
 
 
 @contextmanager
