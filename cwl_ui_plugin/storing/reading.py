@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 BUFFER_BYTES = 1024 * 1024
-"""What is asked of a store at a time."""
+"""What is asked of a store at a time by who reads on and on."""
+AFTER_SEEK_BYTES = 64 * 1024
+"""What is asked of it after a leap to another place, and twice as much each time after that: who looks into a tar
+reads half a kilobyte of each member."""
 _PAGE = 1000
 _FILE_MODE, _FOLDER_MODE = stat.S_IFREG | 0o444, stat.S_IFDIR | 0o555
 _NO_NAMES = ("", ".", "..")
@@ -147,6 +150,7 @@ class _Raw(io.RawIOBase):
     def __init__(self, size: int, part: Callable[[int, int], bytes]) -> None:
         super().__init__()
         self._size, self._part, self._position = size, part, 0
+        self._most = s3.CHUNK_BYTES
 
     def readable(self) -> bool:
         return True
@@ -156,16 +160,19 @@ class _Raw(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
+        position = max(0, base + offset)
+        if position != self._position:
+            self._position, self._most = position, AFTER_SEEK_BYTES
+        return position
 
     def readinto(self, buffer: Any) -> int:
-        wanted = min(len(buffer), max(0, self._size - self._position), s3.CHUNK_BYTES)
+        wanted = min(len(buffer), max(0, self._size - self._position), self._most)
         if wanted == 0:
             return 0
         content = self._part(self._position, self._position + wanted)
         buffer[: len(content)] = content
         self._position += len(content)
+        self._most = min(2 * self._most, s3.CHUNK_BYTES)
         return len(content)
 
 

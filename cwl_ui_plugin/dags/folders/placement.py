@@ -58,6 +58,7 @@ def folders_of(dag_id: str, run_id: str, job: Mapping[str, object]) -> RunFolder
     _check_name(run_id)
     name = next((name for name in OUTPUT_FOLDER if job.get(name)), OUTPUT_FOLDER[0])
     outputs = _outputs(dag_id, run_id, name, _text(name, job.get(name)))
+    _check_key(outputs.path)
     tmp = _tmp(dag_id, run_id, _text(TMP_FOLDER, job.get(TMP_FOLDER)))
     if tmp and _overlap(outputs.path, tmp.path):
         raise JobError(
@@ -232,6 +233,15 @@ def _stored(name: str, given: str) -> Path | None:
     if problem:
         raise JobError(f"{name} {without_login(given)!r} can't be used: {problem}.")
     return path
+
+
+def _check_key(path: Path) -> None:
+    """Refuse a place in a store below which nothing can be written, before anything is computed for it."""
+    if (address := store_paths.address_of(path)) is None:
+        return
+    key = address.partition("://")[2].partition("/")[2]
+    if problem := key_problem(key):
+        raise JobError(f"The outputs of this run can't be delivered to {address}: {problem}.")
 
 
 def _place(path: Path, root: Path) -> Place:

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin import config, store_paths
+from cwl_ui_plugin.fetching.errors import Away, FetchError
 from cwl_ui_plugin.library.errors import LibraryError
 from cwl_ui_plugin.reports import removals, run_files
 from cwl_ui_plugin.services import labelling
@@ -73,9 +75,10 @@ def _cleaned(kind: Kind, may_see: Callable[[str], bool]) -> Removable:
     items, is_all = _some(kind)
     gone: list[Item] = []
     total = Size()
+    silent: set[Path] = set()
     for item in items:
         size = Measurer(LOOK_SECONDS).measure(item.places)
-        if _is_removed(kind, item):
+        if _is_removed(kind, item, silent):
             gone.append(item)
             total += size
             log.info(
@@ -86,11 +89,19 @@ def _cleaned(kind: Kind, may_see: Callable[[str], bool]) -> Removable:
     return _told(kind, gone, total, is_all and total.is_whole, may_see)
 
 
-def _is_removed(kind: Kind, item: Item) -> bool:
-    """Remove one item; what goes wrong with it does not hold up the others."""
+def _is_removed(kind: Kind, item: Item, silent: set[Path]) -> bool:
+    """Remove one item; what goes wrong with it does not hold up the others.
+
+    A bucket whose store is away is noted as ``silent``, and not asked again in this round: each time would take long.
+    """
+    buckets = set(filter(None, map(store_paths.bucket_of, item.places)))
+    if buckets & silent:
+        return False
     try:
         return bool(kind.remove and kind.remove(item))
-    except OSError as error:
+    except (OSError, FetchError) as error:
+        if isinstance(error, Away):
+            silent |= buckets
         log.warning("%s %s can't be removed, it is tried again: %s", kind.title, item.name, error)
         return False
 

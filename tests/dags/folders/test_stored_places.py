@@ -56,6 +56,9 @@ def test_runs_have_their_places_below_the_one_of_the_site_or_where_it_lets_jobs_
         ({"output_folder": "s3://lab/a/../../results"}, r"'\.\.'"),
         ({"output_folder": "s3://lab/a//b"}, "no name"),
         ({"output_folder": "../x"}, r"'\.\.'"),
+        ({"output_folder": "results?versionId=1"}, "versionId"),
+        ({"output_folder": "a\\..\\b"}, r"\. or \.\."),
+        ({"output_folder": "/".join("a" * 110)}, "parts between slashes"),
         ({"tmp_folder": "s3://lab/x"}, "on a disk"),
     ],
 )

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from cwl_ui_plugin import store_paths
+from cwl_ui_plugin.fetching.errors import Away, NotThere
 from cwl_ui_plugin.services.retention import cleaning, sizes
 from cwl_ui_plugin.services.retention.items import Item, Kind
 from cwl_ui_plugin.services.retention.trees import Size
@@ -45,6 +47,29 @@ def test_it_cleans_each_hour_and_measures_sometimes(clock: list[float], monkeypa
     assert after(3599) == []
     assert after(1) == ["cleaned"]
     assert [after(3600) for _ in range(5)][-1] == ["cleaned", "measured"]
+
+
+def test_a_store_that_is_away_is_waited_for_once_in_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def remove(item: Item) -> bool:
+        asked.append(item.name)
+        if item.name.startswith("dead"):
+            raise Away("It is silent.")
+        if item.name.startswith("forbidden"):
+            raise NotThere("It may not write there.", 403)
+        return True
+
+    names = ["dead/1", "dead/2", "forbidden/1", "forbidden/2", "well/1"]
+    places = {name: store_paths.path_of(f"s3://{name}") or Path() for name in names}
+    items = [Item(name, (place,), "keep", 0.0) for name, place in places.items()]
+    kind = Kind("kind", "Things", (), "", lambda _measurer: Size(), find=lambda: items, remove=remove)
+    monkeypatch.setattr(cleaning, "KINDS", (kind,))
+    for _round in range(2):
+        asked.clear()
+        (told,) = cleaning.clean(lambda _dag_id: True)
+        assert asked == ["dead/1", "forbidden/1", "forbidden/2", "well/1"]
+        assert (told.names, told.is_all) == (("well/1",), False)
 
 
 def test_a_round_that_takes_long_is_not_begun_twice(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
