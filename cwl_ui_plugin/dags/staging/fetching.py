@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,10 +15,13 @@ from cwl_ui_plugin.dags.staging import folders, parallel
 from cwl_ui_plugin.dags.staging.cache import Cache
 from cwl_ui_plugin.dags.staging.errors import NotPlain
 from cwl_ui_plugin.dags.staging.references import Reference, References
+from cwl_ui_plugin.fetching.errors import NotThere
 
 AT_ONCE = 8
 Wait = Callable[[], None]
 Note = Callable[[Path, Reference], None]
+Others = Callable[[Iterable[str], Wait], set[str]]
+"""Tells which objects are of no task of the run."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,11 @@ class _Wanted:
 class Fetching:
     """Files and folders of some values, in a folder of the task: each in one of its own, with what belongs to it."""
 
-    def __init__(self, references: References, cache: Cache, place: Path, note: Note, *, is_own: bool) -> None:
+    def __init__(
+        self, references: References, cache: Cache, place: Path, note: Note, others: Others, *, is_own: bool
+    ) -> None:
         self._references, self._cache, self._place = references, cache, place
-        self._note, self._is_own = note, is_own
+        self._note, self._others, self._is_own = note, others, is_own
         self._numbers = count()
         self._wanted: list[_Wanted] = []
         self._targets: set[Path] = set()
@@ -51,8 +56,17 @@ class Fetching:
         here = self._local(values)
         for path in {wanted.target.parent for wanted in self._wanted}:
             path.mkdir(parents=True, exist_ok=True)
+        self._check_own(on_wait)
         parallel.each(self._wanted, self._fetch, AT_ONCE, on_wait)
         return here
+
+    def _check_own(self, on_wait: Wait) -> None:
+        """Refuse objects of other runs: who can change a value may know their digests."""
+        others = self._others({wanted.reference.key for wanted in self._wanted}, on_wait)
+        for wanted in self._wanted:
+            if wanted.reference.key in others:
+                place = self._references.location(wanted.reference)
+                raise NotThere(f"No task of this run has said to hand on {place}.", 404)
 
     def _local(self, node: object, beside: Path | None = None) -> Any:
         if isinstance(node, list):

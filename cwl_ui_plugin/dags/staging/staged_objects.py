@@ -4,8 +4,8 @@ Between tasks a File or Directory has the ``location`` of its object (see ``refe
 a task has it as a file on its own disk, in ``staged`` of its folder. What it hands on is put into the store before
 anybody is told of it; objects are named by their content, so that what is there already is not sent.
 
-A task reads objects that its run's own values name, and no others: it may hand on a reference that it was given, or
-files that it may read.
+A task reads objects that tasks of its run have said to hand on, and no others, whatever its values name: it may hand
+on a reference that it was given, or files that it may read.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ class StagedObjects:
     def __post_init__(self) -> None:
         self._objects = Objects(self.root)
         self._references = References(self.root)
+        self._handed_on = marks.HandedOn(self._objects, self.task.dag_id, self.task.run_id)
         folder = config.tmp_folder() / FOLDER_NAME
         self._cache = Cache(folder, config.number("intermediate_cache_size"), self._objects)
         self._places = (self.task.folder / STAGED / str(number) for number in count())
-        self._marks = count()
 
     def note(self, values: object) -> None:
         """Know the references that the task was given."""
@@ -82,7 +82,8 @@ class StagedObjects:
     def fetch(self, values: Value, *, is_own: bool = False) -> Value:
         """Return values with their files in the folder of the task."""
         self.note(values)
-        fetching = Fetching(self._references, self._cache, next(self._places), self._note_fetched, is_own=is_own)
+        place, others = next(self._places), self._handed_on.others
+        fetching = Fetching(self._references, self._cache, place, self._note_fetched, others, is_own=is_own)
         with told(FETCHING):
             here: Value = fetching.fetched(values, self.on_wait)
             self._cache.make_room()
@@ -105,8 +106,8 @@ class StagedObjects:
         if not made:
             return
         keys = set().union(*(each.keys for each in made))
-        name = f"{self.task.name}.{next(self._marks)}"
-        now = marks.mark(self._objects, self.task.dag_id, self.task.run_id, name, keys, self.on_wait)
+        task = self.task
+        now = marks.mark(self._objects, task.dag_id, task.run_id, task.name, keys, self.on_wait)
         sources = {Reference(digest).key: (digest, path) for each in made for digest, path in each.others.items()}
         sources |= {each.reference.key: (each.reference.digest, each.source) for each in made}
 

@@ -6,6 +6,7 @@ each part is as good as any other. What two API servers do at a time is done twi
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -71,6 +72,7 @@ class Sweep:
     def __init__(self, live: Callable[[], Iterable[Run]]) -> None:
         self._live = live
         self._next = 0
+        self._uses = _Uses()
 
     def go_on(self) -> int:
         """Remove what no live run has said to use, in as many parts as a round has time for; return how many objects.
@@ -82,7 +84,7 @@ class Sweep:
         from cwl_ui_plugin.dags.staging.objects import Objects
 
         root = intermediate_root()
-        return 0 if root is None else _Round(Objects(root)).go(self._live(), self._parts())
+        return 0 if root is None else _Round(Objects(root), self._uses).go(self._live(), self._parts())
 
     def _parts(self) -> Iterable[str]:
         for _part in PARTS:
@@ -93,11 +95,11 @@ class Sweep:
 class _Round:
     """One round: what is told of times is by the clock of the store."""
 
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
+    def __init__(self, objects: Objects, uses: _Uses) -> None:
+        self._objects, self._uses = objects, uses
         self._deadline = time.monotonic() + ROUND_SECONDS
-        self._used: set[str] = set()
-        self._read: set[str] = set()
+        self._is_asked = False
+        """Whether the store was asked to remove an object, and has not answered: it may do so any time."""
 
     def go(self, live: Iterable[Run], parts: Iterable[str]) -> int:
         """Forget the marks of runs that are over; remove what none of the others names."""
@@ -125,6 +127,8 @@ class _Round:
             for key, moment in self._objects.listed(f"{marks.RUNS}/", self._wait)
             if key.split("/")[1] not in live and marks.is_old(moment, now)
         ]
+        words = self._objects.listed(f"{marks.SWEEPING}/", self._wait)
+        over += [key for key, moment in words if marks.is_old(moment, now)]
         self._objects.remove(over, self._wait)
 
     def _old(self, part: str, now: datetime) -> list[str]:
@@ -139,24 +143,32 @@ class _Round:
         """Remove objects that no run uses: said first, so that a task that begins to use one waits."""
         from cwl_ui_plugin.dags.staging import marks
 
-        self._read_marks()
-        if self._used.issuperset(old):
+        self._uses.read(self._objects, self._wait)
+        if all(map(self._uses.has, old)):
             return 0
         word, began = f"{marks.SWEEPING}/{uuid.uuid4().hex}", time.monotonic()
         removed = 0
         try:
             self._objects.put_text(word, uuid.uuid4().hex.encode(), self._wait)
-            self._read_marks()
+            self._uses.read(self._objects, self._wait)
             for key in old:
-                if time.monotonic() - began > marks.SWEEP_SECONDS:
+                if self._uses.has(key):
+                    continue
+                is_old = self._is_still_old(key, now)
+                if time.monotonic() - began > marks.SWEEP_SECONDS:  # also where the store was silent until now
                     break
-                if key not in self._used and self._is_still_old(key, now):
-                    self._objects.remove([key], self._wait)
-                    removed += 1
+                removed += self._removed(key) if is_old else 0
         finally:
-            with suppress(FetchError):  # it grows old
-                self._objects.remove([word], lambda: None)
+            if not self._is_asked:
+                with suppress(FetchError):  # it grows old
+                    self._objects.remove([word], lambda: None)
         return removed
+
+    def _removed(self, key: str) -> int:
+        self._is_asked = True
+        self._objects.remove([key], self._wait)
+        self._is_asked = False
+        return 1
 
     def _is_still_old(self, key: str, now: datetime) -> bool:
         """Whether an object was not written anew since it was listed."""
@@ -165,24 +177,48 @@ class _Round:
         moment = self._objects.written(key, self._wait)
         return moment is not None and marks.is_old(moment, now)
 
-    def _read_marks(self) -> None:
-        """Know what runs use; marks that were read before say the same.
-
-        Raises:
-            ValueError: a mark is none.
-
-        """
-        from cwl_ui_plugin.dags.staging import marks
-
-        for key, _moment in self._objects.listed(f"{marks.RUNS}/", self._wait):
-            if key not in self._read:
-                content = self._objects.read(key, marks.MAX_MARK, self._wait)
-                self._used |= marks.marked(content) if content is not None else set()
-                self._read.add(key)
-
     def _wait(self) -> None:
         if time.monotonic() > self._deadline:
             raise _TooLong("the store is too slow")
+
+
+class _Uses:
+    """What marks say, each of which is read once: none is written anew. An object is known by a number."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, frozenset[int]] = {}
+        self._merged: set[str] = set()
+        self._used: set[int] = set()
+
+    def has(self, key: str) -> bool:
+        """Whether a run uses an object, as far as was read."""
+        return _number(key) in self._used
+
+    def read(self, objects: Objects, on_wait: Callable[[], None]) -> None:
+        """Know what runs use now; what was read stays known where that is not done to the end.
+
+        Raises:
+            FetchError: the store can't be asked.
+            ValueError: a mark is none.
+
+        """
+        from cwl_ui_plugin.dags.staging import marks, parallel
+
+        def add(key: str, on_wait: Callable[[], None]) -> None:
+            content = objects.read(key, marks.MAX_MARK, on_wait)
+            self._said[key] = frozenset(map(_number, marks.marked(content) if content is not None else ()))
+
+        listed = {key for key, _moment in objects.listed(f"{marks.RUNS}/", on_wait)}
+        for key in self._said.keys() - listed:
+            del self._said[key]
+        parallel.each(listed - self._said.keys(), add, marks.AT_ONCE, on_wait)
+        if self._merged != listed:
+            self._merged, self._used = listed, set().union(*(self._said[key] for key in listed))
+
+
+def _number(key: str) -> int:
+    """Return what is kept of a key, of which there may be millions; where two have one, both stay."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
 
 
 def live_runs() -> list[Run]:

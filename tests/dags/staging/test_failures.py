@@ -307,7 +307,7 @@ def test_a_task_waits_while_somebody_removes_objects_and_not_for_one_who_was_kil
     one.put(values(one))
     assert waited == [[]], "nothing was put before"
     machines.server.put(BUCKET, key)
-    monkeypatch.setattr(marks, "STALE_SECONDS", 0.0)
+    monkeypatch.setattr(marks, "stale_seconds", lambda: 0.0)
     machines.on_wait = lambda: None
     began = time.monotonic()
     one.put({"g": file(_made(one, "g"))})
@@ -337,6 +337,34 @@ def test_an_object_that_is_too_large_to_be_copied_at_once_is_written_anew_in_par
     assert after["ETag"] != before["ETag"], "it was written in other parts"
     assert after["Metadata"] == before["Metadata"]
     assert path_of(machines.task("two").fetch(given)).read_bytes() == LARGE * 110
+
+
+def test_a_task_does_not_wait_for_removals_that_begin_later(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They see what the task has said; on a large store there is always one."""
+    monkeypatch.setattr(marks, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(marks, "SWEEP_SECONDS", -100.0)
+    monkeypatch.setattr(marks, "stale_seconds", lambda: 105.0)
+    words = [f"{PREFIX}/{marks.SWEEPING}/0"]
+    machines.server.put(BUCKET, words[0])
+
+    def another(environ: dict[str, Any], _start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+        if "sweeping" in environ["QUERY_STRING"]:
+            words.append(f"{PREFIX}/{marks.SWEEPING}/{len(words)}")
+            machines.server.put(BUCKET, words[-1])
+            machines.server.client.delete_object(Bucket=BUCKET, Key=words[-2])
+        return None
+
+    machines.server.moods.append(another)
+    one = machines.task("one")
+    assert one.put(values(one))
+    assert machines.names(marks.SWEEPING)
+
+
+def test_a_removal_counts_as_going_on_until_its_last_request_can_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__STORAGE_TIMEOUT", "600")
+    assert marks.stale_seconds() > marks.SWEEP_SECONDS + 2 * 600
 
 
 def _made(task: Any, name: str) -> Path:

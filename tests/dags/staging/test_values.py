@@ -14,7 +14,7 @@ from support.buckets import refusing
 from support.staged import BUCKET, PREFIX, Machines, file, folder, path_of
 
 from cwl_ui_plugin.cwl.errors import StepError
-from cwl_ui_plugin.dags.staging import folders
+from cwl_ui_plugin.dags.staging import folders, marks
 
 READS = b"ACGT\n"
 
@@ -212,6 +212,37 @@ def test_a_reference_that_a_task_was_not_given_is_refused(machines: Machines, fo
         given = {**given, "location": "s3://elsewhere/x"}
     with pytest.raises(StepError):
         two.put({"x": [{"y": given}, "success"]})
+
+
+@pytest.mark.parametrize("most_named", [0, marks.MAX_NAMED])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_an_object_of_another_run_is_not_had(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, kind: str, most_named: int
+) -> None:
+    """Who changes what a task is given, and knows the digest, reads nothing of other runs."""
+    monkeypatch.setattr(marks, "MAX_NAMED", most_named)
+    other, one, two = machines.task("one", run="other"), machines.task("one"), machines.task("two")
+
+    def put(task: Any) -> Any:
+        path = made(task, "d/f", b"secret")
+        return handed_on(task, file(path) if kind == "file" else folder(path.parent))
+
+    forged = put(other)
+    handed_on(one, file(made(one, "own")))
+    with pytest.raises(StepError, match="No task of this run"):
+        two.fetch({"x": [{"y": [forged]}]})
+    assert not machines.kept("two")
+    assert put(one) == forged, "the run has the same object"
+    assert path_of(two.fetch(forged)).exists()
+
+
+def test_a_task_looks_only_for_what_it_reads_in_what_others_have_said(machines: Machines) -> None:
+    one = machines.task("one")
+    given = [handed_on(one, file(made(one, f"f{number}", bytes([number])))) for number in range(5)]
+    two = machines.task("two")
+    two.fetch(given[3])
+    two.fetch({"x": [given[3]]})
+    assert len(machines.asked("GET", "/runs/")) == 1
 
 
 @pytest.mark.parametrize("wrong", [{"basename": "../f"}, {"size": None}, {"class": "Directory"}, {"basename": None}])

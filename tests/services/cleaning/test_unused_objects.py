@@ -67,7 +67,7 @@ def test_what_no_live_run_has_handed_on_goes(machines: Machines) -> None:
     assert len(digests(machines)) == 6
     assert swept(machines, "kept", "gone") == 0
     assert swept(machines, "kept") == 3
-    here = machines.task("two").fetch(kept)
+    here = machines.task("two", run="kept").fetch(kept)
     assert path_of(here[0]).read_bytes() == b"kept"
     assert (path_of(here[1]) / "large").read_bytes() == b"kept" + LARGE
     assert hashlib.sha256(b"gone").hexdigest() not in digests(machines)
@@ -130,13 +130,67 @@ def test_a_task_that_begins_meanwhile_keeps_its_objects_or_waits(machines: Machi
             assert at > 5, seen
             break
         thread.join(120)
-        here = machines.task("two").fetch(given[0])
+        here = machines.task("two", run="new").fetch(given[0])
         assert path_of(here).read_bytes() == b"same"
         swept(machines)
         for kept in machines.kept("two"):
             kept.unlink()
     else:
         pytest.fail("the removal has no end")
+
+
+@pytest.mark.usefixtures("grown_old")
+def test_nothing_goes_once_others_need_not_wait_any_more(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is silent for a while when it is asked for an object, and the time is over."""
+    put(machines, "gone", b"gone")
+
+    def late(environ: dict[str, Any], _start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+        if environ["REQUEST_METHOD"] == "HEAD" and "/sha256/" in environ["PATH_INFO"]:
+            monkeypatch.setattr(marks, "SWEEP_SECONDS", -1.0)
+        return None
+
+    machines.server.moods.append(late)
+    assert swept(machines) == 0
+    assert len(digests(machines)) == 3
+    assert marks.SWEEP_SECONDS == -1.0, "it was asked"
+    assert not machines.names("sweeping/")
+
+
+@pytest.mark.usefixtures("grown_old")
+def test_others_go_on_waiting_while_an_object_may_go_yet(machines: Machines) -> None:
+    put(machines, "gone", b"gone")
+
+    def unanswered(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+        is_removal = environ["REQUEST_METHOD"] == "DELETE" and "/sha256/" in environ["PATH_INFO"]
+        return refusing("503 Slow Down")(environ, start_response) if is_removal else None
+
+    machines.server.moods.append(unanswered)
+    with pytest.raises(FetchError):
+        swept(machines)
+    machines.server.moods.clear()
+    assert len(machines.names("sweeping/")) == 1
+    assert swept(machines) == 3
+    assert not machines.names("sweeping/"), "words that are old go"
+
+
+@pytest.mark.usefixtures("grown_old")
+def test_what_runs_have_said_is_read_once(machines: Machines) -> None:
+    """However many live runs there are, each round reads what the ones before have not."""
+    for name in ("a", "b", "c"):
+        put(machines, name, name.encode())
+    machines.monkeypatch.setattr(unused_objects, "PARTS", sorted({key.split("/")[-2] for key in machines.names()}))
+    live = ["a", "b", "c"]
+    sweep = unused_objects.Sweep(lambda: [("dag", run) for run in live])
+    assert sweep.go_on() == 0
+    assert len(machines.asked("GET", "/runs/")) == 3
+    put(machines, "d", b"d")
+    live.append("d")
+    machines.server.asked.clear()
+    assert sweep.go_on() == 0
+    assert len(machines.asked("GET", "/runs/")) == 1
+    live.remove("a")
+    assert sweep.go_on() == 3, "what only that run has used"
+    assert len(machines.asked("GET", "/runs/")) == 1
 
 
 @pytest.mark.usefixtures("grown_old")
