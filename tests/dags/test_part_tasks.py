@@ -128,6 +128,28 @@ def test_more_than_airflow_can_take_is_told(
         execute(operator(documents / "tool.cwl", {"text": "shared.txt"}), context)
     assert context["ti"].pushed[names.ERROR_KEY]["kind"] == "permanentFail"
     assert run_folder.leases("d", "r") == []
+    assert [path for path in (site / "outputs").rglob("*") if path.is_file()] == [], "before anything is delivered"
+
+
+def test_the_last_task_of_a_group_tells_so_before_it_delivers(
+    site: Path, documents: Path, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cwl_ui_plugin.dags.operators import CwlGroupGatherOperator
+
+    document = operator(documents / "tool.cwl", {"text": "shared.txt"}).document
+    made = run_folder.run_tmp("d", "r") / "copied.txt"
+    made.parent.mkdir(parents=True)
+    made.write_text("shared")
+    value = {"class": "File", "location": made.as_uri(), "basename": made.name}
+    context["ti"].xcom_pull = lambda **_options: {"copied": [value, "success"]}
+    last = CwlGroupGatherOperator(task_id="e", document=document, sources=["p"], part=Part("g"))
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW__CWL__MAX_HANDED_ON_SIZE", "100")
+        with pytest.raises(AirflowFailException, match="max_handed_on_size"):
+            last.execute(context)
+    assert [path for path in (site / "outputs").rglob("*") if path.is_file()] == []
+    outputs: Any = last.execute(context)
+    assert Path(outputs["copied"]["path"]).read_text() == "shared"
 
 
 def test_a_mapped_one_into_a_folder_for_each_instance(site: Path, documents: Path, context: Any) -> None:

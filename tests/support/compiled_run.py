@@ -45,7 +45,10 @@ def run_compiled(compiled: Path, source: Path, job: dict[str, Any], folder: Path
     if plan.is_tool:  # the last task reads what its step has made
         values = {name: value for name, value in values.items() if given.get(name) is not value}
     check_readable(values, job, source, folder, settings.confines)
-    return dict(through_json(execution.finish(compiled, source, values, folder / "outputs")))
+    announced: list[object] = []
+    outputs = dict(through_json(execution.finish(compiled, source, values, folder / "outputs", announced.append)))
+    assert len(json.dumps(announced[0])) <= len(json.dumps(outputs)), "no run fails that could hand on its outputs"
+    return outputs
 
 
 def check_readable(

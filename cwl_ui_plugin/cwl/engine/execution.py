@@ -5,7 +5,7 @@ It runs in the task's own process, forked from one that has called :func:`preloa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from cwl_ui_plugin.cwl.engine.cwltool_internals import (
     make_builder,
     object_from_state,
 )
-from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
+from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, announced, deliver
 from cwl_ui_plugin.cwl.engine.problems import problems_of
 from cwl_ui_plugin.cwl.engine.process_runs import KeptOutputs, StepResult, Work, reused_result, run_process
 from cwl_ui_plugin.cwl.engine.run_settings import RunSettings, Values, preload, reach_of, run_context
@@ -166,10 +166,17 @@ def run_step(
     return result
 
 
-def finish(compiled: Path, source: Path, values: Values, outputs: Path | Destination) -> CwlObject:
+def finish(
+    compiled: Path,
+    source: Path,
+    values: Values,
+    outputs: Path | Destination,
+    check: Callable[[object], None] = lambda _outputs: None,
+) -> CwlObject:
     """Deliver the outputs of the workflow into the folder ``outputs``; return the CWL output object.
 
-    Its folders have no ``listing`` if there would be more than :data:`MAX_LISTED` entries in all of them.
+    Its folders have no ``listing`` if there would be more than :data:`MAX_LISTED` entries in all of them. ``check``
+    gets what is certain to be in it, and may raise before anything is delivered.
 
     Raises:
         StepError: an output can't be delivered.
@@ -186,6 +193,7 @@ def finish(compiled: Path, source: Path, values: Values, outputs: Path | Destina
             )
         else:
             result = {name: value for name, (value, _status) in values.items()}
+        check(announced(result or {}, destination))
         delivered = deliver(result or {}, destination)
     visit_class(delivered, ("File", "Directory"), _as_delivered)
     _shorten(delivered)

@@ -23,10 +23,16 @@ class Document:
     settings: Callable[[Step | None], RunSettings]
 
 
-def run_whole(document: Document, job: dict[str, object], outputs: Path | Destination) -> dict[str, object]:
+def run_whole(
+    document: Document,
+    job: dict[str, object],
+    outputs: Path | Destination,
+    check: Callable[[object], None] = lambda _outputs: None,
+) -> dict[str, object]:
     """Run a document on a job that has passed :func:`jobs.check_job`; return the CWL output object.
 
     A tool has ``folder`` to itself, the steps of a workflow folders in it that are called as their tasks would be.
+    ``check`` is as for :func:`execution.finish`.
 
     Raises:
         JobError: the job does not fit.
@@ -40,7 +46,7 @@ def run_whole(document: Document, job: dict[str, object], outputs: Path | Destin
         values = _run_step(document, plan.steps[0], values, document.folder)  # it may have more outputs than declared
     else:
         _run_steps(document, plan.steps, values)
-    return execution.finish(document.compiled, document.source, values, outputs)
+    return execution.finish(document.compiled, document.source, values, outputs, check)
 
 
 def _run_steps(document: Document, steps: Iterable[Step], values: Values) -> None:

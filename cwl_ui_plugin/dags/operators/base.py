@@ -281,14 +281,15 @@ class CwlOperator(BaseOperator, TellsLineage):
         if hasattr(self, "step"):
             self.step = next(step for _depth, step in found.plan.all_steps() if step.task_id == self.step.task_id)
 
+    def handing_on(self, values: object) -> dict[str, object]:
+        """Return values as the XCom that other tasks get them by; raise as :meth:`check_size`."""
+        self.check_size(values)
+        made: dict[str, object] = packed(values)
+        return made
+
     @staticmethod
-    def handing_on(values: object) -> dict[str, object]:
-        """Return values as the XCom that other tasks get them by.
-
-        Raises:
-            StepError: they are so many that Airflow could not take them.
-
-        """
+    def check_size(values: object) -> None:
+        """Raise :class:`StepError` for values that are so many that Airflow could not take them."""
         size, most = json_size(values), config.number("max_handed_on_size")
         if size > most:
             raise StepError(
@@ -296,8 +297,6 @@ class CwlOperator(BaseOperator, TellsLineage):
                 f"is more than the {most / 1e6:.1f} MB which [cwl] max_handed_on_size allows: Airflow's API server and "
                 "its database take all of it as one value. Hand on a Directory instead of a list of its files."
             )
-        made: dict[str, object] = packed(values)
-        return made
 
     def check_handed_on(self, values: object) -> None:
         """The same for a task that opens no file: what a run has taken over may be without those that nobody reads."""

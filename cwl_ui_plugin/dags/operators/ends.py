@@ -104,7 +104,8 @@ class CwlGatherOperator(_EndOperator):
             self.check_there(self.noted.inputs)
             held = hold(self, context, self.given_job(context))
             destination = destination_of(held, task, self._check_stopped)
-            outputs = execution.finish(self.document.compiled, self.document.source, values, destination)
+            document = self.document
+            outputs = execution.finish(document.compiled, document.source, values, destination, self.check_size)
             self.noted.outputs = outputs
             self._announce(context, plan, outputs)
             return self.handing_on(outputs)  # runs.cleaning removes intermediate files once Airflow has stored this

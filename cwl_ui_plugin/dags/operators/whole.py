@@ -80,7 +80,8 @@ class CwlToolOperator(CwlOperator):
                 self.document.compiled, self.document.source, task.folder, lambda step: self._settings(task, step)
             )
             try:
-                outputs = whole.run_whole(document, job, destination_of(held, task, self._check_stopped))
+                destination = destination_of(held, task, self._check_stopped)
+                outputs = whole.run_whole(document, job, destination, self.check_size)
             finally:
                 for folder in sorted({path.parent for path in task.folder.rglob("std???.log")}):
                     log_command_output(self.log, folder)

@@ -36,6 +36,7 @@ from cwl_ui_plugin.fetching.errors import FetchError
 
 _NO_OBJECT = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 _REMOTE = ("http://", "https://")
+_KEPT = ("class", "basename", "checksum", "size", "format")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,35 @@ def deliver(outputs: object, destination: Destination) -> dict[str, object]:
     """
     with _alone(destination.lock):
         return _delivered(outputs, destination)
+
+
+def announced(outputs: object, destination: Destination) -> object:
+    """Return what is certain to be in the object that :func:`deliver` makes of an output object, before it does so.
+
+    Folders may have a listing in it, and files of one name get longer ones.
+
+    Raises:
+        StepError: it is no output object.
+
+    """
+    try:
+        return _announced(outputs, destination)
+    except _NO_OBJECT as error:
+        raise _no_object(error) from error
+
+
+def _announced(outputs: object, destination: Destination) -> object:
+    if isinstance(outputs, list):
+        return [_announced(item, destination) for item in outputs]
+    if not isinstance(outputs, dict):
+        return outputs
+    if outputs.get("class") not in CLASSES:
+        return {key: _announced(value, destination) for key, value in outputs.items()}
+    found = {key: outputs[key] for key in _KEPT if key in outputs}
+    location = str(destination.folder / str(found.get("basename") or ""))
+    if outputs.get("secondaryFiles"):
+        found["secondaryFiles"] = _announced(outputs["secondaryFiles"], destination)
+    return {**found, "location": location} | ({} if destination.store else {"path": location})
 
 
 @contextmanager
