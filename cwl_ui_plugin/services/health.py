@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -61,16 +62,23 @@ def problems() -> list[str]:
 
 
 def storage_problems() -> list[str]:
-    """Return why places of object stores that the site names are none."""
+    """Return why places of object stores that the site names are none, and why browsers can't send to one."""
     from cwl_ui_plugin.fetching import site
 
-    found = []
-    for read in (site.intermediate_root, site.destinations):
+    reads: tuple[Callable[[], object], ...] = (
+        site.intermediate_root,
+        site.destinations,
+        site.uploads_root,
+        config.uploads_origin,
+        site.storage_rules,  # which reads other places, too
+    )
+    found: dict[str, None] = {}
+    for read in reads:
         try:
             read()
         except config.ConfigError as error:
-            found.append(str(error))
-    return found
+            found[str(error)] = None
+    return list(found)
 
 
 class _NotMigratedError(Exception):

@@ -84,3 +84,23 @@ def test_rules_for_tasks_that_can_not_be_followed_are_told(
     assert [problem for problem in health.problems() if words in problem]
     (shown,) = [switch for switch in site_options.switches() if switch.name == "task_rules"]
     assert words in shown.problem
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("uploads_storage", "gs://bucket/x", "[cwl] uploads_storage: "),
+        ("uploads_origin", "a.example", "[cwl] uploads_origin must be"),
+        ("storage_roots", "nothing", "[cwl] storage_roots: "),
+    ],
+)
+def test_places_in_stores_that_are_none_are_told_once(
+    airflow_home: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: str, words: str
+) -> None:
+    from cwl_ui_plugin.services import health
+
+    assert health.storage_problems() == []
+    monkeypatch.setenv(f"AIRFLOW__CWL__{option.upper()}", value)
+    (problem,) = health.storage_problems()
+    assert problem.startswith(words)
+    assert problem in health.problems()
