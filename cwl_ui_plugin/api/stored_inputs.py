@@ -56,7 +56,7 @@ async def send_stored_part(request: Request, user: GetUserDep, upload_id: str, n
 
 @router.post("/inputs/stored/{upload_id}/complete", responses=answers(StoredInput, 404, 409, 503))
 def complete_stored_input(user: GetUserDep, upload_id: str) -> object:
-    """Make the parts a file, which the answer has as a job names it; 409 where some have not arrived."""
+    """Make the parts a file, named in the answer as in a job; 409 where some are missing, or its name is taken."""
     return _json(stored_uploads.complete(upload_id, user=user.get_name()))
 
 

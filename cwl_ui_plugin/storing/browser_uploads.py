@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from cwl_ui_plugin.fetching.errors import Away, OtherContent
 from cwl_ui_plugin.fetching.quick_answers import kept
+from cwl_ui_plugin.fetching.storage_errors import status_of
 from cwl_ui_plugin.fetching.storage_roots import StorageAddress, StorageRoot, shown
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 SIGNED_SECONDS = 900
 """How long a signed address is good for."""
 _DELETED_AT_ONCE = 1000
+_THERE, _NOT_KNOWN = 412, 501
 
 
 class Part(NamedTuple):
@@ -72,8 +75,10 @@ def put_part(system: AbstractFileSystem, upload: Upload, number: int, content: b
     system.call_s3("upload_part", **upload.place, PartNumber=number, Body=content)
 
 
-def complete(system: AbstractFileSystem, upload: Upload, sizes: Sequence[int]) -> list[int]:
+def complete(system: AbstractFileSystem, upload: Upload, sizes: Sequence[int]) -> list[int] | None:
     """Make an upload an object, if all of its parts have arrived with these sizes; else return those that have not.
+
+    Return None where there is such an object already, of another upload; it stays.
 
     Raises:
         Away: what the store has then is not that.
@@ -85,11 +90,33 @@ def complete(system: AbstractFileSystem, upload: Upload, sizes: Sequence[int]) -
         if wrong:
             return wrong
         listed = [{"PartNumber": number, "ETag": parts[number].etag} for number in range(1, len(sizes) + 1)]
-        with suppress(FileNotFoundError):  # done by a request whose answer was lost; if not, it is not found next
-            system.call_s3("complete_multipart_upload", **upload.place, MultipartUpload={"Parts": listed})
+        if not _completed(system, upload, listed) and arrived(system, upload) is not None:
+            return None
     if _found(system, upload.address) != size:
         raise Away(f"What the store has as {shown(upload.address.url)} is not what was sent.")
     return []
+
+
+def _completed(system: AbstractFileSystem, upload: Upload, parts: list[dict[str, object]]) -> bool:
+    """Make parts an object; return False where there is one, be it by a request whose answer was lost."""
+    if _found(system, upload.address) is not None:
+        return False
+    call = partial(system.call_s3, "complete_multipart_upload", **upload.place, MultipartUpload={"Parts": parts})
+    with suppress(FileNotFoundError):  # completed meanwhile; if not, it is not found next
+        try:
+            call(IfNoneMatch="*")
+        except OSError as error:
+            if status_of(error) == _THERE:
+                return False
+            if status_of(error) != _NOT_KNOWN:
+                raise
+            call()  # the store has no such condition
+    return True
+
+
+def is_there(system: AbstractFileSystem, address: StorageAddress) -> bool:
+    """Whether there is such an object."""
+    return _found(system, address) is not None
 
 
 def abort(system: AbstractFileSystem, upload: Upload) -> None:
@@ -136,11 +163,22 @@ def _client(root: StorageRoot, endpoint: str, style: str) -> Any:
 
 
 def _endpoint(root: StorageRoot, origin: str) -> tuple[str, str]:
-    """Return by which endpoint, and with the bucket in the name of the host or in the path, addresses begin so."""
+    """Return by which endpoint, and with the bucket in the name of the host or in the path, addresses begin so.
+
+    A store at https://minio.example.org may have a bucket that is called minio.
+    """
     parts = urlsplit(origin)
-    if parts.netloc.startswith(f"{root.bucket}."):
+    if parts.netloc.startswith(f"{root.bucket}.") and parts.netloc != kept(root, "host", partial(_own_host, root)):
         return f"{parts.scheme}://{parts.netloc.removeprefix(f'{root.bucket}.')}", "virtual"
     return origin, "path"
+
+
+def _own_host(root: StorageRoot) -> str | None:
+    """Return the host by which the Connection of a place reaches the store, as far as it names one."""
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    endpoint = S3Hook(aws_conn_id=root.connection).conn_config.get_service_endpoint_url("s3")
+    return urlsplit(endpoint).netloc.lower() if endpoint else None
 
 
 def _found(system: AbstractFileSystem, address: StorageAddress) -> int | None:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,7 +29,7 @@ from cwl_ui_plugin.fetching.site import uploads_root
 from cwl_ui_plugin.fetching.storage_roots import StorageAddress, StorageRoot, key_problem
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
 from cwl_ui_plugin.services.inputs import owners
-from cwl_ui_plugin.services.inputs.resumable import KEPT_SECONDS, MAX_WAITING
+from cwl_ui_plugin.services.inputs.resumable import KEPT_SECONDS
 from cwl_ui_plugin.services.inputs.single import is_uuid, target_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ _MANY_PARTS, _MAX_PARTS = 1000, 10_000
 _PART_SECONDS = 60.0
 """How long a store may take for a part that goes through the server."""
 _DONE_SECONDS = 24 * 3600
+MAX_WAITING = 200
+"""Uploads that one user may have begun and not ended: all files go so, also those of a folder that fail one by one."""
 _Answer = TypeVar("_Answer")
 
 
@@ -91,7 +94,7 @@ def start(name: str, size: int, *, user: str, folder: str | None = None) -> Stor
         NotFound: uploads do not go to a store here.
         BadRequest: a name or folder that can't be used.
         Conflict: there is a file of that name in the folder, or the folder is another user's.
-        TooLarge: more than ``[cwl] max_input_size`` bytes, or too many uploads at once.
+        TooLarge: more than ``[cwl] max_input_size`` bytes, or than can be sent, or too many uploads at once.
         Unavailable: the store, or the disk, does not take it now.
 
     """
@@ -104,13 +107,19 @@ def start(name: str, size: int, *, user: str, folder: str | None = None) -> Stor
     key = root.prefix + target_of(name, folder).relative_to(config.uploads_folder()).as_posix()
     if reason := key_problem(key):
         raise BadRequest(f"The name {name[:80]!r} can't be used: {reason}.")
+    part_size = _part_size(size)
+    if part_size > MAX_PART and not config.uploads_origin():
+        raise TooLarge(
+            f"The file is too large for uploads through the server: its {_MAX_PARTS} parts would have more than "
+            f"{bytes_text(MAX_PART)} each. Browsers can send it to the bucket where [cwl] uploads_origin is set."
+        )
     if sum(state.user == user for _path, state in _waiting()) >= MAX_WAITING:
         raise TooLarge(f"You have {MAX_WAITING} uploads that were not ended; end them, or wait a week.")
     owners.claim(folder, user)
     begun = _asked(StorageAddress(root, key), lambda system: browser_uploads.begin(system, StorageAddress(root, key)))
     if begun is None:
-        raise Conflict(f"There is a file {name!r} in this folder already.")
-    state = _State(user, folder, size, _part_size(size), key, begun.id)
+        raise _taken(name)
+    state = _State(user, folder, size, part_size, key, begun.id)
     upload_id = str(uuid.uuid4())
     _write(_path(upload_id), state)
     return state.shown(upload_id, ())
@@ -127,6 +136,8 @@ def get(upload_id: str, *, user: str) -> StoredUpload:
     upload = browser_uploads.Upload(address, state.upload)
     found = _asked(address, lambda system: browser_uploads.arrived(system, upload))
     if found is None:
+        if not _asked(address, lambda system: browser_uploads.is_there(system, address)):
+            path.unlink(missing_ok=True)  # the store has given it up
         raise _unknown(upload_id)
     sizes = dict(enumerate(state.sizes, start=1))
     return state.shown(upload_id, tuple(number for number, part in found.items() if sizes.get(number) == part.size))
@@ -162,6 +173,8 @@ def add_part(upload_id: str, number: int, content: bytes, *, user: str) -> None:
     from cwl_ui_plugin.storing import browser_uploads
 
     state = _find_part(upload_id, number, user)
+    if origin := config.uploads_origin():
+        _tell_once(origin)
     if len(content) != state.sizes[number - 1]:
         raise BadRequest(f"Part {number} has {state.sizes[number - 1]} bytes, not {len(content)}.")
     address = _address(state)
@@ -174,7 +187,7 @@ def complete(upload_id: str, *, user: str) -> StoredUpload:
 
     Raises:
         NotFound: no such upload of this user.
-        Conflict: parts are missing.
+        Conflict: parts are missing, or another upload was made the file of this name.
         Unavailable: the store does not make it a file now, or has something else there.
 
     """
@@ -186,9 +199,12 @@ def complete(upload_id: str, *, user: str) -> StoredUpload:
         owners.claim(state.folder, user)  # it may have been removed meanwhile
         upload = browser_uploads.Upload(address, state.upload)
         missing = _asked(address, lambda system: browser_uploads.complete(system, upload, state.sizes), _PART_SECONDS)
+        if missing is None:
+            raise _taken(state.key.rpartition("/")[2])
         if missing:
             raise Conflict(f"{len(missing)} parts have not arrived, such as part {missing[0]}.")
         with suppress(FileNotFoundError):
+            os.utime(path)
             path.rename(path.with_suffix(".done"))
         log.info("%s sent the input %s", user, address.url)
     return state.shown(upload_id, (), address.url)
@@ -277,6 +293,8 @@ def _find_part(upload_id: str, number: int, user: str) -> _State:
     path, state = _find(upload_id, user)
     if path.suffix == ".done" or not 1 <= number <= len(state.sizes):
         raise NotFound(f"The upload {upload_id[:80]!r} waits for no part {number}.")
+    with suppress(FileNotFoundError):
+        os.utime(path)  # it waits from now on
     return state
 
 
@@ -310,6 +328,19 @@ def _write(path: Path, state: _State) -> None:
 
 def _path(upload_id: str) -> Path:
     return config.uploads_folder() / ".stored" / f"{upload_id.lower()}.json"
+
+
+@cache
+def _tell_once(origin: str) -> None:
+    log.warning(
+        "Parts of uploads come through this server, though browsers should send them to %s ([cwl] uploads_origin): see "
+        "whether that is how addresses of the bucket begin, whether browsers reach it, and its rules for CORS.",
+        origin,
+    )
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"There is a file {name!r} in this folder already.")
 
 
 def _unknown(upload_id: str) -> NotFound:

@@ -22,12 +22,14 @@ from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.cwl.jobs.types import Checker
 from cwl_ui_plugin.dags.access.file_access import file_rules
 from cwl_ui_plugin.dags.remote_inputs import brought
+from cwl_ui_plugin.fetching.storage_roots import StorageAddress, StorageRoot
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
 from cwl_ui_plugin.services.inputs import browsing, owners, stored_uploads
 from cwl_ui_plugin.services.inputs.access import GrantedAccess, InputAccess, shared_only
 from cwl_ui_plugin.services.inputs.use import note_use
 from cwl_ui_plugin.services.retention import uploads as retention
 from cwl_ui_plugin.services.retention.items import DAY, Item
+from cwl_ui_plugin.storing import browser_uploads
 
 BUCKET = "sequencing"
 MIB = 1024 * 1024
@@ -132,6 +134,31 @@ def test_addresses_begin_as_the_site_says(
     assert bool(stored_uploads.signed_part(begun.id, 1, user=who)) == bool(starts)
 
 
+def test_a_store_whose_host_begins_as_the_bucket_has_it_in_the_path(
+    bucket: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, origin = connection_id(), f"https://{BUCKET}.example.org"
+    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", bucket.connection(endpoint_url=origin))
+    address = StorageAddress(StorageRoot("s3", BUCKET, "", name), "a.fq")
+    url = browser_uploads.signed_part(browser_uploads.Upload(address, "x"), 1, 5, origin)
+    assert url.startswith(f"{origin}/{BUCKET}/a.fq?")
+
+
+def test_parts_that_come_through_the_server_though_they_need_not_are_logged_once(
+    bucket: Buckets, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored_uploads._tell_once.cache_clear()
+    who = user()
+    begun = stored_uploads.start("a.fq", 103, user=who)
+    monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_ORIGIN", "")
+    stored_uploads.add_part(begun.id, 2, b"end", user=who)
+    assert "uploads_origin" not in caplog.text
+    monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_ORIGIN", "https://s3.example.org")
+    for _part in range(2):
+        stored_uploads.add_part(begun.id, 2, b"end", user=who)
+    assert caplog.text.count("https://s3.example.org") == 1
+
+
 @pytest.mark.parametrize("origin", ["https://a.example/path", "a.example", "https://a;script-src *", "javascript:x"])
 def test_no_other_origin_gets_into_the_policy_of_pages(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
     monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_ORIGIN", origin)
@@ -199,6 +226,53 @@ def test_bounds_are_those_of_other_uploads(bucket: Buckets, monkeypatch: pytest.
     monkeypatch.setenv("AIRFLOW__CWL__MAX_INPUT_SIZE", "10")
     with pytest.raises(TooLarge, match="max_input_size"):
         stored_uploads.start("b.fq", 11, user=who)
+
+
+def test_what_goes_through_the_server_has_parts_that_it_takes(bucket: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CWL__MAX_INPUT_SIZE", "1e13")
+    size = 10_000 * stored_uploads.MAX_PART
+    stored_uploads.start("b.fq", size + 1, user=user())
+    monkeypatch.setenv("AIRFLOW__CWL__UPLOADS_ORIGIN", "")
+    stored_uploads.start("b.fq", size, user=user())
+    with pytest.raises(TooLarge, match="uploads_origin"):
+        stored_uploads.start("b.fq", size + 1, user=user())
+
+
+def test_a_file_that_is_there_is_not_replaced_by_another_upload(bucket: Buckets) -> None:
+    who, folder = user(), str(uuid.uuid4())
+    begun = [stored_uploads.start("a.fq", 4, user=who, folder=folder) for _upload in range(2)]
+    for upload, content in zip(begun, (b"ACGT", b"TTTT"), strict=True):
+        stored_uploads.add_part(upload.id, 1, content, user=who)
+    stored_uploads.complete(begun[0].id, user=who)
+    with pytest.raises(Conflict, match=r"'a\.fq' in this folder already"):
+        stored_uploads.complete(begun[1].id, user=who)
+    stored_uploads.cancel(begun[1].id, user=who)
+    found = bucket.client.get_object(Bucket=BUCKET, Key=f"sent/{folder}/a.fq")["Body"].read()
+    assert found == b"ACGT"
+    assert unfinished(bucket) == []
+
+
+def test_a_file_that_is_there_at_the_last_moment_is_not_replaced_either(bucket: Buckets) -> None:
+    who = user()
+    begun = stored_uploads.start("a.fq", 4, user=who)
+    stored_uploads.add_part(begun.id, 1, b"ACGT", user=who)
+    [key] = unfinished(bucket)
+
+    def be_faster(environ: dict[str, Any], _start_response: object) -> None:
+        if environ["REQUEST_METHOD"] == "POST":
+            bucket.put(BUCKET, key, b"TTTT")
+
+    bucket.moods.append(be_faster)
+    with pytest.raises(Conflict, match="already"):
+        stored_uploads.complete(begun.id, user=who)
+    assert bucket.client.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"TTTT"
+
+
+def test_stores_that_know_no_conditions_take_uploads(bucket: Buckets) -> None:
+    refuse = refusing("501 Not Implemented", code="NotImplemented")
+    bucket.moods.append(lambda environ, start: refuse(environ, start) if "HTTP_IF_NONE_MATCH" in environ else None)
+    location = send(b"ACGT", "a.fq", user())
+    assert objects(bucket) == [location.removeprefix(f"s3://{BUCKET}/")]
 
 
 @pytest.mark.parametrize(("size", "part_size", "parts"), [(0, 8, 1), (10_240, 10.24, 1000), (200_000, 20, 10_000)])
@@ -316,6 +390,35 @@ def test_an_upload_that_was_broken_off_is_given_up_after_a_week(bucket: Buckets)
     with pytest.raises(NotFound):
         stored_uploads.get(begun.id, user=who)
     assert stored_uploads.get(other.id, user=who).arrived == ()
+
+
+def test_an_upload_waits_a_week_for_its_next_part(bucket: Buckets) -> None:
+    who = user()
+    signed, sent, done = (stored_uploads.start(name, 1, user=who) for name in ("a.fq", "b.fq", "c.fq"))
+    stored_uploads.add_part(done.id, 1, b"x", user=who)
+    old = time.time() - 8 * DAY
+    for upload in (signed, sent, done):
+        os.utime(config.uploads_folder() / ".stored" / f"{upload.id}.json", (old, old))
+    stored_uploads.signed_part(signed.id, 1, user=who)
+    stored_uploads.add_part(sent.id, 1, b"x", user=who)
+    location = stored_uploads.complete(done.id, user=who).location
+    retention.sweep()
+    assert stored_uploads.get(signed.id, user=who).arrived == ()
+    assert stored_uploads.get(sent.id, user=who).arrived == (1,)
+    assert stored_uploads.get(done.id, user=who).location == location
+
+
+def test_an_upload_that_the_store_has_given_up_is_none_that_waits(
+    bucket: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_uploads, "MAX_WAITING", 1)
+    who = user()
+    begun = stored_uploads.start("a.fq", 1, user=who)
+    [upload] = bucket.client.list_multipart_uploads(Bucket=BUCKET)["Uploads"]
+    bucket.client.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+    with pytest.raises(NotFound):
+        stored_uploads.get(begun.id, user=who)
+    stored_uploads.start("a.fq", 1, user=who)
 
 
 def test_a_store_that_refuses_is_told(bucket: Buckets) -> None:
