@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 
 import httpx
@@ -31,6 +32,7 @@ from cwl_ui_plugin.dags.stopping import janitor, stop_orders
 
 log = logging.getLogger(__name__)
 ROUND_SECONDS = 0.1
+TIDY_SECONDS = 60.0
 TOLD_SECONDS = 30.0
 """How long a task's process may be before its supervisor has told of it."""
 MAX_CONNECTIONS = 2000
@@ -117,6 +119,10 @@ class Agent:
             self.relay.settle(told)
         return {"is_held": told.is_held}
 
+    def tidy(self) -> None:
+        """Remove what nobody uses any more, if it is time."""
+        self.fetched.prune()
+
     @property
     def has_work(self) -> bool:
         """Whether something is to be done yet."""
@@ -144,14 +150,29 @@ def main() -> int:
 
 
 def _live(agent: Agent) -> None:
-    """Do rounds while there is a worker, or work."""
-    has_worker, looked = True, float("-inf")
+    """Do rounds while there is a worker, or work: the relay's here, others beside it; none waits for another."""
+    is_over = threading.Event()
+    others = [_repeated(agent.janitor.round, janitor.LOOK_SECONDS, is_over)]
+    others.append(_repeated(agent.tidy, TIDY_SECONDS, is_over))
+    _relay(agent)
+    is_over.set()
+    others[0].join(timeout=janitor.ANNOUNCE_SECONDS)  # it says that it is there, which main takes back
+
+
+def _repeated(work: Callable[[], None], pause: float, is_over: threading.Event) -> threading.Thread:
+    def repeat() -> None:
+        while not is_over.wait(pause if janitor.safely(work) else janitor.ANNOUNCE_SECONDS):
+            pass
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    return thread
+
+
+def _relay(agent: Agent) -> None:
+    has_worker = True
     while has_worker or agent.has_work:
         pause = ROUND_SECONDS if janitor.safely(agent.relay.round) else janitor.ANNOUNCE_SECONDS
-        if time.monotonic() - looked > janitor.LOOK_SECONDS:
-            looked = time.monotonic()
-            janitor.safely(agent.janitor.round)
-            janitor.safely(agent.fetched.prune)
         ready, _, _ = select.select([sys.stdin] if has_worker else [], [], [], pause)
         if ready:  # the end of the pipe
             has_worker = False

@@ -59,8 +59,10 @@ def _ask(message: local_socket.Message, timeout: float | None) -> local_socket.M
     """
     deadline = time.monotonic() + AGENT_SECONDS
     while True:
+        connected: float | None = None
         try:
             with closing(local_socket.connect(timeout)) as connection:
+                connected = time.monotonic()
                 local_socket.send(connection, message)
                 answer = local_socket.Lines(connection).receive()
         except TimeoutError as error:
@@ -69,7 +71,10 @@ def _ask(message: local_socket.Message, timeout: float | None) -> local_socket.M
             answer = None
         if answer is not None:
             break
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if connected is not None:
+            deadline += now - connected  # there was one: it may have waited for the API server, and was killed then
+        if now > deadline:
             raise Away("this machine has no agent of cwl-ui-plugin: the log of its worker says why")
         time.sleep(_PAUSE)
     if "error" in answer:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,6 +44,7 @@ LOST_SECONDS = 300.0
 ELSEWHERE = "relayed"
 """The machine of the stop in orders here: none that ends something by itself."""
 _THREADS = 8
+"""For what is asked; as many others for what is sent, which may take long and keeps no stop waiting."""
 _CONFLICT = 409
 
 
@@ -79,6 +80,8 @@ class Relay:
         self._logs_due: dict[int, float] = {}
         self._renew_due: dict[int, float] = {}
         self._pool = ThreadPoolExecutor(_THREADS, "cwl-relay")
+        self._senders = ThreadPoolExecutor(_THREADS, "cwl-relay-logs")
+        self._carrying: dict[int, Future[None]] = {}
         self._machine = machine()
 
     @property
@@ -87,22 +90,25 @@ class Relay:
         return bool(self.tasks.all())
 
     def round(self) -> None:
-        """Do for each task and run what is due."""
+        """Do for each task and run what is due; what is new of logs is only begun to be sent."""
         told = [one for one in self.tasks.all() if one.is_relayed]
         runs: dict[Run, ToldTask] = {}
         for one in sorted(told, key=lambda one: one.calls.answered_at):
             runs.setdefault(one.run, one)
         works: list[Callable[[], None]] = [lambda one=one: self._look(one) for one in runs.values()]  # type: ignore[misc]
-        works += [lambda one=one: self._carry(one) for one in told if one.is_held]  # type: ignore[misc]
         works += [lambda one=one: self._renew(one) for one in told]  # type: ignore[misc]
-        for done in [self._pool.submit(work) for work in works]:
+        looking = [self._pool.submit(work) for work in works]
+        for one in told:
+            self._begin_to_carry(one)
+        for done in looking:
             done.result()
         for run in set(self._looks) - runs.keys():
             self._forget(run)
         pids = {one.pid for one in told}
-        for due in (self._logs_due, self._renew_due):
-            for pid in due.keys() - pids:
-                del due[pid]
+        known: tuple[dict[int, Any], ...] = (self._logs_due, self._renew_due, self._carrying)
+        for by_pid in known:
+            for pid in set(by_pid) - pids:
+                del by_pid[pid]
 
     def hold(self, told: ToldTask) -> None:
         """Tell the lease of a task, whatever time that takes; return once the server has it.
@@ -153,10 +159,15 @@ class Relay:
         if not told.shares_folders:
             self._mirror(told.run, answer["stopped"], heard)
 
+    def _begin_to_carry(self, told: ToldTask) -> None:
+        """Let somebody carry for a task, if it is time and nobody does."""
+        carrying = self._carrying.get(told.pid)
+        is_due = time.monotonic() >= self._logs_due.get(told.pid, 0.0)
+        if told.is_held and is_due and (carrying is None or carrying.done()):
+            self._carrying[told.pid] = self._senders.submit(self._carry, told)
+
     def _carry(self, told: ToldTask) -> None:
-        """Send what is new of a task, if it is time; and its end, if it has ended."""
-        if time.monotonic() < self._logs_due.get(told.pid, 0.0):
-            return
+        """Send what is new of a task; and its end, if it has ended."""
         is_answered = self._guarded(told, lambda: self._send(told) if told.has_lease else self._finish(told))
         self._logs_due[told.pid] = time.monotonic() + (LOG_SECONDS if is_answered else AWAY_SECONDS)
         if told.has_lease and not told.is_alive:

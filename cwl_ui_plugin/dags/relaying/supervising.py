@@ -10,8 +10,10 @@ import functools
 import importlib.util
 import logging
 import socket
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.abc import MetaPathFinder
@@ -23,11 +25,11 @@ from cwl_ui_plugin.dags.sharing import shares_folders
 
 log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.2
+LAUNCH_SECONDS, MOST_LAUNCH_SECONDS = 5.0, 60.0
+"""Between two starts of an agent: at first, and at most."""
 _SUPERVISOR = "airflow.sdk.execution_time.supervisor"
 _MARK = "cwl_tells_the_agent"
 _registrations: dict[int, Registration] = {}
-_launched: list[object] = []
-"""Agents that this process has started; each ends when nothing holds the other end of its pipe."""
 
 
 class Registration:
@@ -56,20 +58,16 @@ class Registration:
     def _keep(self) -> None:
         from cwl_ui_plugin.dags.relaying import local_socket
 
-        missed = 0
         while not self._closing.is_set():
             try:
                 self._connection = local_socket.connect()
-                missed = 0
+                _launching.has_found()
                 with self._connection:
                     self._stay(self._connection)
             except OSError:
-                missed += 1
-                if missed % 25 == 1:  # it takes a moment to start; whoever comes second ends by itself
-                    _launch()
-            except Exception:
-                log.exception("The agent of this machine can't be told of a task")
-                missed += 1
+                _launching.need()
+            except Exception as error:
+                _launching.complain("The agent of this machine can't be told of a task", error)
             self._closing.wait(PAUSE_SECONDS)
 
     def _stay(self, connection: socket.socket) -> None:
@@ -169,10 +167,47 @@ def _ending(wait: Callable[..., int]) -> Callable[..., int]:
     return waited
 
 
-def _launch() -> None:
-    try:
-        from cwl_ui_plugin.dags.stopping import janitor
+class _Launching:
+    """Starts agents of this process, where there is none: not again and again where that does not help."""
 
-        _launched.append(janitor.launch())
-    except Exception:
-        log.exception("The agent of this machine can't be started")
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._agents: list[subprocess.Popen[bytes]] = []
+        """Each ends when nothing holds the other end of its pipe, and nothing is left to do."""
+        self._pause, self._due = LAUNCH_SECONDS, float("-inf")
+        self._complaint = ""
+
+    def need(self) -> None:
+        """Start an agent, if it is time; it takes a moment to be there, and whoever comes second ends by itself."""
+        with self._lock:
+            self._drop_ended()
+            now = time.monotonic()
+            if now < self._due:
+                return
+            self._due, self._pause = now + self._pause, min(2 * self._pause, MOST_LAUNCH_SECONDS)
+            try:
+                from cwl_ui_plugin.dags.stopping import janitor
+
+                self._agents.append(janitor.launch())
+            except Exception as error:
+                self.complain("The agent of this machine can't be started", error)
+
+    def has_found(self) -> None:
+        """Say that an agent is there."""
+        self._pause, self._due, self._complaint = LAUNCH_SECONDS, float("-inf"), ""
+
+    def complain(self, what: str, error: Exception) -> None:
+        """Log an error, once as long as it is the same."""
+        if self._complaint != str(error):
+            self._complaint = str(error)
+            log.error(what, exc_info=error)
+
+    def _drop_ended(self) -> None:
+        for agent in [one for one in self._agents if one.poll() is not None]:
+            self._agents.remove(agent)
+            if agent.stdin is not None:
+                with suppress(OSError):
+                    agent.stdin.close()
+
+
+_launching = _Launching()

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 FRESH_SECONDS = 20.0
 """An order, or a janitor, that nobody has touched for so long is of the past."""
+RELAYED = "relayed-"
+"""What names of machines begin with that tell by HTTP: none that shares the folders has such a name."""
 _FOLDER = "orders"
 _ORDER, _REPLY, _JANITOR = ".json", ".reply", ".janitor"
 
@@ -193,10 +195,14 @@ def has_janitor(*, machine: str = "", host: str = "") -> bool:
 
 @dataclass(frozen=True)
 class SeenJanitor:
-    """A janitor: the names of its machine, and how many seconds ago it last said that it is there."""
+    """A janitor: the names of its machine, and how many seconds ago it last said that it is there.
+
+    ``is_relayed``: it is of a machine without common folders, which is heard of only while it has tasks.
+    """
 
     hosts: tuple[str, ...]
     seconds: float
+    is_relayed: bool = False
 
     @property
     def is_there(self) -> bool:
@@ -206,14 +212,14 @@ class SeenJanitor:
 
 def janitors() -> list[SeenJanitor]:
     """Return the janitors of all machines, also those that have not been heard of for a while."""
-    found = ((_read(_Janitor, path), age(path)) for path in _janitor_files())
-    return [SeenJanitor(known.hosts, seconds) for known, seconds in found if known is not None]
+    found = ((path, _read(_Janitor, path), age(path)) for path in _janitor_files())
+    return [SeenJanitor(known.hosts, seconds, path.name.startswith(RELAYED)) for path, known, seconds in found if known]
 
 
-def forget_old_janitors() -> None:
-    """Remove what janitors of earlier boots have left."""
+def forget_old_janitors(begin: str = "") -> None:
+    """Remove what janitors of earlier boots have left; of machines whose names ``begin`` so."""
     for path in _janitor_files():
-        if age(path) > FRESH_SECONDS:
+        if path.name.startswith(begin) and age(path) > FRESH_SECONDS:
             control_files.remove(path)
 
 

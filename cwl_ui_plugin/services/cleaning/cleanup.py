@@ -21,7 +21,7 @@ from pathlib import Path
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import claims, control_files, run_folder
 from cwl_ui_plugin.dags.folders.claims import Claim
-from cwl_ui_plugin.dags.stopping import pods
+from cwl_ui_plugin.dags.stopping import pods, stop_orders
 from cwl_ui_plugin.dags.stopping.janitor import end_abandoned
 from cwl_ui_plugin.reports import removals
 from cwl_ui_plugin.services.cleaning.stored_deliveries import StoredDeliveries
@@ -72,6 +72,7 @@ def _try_all(tasks: list[Callable[[], object]]) -> None:
 
 def _clean() -> None:
     end_abandoned()
+    stop_orders.forget_old_janitors(stop_orders.RELAYED)
     pods.settle_some(run_folder.all_leases())
     remove_expired(config.number("keep_failed_days"))
 

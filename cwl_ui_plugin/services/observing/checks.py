@@ -272,7 +272,7 @@ def _janitors() -> tuple[Check, ...]:
             "with themselves; a worker on Kubernetes has none between two tasks."
         )
         return (Check("janitors", WARN, message, details),)
-    lost = [", ".join(one.hosts) for one in seen if not one.is_there]
+    lost = [", ".join(one.hosts) for one in seen if not (one.is_there or one.is_relayed)]
     if lost:
         return (Check("janitors", WARN, f"Not heard of for a while: {'; '.join(lost)}. See these workers.", details),)
     return (Check("janitors", OK, f"Machines with a janitor: {len(here)}.", details),)

@@ -14,17 +14,15 @@ from pathlib import Path
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import control_files, run_folder
 from cwl_ui_plugin.dags.folders.run_folder import TaskLease
-from cwl_ui_plugin.dags.stopping import tombstones
+from cwl_ui_plugin.dags.stopping import stop_orders, tombstones
 from cwl_ui_plugin.dags.stopping.tombstones import Tombstone
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, NotAllowed
 from cwl_ui_plugin.services.workers.tries import CallingTry
 
 _MACHINE = re.compile(r"[0-9a-f]{32}")
-_RELAYED = "relayed-"
 _GIVEN_BACK = "given-back"
 GIVEN_BACK_SECONDS = 3600.0
 """How late a lease may arrive, at most, that was given back before."""
-"""What names of machines begin with that tell by HTTP: none that shares the folders has such a name."""
 MAX_NAME = 300
 MAX_PID = 2**31
 
@@ -59,7 +57,7 @@ def machine_of(name: str) -> str:
     """Return what a machine is called here; raise :class:`BadRequest` for a name that none has."""
     if not _MACHINE.fullmatch(name):
         raise BadRequest("machine is not 32 hexadecimal digits.")
-    return f"{_RELAYED}{name}"
+    return f"{stop_orders.RELAYED}{name}"
 
 
 def folder_id() -> str:

@@ -209,3 +209,25 @@ def test_a_task_that_comes_while_its_run_is_forgotten_keeps_what_it_was_told(ser
     relay.hold(told)
     relay._forget(told.run)  # decided by what was told before
     assert tombstones.find("d", "r") == STONE
+
+
+def test_a_log_that_takes_long_to_be_sent_keeps_no_stop_waiting(server, relay, told, eventually):
+    sending, go_on = threading.Event(), threading.Event()
+
+    def slowly(request: httpx.Request) -> httpx.Response:
+        sending.set()
+        assert go_on.wait(60)
+        return httpx.Response(200, json={"size": len(request.content)})
+
+    server.answers["POST /logs/stderr.log"] = slowly
+    TASK.folder.mkdir(parents=True)
+    (TASK.folder / "stderr.log").write_text("much")
+    relay.round()
+    assert sending.wait(60)
+    server.say("POST /look", {**NOTHING, "stopped": asdict(STONE)})
+    relay.round()
+    relay.round()
+    assert tombstones.find("d", "r") == STONE
+    assert server.count("POST /logs/stderr.log") == 1
+    go_on.set()
+    eventually(lambda: told.sent == {"stderr.log": 4})

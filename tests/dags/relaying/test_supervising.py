@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.dags.relaying import local_socket, supervising
 
 ASK = """
@@ -69,17 +72,42 @@ def process() -> Any:
     return SimpleNamespace(pid=4711, id="an-id", ti=task, client=client)
 
 
+@pytest.fixture(autouse=True)
+def launching(monkeypatch: pytest.MonkeyPatch) -> Any:
+    made = supervising._Launching()
+    monkeypatch.setattr(supervising, "_launching", made)
+    return made
+
+
+class Agent:
+    """A process of an agent, as far as it is looked at."""
+
+    def __init__(self) -> None:
+        self.stdin = io.BytesIO()
+        self.has_ended = False
+
+    def poll(self) -> int | None:
+        return 1 if self.has_ended else None
+
+
 @pytest.fixture
-def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Agent]:
     from cwl_ui_plugin.dags.stopping import janitor
 
     monkeypatch.setenv("AIRFLOW__CWL__TMP_FOLDER", str(tmp_path / "tmp"))
-    found: list[int] = []
-    monkeypatch.setattr(janitor, "launch", lambda: found.append(1))
+    found: list[Agent] = []
+
+    def launch() -> Agent:
+        found.append(Agent())
+        return found[-1]
+
+    monkeypatch.setattr(janitor, "launch", launch)
     return found
 
 
-def test_a_task_is_told_with_its_token_as_long_as_it_lives(process: Any, launched: list[int], eventually: Any) -> None:
+def test_a_task_is_told_with_its_token_as_long_as_it_lives(
+    process: Any, launched: list[Agent], eventually: Any
+) -> None:
     agent = Listening()
     registration = supervising.Registration(process)
     registration.start()
@@ -94,7 +122,7 @@ def test_a_task_is_told_with_its_token_as_long_as_it_lives(process: Any, launche
 
 
 def test_another_agent_is_started_and_told_the_token_as_it_is_then(
-    process: Any, launched: list[int], eventually: Any
+    process: Any, launched: list[Agent], eventually: Any
 ) -> None:
     first = Listening()
     registration = supervising.Registration(process)
@@ -117,3 +145,58 @@ def test_a_path_that_is_too_long_for_a_socket_is_none(tmp_path: Path, monkeypatc
     while not agent.told:
         threading.Event().wait(0.01)
     assert agent.told == [{"say": "hello"}]
+
+
+def test_agents_that_end_at_once_are_started_less_and_less_often_and_nothing_of_them_stays(
+    launching: Any, launched: list[Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(supervising.time, "monotonic", lambda: clock[0])
+    starts = []
+    for _second in range(300):
+        before = len(launched)
+        launching.need()
+        if len(launched) > before:
+            starts.append(clock[0] - 1000)
+            launched[-1].has_ended = True
+        clock[0] += 1
+    assert starts == [0, 5, 15, 35, 75, 135, 195, 255]
+    launching.need()
+    assert all(agent.stdin.closed for agent in launched)
+    assert launching._agents == []
+    launching.has_found()
+    launching.need()
+    assert len(launched) == len(starts) + 1
+    launching.need()
+    assert not launched[-1].stdin.closed  # it still lives as long as that
+
+
+def test_what_is_wrong_is_said_once_and_again_after_it_was_right(
+    launching: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    for text in ("one", "one", "two", "two"):
+        launching.complain("It does not work", ValueError(text))
+    launching.has_found()
+    launching.complain("It does not work", ValueError("two"))
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["one", "two", "two"]
+
+
+def test_a_task_of_a_worker_with_wrong_settings_says_so_once(
+    process: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, eventually: Any
+) -> None:
+    tries = []
+
+    def connect() -> None:
+        tries.append(1)
+        raise ConfigError("tmp_folder is a relative path")
+
+    monkeypatch.setattr(local_socket, "connect", connect)
+    monkeypatch.setattr(supervising, "PAUSE_SECONDS", 0.01)
+    registration = supervising.Registration(process)
+    registration.start()
+    eventually(lambda: len(tries) > 5)
+    registration.close()
+    assert [record.getMessage() for record in caplog.records].count(
+        "The agent of this machine can't be told of a task"
+    ) == 1

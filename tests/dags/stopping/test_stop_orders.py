@@ -185,3 +185,14 @@ def test_files_that_are_not_what_they_should_be_are_no_orders_answers_or_janitor
 
 def test_each_order_has_a_number_of_its_own() -> None:
     assert stop_orders.new_number() != stop_orders.new_number()
+
+
+def test_only_janitors_of_some_machines_are_forgotten() -> None:
+    folder = order().path.parent
+    for name, age in (("a", OLD), ("relayed-b", OLD), ("relayed-c", FRESH)):
+        stop_orders.announce_janitor((name,), machine=name)
+        let_be_old(folder / f"{name}.janitor", age)
+    stop_orders.forget_old_janitors(stop_orders.RELAYED)
+    assert sorted(path.name for path in folder.glob("*.janitor")) == ["a.janitor", "relayed-c.janitor"]
+    stop_orders.forget_old_janitors()
+    assert [path.name for path in folder.glob("*.janitor")] == ["relayed-c.janitor"]

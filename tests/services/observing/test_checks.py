@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.stopping import stop_orders
 from cwl_ui_plugin.reports import pulse
 from cwl_ui_plugin.reports.pulse import Pulse
@@ -112,6 +114,15 @@ def test_janitors_are_known_by_their_machines() -> None:
     check = found("janitors")
     assert check.status == "ok"
     assert check.details["machines"][0]["hosts"] == ["this-host"]
+
+
+def test_a_machine_without_common_folders_is_missed_no_more_than_its_tasks_are() -> None:
+    stop_orders.announce_janitor(("this-host",))
+    for name in ("a-pod", "relayed-a-pod"):
+        stop_orders.announce_janitor((name,), machine=name)
+        (file,) = (config.control_folder() / "orders").glob(f"{name}.janitor")
+        os.utime(file, (1, 1))
+    assert found("janitors").message == "Not heard of for a while: a-pod. See these workers."
 
 
 def test_what_hangs_is_not_waited_for_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
