@@ -8,7 +8,7 @@ as AWS's own tools have it: ``%``, ``?`` and ``#`` in it are characters like oth
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -184,22 +184,27 @@ class StorageRules:
                 f"No job can name {named}: it is, or holds, where the tasks of all runs hand on their files ([cwl] "
                 "intermediate_storage)."
             )
-        if not found and any(root.option == UPLOADS_OPTION for root in closed):
-            raise HostNotAllowed(
-                f"{named} is an upload of somebody else, was removed, or is a folder with uploads in it: upload the "
-                "file yourself."
-            )
-        if not found and closed:
-            raise HostNotAllowed(
-                f"{named} is in a place of outputs of runs, or has one in it: an input may come from there if you may "
-                "see the workflow that has made it, and start the run on the pages of CWL or with their API."
-            )
         if not found:
-            raise HostNotAllowed(
-                f"This site reads nothing from {named}. An administrator can allow the bucket, or a prefix in it, in "
-                "[cwl] storage_roots."
-            )
+            raise HostNotAllowed(_closed_to_jobs(named, closed))
         return StorageAddress(max(found, key=lambda root: len(root.prefix)), key)
+
+
+def _closed_to_jobs(named: str, closed: Sequence[StorageRoot]) -> str:
+    """Return why no job reads from a place; ``closed`` are the places that it overlaps, of which each has its owner."""
+    if any(root.option == UPLOADS_OPTION for root in closed):
+        return (
+            f"{named} is an upload of somebody else, was removed, or is a folder with uploads in it: upload the file "
+            "yourself."
+        )
+    if closed:
+        return (
+            f"{named} is in a place of outputs of runs, or has one in it: an input may come from there if you may see "
+            "the workflow that has made it, and start the run on the pages of CWL or with their API."
+        )
+    return (
+        f"This site reads nothing from {named}. An administrator can allow the bucket, or a prefix in it, in [cwl] "
+        "storage_roots."
+    )
 
 
 def is_stored(location: str) -> bool:
