@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -161,12 +162,27 @@ def archive_entries(dag_id: str, run_id: str, path: str | None = None) -> Iterat
 
 
 def _all_archived(outputs: Mapping[str, object] | None, place: Place) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
-    names = set()
+    """Keep in mind what the output object names, not the perhaps a million files in its folders."""
+    files: set[str] = set()
+    folders: set[str] = set()
     with place.looking() as look:
-        for _output, name in _all_files(outputs, place, look):
-            if name not in names:
-                names.add(name)
-                yield name, partial(place.open, name)
+        for output in _outputs(outputs, place):
+            if output.name in folders or not folders.isdisjoint(_above(output.name)):
+                continue
+            if not output.is_folder:
+                if output.name not in files and _is_file(look, output.name):
+                    files.add(output.name)
+                    yield output.name, partial(place.open, output.name)
+                continue
+            for name in place.files(output.name):
+                if name not in files and folders.isdisjoint(_above(name)):
+                    yield name, partial(place.open, name)
+            folders.add(output.name)
+
+
+def _above(name: str) -> Iterator[str]:
+    """Yield the folders that a file or folder is in."""
+    return accumulate(name.split("/")[:-1], "{}/{}".format)
 
 
 def _folder_archived(folder: Place) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:

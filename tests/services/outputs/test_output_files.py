@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,34 @@ def test_the_tree_comes_in_parts(workflow: str, run_id: str, results: Path, monk
     monkeypatch.setattr(output_files, "MAX_COUNTED", 2)
     with pytest.raises(TooLarge, match="more than 2"):
         output_files.output_tree(workflow, run_id)
+
+
+def test_a_zip_has_each_file_once_and_keeps_no_names_of_those_in_folders(
+    workflow: str, run_id: str, folders: Path, airflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folders / "outputs" / workflow / run_id
+    for name in ("a/b/c/1", "a/b/2", "a/3", "a b/4", "5"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    named = ["a/3", "a/b", "a/b/c", "a/b/c/1", "a", "a", "a b", "5", "5", "a/b/2"]
+    items = [
+        {"class": "Directory" if (folder / name).is_dir() else "File", "location": (folder / name).as_uri()}
+        for name in named
+    ]
+    airflow.push(workflow, run_id, "CWLJobGatherer", "return_value", {"all": items})
+    names = [name for name, _open in output_files.archive_entries(workflow, run_id)]
+    assert sorted(names) == ["5", "a b/4", "a/3", "a/b/2", "a/b/c/1"]
+
+    many = 50_000
+    monkeypatch.setattr(opened.Place, "files", lambda _place, name="": (f"{name}/{count}" for count in range(many)))
+    entries = output_files.archive_entries(workflow, run_id)
+    next(entries)
+    tracemalloc.start()
+    count = sum(1 for _entry in entries)
+    _now, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count >= many
+    assert most < many * 10, "bytes"
 
 
 def test_a_folder_is_opened_once_for_all_its_files(
