@@ -210,6 +210,18 @@ def test_waiting_has_its_time(call: Any) -> None:
     assert caught.value.run is not None and caught.value.run.progress == 40
 
 
+@both
+def test_waiting_asks_for_no_longer_than_its_time(
+    call: Any, no_pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = itertools.count()
+    monkeypatch.setattr("cwl_ui_client.flows.time", SimpleNamespace(monotonic=lambda: next(now) * 0.02))
+    server = Server(OK, OK, httpx.Response(200, json={**RUN, "state": "success", "shown_state": "success"}))
+    call(server, lambda client: client.wait("d", "r", timeout=0.1))
+    assert [request.url.params.get("wait") for request in server.requests] == ["0.08", "0.04", None]
+    assert no_pauses == pytest.approx([0.06, 0.02])
+
+
 def test_a_run_is_watched_as_it_gets_on() -> None:
     states = [OK, OK, httpx.Response(200, json={**RUN, "state": "success", "shown_state": "success", "progress": 100})]
     assert sync(Server(*states), lambda client: [run.progress for run in client.watch("d", "r")]) == [40, 100]

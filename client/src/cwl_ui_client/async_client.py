@@ -225,7 +225,7 @@ class AsyncClient:
             WaitTimeout: it has not ended within ``timeout`` seconds; it goes on.
 
         """
-        run = await self._do(flows.wait(dag_id, run_id, progress), timeout)
+        run = await self._do(flows.wait(dag_id, run_id, progress, timeout), timeout)
         running.check_ending(run)
         return run
 
@@ -263,7 +263,7 @@ class AsyncClient:
             )
         )
         try:
-            ended = await self._do(flows.wait(begun.dag_id, begun.run_id, progress), timeout)
+            ended = await self._do(flows.wait(begun.dag_id, begun.run_id, progress, timeout), timeout)
         except asyncio.CancelledError:
             with contextlib.suppress(CwlUiError):
                 await self.stop(begun.dag_id, begun.run_id)

@@ -217,7 +217,7 @@ class Client:
             WaitTimeout: it has not ended within ``timeout`` seconds; it goes on.
 
         """
-        run = self._do(flows.wait(dag_id, run_id, progress), timeout)
+        run = self._do(flows.wait(dag_id, run_id, progress, timeout), timeout)
         running.check_ending(run)
         return run
 
@@ -255,7 +255,7 @@ class Client:
             )
         )
         try:
-            ended = self._do(flows.wait(begun.dag_id, begun.run_id, progress), timeout)
+            ended = self._do(flows.wait(begun.dag_id, begun.run_id, progress, timeout), timeout)
         except KeyboardInterrupt:
             self.stop(begun.dag_id, begun.run_id)
             raise

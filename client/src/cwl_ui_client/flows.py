@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,14 +80,20 @@ def submit(
     return (yield from start(dag_id, staged, run_id=run_id, key=key))
 
 
-def wait(dag_id: str, run_id: str, report: Report = silent) -> Flow[Run]:
-    """Wait until a run has ended, and return it, however that was; whoever drives may end that with a WaitTimeout."""
+def wait(dag_id: str, run_id: str, report: Report = silent, timeout: float | None = None) -> Flow[Run]:
+    """Wait until a run has ended, and return it, however that was; whoever drives may end that with a WaitTimeout.
+
+    With ``timeout`` nothing that is asked of the server, and no pause, takes longer than what is left of it.
+    """
     shown: object = None
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
     waits = pauses()
     while True:
         asked = time.monotonic()
-        run = yield from get_run(dag_id, run_id, wait=WAIT_SECONDS)
-        has_waited = time.monotonic() - asked > WAIT_SECONDS / 2
+        wanted = min(WAIT_SECONDS, max(deadline - asked, 0))
+        run = yield from get_run(dag_id, run_id, wait=wanted)
+        answered = time.monotonic()
+        has_waited = answered - asked > WAIT_SECONDS / 2
         now = (run.progress, run.state, run.waits)
         if now != shown:
             shown, waits = now, pauses()
@@ -94,7 +101,7 @@ def wait(dag_id: str, run_id: str, report: Report = silent) -> Flow[Run]:
         if run.has_ended:
             return run
         try:
-            yield Pause(0 if has_waited else next(waits))
+            yield Pause(0 if has_waited else min(next(waits), max(deadline - answered, 0)))
         except WaitTimeout as error:
             text = f"The run {run_id} of {dag_id} has not ended in the time that was given; it goes on."
             raise WaitTimeout(text, run) from error
