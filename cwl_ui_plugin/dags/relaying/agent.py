@@ -22,7 +22,7 @@ import httpx
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
-from cwl_ui_plugin.dags.relaying import local_socket
+from cwl_ui_plugin.dags.relaying import local_socket, tidying
 from cwl_ui_plugin.dags.relaying.errors import RelayError
 from cwl_ui_plugin.dags.relaying.fetched import Fetched
 from cwl_ui_plugin.dags.relaying.relay import Relay
@@ -32,7 +32,7 @@ from cwl_ui_plugin.dags.stopping import janitor, stop_orders
 
 log = logging.getLogger(__name__)
 ROUND_SECONDS = 0.1
-TIDY_SECONDS = 60.0
+TIDY_SECONDS, LOOK_TO_TIDY_SECONDS = 3600.0, 2.0
 TOLD_SECONDS = 30.0
 """How long a task's process may be before its supervisor has told of it."""
 MAX_CONNECTIONS = 2000
@@ -49,6 +49,7 @@ class Agent:
         self.fetched = Fetched()
         limits = httpx.Limits(max_connections=32, max_keepalive_connections=8)
         self._client = httpx.Client(verify=certificates.context(), timeout=TIMEOUT, limits=limits)
+        self._tidied = float("-inf")
         self._room = threading.Semaphore(MAX_CONNECTIONS)
 
     def serve(self, listener: socket.socket) -> None:
@@ -120,8 +121,11 @@ class Agent:
         return {"is_held": told.is_held}
 
     def tidy(self) -> None:
-        """Remove what nobody uses any more, if it is time."""
+        """Remove what nobody uses any more, if it is time; of tasks only where nobody else cleans up after them."""
         self.fetched.prune()
+        if self.relay.is_apart and time.monotonic() - self._tidied > TIDY_SECONDS:
+            self._tidied = time.monotonic()
+            tidying.tidy(self.tasks.has)
 
     @property
     def has_work(self) -> bool:
@@ -153,7 +157,7 @@ def _live(agent: Agent) -> None:
     """Do rounds while there is a worker, or work: the relay's here, others beside it; none waits for another."""
     is_over = threading.Event()
     others = [_repeated(agent.janitor.round, janitor.LOOK_SECONDS, is_over)]
-    others.append(_repeated(agent.tidy, TIDY_SECONDS, is_over))
+    others.append(_repeated(agent.tidy, LOOK_TO_TIDY_SECONDS, is_over))
     _relay(agent)
     is_over.set()
     others[0].join(timeout=janitor.ANNOUNCE_SECONDS)  # it says that it is there, which main takes back

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import tempfile
 import threading
@@ -33,6 +34,9 @@ MOST_KEPT = 500
 UNUSED_SECONDS, ROOM_SECONDS = 30 * 86_400.0, 2 * 86_400.0
 """What nobody has used for so long is removed; of more than :data:`MOST_KEPT` after the shorter time."""
 PRUNE_SECONDS = 3600.0
+HALF_MADE_SECONDS = 86_400.0
+"""What is being unpacked for so long is of an agent that was killed."""
+_HALF_MADE = re.compile(r"\.[0-9a-f]{32}")
 _PAUSES = (0.25, 0.5, 1.0, 2.0, 5.0)
 _KNOWN = 10_000
 
@@ -115,6 +119,10 @@ class Fetched:
                     last_use.take_away(path, unused_since=now - allowed)
         for left in self._folder.glob(f"{last_use.REMOVED}*"):
             shutil.rmtree(left, ignore_errors=True)
+        for left in self._folder.glob(".*"):
+            with suppress(OSError):
+                if _HALF_MADE.fullmatch(left.name) and now - left.stat().st_mtime > HALF_MADE_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def _patiently(work: Callable[[], T], what: str, is_wanted: Callable[[], bool]) -> T:

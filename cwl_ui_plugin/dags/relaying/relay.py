@@ -83,6 +83,8 @@ class Relay:
         self._senders = ThreadPoolExecutor(_THREADS, "cwl-relay-logs")
         self._carrying: dict[int, Future[None]] = {}
         self._machine = machine()
+        self.is_apart = False
+        """Whether the API server has said that its files are others than those of this machine."""
 
     @property
     def has_work(self) -> bool:
@@ -296,6 +298,7 @@ class Relay:
         stone = control_files.as_dataclass(Tombstone, said) if isinstance(said, dict) else None
         if stone is not None and (stone.dag_id, stone.run_id) != run:
             raise Refused(502, "it speaks of another run")
+        self.is_apart = True
         with self._mirroring:
             self._looks.setdefault(run, _Look()).is_mirrored = True
             if stone is None and self._stops_heard[run] != heard:

@@ -105,6 +105,10 @@ class ToldTasks:
             self._changed.wait_for(lambda: pid in self._tasks, seconds)
             return self._tasks.get(pid)
 
+    def has(self, run: Run) -> bool:
+        """Whether some task of a run is known."""
+        return any(one.run == run for one in self.all())
+
     def all(self) -> list[ToldTask]:
         """Return those that there is something to do for; forget the others."""
         with self._changed:

@@ -93,11 +93,15 @@ def test_what_nobody_uses_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name, age in ages.items():
         (tmp_path / "fetched" / name).mkdir(parents=True)
         os.utime(tmp_path / "fetched" / name, (now - age, now - age))
+    for name, age in (("0" * 32, fetched.HALF_MADE_SECONDS * 2), ("1" * 32, 9.0)):
+        (tmp_path / "fetched" / f".{name}" / "workflows").mkdir(parents=True)
+        os.utime(tmp_path / "fetched" / f".{name}", (now - age, now - age))
     kept.prune()
     assert len(list((tmp_path / "fetched").glob("[!.]*"))) == 5  # not yet
     kept._pruned -= fetched.PRUNE_SECONDS + 1
     kept.prune()
     assert sorted(path.name for path in (tmp_path / "fetched").glob("[!.]*")) == ["a", "b", "c"]
+    assert [path.name for path in (tmp_path / "fetched").glob(".[01]*")] == [f".{'1' * 32}"]
 
 
 def test_a_key_that_is_another_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

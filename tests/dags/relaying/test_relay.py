@@ -246,6 +246,10 @@ def log_of(task: TaskTry) -> str:
 
 
 def test_lease_logs_and_end_of_a_task_are_told(machine, task, instance, eventually):
+    left = machine.folder / "tmp" / "d" / "a-run-of-yesterday" / "step" / "-1" / "1"
+    left.mkdir(parents=True)
+    for folder in (left, *left.parents[:3]):
+        os.utime(folder, (1, 1))
     process = machine.start_task(task)
     machine.tell(process, task, instance)
     assert said(process) == "held"
@@ -256,6 +260,7 @@ def test_lease_logs_and_end_of_a_task_are_told(machine, task, instance, eventual
     )
     say(process, "one")
     eventually(lambda: log_of(task) == "one\n")
+    eventually(lambda: not left.exists())
     say(process, "end")
     said(process)
     assert said(process) == "settled"

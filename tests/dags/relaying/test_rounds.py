@@ -83,6 +83,7 @@ def test_files_of_a_stop_are_left_alone_where_they_are_the_servers_own(server, r
     server.say("POST /look", {"shares_folders": True, "stopped": None, "order": None, "is_leased": False})
     relay.round()
     assert told.shares_folders
+    assert not relay.is_apart  # so that nothing of its tasks is removed
     relay.round()
     assert tombstones.find("d", "r") == STONE
     assert server.count("PUT /lease") == 0
@@ -100,6 +101,7 @@ def test_files_of_a_stop_are_left_alone_where_the_server_has_said_nothing(server
 def test_a_tombstone_that_was_mirrored_goes_with_the_last_task(server, relay, told):
     server.say("POST /look", {**NOTHING, "stopped": asdict(STONE)})
     relay.round()
+    assert relay.is_apart
     assert tombstones.find("d", "r") == STONE
     end(told)
     relay.round()
