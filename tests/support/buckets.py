@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 BUCKET = "sequencing"
 Mood = Callable[[dict[str, Any], Callable[..., Any]], "Iterable[bytes] | None"]
@@ -43,9 +45,12 @@ class Buckets:
         return json.dumps(found)
 
 
+_running: list[str] = []
+
+
 @contextmanager
 def buckets() -> Iterator[Buckets]:
-    """Run a server until the block ends."""
+    """Run a server until the block ends. All of a process have the same buckets, which end with the last server."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -71,9 +76,14 @@ def buckets() -> Iterator[Buckets]:
     found.append(Buckets(endpoint, client))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
+    _running.append(endpoint)
     try:
         yield found[0]
     finally:
+        _running.remove(endpoint)
+        if not _running:
+            found[0].moods.clear()
+            httpx.post(f"{endpoint}/moto-api/reset", timeout=60, trust_env=False).raise_for_status()
         found[0].over.set()
         client.close()
         server.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,7 +92,7 @@ def test_the_last_task_delivers_nothing_else(
     from cwl_ui_plugin.dags.dag import CWLDAG
 
     monkeypatch.setenv("AIRFLOW__CWL__TMP_FOLDER", str(tmp_path / "tmp"))
-    plan = plan_of("sort", "count")
+    plan = replace(plan_of("sort", "count"), output_sources=("#sort/out",))
     dag = CWLDAG("wf", version=add_version(store, "wf", plan, "one"))
     operator: Any = dag.get_task("CWLJobGatherer")
     operator.source_tasks = ("sort",)
@@ -108,7 +109,7 @@ def test_the_last_task_delivers_nothing_else(
         try_number=1,
     )
     now = datetime.now(timezone.utc)
-    run = SimpleNamespace(dag_id="wf", run_id="r", conf={"job": {}}, run_after=now, clear_number=0)
+    run = SimpleNamespace(dag_id="wf", run_id="r", run_type="manual", conf={"job": {}}, run_after=now, clear_number=0)
     context: Any = {"dag_run": run, "ti": ti}
     with pytest.raises(AirflowFailException, match="/etc/shadow"):
         operator.execute(context)

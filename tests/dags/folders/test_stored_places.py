@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from support.buckets import buckets, connection_id, refusing
@@ -113,10 +114,10 @@ def test_no_folder_is_made_for_a_place_in_a_store(stores: None, tmp_path: Path) 
 def test_a_place_that_can_not_be_written_to_is_told_before_a_run_begins(
     stores: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = connection_id()
+    name, bucket = connection_id(), f"results-{uuid4().hex}"
     monkeypatch.setattr(s3_uploads, "PAUSES", ())
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("AIRFLOW__CWL__OUTPUTS_FOLDER", f"s3://{name}@results")
+    monkeypatch.setenv("AIRFLOW__CWL__OUTPUTS_FOLDER", f"s3://{name}@{bucket}")
     place = folders_of("wf", "r", {}).outputs
     with pytest.raises(
         StepError, match=r"the Connection that \[cwl\] outputs_folder names for it is not there"
@@ -128,7 +129,7 @@ def test_a_place_that_can_not_be_written_to_is_told_before_a_run_begins(
         with pytest.raises(StepError, match="no such bucket") as missing:
             check_writable(place)
         assert missing.value.kind == "permanentFail"
-        store.client.create_bucket(Bucket="results")
+        store.client.create_bucket(Bucket=bucket)
         check_writable(place)
         store.moods.append(refusing("403 Forbidden", code="SignatureDoesNotMatch"))
         with pytest.raises(StepError, match="the login of the Connection"):

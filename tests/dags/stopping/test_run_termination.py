@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -101,8 +101,9 @@ def ended(*processes: subprocess.Popen[str]) -> list[bool]:
 
 def is_over(process: subprocess.Popen[str]) -> bool:
     """Return whether a process has ended; one that is killed has lost its memory a moment before its parent is told."""
-    if process.poll() is None and Path(f"/proc/{process.pid}/environ").read_bytes():
-        return False
+    with suppress(ProcessLookupError):  # it loses that just now
+        if process.poll() is None and Path(f"/proc/{process.pid}/environ").read_bytes():
+            return False
     process.wait(timeout=30)
     return True
 
