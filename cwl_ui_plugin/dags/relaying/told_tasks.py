@@ -68,7 +68,8 @@ class ToldTask:
         Its supervisor is gone, and nothing of it is held. The stop of its run may still wait for this machine's reply,
         which is sent with its token.
         """
-        if self.is_told or self.is_alive or ((self.is_held or self.is_unsure) and not self.is_lost):
+        is_to_tell = (self.is_held or self.is_unsure) and not (self.is_lost or self.shares_folders)
+        if self.is_told or self.is_alive or is_to_tell:
             self.over_since = None
             return False
         if self.over_since is None:

@@ -46,6 +46,8 @@ given = json.loads(sys.argv[1])
 config.give(given["options"])
 task, relayed = run_folder.TaskTry(**given["task"]), Relayed()
 print("ready", flush=True)
+if given["waits"]:
+    sys.stdin.readline()
 if given["document"]:
     root, revision = relayed.document(task.dag_id, given["document"])
     print(json.dumps([str(root), revision]), flush=True)
@@ -143,8 +145,10 @@ class Machine:
         self.processes.append(self.agent)
         return self.agent
 
-    def start_task(self, task: TaskTry, document: str = "") -> subprocess.Popen[str]:
+    def start_task(self, task: TaskTry, document: str = "", *, waits: bool = False) -> subprocess.Popen[str]:
+        """Start the process of a task, which asks the agent at once, or when something is said to it."""
         given = {
+            "waits": waits,
             "options": self.options,
             "task": asdict(task),
             "variable": task_processes.TAG_VARIABLE,
@@ -281,11 +285,12 @@ def test_an_agent_with_the_servers_own_files_leaves_those_of_a_stop_alone(api, f
     eventually(lambda: (folders / "tmp" / ".control" / "agent.sock").exists())
     stone = Tombstone(task.dag_id, task.run_id, "eve", 1.0)
     tombstones.write(stone)
-    process = machine.start_task(task)
+    process = machine.start_task(task, waits=True)
     try:
         machine.tell(process, task, instance, again=True)  # by a supervisor that has known another agent
         looks = "POST /cwl/worker/v1/look"
         eventually(lambda: looks in api.asked)
+        say(process, "begin")
         assert said(process) == "stopped by eve"
         say(process, "end")
         said(process)
