@@ -84,7 +84,7 @@ def bundle(store: WorkflowStore) -> Iterator[Any]:
         session.execute(delete(ParseImportError))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bucket_server() -> Iterator[Buckets]:
     with buckets() as running:
         yield running

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 BUCKET = "sequencing"
 Mood = Callable[[dict[str, Any], Callable[..., Any]], "Iterable[bytes] | None"]
@@ -45,12 +43,9 @@ class Buckets:
         return json.dumps(found)
 
 
-_running: list[str] = []
-
-
 @contextmanager
 def buckets() -> Iterator[Buckets]:
-    """Run a server until the block ends. All of a process have the same buckets, which end with the last server."""
+    """Run a server until the block ends, and with it the buckets that it has made: moto's are those of a process."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -76,19 +71,30 @@ def buckets() -> Iterator[Buckets]:
     found.append(Buckets(endpoint, client))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    _running.append(endpoint)
+    before = set(_buckets_of_process())
     try:
         yield found[0]
     finally:
-        _running.remove(endpoint)
-        if not _running:
-            found[0].moods.clear()
-            httpx.post(f"{endpoint}/moto-api/reset", timeout=60, trust_env=False).raise_for_status()
         found[0].over.set()
         client.close()
         server.shutdown()
         thread.join(60)
         server.server_close()
+        _forget(set(_buckets_of_process()) - before)
+
+
+def _buckets_of_process() -> Iterable[str]:
+    from moto.s3.models import s3_backends
+
+    return s3_backends.bucket_accounts.keys()
+
+
+def _forget(names: Iterable[str]) -> None:
+    from moto.s3.models import s3_backends
+
+    for name in names:
+        partition, account = s3_backends.bucket_accounts.pop(name)
+        s3_backends[account][partition].buckets.pop(name, None)
 
 
 def _client(endpoint: str) -> Any:
