@@ -115,3 +115,11 @@ def ended_run(workflow: str, run_id: str, end: Callable[[str, str], None]) -> st
     """A run that has succeeded."""
     end(workflow, run_id)
     return run_id
+
+
+@pytest.fixture
+def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy is slower than the first pause is long."""
+    from cwl_ui_plugin.reports import dispatch
+
+    monkeypatch.setattr(dispatch, "pause_after", lambda *_arguments: 600.0)
