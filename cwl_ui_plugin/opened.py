@@ -149,6 +149,18 @@ class Place:
             os.close(descriptor)
 
 
+def plain_file(path: Path) -> int | None:
+    """Return a plain file as a descriptor; None where there is none, or something else is put in its place."""
+    try:
+        file = os.open(path, _FILE)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    return None
+
+
 def size_of(file: BinaryIO) -> int:
     """Return how many bytes an open file has, wherever it is."""
     position = file.tell()

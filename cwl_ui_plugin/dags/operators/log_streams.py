@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cwl_ui_plugin.opened import plain_file
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -78,7 +79,7 @@ class LogStream:
 
     def _look(self) -> None:
         if self._file is None:
-            self._file = _opened(self._path)
+            self._file = plain_file(self._path)
         if self._file is None:
             return
         size = os.fstat(self._file).st_size
@@ -106,15 +107,3 @@ class LogStream:
     def _write_line(self, line: bytes) -> None:
         if shown := cleaned(line.decode("utf-8", "replace")):
             self._log.info("%s", shown)
-
-
-def _opened(path: Path) -> int | None:
-    """Return a regular file, opened; None where there is none, or something else is put in its place."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    if stat.S_ISREG(os.fstat(file).st_mode):
-        return file
-    os.close(file)
-    return None

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.relaying.errors import Refused
 from cwl_ui_plugin.dags.relaying.told_tasks import ToldTask
+from cwl_ui_plugin.opened import plain_file
 
 PART_BYTES = 512 * 1024
 ROUND_BYTES = 4 * config.MEBIBYTE
 """Of one file at a time, so that one that is written fast keeps nobody waiting."""
 WHOLE = "command.json"
-_OPENED = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CONFLICT = 409
 
 
@@ -32,7 +31,7 @@ def send_new(told: ToldTask, most: int = ROUND_BYTES) -> bool:
 
 def _send_file(told: ToldTask, name: str, most: int) -> bool:
     offset = told.sent.get(name, 0)
-    file = _open(told, name) if offset is not None else None
+    file = plain_file(told.file(name)) if offset is not None else None
     if file is None or offset is None:
         return True
     try:
@@ -63,7 +62,7 @@ def _send(told: ToldTask, name: str, offset: int, part: bytes) -> int | None:
 
 def _send_whole(told: ToldTask) -> None:
     """Send which command runs now, where that is another one."""
-    file = _open(told, WHOLE)
+    file = plain_file(told.file(WHOLE))
     if file is None:
         return
     try:
@@ -75,15 +74,3 @@ def _send_whole(told: ToldTask) -> None:
         told.sent[WHOLE] = stamp
     finally:
         os.close(file)
-
-
-def _open(told: ToldTask, name: str) -> int | None:
-    """Return a plain file of a try, opened; None where there is none."""
-    try:
-        file = os.open(told.file(name), _OPENED)
-    except OSError:
-        return None
-    if stat.S_ISREG(os.fstat(file).st_mode):
-        return file
-    os.close(file)
-    return None
