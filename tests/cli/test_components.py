@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.processes import is_living
 
 from cwl_ui_plugin.cli import components as module
 from cwl_ui_plugin.cli import readiness
@@ -55,7 +56,7 @@ def until(condition: Callable[[], object], made: Components) -> None:
 
 
 def living(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in processes if is_living(process)]
 
 
 def test_what_a_dead_component_leaves_is_ended_before_it_is_started_again(

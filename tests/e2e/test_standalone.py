@@ -11,6 +11,7 @@ import httpx
 import psutil
 import pytest
 from support.airflow_server import Server, wait_for
+from support.processes import is_living
 
 pytestmark = pytest.mark.e2e
 COMPONENTS = {
@@ -79,14 +80,6 @@ def words_of(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def is_living(process: psutil.Process) -> bool:
-    """Whether a process is there; where nobody reaps orphans, a dead one stays as a zombie."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def sleeper(seconds: float) -> psutil.Process | None:

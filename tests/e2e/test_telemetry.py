@@ -222,10 +222,12 @@ def test_each_command_has_its_spans_below_that_of_its_task(watched: Server, seen
 
 
 def whole(spans: list[Any]) -> list[Any] | None:
-    """Return the spans once those of runs and queues are there, which come last."""
-    made = [span.name for span in spans]
+    """Return the spans once those of runs, tasks and queues are there, which others than the tasks' processes send."""
+    made, ids = [span.name for span in spans], {span.span_id for span in spans}
     tasks = sum(name.startswith("task_run.") for name in made)
-    return spans if made.count(f"dag_run.{DAG_ID}") == 2 and made.count("cwl.queued") >= tasks >= 16 else None
+    has_parents = all(span.parent_span_id in ids for span in spans if span.name.startswith(("worker.", "task_run.")))
+    is_whole = made.count(f"dag_run.{DAG_ID}") == 2 and made.count("cwl.queued") >= tasks >= 16
+    return spans if is_whole and has_parents else None
 
 
 def test_waiting_in_the_queue_is_below_the_span_of_the_task(watched: Server, seen: Collector) -> None:

@@ -18,11 +18,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import uvicorn
 from fastapi import FastAPI
 from support.execution_tokens import execution_token, instance_of
+from support.processes import is_living
 from support.scale_out import free_port
 from support.stored import add_version, packed_of, plan_of, set_task
 
@@ -314,7 +314,7 @@ def test_an_order_is_followed_and_answered(machine, task, instance, eventually):
     def is_over() -> bool:
         stop_orders.touch_request(order)
         process.poll()
-        return not psutil.pid_exists(child) and not leases(task) and any(not r.left for r in stop_orders.replies(order))
+        return not is_living(child) and not leases(task) and any(not r.left for r in stop_orders.replies(order))
 
     eventually(is_over)
     stop_orders.withdraw(order)
@@ -333,7 +333,7 @@ def test_what_a_killed_task_leaves_is_ended_and_told(machine, task, instance, ev
     process.kill()
     process.wait()
     eventually(lambda: not leases(task))
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    assert not is_living(child)
     assert log_of(task) in ("", "last words\n")
 
 
