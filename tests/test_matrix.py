@@ -68,3 +68,35 @@ def test_without_a_python_the_cell_is_left_out_with_the_reason(
     monkeypatch.setattr(matrix.shutil, "which", lambda *_args, **_options: str(program))
     with pytest.raises(matrix.LeftOutError, match="No interpreter found"):
         matrix.install(matrix.cells()[0])
+
+
+@pytest.mark.parametrize(("name", "is_next"), [("3.13-newest", False), ("3.13-prerelease", True)])
+def test_only_the_cell_of_the_next_airflow_takes_what_setup_cfg_does_not_allow_yet(
+    matrix: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_next: bool
+) -> None:
+    called: list[tuple[str, ...]] = []
+
+    def uv(*arguments: str) -> None:
+        called.append(arguments)
+        (tmp_path / f"{name}.txt").write_text("apache-airflow==3.4.0b2\n", encoding="utf-8")
+
+    monkeypatch.setattr(matrix, "uv", uv)
+    monkeypatch.setattr(matrix, "FOLDER", tmp_path)
+    matrix.install(next(cell for cell in matrix.cells() if cell.name == name))
+    _venv, *others = called
+    assert len(others) == 2
+    for arguments in others:
+        assert ("--prerelease-package=apache-airflow=allow" in arguments) is is_next
+        assert (str(tmp_path / "overrides.txt") in arguments) is is_next
+
+
+def test_without_a_next_airflow_its_cell_is_left_out(
+    matrix: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = matrix.cells()[-1]
+    monkeypatch.setattr(matrix, "FOLDER", tmp_path)
+    monkeypatch.setattr(
+        matrix, "uv", lambda *_arguments: (tmp_path / f"{cell.name}.txt").write_text("apache-airflow==3.3.2\n")
+    )
+    with pytest.raises(matrix.LeftOutError, match="no version of Airflow is published"):
+        matrix.install(cell)

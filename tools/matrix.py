@@ -30,8 +30,10 @@ FOLDER = ROOT / ".build" / "matrix"
 PAGE = ROOT / "docs" / "compatibility-matrix.md"
 EXTRAS = ("celery", "kubernetes", "openlineage", "s3")
 UNIT_TESTS = "not e2e and not packaging and not bioinformatics"
-# Named with a pre-release in their bound, so that uv takes pre-releases of these, and of nothing else.
-PRERELEASES = ("apache-airflow>=3.2.0b0", "apache-airflow-core>=3.2.0b0", "apache-airflow-task-sdk>=1.2.0b0")
+# A pre-release in a bound is not enough: uv then prefers a release that is there.
+PRERELEASES = ("apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk")
+# The next version is tried before setup.cfg allows it.
+NEXT_AIRFLOW = "apache-airflow>=3.2"
 SHOWN = ("apache-airflow", "apache-airflow-providers-fab", "flask-appbuilder", "cwltool", "sqlalchemy", "pydantic")
 BLOCK = re.compile(r"(<!-- matrix -->\n)(.*?)(<!-- end:matrix -->)", re.DOTALL)
 HEAD = (
@@ -152,20 +154,23 @@ def install(cell: Cell) -> None:
     """Make the environment of a cell, with the package in it as it is in this checkout."""
     uv("venv", "--quiet", "--clear", "--python", cell.python, str(FOLDER / cell.name))
     constraints = FOLDER / f"{cell.name}.txt"
-    bounds = FOLDER / "prereleases.in"
-    bounds.write_text("\n".join(PRERELEASES), encoding="utf-8")
-    how = {
-        "lowest": ["setup.cfg", "--resolution", "lowest-direct"],
-        "newest": ["setup.cfg"],
-        "prerelease": ["setup.cfg", str(bounds)],
-    }[cell.choice]
+    bounds = for_next_airflow() if cell.choice == "prerelease" else []
+    how = {"lowest": ["--resolution", "lowest-direct"], "newest": [], "prerelease": bounds}[cell.choice]
     extras = [f"--extra={extra}" for extra in EXTRAS]
     constraints.unlink(missing_ok=True)  # uv would prefer what it says
-    uv("pip", "compile", "--quiet", "--no-annotate", *how, *extras, *for_cell(cell), "-o", str(constraints))
+    what = ["setup.cfg", *extras, "-o", str(constraints)]
+    uv("pip", "compile", "--quiet", "--no-annotate", *how, *for_cell(cell), *what)
     if cell.choice == "prerelease" and not re.search(r"^apache-airflow==[\d.]+(a|b|rc)", constraints.read_text(), re.M):
         raise LeftOutError("no version of Airflow is published that is newer than the newest release")
-    what = f"{ROOT}[{','.join((*EXTRAS, 'test'))}]"
-    uv("pip", "install", "--quiet", "--constraint", str(constraints), *for_cell(cell), "--editable", what)
+    package = f"{ROOT}[{','.join((*EXTRAS, 'test'))}]"
+    uv("pip", "install", "--quiet", "--constraint", str(constraints), *bounds, *for_cell(cell), "--editable", package)
+
+
+def for_next_airflow() -> list[str]:
+    """Return the arguments that make uv take the next version of Airflow, and no pre-release of anything else."""
+    overrides = FOLDER / "overrides.txt"
+    overrides.write_text(f"{NEXT_AIRFLOW}\n", encoding="utf-8")
+    return ["--override", str(overrides), *(f"--prerelease-package={name}=allow" for name in PRERELEASES)]
 
 
 def for_cell(cell: Cell) -> list[str]:
