@@ -264,3 +264,54 @@ def test_an_error_that_nobody_foresaw_leaves_the_reports_waiting(portal: Portal,
     portal.refuses = lambda _payload: None
     do(dispatcher)
     assert waiting() == {}
+
+
+def test_the_same_reason_is_complained_of_once(
+    portal: Portal, dispatcher: Dispatcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    def complaints() -> int:
+        return caplog.text.count("Reports wait: ")
+
+    put("a")
+    put("b")
+    portal.refuses = lambda _payload: NotDelivered("no")
+    do(dispatcher)
+    assert complaints() == 1
+    portal.refuses = lambda _payload: NotDelivered("another reason")
+    outbox.retry_now()
+    do(dispatcher)
+    assert complaints() == 2
+
+
+def test_a_run_has_a_turn_and_what_arrived_in_it_is_stored(
+    portal: Portal, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("a", 5)
+    monkeypatch.setattr(dispatch, "STORE_SECONDS", -1)
+    monkeypatch.setattr(dispatch, "TURN_SECONDS", 0)
+    do(dispatcher)
+    assert portal.sent == []
+    monkeypatch.setattr(dispatch, "TURN_SECONDS", 600)
+    portal.refuses = lambda _payload: (
+        None if waiting()["a"] == (6 - len(portal.sent), 0) else RuntimeError("not stored")
+    )
+    do(dispatcher)
+    assert waiting() == {}
+    assert len(portal.sent) == 5
+
+
+def test_what_one_run_is_refused_counts_from_what_had_arrived(
+    portal: Portal, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, float | None]] = []
+
+    def pause(failures: int, retry_after: float | None = None) -> float:
+        asked.append((failures, retry_after))
+        return 0.0
+
+    monkeypatch.setattr(dispatch, "pause_after", pause)
+    put("a", 3)
+    portal.refuses = lambda payload: NotDelivered("no", 400, retry_after=7) if payload == "a 2" else None
+    for _try in range(3):
+        do(dispatcher)
+    assert asked == [(0, 7), (1, 7), (2, 7)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cwl_ui_plugin.reports import records
+from cwl_ui_plugin.reports.stops import keep_stop, stop_line, stops_of, without_stop
 from cwl_ui_plugin.services.answers import run_json
 from cwl_ui_plugin.services.monitoring import queries
 from cwl_ui_plugin.services.settings import report_delivery
@@ -150,3 +151,94 @@ def test_a_run_that_a_user_sets_to_failed_in_airflow(workflow: str, run_id: str,
     assert summary.state == "failed"
     assert summary.stopped_by == (None if had_ended else "grace")
     assert reports(workflow, run_id)[-1].get("reason") == (None if had_ended else "stopped")
+
+
+@pytest.mark.parametrize(
+    ("note", "line", "rest"),
+    [
+        (None, "", ""),
+        ("", "", ""),
+        ("hello", "", "hello"),
+        ("hello\nStopped by ada on Monday.", "", "hello\nStopped by ada on Monday."),
+        ("Stopped by ada on Monday.", "Stopped by ada on Monday.", ""),
+        ("Stopped by ada on Monday.\nhello\nyou", "Stopped by ada on Monday.", "hello\nyou"),
+        ("Stopped by ada on Monday.\n\nhello", "Stopped by ada on Monday.", "\nhello"),
+    ],
+)
+def test_the_note_of_a_run_has_a_line_about_its_stop(note: str | None, line: str, rest: str) -> None:
+    assert (stop_line(note), without_stop(note)) == (line, rest)
+
+
+def stopped(dag_id: str, run_id: str) -> tuple[str, datetime] | None:
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        found = stops_of(session, [(dag_id, run_id), ("no", "such")]).get((dag_id, run_id))
+        return (found.user, found.moment) if found else None
+
+
+def test_the_first_stop_counts_until_a_run_is_cleared_or_made_anew(workflow: str, run_id: str) -> None:
+    moments = [NOW + timedelta(seconds=number) for number in (60, 120, 180, 240)]
+
+    def keep(user: str, moment: datetime) -> None:
+        change_run(workflow, run_id, lambda run, session: keep_stop(session, run, user, moment))
+
+    assert stopped(workflow, run_id) is None
+    keep("ada", moments[0])
+    keep("eve", moments[1])
+    assert stopped(workflow, run_id) == ("ada", moments[0])
+    change_run(workflow, run_id, lambda run, _session: setattr(run, "clear_number", 1))
+    assert stopped(workflow, run_id) is None
+    keep("eve", moments[2])
+    assert stopped(workflow, run_id) == ("eve", moments[2])
+    change_run(workflow, run_id, lambda run, _session: setattr(run, "created_at", moments[3]))
+    assert stopped(workflow, run_id) is None, "it is another run of that name"
+    keep("bob", moments[3])
+    assert stopped(workflow, run_id) == ("bob", moments[3])
+
+
+@pytest.mark.parametrize(
+    ("seconds_before_the_end", "owner", "user"),
+    [(0, "grace", "grace"), (300, "grace", "grace"), (301, "grace", None), (-1, "grace", None), (1, "", None)],
+)
+def test_a_mark_of_airflow_is_a_stop_if_its_log_says_so_at_that_time(
+    workflow: str, run_id: str, seconds_before_the_end: float, owner: str, user: str | None
+) -> None:
+    from airflow.models.log import Log
+
+    from cwl_ui_plugin.reports.listeners import on_dag_run_failed
+
+    def log(run: Any, session: Any, event: str, at: datetime, who: str) -> None:
+        row = Log(event=event, dag_id=run.dag_id, run_id=run.run_id, owner=who)
+        row.dttm = at
+        session.add(row)
+
+    end = NOW + timedelta(hours=1)
+    marked_at = end - timedelta(seconds=seconds_before_the_end)
+
+    def mark(run: Any, session: Any) -> None:
+        log(run, session, "patch_dag_run", marked_at, owner)
+        log(run, session, "patch_dag_run", marked_at - timedelta(seconds=1), "earlier")
+        log(run, session, "clear", marked_at + timedelta(seconds=1), "another event")
+        session.flush()
+        run.end_date = end
+        on_dag_run_failed(run, "DAG run's state was manually set to `failed`")
+
+    change_run(workflow, run_id, mark)
+    found = stopped(workflow, run_id)
+    assert found == ((user, marked_at) if user else None)
+
+
+def test_a_run_that_fails_by_itself_is_no_stop_to_the_listener(workflow: str, run_id: str) -> None:
+    from airflow.models.log import Log
+
+    from cwl_ui_plugin.reports.listeners import on_dag_run_failed
+
+    def fail(run: Any, session: Any) -> None:
+        session.add(Log(event="patch_dag_run", dag_id=run.dag_id, run_id=run.run_id, owner="grace"))
+        session.flush()
+        run.end_date = datetime.now(timezone.utc)
+        on_dag_run_failed(run, "task_failure")
+
+    change_run(workflow, run_id, fail)
+    assert stopped(workflow, run_id) is None
