@@ -51,15 +51,6 @@ class ConfigError(ValueError):
     """An option of ``[cwl]`` has a value that can't be used."""
 
 
-def bytes_text(number: float) -> str:
-    """Return a number of bytes as people read it."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" or number >= 10 else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"
-
-
 def _conf() -> AirflowConfigParser:
     """Airflow's configuration, knowing this section's defaults even where no provider is discovered."""
     from airflow.configuration import conf

@@ -1,4 +1,4 @@
-"""Durations and moments as people read them."""
+"""Durations, moments and sizes as people read them."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ def moment(text: str | None) -> str:
     if not text:
         return ""
     return datetime.fromisoformat(text).astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def bytes_text(number: float) -> str:
+    """Return a number of bytes as people read it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 10 else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"

@@ -32,8 +32,8 @@ from cwl_ui_plugin.api.checked_calls import check_of, is_of_task, lets_task_in, 
 from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.api.paths import path_of
 from cwl_ui_plugin.api.signed_calls import reservation
-from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.dags.conf import GRANT
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.errors import ServiceError
 from cwl_ui_plugin.services.triggering import refusals, reserving
 from cwl_ui_plugin.services.triggering.reserving import Use

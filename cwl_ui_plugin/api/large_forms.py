@@ -8,7 +8,7 @@ from fastapi import Request, Response, params
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from cwl_ui_plugin.config import bytes_text
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.batches.sheets import MAX_BYTES
 from cwl_ui_plugin.services.errors import TooLarge
 

@@ -21,7 +21,7 @@ from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.api.hosts import is_called_rightly
 from cwl_ui_plugin.api.paths import path_of
 from cwl_ui_plugin.api.wes import errors as wes_errors
-from cwl_ui_plugin.config import bytes_text
+from cwl_ui_plugin.plain_words import bytes_text
 
 log = logging.getLogger(__name__)
 FORM_BYTES = config.MEBIBYTE

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from cwl_ui_plugin.cli.client import Client, add_server_arguments
 from cwl_ui_plugin.cli.errors import CliError
-from cwl_ui_plugin.config import bytes_text
+from cwl_ui_plugin.plain_words import bytes_text
 
 TIMEOUT_SECONDS = 24 * 3600.0
 

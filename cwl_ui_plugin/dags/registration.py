@@ -155,6 +155,8 @@ def _written(dags: Mapping[str, DAG], bundle: CwlDagBundle, version: str) -> Pro
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.utils.session import create_session
 
+    from cwl_ui_plugin.dags.whole_runs import write_after_runs
+
     bag = BundleDagBag(dag_folder=str(bundle.path), bundle_path=bundle.path, bundle_name=BUNDLE, collect_dags=False)
     try:
         for dag in dags.values():
@@ -162,6 +164,7 @@ def _written(dags: Mapping[str, DAG], bundle: CwlDagBundle, version: str) -> Pro
         # What was wrong with them is not any more.
         bag.file_last_changed = {str(bundle.broken_file(dag_id)): datetime.now(timezone.utc) for dag_id in dags}
         with create_session() as session:
+            write_after_runs(session, dags.keys())
             _ensure_bundle_row(DagBundlesManager(), session)  # type: ignore[no-untyped-call]
             files = {str(dag.relative_fileloc) for dag in dags.values()}
             before = _errors(session, files)

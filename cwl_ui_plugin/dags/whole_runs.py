@@ -5,15 +5,19 @@ whichever version it asked for last. An upload between the two gives a Dag of on
 may not even have the workflow. Nothing in Airflow can be told which version a Dag file is of, but its Dag names its
 revision. So each process that writes runs (API server, scheduler, command line) looks at a run before it is written,
 whoever creates it or clears it, and pins it to the bundle version that has nothing but that revision.
+
+Airflow also writes over the Dag of a version that has no task instances yet. Who creates a run has read the Dag before,
+and who writes over it has looked for task instances before: so the one looks again, and the other waits.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from sqlalchemy import event, inspect, select
+from sqlalchemy import event, false, inspect, select, update
 from sqlalchemy.orm import Mapper, Session, object_session
 
 from cwl_ui_plugin import config
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _ENDS = frozenset(("success", "failed"))
 _MAX_REVISIONS = 1000
+_CREATED = "cwl_created_runs"
+"""Of a session: the runs that it has created and not yet looked at again."""
 _revisions: dict[tuple[str, str | None], tuple[str | None]] = {}
 """By version of a Dag, and the hash of its content: a version that no run has had yet is written over.
 
@@ -48,14 +54,27 @@ def _watch_runs() -> None:
         return
     event.listen(models.DagRun, "before_insert", _before_insert)
     event.listen(models.DagRun, "before_update", _before_update)
+    event.listen(Session, "before_commit", _before_commit)
     event.listen(Session, "after_commit", created_runs.after_commit)
     if assets := sys.modules.get("airflow.models.asset"):
         event.listen(assets.AssetEvent, "before_insert", _before_asset_event)
 
 
 def _before_insert(_mapper: object, _connection: object, run: DagRun) -> None:
-    created_runs.tell_when_committed(object_session(run))
+    session = object_session(run)
+    created_runs.tell_when_committed(session)
     make_whole(run)
+    if session is not None:
+        session.info.setdefault(_CREATED, []).append(run)
+
+
+def _before_commit(session: Session) -> None:
+    for run in session.info.pop(_CREATED, ()):
+        try:
+            if inspect(run).persistent:
+                _look_again(session, run)
+        except Exception:
+            log.exception("Whether the run %s of %s is of one version can't be told.", run.run_id, run.dag_id)
 
 
 def _before_asset_event(_mapper: object, _connection: object, asset_event: object) -> None:
@@ -86,6 +105,45 @@ def make_whole(run: DagRun) -> None:
             _pin(run, revision_of(version))
     except Exception:
         log.exception("Whether the run %s of %s is of one version can't be told.", run.run_id, run.dag_id)
+
+
+def write_after_runs(session: Session, dag_ids: Collection[str]) -> None:
+    """Wait for runs of Dags that are being created, and let later ones wait for what the session writes of their Dags.
+
+    What it asks for afterwards counts: whether a version of a Dag has task instances.
+    """
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    if session.get_bind().dialect.name == "sqlite":  # one writes at a time: who changes something, be it nothing
+        session.execute(update(SerializedDagModel).where(false()).values(dag_hash=SerializedDagModel.dag_hash))
+        return
+    of_dags = select(SerializedDagModel.id).where(SerializedDagModel.dag_id.in_(dag_ids))
+    session.execute(of_dags.order_by(SerializedDagModel.id).with_for_update())
+
+
+def _look_again(session: Session, run: DagRun) -> None:
+    """Give a run that was created just now the tasks of its version, if somebody has written over that meanwhile."""
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    version = _dag_version(run)
+    if run.bundle_version is None or version is None or version.bundle_name != BUNDLE or run.dag is None:
+        return
+    of_version = select(SerializedDagModel).where(SerializedDagModel.dag_version_id == version.id)
+    digest = session.scalar(of_version.with_only_columns(SerializedDagModel.dag_hash).with_for_update(read=True))
+    if digest is None or revision_of(version) == revision_named_in(run.dag.doc_md):
+        return
+    stored = session.scalars(of_version.execution_options(populate_existing=True)).one()
+    log.info(
+        "The Dag %s was written anew while the run %s was created; it gets the tasks of now", run.dag_id, run.run_id
+    )
+    run.dag = stored.dag
+    make_whole(run)
+    for instance in run.get_task_instances(session=session):
+        if not run.dag.has_task(instance.task_id):
+            session.delete(instance)
+    session.flush()
+    run.verify_integrity(session=session, dag_version_id=version.id)
+    session.flush()
 
 
 def revision_of(version: DagVersion) -> str | None:

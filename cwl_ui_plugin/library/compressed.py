@@ -9,10 +9,10 @@ import zlib
 from pathlib import Path
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.cwl.errors import DocumentError
 from cwl_ui_plugin.library.errors import BadUpload, UploadTooLarge
 from cwl_ui_plugin.library.files import write_text
+from cwl_ui_plugin.plain_words import bytes_text
 
 _BASE64_OF_HEADERS = ("H4sI", "eJ", "eN", "eA", "eF")
 """How gzip and zlib (of each level) begin, in base64."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.library.errors import BadUpload, UploadTooLarge
 from cwl_ui_plugin.library.paths import make_executable
+from cwl_ui_plugin.plain_words import bytes_text
 
 CHUNK = 1024 * 1024
 DOCUMENT_SUFFIXES = (".cwl", ".yml", ".yaml", ".json")

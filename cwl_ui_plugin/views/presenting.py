@@ -13,11 +13,11 @@ from flask import Blueprint, Response, g, request
 
 from cwl_ui_plugin import addresses, config
 from cwl_ui_plugin.auth import permissions
-from cwl_ui_plugin.config import MEBIBYTE, bytes_text
+from cwl_ui_plugin.config import MEBIBYTE
 from cwl_ui_plugin.cwl.edam import format_name
 from cwl_ui_plugin.cwl.jobs.type_words import type_words
 from cwl_ui_plugin.cwl.jobs.types import type_text
-from cwl_ui_plugin.plain_words import duration, moment
+from cwl_ui_plugin.plain_words import bytes_text, duration, moment
 from cwl_ui_plugin.servers import recent_restarts
 from cwl_ui_plugin.services import health
 from cwl_ui_plugin.services.inputs.stored_uploads import is_on as uploads_go_to_a_store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cwl_ui_plugin.config import bytes_text
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.monitoring.resource_usage import Usage
 
 WIDTH, HEIGHT = 1000, 120

@@ -135,6 +135,24 @@ def test_a_run_right_after_an_upload_is_of_it(airflow: Any, upload: Upload, dag_
     assert of_run == of_version == {"CWLJobDispatcher", "two", "CWLJobGatherer"}
 
 
+def test_an_upload_while_airflow_makes_a_run(airflow: Any, upload: Upload, dag_id: str) -> None:
+    """After it has read the Dag, and before anything of the run is written."""
+    from airflow.models.dag_version import DagVersion
+
+    upload("one")
+    original, uploads = DagVersion.get_latest_version, ["two"]
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        while uploads:
+            upload(uploads.pop())
+        return original(*args, **kwargs)
+
+    with patch.object(DagVersion, "get_latest_version", slowly):
+        run_id = run_of(airflow, dag_id)
+    of_run, of_version = tasks_of(dag_id, run_id)
+    assert of_run == of_version == {"CWLJobDispatcher", "two", "CWLJobGatherer"}
+
+
 @pytest.fixture
 def mixed(airflow: Any, upload: Upload, dag_id: str) -> str:
     """A Dag that the Dag processor has written as of a version that does not have it; return that version."""

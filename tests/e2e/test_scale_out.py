@@ -33,6 +33,17 @@ steps:
     out: []
 """
 ELEMENTS = 1000
+ANEW = """
+cwlVersion: v1.2
+class: Workflow
+inputs: []
+outputs: []
+steps:
+  STEP:
+    run: {class: CommandLineTool, baseCommand: "true", inputs: [], outputs: []}
+    in: []
+    out: []
+"""
 
 
 @pytest.fixture
@@ -108,6 +119,33 @@ def test_a_stop_waits_for_a_database_that_is_locked(client: httpx.Client, scaled
         writer.rollback()
         assert answer.result().status_code == 200, answer.result().text
     assert family.living() == []
+
+
+def test_a_run_that_is_made_while_an_upload_is_written_is_of_one_version(
+    client: httpx.Client, scaled_out: Cluster, tmp_path: Path
+) -> None:
+    """The upload is held where it writes over the Dag of a version that no run has had yet."""
+    server, document = scaled_out.server, tmp_path / "anew.cwl"
+    document.write_text(ANEW.replace("STEP", "one"))
+    server.command("upload", document)
+    document.write_text(ANEW.replace("STEP", "two"))
+    waiters = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%serialized_dag%'"
+    with closing(psycopg2.connect(f"postgresql://{scaled_out.database}")) as holder, ThreadPoolExecutor(1) as other:
+        cursor = holder.cursor()
+        cursor.execute("SELECT dag_hash FROM serialized_dag WHERE dag_id = 'anew' FOR SHARE")
+        upload = other.submit(server.command, "upload", document)
+
+        def is_held() -> bool:
+            cursor.execute(waiters)
+            return bool(cursor.fetchone()[0])
+
+        wait_for(is_held, 60, "the upload")
+        made = client.post("/api/v2/dags/anew/dagRuns", json={"logical_date": None, "conf": {"job": {}}})
+        holder.rollback()
+        upload.result()
+    assert made.status_code == 200, made.text
+    run = server.wait_for_run(client, "anew", made.json()["dag_run_id"])
+    assert (run["state"], [step["name"] for step in run["steps"]]) == ("success", ["one"])
 
 
 def test_a_machine_that_is_gone_is_named_and_settles_its_leases_when_it_comes_back(

@@ -20,6 +20,7 @@ from cwl_ui_plugin.auth.jwt_backend import SIGNATURES
 from cwl_ui_plugin.library.compressed import decompressed
 from cwl_ui_plugin.library.errors import BadUpload, UploadTooLarge
 from cwl_ui_plugin.library.intake import UploadedFile
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.errors import BadRequest, TooLarge
 from cwl_ui_plugin.signing.triggers import WORKFLOW
 from cwl_ui_plugin.strict_json import is_text
@@ -116,7 +117,7 @@ def _bounded(request: Request, limit: int) -> Request:
         message = await receive()
         size += len(message.get("body", b""))
         if size > limit:
-            raise TooLarge(f"A call without a login may have {config.bytes_text(limit)}. Log in to send more.")
+            raise TooLarge(f"A call without a login may have {bytes_text(limit)}. Log in to send more.")
         return message
 
     return Request(request.scope, counting)

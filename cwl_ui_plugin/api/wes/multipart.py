@@ -12,7 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.config import bytes_text
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.errors import BadRequest, TooLarge
 from cwl_ui_plugin.services.wes.attachments import Attachments
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.cwl.files import total_size
 from cwl_ui_plugin.cwl.plan import CwlObject, Step
+from cwl_ui_plugin.plain_words import bytes_text
 
 MAX_FILES = 20
 """Of one value."""

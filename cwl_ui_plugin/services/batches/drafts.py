@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from cwl_ui_plugin.config import MEBIBYTE, bytes_text
+from cwl_ui_plugin.config import MEBIBYTE
 from cwl_ui_plugin.cwl.plan import Plan
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.batches.checking import check
 from cwl_ui_plugin.services.batches.models import CheckedSheet, ColumnMapping, Sheet, SheetProblem, SheetRow
 from cwl_ui_plugin.services.batches.paths import UnknownPlace, place_of

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import BinaryIO
 
-from cwl_ui_plugin.config import MEBIBYTE, batch_max_rows, bytes_text
+from cwl_ui_plugin.config import MEBIBYTE, batch_max_rows
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.batches import text_sheets, workbooks
 from cwl_ui_plugin.services.batches.models import Cell, InvalidSheet, Sheet, SheetProblem, SheetRow
 from cwl_ui_plugin.services.errors import TooLarge

@@ -17,7 +17,8 @@ from datetime import date, datetime, time, timedelta
 from typing import IO, Any
 from xml.parsers import expat
 
-from cwl_ui_plugin.config import MEBIBYTE, bytes_text
+from cwl_ui_plugin.config import MEBIBYTE
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.batches.models import Cell, InvalidSheet, SheetProblem
 
 MAX_PARTS = 1000

@@ -10,8 +10,8 @@ from functools import partial
 from typing import BinaryIO, cast
 from urllib.parse import quote
 
-from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.crates.actions import action_of
 from cwl_ui_plugin.services.crates.facts import RunFacts
 from cwl_ui_plugin.services.crates.files import Opener

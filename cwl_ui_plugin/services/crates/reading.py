@@ -12,9 +12,9 @@ from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin import strict_json
-from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.library import intake
 from cwl_ui_plugin.library.intake import Limits
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.errors import BadRequest, InvalidWorkflow, TooLarge
 
 METADATA = "ro-crate-metadata.json"

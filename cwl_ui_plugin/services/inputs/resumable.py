@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.config import bytes_text
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
 from cwl_ui_plugin.services.inputs import owners
 from cwl_ui_plugin.services.inputs.single import is_uuid, target_of

@@ -11,9 +11,9 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.library.errors import BadUpload
 from cwl_ui_plugin.library.intake import safe_name
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, TooLarge, Unavailable
 from cwl_ui_plugin.services.inputs import owners
 from cwl_ui_plugin.services.inputs.access import InputAccess

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cwl_ui_plugin import atomic, config
-from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.fetching.errors import FetchError, NotThere, OtherContent
 from cwl_ui_plugin.fetching.site import uploads_root
 from cwl_ui_plugin.fetching.storage_roots import StorageAddress, StorageRoot, key_problem
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
 from cwl_ui_plugin.services.inputs import owners
 from cwl_ui_plugin.services.inputs.resumable import KEPT_SECONDS

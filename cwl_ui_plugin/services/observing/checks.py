@@ -19,11 +19,11 @@ from typing import Any, Final, Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from cwl_ui_plugin import config, store_paths
-from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.dags.names import BUNDLE
 from cwl_ui_plugin.dags.stopping import stop_orders
 from cwl_ui_plugin.fetching.errors import FetchError
 from cwl_ui_plugin.observing import stats
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.reports import pulse
 from cwl_ui_plugin.services import health
 from cwl_ui_plugin.services.observing.bounded import TimedOut, answer_of, ask

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import BinaryIO
 
-from cwl_ui_plugin.config import bytes_text
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.previewing.models import MAX_CELL, NONE, TABLE, Preview
 from cwl_ui_plugin.services.previewing.unpacking import Unpacked, is_gzip
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from cwl_ui_plugin import config, store_paths
 from cwl_ui_plugin.fetching.errors import Away, FetchError
 from cwl_ui_plugin.library.errors import LibraryError
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.reports import removals, run_files
 from cwl_ui_plugin.services import labelling
 from cwl_ui_plugin.services.retention import sizes
@@ -81,9 +82,7 @@ def _cleaned(kind: Kind, may_see: Callable[[str], bool]) -> Removable:
         if _is_removed(kind, item, silent):
             gone.append(item)
             total += size
-            log.info(
-                "Removed by [cwl] %s: %s %s (%s)", item.option, kind.name, item.name, config.bytes_text(size.bytes)
-            )
+            log.info("Removed by [cwl] %s: %s %s (%s)", item.option, kind.name, item.name, bytes_text(size.bytes))
         else:
             is_all = False
     return _told(kind, gone, total, is_all and total.is_whole, may_see)

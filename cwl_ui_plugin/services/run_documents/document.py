@@ -7,8 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from cwl_ui_plugin import resources
-from cwl_ui_plugin.config import bytes_text
-from cwl_ui_plugin.plain_words import duration, moment
+from cwl_ui_plugin.plain_words import bytes_text, duration, moment
 from cwl_ui_plugin.services.crates.actions import ENGINES
 from cwl_ui_plugin.services.crates.facts import facts_of
 from cwl_ui_plugin.services.inputs.access import InputAccess

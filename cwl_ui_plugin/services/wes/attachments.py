@@ -13,9 +13,9 @@ from typing import BinaryIO
 from urllib.parse import unquote
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.config import bytes_text
 from cwl_ui_plugin.library.errors import BadUpload
 from cwl_ui_plugin.library.intake import safe_name
+from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.services.errors import BadRequest, ServiceError, TooLarge, Unavailable
 from cwl_ui_plugin.services.inputs import owners
 from cwl_ui_plugin.services.inputs.single import MAX_NAME
