@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stored import add_version, packed_of
+from support.stored import add_version, packed_of, push
 
 from cwl_ui_plugin.cwl.plan import Parameter, Plan, Step
 
@@ -118,20 +118,9 @@ def run_id(workflow: str) -> str:
 @pytest.fixture
 def output(workflow: str, run_id: str, folders: Path) -> Path:
     """An output file of the run: an HTML page with a script in it."""
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
-
     path = folders / "outputs" / workflow / run_id / "page ä.html"
     path.parent.mkdir(parents=True)
     path.write_text("<script>alert(1)</script>")
     value = {"said": {"class": "File", "location": path.as_uri(), "basename": path.name}}
-    with create_session() as session:
-        XComModel.set(
-            key="return_value",
-            value=value,
-            dag_id=workflow,
-            task_id="CWLJobGatherer",
-            run_id=run_id,
-            session=session,
-        )
+    push(workflow, run_id, "CWLJobGatherer", "return_value", value)
     return path

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.buckets import Buckets, buckets, connection_id, refusing
+from support.stored import push
 
 from cwl_ui_plugin.cwl.engine.outputs.delivery import Destination, deliver
 from cwl_ui_plugin.dags.folders import placement
@@ -47,9 +48,6 @@ def store(server: Buckets, folders: Path, monkeypatch: pytest.MonkeyPatch) -> It
 @pytest.fixture
 def outputs(store: Buckets, workflow: str, run_id: str, tmp_path: Path) -> dict[str, Any]:
     """The output object of a run that has delivered."""
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
-
     made = tmp_path / "made"
     (made / "d" / "in").mkdir(parents=True)
     (made / ODD).write_bytes(TEXT)
@@ -61,15 +59,7 @@ def outputs(store: Buckets, workflow: str, run_id: str, tmp_path: Path) -> dict[
     }
     path = placement.folders_of(workflow, run_id, {}).outputs.path
     delivered = deliver(value, Destination(path, path, store=stored_folder(path)))
-    with create_session() as session:
-        XComModel.set(
-            key="return_value",
-            value=delivered,
-            dag_id=workflow,
-            task_id="CWLJobGatherer",
-            run_id=run_id,
-            session=session,
-        )
+    push(workflow, run_id, "CWLJobGatherer", "return_value", delivered)
     store.asked.clear()
     return delivered
 

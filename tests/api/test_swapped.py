@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from support.stored import push
 from support.swapping import SECRET, elsewhere, swap_when_opened
 
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
@@ -19,22 +20,11 @@ from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 @pytest.fixture
 def delivered(workflow: str, run_id: str, folders: Path) -> Path:
     """The output folder of a run whose output is a folder of a folder with a page."""
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
-
     path = folders / "outputs" / workflow / run_id
     (path / "plots/deep").mkdir(parents=True)
     (path / "plots/deep/page.html").write_text("mine")
     value = {"said": {"class": "Directory", "location": (path / "plots").as_uri(), "basename": "plots"}}
-    with create_session() as session:
-        XComModel.set(
-            key="return_value",
-            value=value,
-            dag_id=workflow,
-            task_id="CWLJobGatherer",
-            run_id=run_id,
-            session=session,
-        )
+    push(workflow, run_id, "CWLJobGatherer", "return_value", value)
     return path
 
 
