@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 
+import bare_airflow
 import common
 import psutil
 import servers
@@ -21,23 +25,33 @@ OTHER = "the rest: janitor, guard, and what starts the components"
 
 
 def main() -> None:
-    options = common.options(__doc__, seconds=(330, "how long the server is watched"))
+    options = common.options(__doc__, seconds=(120, "how long each server is watched"))
     with servers.airflow() as airflow:
-        time.sleep(SETTLING_SECONDS)
         say("watching a server at rest")
-        before, began = _taken(airflow), time.monotonic()
-        time.sleep(options.seconds)
-        minutes = (time.monotonic() - began) / 60
-        after = _taken(airflow)
-        rates = {name: (after[name] - before[name]) / minutes for name in after}
+        rates = _rates(lambda: _taken(airflow), options.seconds)
         waits = _waits(airflow, options.repeat)
+    with tempfile.TemporaryDirectory() as folder, bare_airflow.running(Path(folder), {}) as (_airflow, process):
+        say("watching a bare Airflow at rest")
+        (bare,) = _rates(lambda: {"all": servers.all_cpu_seconds(process)}, options.seconds).values()
     total = sum(rates.values())
     rows = [[name, f"{rate:.1f}", ""] for name, rate in rates.items()]
     rows.append(["all", f"{total:.1f}", f"{MAX_CPU_SECONDS}: {common.verdict(total, MAX_CPU_SECONDS)}"])
+    rows.append(["an Airflow of the same version and settings without the plugin", f"{bare:.1f}", ""])
+    rows.append(["all of it with the plugin, beside that", f"{total / bare:.2f} x", ""])
     text = common.table(["CPU seconds per minute", "figure", "target"], rows)
-    text += f"\n\nFrom the answer to a trigger to the start of the run, after a rest: {seconds(median(waits))}, "
+    text += f"\n\nEach was watched for {options.seconds} s. "
+    text += f"From the answer to a trigger to the start of the run, after a rest: {seconds(median(waits))}, "
     text += f"at most {seconds(max(waits))}."
     common.write_section(options.page, "idle", text, options.repeat)
+
+
+def _rates(taken: Callable[[], dict[str, float]], seconds: float) -> dict[str, float]:
+    """Return the CPU seconds per minute of what ``taken`` tells the CPU seconds of, once that has settled."""
+    time.sleep(SETTLING_SECONDS)
+    before, began = taken(), time.monotonic()
+    time.sleep(seconds)
+    minutes, after = (time.monotonic() - began) / 60, taken()
+    return {name: (after[name] - before[name]) / minutes for name in after}
 
 
 def _taken(airflow: Airflow) -> dict[str, float]:

@@ -136,6 +136,7 @@ def test_a_run_that_is_made_while_an_upload_is_written_is_of_one_version(
         upload = other.submit(server.command, "upload", document)
 
         def is_held() -> bool:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # else all of a transaction see the same
             cursor.execute(waiters)
             return bool(cursor.fetchone()[0])
 
