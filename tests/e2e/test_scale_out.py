@@ -133,7 +133,7 @@ def test_a_run_that_is_made_while_an_upload_is_written_is_of_one_version(
     with closing(psycopg2.connect(f"postgresql://{scaled_out.database}")) as holder, ThreadPoolExecutor(1) as other:
         cursor = holder.cursor()
         cursor.execute("SELECT dag_hash FROM serialized_dag WHERE dag_id = 'anew' FOR SHARE")
-        upload = other.submit(server.command, "upload", document)
+        upload = other.submit(server.command, "upload", "--replace", document)
 
         def is_held() -> bool:
             cursor.execute("SELECT pg_stat_clear_snapshot()")  # else all of a transaction see the same
@@ -146,7 +146,8 @@ def test_a_run_that_is_made_while_an_upload_is_written_is_of_one_version(
         upload.result()
     assert made.status_code == 200, made.text
     run = server.wait_for_run(client, "anew", made.json()["dag_run_id"])
-    assert (run["state"], [step["name"] for step in run["steps"]]) == ("success", ["one"])
+    tasks = {step["task_id"] for step in run["steps"]} - {"CWLJobDispatcher", "CWLJobGatherer"}
+    assert (run["state"], tasks) == ("success", {"one"})
 
 
 def test_a_machine_that_is_gone_is_named_and_settles_its_leases_when_it_comes_back(
