@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 from pathlib import Path
 
@@ -25,18 +24,18 @@ OTHERS = 0o077
 WORKFLOW = """
 cwlVersion: v1.2
 class: Workflow
-inputs: {seconds: double, text: File}
+inputs: {gate: string, text: File}
 outputs: {out: {type: File, outputSource: second/out}}
 steps:
   first:
     run:
       class: CommandLineTool
-      baseCommand: [sh, -c, 'sleep "$0"; setsid sleep 1; cat "$1"']
-      arguments: [$(inputs.seconds), $(inputs.text.path)]
-      inputs: {seconds: double, text: File}
+      baseCommand: [sh, -c, 'until test -e "$0"; do sleep 0.1; done; setsid sleep 1; cat "$1"']
+      arguments: [$(inputs.gate), $(inputs.text.path)]
+      inputs: {gate: string, text: File}
       outputs: {out: stdout}
       stdout: first.txt
-    in: {seconds: seconds, text: text}
+    in: {gate: gate, text: text}
     out: [out]
   second:
     run:
@@ -59,11 +58,12 @@ def loose(mortal: Server) -> Server:
     return mortal
 
 
-def start_run(server: Server, run_id: str, seconds: float) -> None:
+def start_run(server: Server, run_id: str, gate: Path) -> None:
+    """Start a run, whose first step waits until there is the file ``gate``."""
     with server.client() as client:
         sent = client.post("/cwl/api/v1/inputs", params={"name": "in.txt"}, content=b"text\n")
         assert sent.status_code == 201, sent.text
-        job = {"seconds": seconds, "text": {"class": "File", "location": sent.json()["location"]}}
+        job = {"gate": str(gate), "text": {"class": "File", "location": sent.json()["location"]}}
         answer = client.post("/cwl/api/v1/workflows/lasting/runs", json={"run_id": run_id, "job": job})
         assert answer.status_code == 201, answer.text
 
@@ -82,9 +82,9 @@ def words_of(process: psutil.Process) -> list[str]:
         return []
 
 
-def sleeper(seconds: float) -> psutil.Process | None:
-    """Return the process of a step that sleeps so long."""
-    return next((process for process in psutil.process_iter() if words_of(process) == ["sleep", str(seconds)]), None)
+def waiting_at(gate: Path) -> psutil.Process | None:
+    """Return the process of a step that waits there."""
+    return next((process for process in psutil.process_iter() if words_of(process)[3:4] == [str(gate)]), None)
 
 
 def last_restart(server: Server) -> dict[str, str] | None:
@@ -96,10 +96,12 @@ def last_restart(server: Server) -> dict[str, str] | None:
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_what_dies_while_a_run_goes_on_is_started_again_and_the_run_ends_well(loose: Server, name: str) -> None:
-    run_id, seconds = f"without-{name}", round(random.uniform(20, 25), 6)
-    start_run(loose, run_id, seconds)
-    step = wait_for(lambda: sleeper(seconds), 120, "the first step")
+def test_what_dies_while_a_run_goes_on_is_started_again_and_the_run_ends_well(
+    loose: Server, name: str, tmp_path: Path
+) -> None:
+    run_id, gate = f"without-{name}", tmp_path / "gate"
+    start_run(loose, run_id, gate)
+    step = wait_for(lambda: waiting_at(gate), 120, "the first step")
     killed = wait_for(lambda: component(loose, name), 10, name)
     started = [process for process in killed.children(recursive=True) if os.getsid(process.pid) == killed.pid]
     killed.kill()
@@ -109,6 +111,7 @@ def test_what_dies_while_a_run_goes_on_is_started_again_and_the_run_ends_well(lo
         wait_for(lambda: not is_living(step), 60, "the end of what its tasks have left")
     told = wait_for(lambda: last_restart(loose), 120, "the health")
     assert (told["component"], told["exit_code"]) == (name, "-9")
+    gate.touch()
     with loose.client() as client:
         run = loose.wait_for_run(client, "lasting", run_id, 300)
         assert run["state"] == "success", run["error"]
@@ -137,8 +140,8 @@ def sockets_of(process: psutil.Process) -> list[str]:
     return [link[8:-1] for link in links if link.startswith("socket:[")]
 
 
-def test_nobody_else_may_read_what_is_in_its_home(loose: Server) -> None:
-    start_run(loose, "private", 1)
+def test_nobody_else_may_read_what_is_in_its_home(loose: Server, tmp_path: Path) -> None:
+    start_run(loose, "private", tmp_path)
     with loose.client() as client:
         assert loose.wait_for_run(client, "lasting", "private")["state"] == "success"
     assert loose.home.stat().st_mode & OTHERS == 0
