@@ -32,8 +32,8 @@ pytest_plugins = [
     "support.stored",
     "support.failed_run",
     "support.podman",
-    "support.shared_servers",
     "support.browsers",
+    "support.shared_servers",
     "support.compilers",
     "support.secondary_files",
 ]

@@ -52,18 +52,31 @@ _HEAR = """new MutationObserver((changes) => {
 
 
 class Chromium:
-    """The browser of a module's tests: to start one for each test takes longer than most of them."""
+    """The browser of tests that follow each other: to start one for each takes longer than most of them."""
 
-    def __init__(self, playwright: Playwright, program: Path) -> None:
-        self._playwright = playwright
-        self._program = program
+    def __init__(self) -> None:
+        self._playwright: Playwright | None = None
+        self._program: Path | None = None
         self._opened: Browser | None = None
 
-    def get(self) -> Browser:
-        """Return it; it is started anew where it has ended."""
+    def get(self, program: Path) -> Browser:
+        """Return the browser of a program; it is started anew where it has ended."""
+        from playwright.sync_api import expect, sync_playwright
+
+        if program != self._program:
+            self.close()
+        if self._playwright is None:
+            expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
+            self._playwright, self._program = sync_playwright().start(), program
         if self._opened is None or not self._opened.is_connected():
-            self._opened = self._playwright.chromium.launch(executable_path=self._program, args=FLAGS)
+            self._opened = self._playwright.chromium.launch(executable_path=program, args=FLAGS)
         return self._opened
+
+    def close(self) -> None:
+        """End it, and Playwright, whose event loop is that of all that runs meanwhile."""
+        if self._playwright is not None:
+            self._playwright.stop()
+        self._playwright = self._opened = None
 
     def tidy(self) -> None:
         """Close what a test has left open; end the browser where a page hangs: Playwright would wait for ever."""
@@ -89,24 +102,34 @@ _logins: dict[tuple[str, str], Any] = {}
 """The cookies of those who have logged in, by the server's address and the user."""
 
 
-@pytest.fixture(scope="module")
-def _chromium_of_module(request: pytest.FixtureRequest) -> Iterator[Chromium]:
-    """The browser that the module names as its ``BROWSER``, or the one without windows."""
-    from playwright.sync_api import expect, sync_playwright
-
-    program = getattr(request.module, "BROWSER", HEADLESS_SHELL)
-    if not program.exists() and os.environ.get("CI") != "true":
-        pytest.skip(f"there is no {program}; see tests/system-packages.sh")
-    expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
-    with sync_playwright() as playwright:
-        yield Chromium(playwright, program)
+_chromium = Chromium()
 
 
 @pytest.fixture
-def chromium(_chromium_of_module: Chromium) -> Iterator[Browser]:
-    """A browser with nothing open, and nothing kept from another test."""
-    yield _chromium_of_module.get()
-    _chromium_of_module.tidy()
+def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """A browser with nothing open, and nothing kept from another test: the module's ``BROWSER``, or without windows."""
+    program = getattr(request.module, "BROWSER", HEADLESS_SHELL)
+    if not program.exists() and os.environ.get("CI") != "true":
+        pytest.skip(f"there is no {program}; see tests/system-packages.sh")
+    yield _chromium.get(program)
+    _chromium.tidy()
+
+
+def has_browser(item: pytest.Item) -> bool:
+    """Whether a test asks for one."""
+    return "chromium" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End it before a module that begins without one."""
+    if nextitem is None or (nextitem.path != item.path and not has_browser(nextitem)):
+        _chromium.close()
+
+
+def pytest_sessionfinish() -> None:
+    """End it also where the tests break off."""
+    _chromium.close()
 
 
 def log_in(page: Page, site: Server, user: str, password: str) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from support.airflow_server import Server, standalone
+from support.browsers import has_browser
 from support.scale_out import Cluster, celery_cluster
 from support.separate_workers import SeparateWorkers, separate_cluster
 
@@ -104,10 +105,11 @@ def _rank(group: str) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of a group side by side, and the groups that take longest first."""
+    """Put the tests of a group side by side, the groups that take longest first, then those that share a browser."""
     groups = {item: group_of(item.nodeid) for item in items}
     seen = {group: number for number, group in enumerate(dict.fromkeys(groups.values()))}
-    items.sort(key=lambda item: (_rank(groups[item]), seen[groups[item]]))
+    browsing = {group for item, group in groups.items() if has_browser(item)}
+    items.sort(key=lambda item: (_rank(groups[item]), groups[item] not in browsing, seen[groups[item]]))
 
 
 @pytest.hookimpl(optionalhook=True)
