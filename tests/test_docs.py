@@ -204,7 +204,7 @@ def _sent_fields() -> dict[str, set[str]]:
     sent: dict[str, set[str]] = {}
     for state, stop in (("success", None), ("failed", Stopped("somebody", start))):
         task = TaskFact("step", -1, 1, state, start, end)
-        run = RunFacts("dag", "run", 1, state, start, end, 0, 1, (task,), results={}, stop=stop)
+        run = RunFacts("dag", "run", 1, state, start, end, 0, 1, (task,), results={}, has_long_results=True, stop=stop)
         for report in due_reports(run, Known())[0]:
             sent.setdefault(report.route, {"report_id", "sequence"}).update(report.payload)
     return sent

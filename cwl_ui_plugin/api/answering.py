@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from cwl_ui_plugin.cwl.value_files import has_long, texts_of
 from cwl_ui_plugin.storing.reading import StoredFile
 
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
@@ -27,6 +28,14 @@ class AnyTextResponse(JSONResponse):
         """Return the body of an answer."""
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode("utf-8", "replace")
+
+
+def answered(value: object) -> object:
+    """Return an answer (JSON) as it is; bit by bit where a list of it is too long to be in memory."""
+    if not has_long(value):
+        return value
+    parts = (text.encode("utf-8", "replace") for text in texts_of(value))
+    return StreamingResponse(parts, media_type="application/json")
 
 
 class OpenFileResponse(FileResponse):

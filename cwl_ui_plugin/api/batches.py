@@ -10,7 +10,7 @@ from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from cwl_ui_plugin.api.answering import AnyTextResponse
+from cwl_ui_plugin.api.answering import AnyTextResponse, answered
 from cwl_ui_plugin.api.downloads import saved_as
 from cwl_ui_plugin.api.errors import answer
 from cwl_ui_plugin.api.large_forms import LargeFormRoute
@@ -261,7 +261,7 @@ def get_batch_outputs(
         headers = saved_as(name)
         return StreamingResponse(outputs.table(dag_id, batch_id), media_type=_SHEET_TYPES["csv"], headers=headers)
     page = batches.outputs(dag_id, batch_id, limit=limit, offset=offset)
-    return as_json(OutputsOfBatch(list(page.items), page.total))
+    return answered(as_json(OutputsOfBatch(list(page.items), page.total)))
 
 
 @router.get(f"{_BATCH}/zip", response_class=StreamingResponse, responses=_binary("The zip"), dependencies=[_MAY_READ])

@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from cwl_ui_plugin.api import starting
-from cwl_ui_plugin.api.answering import OpenFileResponse, StoredFileResponse
+from cwl_ui_plugin.api.answering import OpenFileResponse, StoredFileResponse, answered
 from cwl_ui_plugin.api.downloads import UNTRUSTED, saved_as, sendable
 from cwl_ui_plugin.api.openapi import BINARY_ANSWER, json_body
 from cwl_ui_plugin.api.request_json import JsonBody, check_object
@@ -185,16 +185,16 @@ def _shown(dag_id: str, run_id: str, user: BaseUser) -> object:
     waits = waiting.why(run, partial(permissions.may_read, user))
     told = {task_id: wait.sentence for task_id, wait in waits.tasks.items()}
     folder = output_files.output_folder(dag_id, run_id) if run.outputs else None
-    return run_json(run, waits.run.sentence if waits.run else None, told, folder)
+    return answered(run_json(run, waits.run.sentence if waits.run else None, told, folder))
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}/outputs", responses=failing(404), dependencies=_READERS)
-def get_outputs(dag_id: str, run_id: str) -> dict[str, object]:
+def get_outputs(dag_id: str, run_id: str) -> object:
     """Return the CWL output object of a run that has succeeded."""
     found = output_files.output_object(dag_id, run_id)
     if found is None:
         raise NotFound(f"The run {run_id!r} has no outputs, or not yet.")
-    return found
+    return answered(found)
 
 
 @router.get("/workflows/{dag_id}/runs/{run_id}/files", responses=answers(list[OutputFile], 404), dependencies=_READERS)

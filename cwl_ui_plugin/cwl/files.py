@@ -8,12 +8,14 @@ from pathlib import Path
 from cwl_ui_client.names import SCHEME as SCHEME
 from cwl_ui_client.names import local_path as local_path
 
+from cwl_ui_plugin.cwl.value_files import LongList
+
 CLASSES = ("File", "Directory")
 
 
 def local_paths(node: object) -> Iterator[Path]:
-    """Yield the path of every File and Directory in a JSON value, at any depth."""
-    if isinstance(node, list):
+    """Yield the path of every File and Directory in a value, at any depth."""
+    if isinstance(node, (list, LongList)):
         for item in node:
             yield from local_paths(item)
     elif isinstance(node, dict):
@@ -35,6 +37,9 @@ def objects_of(node: object, classes: Collection[str]) -> Iterator[dict[str, obj
         item = waiting.pop()
         if isinstance(item, list):
             waiting += item
+        elif isinstance(item, LongList):
+            for part in item.parts():
+                yield from objects_of(part, classes)
         elif isinstance(item, dict):
             waiting += item.values()
             if item.get("class") in classes:
@@ -58,6 +63,9 @@ def _objects(node: object, within: tuple[str, ...]) -> Iterator[dict[str, object
         item = waiting.pop()
         if isinstance(item, list):
             waiting += reversed(item)
+        elif isinstance(item, LongList):
+            for part in item.parts():
+                yield from _objects(part, within)
         elif isinstance(item, dict) and item.get("class") in CLASSES:
             yield item
             waiting += [item.get(name) for name in within]

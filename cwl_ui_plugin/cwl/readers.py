@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cwl_ui_plugin.cwl.plan import Plan, Step
+from cwl_ui_plugin.cwl.value_files import LongList
 
 Wanted = dict[str, "frozenset[int] | None"]
 """By id, the elements of a list that may be read; None for a value as a whole."""
@@ -74,7 +76,7 @@ def wanted(flow: Mapping[str, Flow], unended: Mapping[str, Iterable[int]], batch
     return found
 
 
-def values_of(handed_on: object, ids: Iterable[str], read: Wanted) -> Iterator[object]:
+def read_values(handed_on: object, ids: Iterable[str], read: Wanted) -> Iterator[object]:
     """Yield the values, or the elements of them, that may be read of what a task has handed on.
 
     ``ids`` are those that it makes. Raise :class:`ValueError` where it is nothing that a task hands on.
@@ -88,8 +90,10 @@ def values_of(handed_on: object, ids: Iterable[str], read: Wanted) -> Iterator[o
             yield handed_on
         elif (found := handed_on.get(name)) is not None:
             value, elements = found[0], read[name]
-            whole = elements is None or not isinstance(value, list)
-            yield value if whole else [value[index] for index in sorted(elements or ()) if index < len(value)]
+            if elements is None or not isinstance(value, (list, LongList)):
+                yield value
+            else:
+                yield [value[index] for index in sorted(elements) if index < len(value)]
 
 
 def chosen_values(
@@ -98,9 +102,30 @@ def chosen_values(
     """Return the values that an instance of a scattered step reads: of lists ``by_element`` its own elements."""
     lists = frozenset(by_element)
     return {
-        name: value[chosen.start : chosen.stop] if name in lists and isinstance(value, list) else value
+        name: value[chosen.start : chosen.stop] if name in lists and isinstance(value, (list, LongList)) else value
         for name, (value, *_status) in values.items()
     }
+
+
+def with_chosen_alone(
+    values: Mapping[str, Sequence[object]], by_element: Iterable[str], chosen: range
+) -> dict[str, Any]:
+    """Return values with None in the place of items that no chosen element reads, in long lists ``by_element``.
+
+    Where it can't be told by the lists alone which these are, all are left.
+    """
+    lists = {name: values[name][0] for name in by_element if name in values}
+    are_long = all(isinstance(item, LongList) for item in lists.values())
+    lengths = {len(item) for item in lists.values() if isinstance(item, LongList)}
+    if not are_long or len(lengths) != 1 or min(lengths) < chosen.stop:
+        return dict(values)
+    after = min(lengths) - chosen.stop
+    cut = {
+        name: [[*[None] * chosen.start, *item[chosen.start : chosen.stop], *[None] * after], *values[name][1:]]
+        for name, item in lists.items()
+        if isinstance(item, LongList)
+    }
+    return {**values, **cut}
 
 
 def elements_of(batches: Batches, map_index: int) -> range:

@@ -3,7 +3,8 @@
 DagsError
 ├── RegistrationError   a stored workflow can't be made a Dag
 ├── DagFileError        a Dag file asks for what can't be
-└── LeasedError         processes of a task could not be ended
+├── LeasedError         processes of a task could not be ended
+└── LostValueError      what a task has handed on can't be read any more
 """
 
 from __future__ import annotations
@@ -23,3 +24,7 @@ class DagFileError(DagsError):
 
 class LeasedError(DagsError):
     """Processes of a task outlived every signal."""
+
+
+class LostValueError(DagsError, ValueError):
+    """What a task has handed on can't be read any more."""

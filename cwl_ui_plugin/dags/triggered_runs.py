@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 
 from cwl_ui_plugin.cwl.errors import JobError, StepError
+from cwl_ui_plugin.dags import handing_on
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, ERROR_KEY, GATHERER
-from cwl_ui_plugin.dags.xcom_values import packed, unpacked
+from cwl_ui_plugin.dags.xcom_values import packed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -112,11 +113,13 @@ def stop(dag_id: str, run_id: str, now: datetime) -> None:
 
 
 def outputs(ti: RuntimeTaskInstanceProtocol, dag_id: str, run_id: str) -> dict[str, object]:
-    """Return the CWL output object of a run that has succeeded."""
-    found = unpacked(ti.xcom_pull(dag_id=dag_id, run_id=run_id, task_ids=GATHERER))
+    """Return the CWL output object of a run that has succeeded; raise :class:`StepError` where a task can't have it."""
+    found = handing_on.shown_values((dag_id, run_id), ti.xcom_pull(dag_id=dag_id, run_id=run_id, task_ids=GATHERER))
     if not isinstance(found, dict):
         raise StepError(f"The run {run_id!r} of {dag_id!r} has succeeded, but its outputs are not known any more.")
-    return found
+    outputs: dict[str, object] = handing_on.in_memory(found)
+    handing_on.check_size(outputs, handing_on.MAX_XCOM)
+    return outputs
 
 
 def failure(ti: RuntimeTaskInstanceProtocol, dag_id: str, run_id: str) -> StepError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 _DEPTH = 3
@@ -36,8 +38,24 @@ def unpacked(value: object) -> object:
 
 def json_size(value: object, depth: int = _DEPTH) -> int:
     """Return about how many bytes a value (JSON) has as text, without making a text of all of it."""
+    return sum(_sizes(value, depth))
+
+
+def is_larger(value: object, most: float) -> bool:
+    """Whether a value (JSON) has about so many bytes, or more; not all of a large one is looked at."""
+    return any(size > most for size in accumulate(_sizes(value, _DEPTH)))
+
+
+def _sizes(value: object, depth: int) -> Iterator[int]:
     if depth and isinstance(value, dict):
-        return 2 + sum(len(key) + 6 + json_size(item, depth - 1) for key, item in value.items())
-    if depth and isinstance(value, (list, tuple)):
-        return 2 + sum(2 + json_size(item, depth - 1) for item in value)
-    return len(json.dumps(value))
+        yield 2
+        for key, item in value.items():
+            yield len(key) + 6
+            yield from _sizes(item, depth - 1)
+    elif depth and isinstance(value, (list, tuple)):
+        yield 2
+        for item in value:
+            yield 2
+            yield from _sizes(item, depth - 1)
+    else:
+        yield len(json.dumps(value))

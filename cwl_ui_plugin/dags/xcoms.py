@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from cwl_ui_plugin.dags.handing_on import shown_values
 from cwl_ui_plugin.dags.names import ERROR_KEY, GATHERER, RETURN_KEY, STATISTICS_KEY
-from cwl_ui_plugin.dags.xcom_values import unpacked
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -74,6 +74,6 @@ def read_xcoms(session: Session, dag_id: str, run_id: str) -> Xcoms:
     return found
 
 
-def output_object(xcoms: Xcoms) -> Any:
-    """Return the CWL output object of a run, or None while there is none."""
-    return unpacked(xcoms.get((GATHERER, -1, RETURN_KEY)))
+def output_object(xcoms: Xcoms, dag_id: str, run_id: str) -> Any:
+    """Return the CWL output object of a run, or None while there is none; long lists may be ``LongList`` objects."""
+    return shown_values((dag_id, run_id), xcoms.get((GATHERER, -1, RETURN_KEY)))

@@ -61,12 +61,13 @@ TASKS = (
     ),
     Option(
         "max_handed_on_size",
-        "134217728",
+        "1073741824",
         "integer",
         "Most bytes of JSON that a task hands on: its output values, each File with where it is, its name, size and "
-        "checksum, some 300 bytes. Airflow's API server and database take them as one value, and a call of a task that "
-        "they don't answer within [workers] execution_api_timeout is made anew; a task with more fails with a message "
-        "that says so. A Directory counts as one, unless its listing is handed on.",
+        "checksum, some 300 bytes. A task that reads them has four times as much in memory; one with more fails with a "
+        "message that says so. What has more than a mebibyte is no XCom, but a file below tmp_folder, or an object of "
+        "intermediate_storage; users' own tasks in Dag files get XComs of 128 MiB at most. A Directory counts as one, "
+        "unless its listing is handed on.",
     ),
     Option(
         "max_pool_slots",

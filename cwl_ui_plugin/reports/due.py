@@ -19,6 +19,7 @@ SUCCESSFUL = ("success", "skipped")
 TASK_ENDS = ("success", "failed", "up_for_retry", "skipped", "upstream_failed")
 RUN_ENDS = ("success", "failed")
 RUNNING = "running"
+LEFT_OUT = "The lists of the output object are too long for a report: ask for it, and for the files, by the REST API."
 DELETED = "The run was deleted before its end."
 
 
@@ -53,7 +54,8 @@ class TaskFact:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run; ``tasks`` are all tries, ``total`` counts task instances, ``results`` is the CWL output object.
+    """A run; ``tasks`` are all tries, ``total`` counts task instances, ``results`` is the CWL output object,
+    and empty where it ``has_long_results``: lists that are too long for a report.
 
     ``stop`` tells who stopped it, if that is why it failed; ``upstream`` the tasks that failed ones come after.
     """
@@ -68,6 +70,7 @@ class RunFacts:
     total: int
     tasks: tuple[TaskFact, ...]
     results: dict[str, object] | None = None
+    has_long_results: bool = False
     created: str = ""
     stop: Stopped | None = None
     upstream: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -234,6 +237,8 @@ def _ending(run: RunFacts, known: Known) -> tuple[list[Report], Known]:
             "results": run.results or {},
             "timestamp": moment,
         }
+        if run.has_long_results:
+            results["left_out"] = LEFT_OUT
         named = {"results": predecessors.with_name_parts(results["results"])}
         reports.append(Report("results", results, named))
     return reports, known

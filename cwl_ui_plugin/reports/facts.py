@@ -13,6 +13,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancehistory import TaskInstanceHistory
 from sqlalchemy import Row, and_, exists, func, or_, select, true, tuple_, union
 
+from cwl_ui_plugin.cwl.value_files import has_long
 from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, DISPATCHER, ERROR_KEY, STATISTICS_KEY
 from cwl_ui_plugin.dags.xcoms import Xcoms, output_object, read_xcoms
 from cwl_ui_plugin.reports.due import RUN_ENDS, RUNNING, TASK_ENDS, RunFacts, TaskFact
@@ -148,7 +149,8 @@ def with_outcome(run: RunFacts, session: Session, *, with_files: bool = False) -
     if row is None or not is_same or not _unchanged([row], session):
         return None
     tasks = tuple(_with_outcome(task, xcoms) if task.is_last else task for task in run.tasks)
-    whole = replace(run, tasks=tasks, results=output_object(xcoms) if run.state == "success" else None)
+    results = output_object(xcoms, run.dag_id, run.run_id) if run.state == "success" else None
+    whole = replace(run, tasks=tasks, results={} if has_long(results) else results, has_long_results=has_long(results))
     return with_logs(whole, session) if with_files and run.state == "failed" else whole
 
 

@@ -76,6 +76,8 @@ class Results(TypedDict):
     run_id: str
     results: dict[str, object]
     timestamp: str
+    left_out: NotRequired[str]
+    """Why ``results`` is empty though there are some."""
 
 
 Payload = Status | Progress | Results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, get_args
 from urllib.parse import unquote
 
@@ -15,6 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from cwl_ui_plugin.auth import permissions
 from cwl_ui_plugin.auth.bridge import current_user, requires
+from cwl_ui_plugin.cwl.value_files import LongList, beginning, has_long
 from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.services.batches import batches, drafts, reasons, stops
 from cwl_ui_plugin.services.batches import outputs as batch_outputs
@@ -180,9 +182,9 @@ def _links(dag_id: str, run_id: str | None, value: object) -> list[OutputLink]:
     if run_id is None or value is None:
         return []
     place = _place(dag_id, run_id)
-    files = list(_files_in(value))[: MAX_FILES + 1]
+    files = list(islice(_files_in(value), MAX_FILES + 1))
     if not files:
-        return [OutputLink(value_text(value))]
+        return [OutputLink(beginning(value, MAX_TEXT) if has_long(value) else value_text(value))]
     shown = [
         OutputLink(_file_name(file), name_in(place, file.get("location") or file.get("path")) if place else None)
         for file in files[:MAX_FILES]
@@ -200,7 +202,7 @@ def _place(dag_id: str, run_id: str) -> Place | None:
 def _files_in(value: object) -> Iterator[dict[str, object]]:
     if isinstance(value, dict) and value.get("class") in ("File", "Directory"):
         yield value
-    elif isinstance(value, (dict, list)):
+    elif isinstance(value, (dict, list, LongList)):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _files_in(item)
 

@@ -397,7 +397,7 @@ def test_wes_reads_as_it_did(client: Callable[..., Any], workflow: str, monkeypa
     assert log["request"]["workflow_params"] == {"text": "x"}
     assert [task["name"] for task in log["task_logs"]] == ["CWLJobDispatcher", "say", "CWLJobGatherer"]
     with monkeypatch.context() as context:  # names of files may be no UTF-8
-        context.setattr(queries, "output_object", lambda _xcoms: {"name": "\udc80"})
+        context.setattr(queries, "output_object", lambda *_run: {"name": "\udc80"})
         assert viewer.get(f"{OLD}/wes/runs/{run_id}").json()["outputs"] == {"name": "?"}
     set_run(workflow, run_id, "failed")
     assert viewer.get(f"{OLD}/wes/runs/{run_id}/status").json()["state"] == "EXECUTOR_ERROR"

@@ -9,6 +9,7 @@ from typing import Literal
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import APIRouter, Request
 
+from cwl_ui_plugin.api.answering import answered
 from cwl_ui_plugin.api.cwl_airflow import schemas
 from cwl_ui_plugin.api.cwl_airflow.callers import ReadingUser
 from cwl_ui_plugin.api.cwl_airflow.calls import query_of
@@ -118,7 +119,7 @@ def list_runs(request: Request, user: ReadingUser) -> object:
 def get_run_log(run_id: str, user: ReadingUser) -> object:
     """Show a run."""
     found = _found(run_id, user)
-    return _log(queries.get_run(found.dag_id, found.run_id))
+    return answered(_log(queries.get_run(found.dag_id, found.run_id)))
 
 
 @router.get("/wes/runs/{run_id}/status", responses=answers(RunStatus, 404, 409))

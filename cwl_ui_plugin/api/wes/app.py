@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import PlainTextResponse
 
 from cwl_ui_plugin import addresses, config
-from cwl_ui_plugin.api.answering import AnyTextResponse
+from cwl_ui_plugin.api.answering import AnyTextResponse, answered
 from cwl_ui_plugin.api.errors import install
 from cwl_ui_plugin.api.schemas import Responses
 from cwl_ui_plugin.api.security import clean_address, known, require, same_origin
@@ -130,7 +130,7 @@ async def run_workflow(request: Request, user: User) -> object:
 
 def get_run_log(request: Request, run: ReadableRun) -> object:
     """Tell everything about a run."""
-    return logs.run_log(*run, _base(request))
+    return answered(logs.run_log(*run, _base(request)))
 
 
 def get_run_status(run: ReadableRun) -> object:

@@ -13,6 +13,7 @@ from cwl_ui_plugin.api.downloads import UNTRUSTED, saved_as
 from cwl_ui_plugin.api.runs import send_file
 from cwl_ui_plugin.api.wes.security import ReadableRun, User
 from cwl_ui_plugin.auth import permissions
+from cwl_ui_plugin.cwl.value_files import has_long, texts_of
 from cwl_ui_plugin.services.crates import crates
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.monitoring import command_logs
@@ -30,9 +31,12 @@ _FILE: dict[int | str, dict[str, object]] = {
 
 
 @router.get("/stdout", response_class=PlainTextResponse, operation_id="GetRunStdout")
-def get_stdout(run: ReadableRun) -> PlainTextResponse:
+def get_stdout(run: ReadableRun) -> Response:
     """Return what a CWL runner prints: the output object as JSON, as it is on the server; empty before the end."""
     outputs = output_files.output_object(*run)
+    if has_long(outputs):
+        texts = (text.encode("utf-8", "replace") for text in texts_of(outputs))
+        return StreamingResponse(texts, media_type=_TEXT, headers=UNTRUSTED)
     text = "" if outputs is None else json.dumps(outputs, indent=2) + "\n"
     return PlainTextResponse(text, headers=UNTRUSTED)
 

@@ -6,7 +6,7 @@ A worker of Airflow 3 has no database: values travel as XComs, errors too (key `
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,21 +16,20 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import CwlError, StepError
-from cwl_ui_plugin.cwl.files import file_objects
 from cwl_ui_plugin.cwl.plan import Step, Traits, read_plan, traits_of
 from cwl_ui_plugin.cwl.temporary_errors import may_pass
-from cwl_ui_plugin.dags import names
+from cwl_ui_plugin.dags import handing_on, names
+from cwl_ui_plugin.dags.errors import LostValueError
 from cwl_ui_plugin.dags.parts import Part
 from cwl_ui_plugin.dags.relaying.control import control
 from cwl_ui_plugin.dags.relaying.errors import RelayError
 from cwl_ui_plugin.dags.sharing import shares_folders
 from cwl_ui_plugin.dags.staging.interface import SHARED, Staging, staging_of
-from cwl_ui_plugin.dags.xcom_values import json_size, packed, unpacked
+from cwl_ui_plugin.dags.xcom_values import packed
 from cwl_ui_plugin.observing.lineage.noting import Subject, TellsLineage
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from cwl_ui_plugin.cwl.engine.confines import Confines
     from cwl_ui_plugin.cwl.engine.results import Earlier, Results
@@ -267,10 +266,24 @@ class CwlOperator(BaseOperator, TellsLineage):
             self._staging = SHARED
 
     def pulled(self, context: Context) -> Values:
-        """Return all values that the tasks before this one have handed on; of a group that is skipped, just that."""
+        """Return all values that the tasks before this one have handed on; of a group that is skipped, just that.
+
+        Long lists of them may be ``LongList`` objects: whoever needs a value has it by ``handing_on.in_memory``.
+        """
         if self.part and self.part.begun(context["ti"]) is None:
             return {names.SKIPPED: [True, "skipped"]}
-        return pull_values(context["ti"], self.source_tasks)
+        values: Values = {}
+        for task_id in self.source_tasks:
+            values.update(self.handed_on(context, context["ti"].xcom_pull(task_ids=task_id) or {}))
+        return values
+
+    def handed_on(self, context: Context, xcom: object, run: tuple[str, str] | None = None) -> Any:
+        """Return what another task of the run, or of another one, has handed on; raise :class:`StepError`."""
+        ti = context["ti"]
+        try:
+            return handing_on.values_of(run or (ti.dag_id, ti.run_id), xcom, self._staging)
+        except LostValueError as error:
+            raise StepError(str(error)) from error
 
     def _keep_version(self, part: Part, begun: str | None) -> None:
         """Go on with the document that the group has begun with, where the Dag file has another one by now."""
@@ -281,22 +294,25 @@ class CwlOperator(BaseOperator, TellsLineage):
         if hasattr(self, "step"):
             self.step = next(step for _depth, step in found.plan.all_steps() if step.task_id == self.step.task_id)
 
-    def handing_on(self, values: object) -> dict[str, object]:
-        """Return values as the XCom that other tasks get them by; raise as :meth:`check_size`."""
-        self.check_size(values)
-        made: dict[str, object] = packed(values)
-        return made
+    def handing_on(self, context: Context, values: object) -> dict[str, object]:
+        """Return values as the XCom that other tasks get them by, while the task has its lease.
 
-    @staticmethod
-    def check_size(values: object) -> None:
-        """Raise :class:`StepError` for values that are so many that Airflow could not take them."""
-        size, most = json_size(values), config.number("max_handed_on_size")
-        if size > most:
-            raise StepError(
-                f"It hands on {size / 1e6:.1f} MB that name {sum(1 for _file in file_objects(values))} files, and that "
-                f"is more than the {most / 1e6:.1f} MB which [cwl] max_handed_on_size allows: Airflow's API server and "
-                "its database take all of it as one value. Hand on a Directory instead of a list of its files."
-            )
+        Raises:
+            StepError: they are too many; see :meth:`check_size`.
+            OSError: they can't be kept.
+
+        """
+        if self.multiple_outputs:  # tasks that users have written read them, too
+            self.check_size(values)
+            made: dict[str, object] = packed(values)
+            return made
+        ti = context["ti"]
+        return handing_on.as_xcom((ti.dag_id, ti.run_id), values, self._staging)
+
+    def check_size(self, values: object) -> None:
+        """Raise :class:`StepError` for values that are more than a task may hand on."""
+        most = config.number("max_handed_on_size")
+        handing_on.check_size(values, min(most, handing_on.MAX_XCOM) if self.multiple_outputs else most)
 
     def check_handed_on(self, values: object) -> None:
         """The same for a task that opens no file: what a run has taken over may be without those that nobody reads."""
@@ -347,19 +363,6 @@ def _stop_check(context: Context) -> StopCheck:
 
 def _do_nothing() -> None:
     """What there is to check before a task has its lease."""
-
-
-def pull_values(ti: RuntimeTaskInstanceProtocol, tasks: Sequence[str]) -> Values:
-    """Return all values that some tasks have handed on."""
-    values: Values = {}
-    for task_id in tasks:
-        values.update(handed_on(ti.xcom_pull(task_ids=task_id) or {}))
-    return values
-
-
-def handed_on(value: Mapping[str, object]) -> dict[str, Any]:
-    """Return what another task handed on, without how it went there."""
-    return {key: unpacked(item) for key, item in value.items() if key != names.STATISTICS_KEY}
 
 
 def reported_failure(context: Context, failure: CwlError) -> Exception:

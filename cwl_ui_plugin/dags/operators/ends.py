@@ -9,8 +9,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.plan import read_plan
-from cwl_ui_plugin.dags import names, part_jobs
-from cwl_ui_plugin.dags.operators.base import CwlOperator, handed_on
+from cwl_ui_plugin.dags import handing_on, names, part_jobs
+from cwl_ui_plugin.dags.operators.base import CwlOperator
 from cwl_ui_plugin.dags.parts import BEGUN_KEY
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class CwlDispatchOperator(_EndOperator):
                 self.document.compiled, self.document.source, job, task.folder, self.run_settings(task)
             )
             self.noted.inputs = values
-            return self.handing_on(self._staging.put(values))
+            return self.handing_on(context, self._staging.put(values))
 
     def _delivered(self, context: Context) -> CwlObject:
         """Return what the runs of other workflows give to inputs of this one, if their outputs have started it."""
@@ -83,7 +83,8 @@ class CwlDispatchOperator(_EndOperator):
 
         def outputs(dag_id: str, run_id: str) -> CwlObject | None:
             found = ti.xcom_pull(dag_id=dag_id, run_id=run_id, task_ids=names.GATHERER)
-            return handed_on(found) if isinstance(found, dict) else None
+            values: CwlObject = handing_on.in_memory(self.handed_on(context, found, (dag_id, run_id)))
+            return values if isinstance(found, dict) else None
 
         return delivered_inputs(schedule.settings["inputs"], plan, events, outputs)
 
@@ -108,13 +109,14 @@ class CwlGatherOperator(_EndOperator):
             outputs = execution.finish(document.compiled, document.source, values, destination, self.check_size)
             self.noted.outputs = outputs
             self._announce(context, plan, outputs)
-            return self.handing_on(outputs)  # runs.cleaning removes intermediate files once Airflow has stored this
+            # runs.cleaning removes intermediate files once Airflow has stored this.
+            return self.handing_on(context, outputs)
 
     def _to_deliver(self, plan: Plan, values: Values) -> Values:
         """Return the values that outputs are made from, with files on this machine that may become outputs."""
         if not plan.is_tool:
             values = {name: values[name] for name in plan.output_sources if name in values}
-        return self._staging.fetch(values, is_own=True)
+        return self._staging.fetch(handing_on.in_memory(values), is_own=True)
 
     def _announce(self, context: Context, plan: Plan, outputs: CwlObject) -> None:
         """Have Airflow record an event for each asset that was delivered, once it records that this task succeeded."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cwl_ui_plugin.dags import names
+from cwl_ui_plugin.dags import handing_on, names
 from cwl_ui_plugin.dags.operators.steps import StepOperator
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class CwlEnterOperator(StepOperator):
                 self.document.compiled, self.document.source, self.step, source_values, task.folder, settings
             )
             made = {names.SKIPPED: [True, "skipped"]} if values is None else self._staging.put(values)
-        return self.end(context, made, values is None)
+            xcom = self.handing_on(context, made)
+        return self.end(context, xcom, values is None)
 
 
 class CwlLeaveOperator(StepOperator):
@@ -42,6 +43,8 @@ class CwlLeaveOperator(StepOperator):
         with self.reported(context), self.leased(context):
             values = self.pulled(context)
             if names.SKIPPED in values:
-                self.skip(context, nesting.skipped(self.step))
-            self.check_handed_on([values.get(name) for name in self.step.output_sources])
-            return self.handing_on(nesting.leave(self.document.compiled, self.document.source, self.step, values))
+                self.skip(context, self.handing_on(context, nesting.skipped(self.step)))
+            values = handing_on.in_memory({name: values[name] for name in self.step.output_sources if name in values})
+            self.check_handed_on(list(values.values()))
+            made = nesting.leave(self.document.compiled, self.document.source, self.step, values)
+            return self.handing_on(context, made)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.readers import chosen_values
 from cwl_ui_plugin.dags import element_times, names
-from cwl_ui_plugin.dags.operators.base import handed_on
+from cwl_ui_plugin.dags.handing_on import in_memory
 from cwl_ui_plugin.dags.operators.steps import StepOperator
 
 if TYPE_CHECKING:
@@ -75,15 +75,16 @@ class CwlElementsOperator(StepOperator):
         context[names.ELEMENTS_LABEL] = self.batch["label"]  # type: ignore[literal-required]
         chosen = range(self.batch["first"], self.batch["last"] + 1)
         with self.running(context) as (task, settings):
-            values = self._chosen_fetched(self.source_values(context), chosen)
+            values = self._chosen_fetched(self.source_values(context, chosen), chosen)
             self.noted.inputs = chosen_values(values, self.step.by_element, chosen)
             settings = self.checking_inputs(settings, self.noted.inputs)
             result = scattering.run_elements(
                 self.document.compiled, self.document.source, self.step, values, chosen, task.folder, settings
             )
             made = self._staging.put(result.results)
+            xcom = self.handing_on(context, self.with_statistics(made, result.summary))
         is_skipped = all(status == "skipped" for _outputs, status in made.values())
-        return dict(self.end(context, self.with_statistics(made, result.summary), is_skipped))
+        return self.end(context, xcom, is_skipped)
 
     def _chosen_fetched(self, values: Values, chosen: range) -> Values:
         """Return values with the files on this machine that the chosen elements read."""
@@ -113,22 +114,20 @@ class CwlCollectOperator(StepOperator):
             pulled = context["ti"].xcom_pull(task_ids=self.elements_task) or []
             batches = pulled if isinstance(pulled, list) else [pulled]
             results: dict[str, Any] = {}
+            taken = []
             for batch in batches:
-                results.update(handed_on(batch))
+                elements = in_memory(self.handed_on(context, batch))
+                results.update(elements)
+                ran = sum(status != "skipped" for _outputs, status in elements.values())
+                taken.append((ran, batch.get(names.STATISTICS_KEY) or {}))
             self.check_handed_on(results)
             values, _status = scattering.gather(
                 self.document.compiled, self.document.source, self.step, self.source_values(context), results
             )
-        self._keep_times(batches)
-        is_skipped = bool(results) and all(status == "skipped" for _outputs, status in results.values())
-        return dict(self.end(context, values, is_skipped))
-
-    def _keep_times(self, batches: Sequence[dict[str, Any]]) -> None:
-        taken = []
-        for batch in batches:
-            ran = [element for element in handed_on(batch).values() if element[1] != "skipped"]
-            taken.append((len(ran), batch.get(names.STATISTICS_KEY) or {}))
+            xcom = self.handing_on(context, values)
         element_times.keep(self.document.compiled, self.step.document, taken)
+        is_skipped = bool(results) and all(status == "skipped" for _outputs, status in results.values())
+        return self.end(context, xcom, is_skipped)
 
 
 def most_batches(count: int) -> int:

@@ -15,7 +15,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.files import total_size
 from cwl_ui_plugin.cwl.plan import read_traits
-from cwl_ui_plugin.dags import names
+from cwl_ui_plugin.cwl.readers import with_chosen_alone
+from cwl_ui_plugin.dags import handing_on, names
 from cwl_ui_plugin.dags.operators.base import CwlOperator
 from cwl_ui_plugin.dags.operators.log_streams import LogStream, cleaned
 from cwl_ui_plugin.dags.staging.interface import SHARED, Value
@@ -43,8 +44,11 @@ class StepOperator(CwlOperator):
         super().__init__(**kwargs)
         self.approvals = tuple(approvals)
 
-    def source_values(self, context: Context) -> Values:
+    def source_values(self, context: Context, chosen: range | None = None) -> Values:
         """Return the values that the step reads; skip the task if it is in a subworkflow that is skipped.
+
+        Of lists of which each element of a scattered step reads its own item, only those of the ``chosen`` ones need
+        be read.
 
         Raises:
             StepError: somebody was to be asked before the step, and has not approved it.
@@ -54,7 +58,11 @@ class StepOperator(CwlOperator):
         if names.SKIPPED in values:
             self.skip(context, {names.SKIPPED: values[names.SKIPPED]})
         self._check_approved(context)
-        return {key: values[key] for key in self.step.sources if key in values}
+        read: Values = {key: values[key] for key in self.step.sources if key in values}
+        if chosen is not None and len(self.step.by_element) == len(self.step.scatter):
+            read = with_chosen_alone(read, self.step.by_element, chosen)
+        found: Values = handing_on.in_memory(read)
+        return found
 
     def _check_approved(self, context: Context) -> None:
         """Fail without an answer: Airflow lets who may not give one set the state of the task that asks."""
@@ -66,9 +74,9 @@ class StepOperator(CwlOperator):
                     "on. Clear that task to have it ask again."
                 )
 
-    def skip(self, context: Context, values: object) -> NoReturn:
-        """Hand on values, and skip the task in Airflow."""
-        context["ti"].xcom_push(key=names.RETURN_KEY, value=self.handing_on(values))
+    def skip(self, context: Context, handed_on: object) -> NoReturn:
+        """Hand on an XCom, and skip the task in Airflow."""
+        context["ti"].xcom_push(key=names.RETURN_KEY, value=handed_on)
         raise AirflowSkipException(f"The condition of step {self.step.id}, or of what it is in, is false.")
 
     @contextmanager
@@ -105,10 +113,9 @@ class StepOperator(CwlOperator):
         is_bare = self.step.container is None and self.step.tool != "ExpressionTool" and os.geteuid() == 0
         return self._staging.fetch(values, is_own=traits.changes_in_place or is_bare)
 
-    def end(self, context: Context, values: Mapping[str, object], is_skipped: bool) -> dict[str, object]:
-        """Return the values for the tasks that follow; skip this one in Airflow, too, where its step was."""
-        with self.reported(context):
-            return self.skip(context, values) if is_skipped else self.handing_on(values)
+    def end(self, context: Context, handed_on: dict[str, object], is_skipped: bool) -> dict[str, object]:
+        """Return the XCom for the tasks that follow; skip this one in Airflow, too, where its step was."""
+        return self.skip(context, handed_on) if is_skipped else handed_on
 
     def with_statistics(self, made: Mapping[str, object], result: StepResult) -> dict[str, object]:
         """Return what the task has made as it is handed on: with what the step used."""
@@ -132,9 +139,9 @@ class CwlStepOperator(StepOperator):
             result = execution.run_step(
                 self.document.compiled, self.document.source, self.step, values, task.folder, settings
             )
-            made = self._staging.put(result.values)
-        handed_on = self.with_statistics(made, result)
-        return dict(self.end(context, handed_on, result.status == "skipped"))
+            made = self.with_statistics(self._staging.put(result.values), result)
+            handed_on = self.handing_on(context, made)
+        return self.end(context, handed_on, result.status == "skipped")
 
 
 def log_command_output(log: Logger, folder: Path, streams: Sequence[str] = ("stdout", "stderr")) -> None:

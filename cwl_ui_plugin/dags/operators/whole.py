@@ -86,7 +86,7 @@ class CwlToolOperator(CwlOperator):
                 for folder in sorted({path.parent for path in task.folder.rglob("std???.log")}):
                     log_command_output(self.log, folder)
             self.noted.outputs = outputs
-            return self.handing_on(outputs)
+            return self.handing_on(context, outputs)
 
     def _checked_job(self, context: Context) -> dict[str, object]:
         from cwl_ui_plugin.cwl.jobs.checks import check_job

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
 from cwl_ui_plugin.dags import sharing
 
 if TYPE_CHECKING:
+    from cwl_ui_plugin.cwl.value_files import Written
     from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 
 Value = TypeVar("Value")
@@ -36,6 +37,24 @@ class Staging(Protocol):
 
         """
 
+    def keep_value(self, run: tuple[str, str], write: Callable[[BinaryIO], Written]) -> Written:
+        """Keep a value of a run that is too large for an XCom; ``write`` writes it into a file.
+
+        Raises:
+            OSError: it can't be written.
+            StepError: it can't be handed on; ``temporaryFail`` if that may pass.
+
+        """
+
+    def open_value(self, run: tuple[str, str], known: Written) -> BinaryIO:
+        """Open such a value.
+
+        Raises:
+            OSError: it is not there, or can't be read.
+            StepError: it can't be had; ``temporaryFail`` if that may pass.
+
+        """
+
     def close(self) -> None:
         """Remove what nobody needs any more once the task has ended."""
 
@@ -53,6 +72,18 @@ class SharedFolders:
     def put(self, values: Value) -> Value:
         """Return the values: the others see the same files."""
         return values
+
+    def keep_value(self, run: tuple[str, str], write: Callable[[BinaryIO], Written]) -> Written:
+        """Keep it among the values of the run."""
+        from cwl_ui_plugin.dags.folders import kept_values
+
+        return kept_values.keep(*run, write)
+
+    def open_value(self, run: tuple[str, str], known: Written) -> BinaryIO:
+        """Open it there."""
+        from cwl_ui_plugin.dags.folders import kept_values
+
+        return kept_values.open_kept(*run, known)
 
     def close(self) -> None:
         """Do nothing: the files go with their run."""

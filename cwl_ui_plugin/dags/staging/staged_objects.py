@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.files import file_objects
@@ -28,16 +28,20 @@ from cwl_ui_plugin.dags.staging.objects import Objects, written
 from cwl_ui_plugin.dags.staging.putting import AT_ONCE, Made, Putting, with_plain_folders
 from cwl_ui_plugin.dags.staging.references import Reference, References
 from cwl_ui_plugin.dags.staging.sources import MayRead, State, opened
+from cwl_ui_plugin.dags.staging.staged_values import StagedValues
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from cwl_ui_plugin.cwl.value_files import Written
     from cwl_ui_plugin.fetching.storage_roots import StorageRoot
 
 STAGED = "staged"
 """In the folder of a try: what its task reads."""
 HANDED_ON = "handed_on"
 """In the folder of a try: lists of folders, while they are put."""
+VALUES = "values"
+"""In the folder of a try: values that were too large for an XCom."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class StagedObjects:
         self._handed_on = marks.HandedOn(self._objects, self.task.dag_id, self.task.run_id)
         folder = config.tmp_folder() / FOLDER_NAME
         self._cache = Cache(folder, config.number("intermediate_cache_size"), self._objects)
+        self._values = StagedValues(self._objects, self.task.folder / VALUES, self.on_wait)
         self._places = (self.task.folder / STAGED / str(number) for number in count())
 
     def note(self, values: object) -> None:
@@ -101,6 +106,16 @@ class StagedObjects:
         finally:
             shutil.rmtree(self.task.folder / HANDED_ON, ignore_errors=True)
         return handed_on
+
+    def keep_value(self, run: tuple[str, str], write: Callable[[BinaryIO], Written]) -> Written:
+        """Put a value into the store."""
+        with told(PUTTING):
+            return self._values.keep(run, self.task.name, write)
+
+    def open_value(self, run: tuple[str, str], known: Written) -> BinaryIO:
+        """Open a value as a file in the folder of the task."""
+        with told(FETCHING):
+            return self._values.open(run, known)
 
     def _put_all(self, made: list[Made]) -> None:
         if not made:

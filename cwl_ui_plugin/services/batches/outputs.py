@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from typing import TYPE_CHECKING, BinaryIO
 
+from cwl_ui_plugin.cwl.value_files import LongList, beginning, has_long
+from cwl_ui_plugin.dags.handing_on import shown_values
 from cwl_ui_plugin.dags.names import GATHERER
-from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.services.batches import states
 from cwl_ui_plugin.services.batches.records import find
 from cwl_ui_plugin.services.csv_lines import csv_line
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 AT_ONCE = 100
 """Rows whose outputs are read with one query."""
 _MAX_FOLDER = 100
+MAX_CELL = 32_767
+"""Characters that spreadsheets show of a cell; so much of a list is told that is too long to be in memory."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,10 @@ def folder_of(number: int, name: str) -> str:
 
 
 def shown(value: object) -> object:
-    """Return an output as a cell: a File or Directory by its path, what is compound as JSON."""
+    """Return an output as a cell: a File or Directory by its path, what is compound as JSON, perhaps its beginning."""
     found = _by_path(value)
+    if has_long(found):
+        return beginning(found, MAX_CELL)
     if isinstance(found, (list, dict)):
         return json.dumps(found, ensure_ascii=False)
     if isinstance(found, bool):
@@ -148,6 +153,8 @@ def _by_path(value: object) -> object:
     """Return a value with paths in place of Files and Directories."""
     if isinstance(value, list):
         return [_by_path(item) for item in value]
+    if isinstance(value, LongList):
+        return value.mapped(_by_path)
     if not isinstance(value, dict):
         return value
     if value.get("class") not in ("File", "Directory"):
@@ -168,5 +175,5 @@ def _output_objects(session: Session, dag_id: str, run_ids: list[str]) -> Mappin
         XComModel.key == "return_value",
     )
     rows = session.execute(query).all() if run_ids else ()
-    values = {row.run_id: unpacked(XComModel.deserialize_value(row)) for row in rows}
+    values = {row.run_id: shown_values((dag_id, row.run_id), XComModel.deserialize_value(row)) for row in rows}
     return {run_id: value for run_id, value in values.items() if isinstance(value, dict)}

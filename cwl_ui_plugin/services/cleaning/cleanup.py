@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.dags.folders import claims, control_files, run_folder
+from cwl_ui_plugin.dags.folders import claims, control_files, kept_values, run_folder
 from cwl_ui_plugin.dags.folders.claims import Claim
 from cwl_ui_plugin.dags.stopping import pods, stop_orders
 from cwl_ui_plugin.dags.stopping.janitor import end_abandoned
@@ -37,6 +37,8 @@ ROUND_SECONDS = 20.0
 RARE_ROUND_SECONDS = 3600.0
 CLAIMED_SECONDS = 3600.0
 """A claim that is younger may be of a run that is being created."""
+FORGOTTEN_SECONDS = 3600.0
+"""Values that are younger are kept, though Airflow does not have their run in its list."""
 _ASKED_AT_ONCE = 200
 _EARLIER_LEASES = "leases"
 Run = tuple[str, str]
@@ -80,6 +82,7 @@ def _clean() -> None:
 def _clean_rarely() -> None:
     remove_tombstones()
     remove_left_behind(config.number("keep_failed_days"))
+    forget_values()
     release_unused_claims()
     leases.forget_given_back()
 
@@ -143,6 +146,19 @@ def remove_expired(days: float) -> int:
                 _complained.add((dag_id, run_id))
                 log.warning("The intermediate files of %s %s can't be removed yet: %s", dag_id, run_id, error)
     return removed
+
+
+def forget_values() -> int:
+    """Remove the large values of runs that Airflow does not have in its list any more; return of how many runs."""
+    limit, forgotten = time.time() - FORGOTTEN_SECONDS, 0
+    kept = dict(kept_values.runs_with_values())
+    listed = {run for run, _state, _end in known_runs(sorted(kept))}
+    for run, folder in kept.items():
+        with suppress(FileNotFoundError):
+            if run not in listed and folder.stat().st_mtime <= limit:
+                kept_values.forget(folder)
+                forgotten += 1
+    return forgotten
 
 
 def remove_left_behind(days: float) -> int:

@@ -8,6 +8,7 @@ What is not certain is kept: the end of the run removes it.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,11 +20,12 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl import task_names
 from cwl_ui_plugin.cwl.files import local_paths
 from cwl_ui_plugin.cwl.plan import read_plan, read_traits
-from cwl_ui_plugin.cwl.readers import Batches, Flow, TaskNames, batches_in, flows, values_of, wanted
+from cwl_ui_plugin.cwl.readers import Batches, Flow, TaskNames, batches_in, flows, read_values, wanted
 from cwl_ui_plugin.dags import names
 from cwl_ui_plugin.dags.folders import intermediate, run_folder
 from cwl_ui_plugin.dags.folders.intermediate import Live
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
+from cwl_ui_plugin.dags.handing_on import known_file, values_of
 from cwl_ui_plugin.library.errors import LibraryError
 from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.services.workflows.details import pinned_workflow
@@ -35,6 +37,8 @@ _PACE = 10
 _SUCCESS, _SKIPPED = "success", "skipped"
 _ENDED_WELL = (_SUCCESS, _SKIPPED, "removed")
 _ASKED_AT_ONCE = 200
+MAX_LOOKED_AT = 64 * config.MEBIBYTE
+"""Bytes of values that are looked at while a run goes on, again and again: they name some 200,000 files."""
 Run = tuple[str, str]
 HandedOn = dict[tuple[str, int], object]
 """By task and map index, what it has handed on."""
@@ -153,33 +157,35 @@ class _Removal:
 
     def _live(self) -> Live:
         """Return the files that may be read yet. Raise :class:`ValueError` where that can't be told."""
-        paths = (path for _maker, path in read_yet(self._run, self._standing, self._flow))
+        paths = (path for _maker, path in read_yet(self._run, self._standing, self._flow, MAX_LOOKED_AT))
         named = run_folder.run_tmp(*self._run)
         return Live(run_folder.real_run_tmp(*self._run) or named, paths, named)
 
     def _handed_on_by(self, one: Instance) -> object:
-        return dict(_handed_on(self._run, [one.task_id])).get(one[:2])
+        return dict(_handed_on(self._run, [one.task_id], MAX_LOOKED_AT)).get(one[:2])
 
     def _try(self, one: Instance) -> TaskTry:
         return TaskTry(*self._run, one.task_id, one.map_index, one.try_number)
 
 
-def read_yet(run: Run, standing: Standing, flow: Mapping[str, Flow]) -> Iterator[tuple[tuple[str, int], Path]]:
+def read_yet(
+    run: Run, standing: Standing, flow: Mapping[str, Flow], most: float = math.inf
+) -> Iterator[tuple[tuple[str, int], Path]]:
     """Yield the files that tasks which have not ended well may read, each with the instance that has handed it on.
 
-    Raise :class:`ValueError` where that can't be told.
+    Raise :class:`ValueError` where that can't be told, or a value of theirs has more than ``most`` bytes.
     """
     unended = {task: standing.unended.get(task) for task in flow}
     known = {one.task_id for one in standing.ended}
     waiting = {task: indices or [-1] for task, indices in unended.items() if indices is not None or task not in known}
     read = wanted(flow, waiting, partial(batches_of, run))
     makers = {task for task, found in flow.items() if not found.makes.isdisjoint(read)}
-    handed_on: HandedOn = dict(_handed_on(run, sorted(makers)))
+    handed_on: HandedOn = dict(_handed_on(run, sorted(makers), most))
     for ended in standing.ended:
         if ended.task_id in makers and ended.state == _SUCCESS and ended[:2] not in handed_on:
             raise ValueError(f"what {ended.task_id} has handed on is not known")
     for one, value in handed_on.items():
-        for found in values_of(value, flow[one[0]].makes, read):
+        for found in read_values(value, flow[one[0]].makes, read):
             yield from ((one, path) for path in local_paths(found))
 
 
@@ -248,7 +254,7 @@ def standing_of(run: Run) -> Standing:
     return Standing(version, frozenset(one for one in instances if one.state in _ENDED_WELL), unended)
 
 
-def _handed_on(run: Run, tasks: list[str]) -> Iterator[tuple[tuple[str, int], object]]:
+def _handed_on(run: Run, tasks: list[str], most: float = math.inf) -> Iterator[tuple[tuple[str, int], object]]:
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -261,7 +267,11 @@ def _handed_on(run: Run, tasks: list[str]) -> Iterator[tuple[tuple[str, int], ob
         with create_session(scoped=False) as session:
             rows = session.execute(query.where(XComModel.task_id.in_(asked))).all()
         for row in rows:
-            yield (row.task_id, row.map_index), XComModel.deserialize_value(row)
+            xcom = XComModel.deserialize_value(row)
+            known = known_file(xcom)
+            if known is not None and known.size > most:
+                raise ValueError(f"what {row.task_id} has handed on names too many files")
+            yield (row.task_id, row.map_index), values_of(run, xcom)
 
 
 _FILES = UnreadFiles()

@@ -10,8 +10,9 @@ from cwl_ui_plugin.cwl.files import CLASSES, local_path
 from cwl_ui_plugin.cwl.plan import Plan, Step, read_plan
 from cwl_ui_plugin.cwl.readers import chosen_values, elements_of, flows
 from cwl_ui_plugin.cwl.task_names import scatter_task
+from cwl_ui_plugin.cwl.value_files import LongList
+from cwl_ui_plugin.dags.handing_on import shown_values
 from cwl_ui_plugin.dags.names import DISPATCHER, RETURN_KEY
-from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.services.cleaning.unread_files import TASK_NAMES, batches_of
 from cwl_ui_plugin.services.monitoring.queries import find_run
 from cwl_ui_plugin.services.workflows.details import pinned_workflow
@@ -78,8 +79,8 @@ def _values(
     )
     known: dict[str, object] = {}
     for row in session.execute(query):
-        found = XComModel.deserialize_value(row)
-        known |= {name: unpacked(value) for name, value in found.items()} if isinstance(found, dict) else {}
+        found = shown_values(run, XComModel.deserialize_value(row))
+        known |= found if isinstance(found, dict) else {}
     values = {name: known.get(name) for name in step.sources}
     return {name: value for name, value in values.items() if isinstance(value, (list, tuple)) and value}
 
@@ -88,7 +89,7 @@ def _shown(name: str, value: object, made_by: str | None, secrets: set[str]) -> 
     short = name.rpartition("#")[2]
     if made_by is None and short in secrets:
         return StepInput(short, (HIDDEN,))
-    items = value if isinstance(value, list) else [value]
+    items = value if isinstance(value, (list, LongList)) else [value]
     texts = tuple(_text(item) for item in items[:MAX_ITEMS])
     return StepInput(short, texts, max(0, len(items) - MAX_ITEMS), made_by)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from urllib.parse import quote
 from cwl_ui_plugin.cwl.files import handed_on, outer_objects
 from cwl_ui_plugin.cwl.readers import chosen_values, elements_of
 from cwl_ui_plugin.cwl.task_names import scatter_task
+from cwl_ui_plugin.cwl.value_files import beginning
 from cwl_ui_plugin.services.crates.facts import Execution, RunFacts, job_of
 from cwl_ui_plugin.services.crates.files import CrateFiles
 from cwl_ui_plugin.services.crates.graph import CrateGraph, Reference
@@ -178,15 +178,14 @@ class Actions:
         return list(found.values())
 
     def _value(self, value: object, parameter: Reference | None, name: str) -> list[Reference]:
-        files = list(outer_objects(value))
-        if files:
-            described = [found for item in files if (found := self._file(item))]
+        if next(outer_objects(value), None) is not None:
+            described = [found for item in outer_objects(value) if (found := self._file(item))]
             for reference in described if parameter else ():
                 self._is_example(reference, parameter)  # type: ignore[arg-type]
             return described
         if value is None or parameter is None:
             return []
-        text = value if isinstance(value, (str, int, float, bool)) else json.dumps(value, ensure_ascii=False)
+        text = value if isinstance(value, (str, int, float, bool)) else beginning(value, MAX_TEXT)
         shown = str(text)
         short = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}-{sha256(shown.encode(*_ANY_TEXT)).hexdigest()}"
         identifier = f"#value-{quote(parameter['@id'], safe='')}-{quote(short, safe='', errors='surrogatepass')}"
@@ -219,6 +218,8 @@ class Actions:
 
 MAX_NAMED = 50
 """Files that each task names which reads them all; more are named together: 10,000 tasks may share 10,000 files."""
+MAX_TEXT = 1_000_000
+"""Characters of a value that is compound."""
 _SHOWN = 60
 _ANY_TEXT = ("utf-8", "surrogatepass")
 ENGINES = (("CWL for Airflow", "cwl-ui-plugin"), ("Apache Airflow", "apache-airflow"), ("cwltool", "cwltool"))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from cwl_ui_plugin.cwl.plan import CwlObject, read_packed
 from cwl_ui_plugin.cwl.readers import Batches, batches_in
-from cwl_ui_plugin.dags.names import RETURN_KEY, STATISTICS_KEY
-from cwl_ui_plugin.dags.xcom_values import unpacked
+from cwl_ui_plugin.dags.handing_on import shown_values
+from cwl_ui_plugin.dags.names import RETURN_KEY
 from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.monitoring import queries
@@ -123,7 +123,7 @@ def _handed_on(
     with create_session(scoped=False) as session:
         conf = queries.find_run(session, dag_id, run_id).conf
         found = {
-            (row.task_id, row.map_index): unpacked(XComModel.deserialize_value(row))
+            (row.task_id, row.map_index): shown_values((dag_id, run_id), XComModel.deserialize_value(row))
             for row in (session.execute(query) if with_values else ())
         }
     return found, conf if isinstance(conf, dict) else None
@@ -131,7 +131,7 @@ def _handed_on(
 
 def _outputs(handed_on: Mapping[str, object]) -> Values:
     """Return values by full id out of ``{full id: [value, status]}``, or of the elements of a batch as lists."""
-    own = {name: value for name, value in handed_on.items() if name != STATISTICS_KEY and _is_pair(value)}
+    own = {name: value for name, value in handed_on.items() if _is_pair(value)}
     if own and all(name.isdecimal() for name in own):  # {index: [outputs, status]}
         made: dict[str, list[object]] = {}
         for _index, (outputs, _status) in sorted(own.items(), key=lambda item: int(item[0])):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cwl_ui_plugin.cwl.value_files import LongList, beginning, has_long
 from cwl_ui_plugin.services.monitoring import queries, step_groups
 from cwl_ui_plugin.services.monitoring.step_groups import StepLine
 from cwl_ui_plugin.services.run_models import RunDetail
@@ -64,14 +65,17 @@ def _pairs(one: Mapping[str, object], other: Mapping[str, object]) -> tuple[Pair
             name,
             _text(one[name]) if name in one else None,
             _text(other[name]) if name in other else None,
-            name in one and name in other and _content(one[name]) == _content(other[name]),
+            name in one and name in other and _is_same(one[name], other[name]),
         )
         for name in names
     )
 
 
 def _text(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(_shown(value), indent=1, ensure_ascii=False)
+    shown = _shown(value)
+    if has_long(shown):
+        return f"{beginning(shown, MAX_VALUE)[:MAX_VALUE]}…"
+    text = value if isinstance(value, str) else json.dumps(shown, indent=1, ensure_ascii=False)
     return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
 
 
@@ -79,6 +83,8 @@ def _shown(value: object) -> object:
     """Return a value with of each file only what tells people which it is."""
     if isinstance(value, list):
         return [_shown(item) for item in value]
+    if isinstance(value, LongList):
+        return value.mapped(_shown)
     if not isinstance(value, dict):
         return value
     if value.get("class") in ("File", "Directory"):
@@ -88,10 +94,18 @@ def _shown(value: object) -> object:
     return {key: _shown(item) for key, item in value.items()}
 
 
+def _is_same(one: object, other: object) -> bool:
+    if isinstance(one, LongList) and isinstance(other, LongList):
+        return one == other or one.mapped(_content) == other.mapped(_content)
+    return _content(one) == _content(other)
+
+
 def _content(value: object) -> object:
     """Return a value with of each file only what is in it: two files of the same content are the same."""
     if isinstance(value, list):
         return [_content(item) for item in value]
+    if isinstance(value, LongList):
+        return value.mapped(_content)
     if not isinstance(value, dict):
         return value
     if value.get("class") == "File" and "checksum" in value:

@@ -220,7 +220,7 @@ def get_run(dag_id: str, run_id: str) -> RunDetail:
             steps=tuple(steps),
             error=stop.text if stop else _error(str(run.state), steps),
             job={name: value for name, value in _job(run, inputs).items() if name not in secrets},
-            outputs=output_object(xcoms),
+            outputs=output_object(xcoms, dag_id, run_id),
             version=version,
             has_signature=bool(conf.get(SIGNATURE)),
             signature=signature_of(session, run),

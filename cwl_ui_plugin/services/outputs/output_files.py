@@ -21,11 +21,12 @@ from urllib.parse import unquote, urlsplit
 from cwl_ui_plugin import config, store_paths
 from cwl_ui_plugin.cwl.errors import JobError
 from cwl_ui_plugin.cwl.files import file_objects, handed_on
+from cwl_ui_plugin.cwl.value_files import LongList
 from cwl_ui_plugin.dags.conf import GRANT
 from cwl_ui_plugin.dags.folders.placement import OUTPUT_FOLDER, folders_of
+from cwl_ui_plugin.dags.handing_on import shown_values
 from cwl_ui_plugin.dags.names import GATHERER
 from cwl_ui_plugin.dags.run_job import given
-from cwl_ui_plugin.dags.xcom_values import unpacked
 from cwl_ui_plugin.opened import Entry, Place, place_of
 from cwl_ui_plugin.services.errors import NotFound, TooLarge
 from cwl_ui_plugin.services.models import Page
@@ -202,12 +203,19 @@ def _is_held(outputs: Mapping[str, object] | None, place: Place, path: str) -> b
         return False
     folders = [parent for parent in (target, *target.parents) if parent.is_relative_to(place.path)]
     spellings, of_folders = _spellings(target), {text for folder in folders for text in _spellings(folder)}
-    for _output, value in _file_objects(outputs):
+    for value in _files_named(outputs, spellings | of_folders):
         location = value.get("location") or value.get("path")
         if location in (of_folders if value["class"] == "Directory" else spellings):
             return True
     named = {(place.path / output.name, output.is_folder) for output in _outputs(outputs, place)}
     return (target, False) in named or any((folder, True) in named for folder in folders)
+
+
+def _files_named(outputs: Mapping[str, object] | None, texts: set[str]) -> Iterator[dict[str, object]]:
+    """Yield the Files and Directories in outputs; of long lists no more than those beside one that has such a text."""
+    for value in (outputs or {}).values():
+        for part in value.parts(texts) if isinstance(value, LongList) else (value,):
+            yield from handed_on(part)
 
 
 def _spellings(path: Path) -> set[str]:
@@ -270,7 +278,7 @@ def load(dag_id: str, run_id: str, known: Mapping[str, object] | None = None) ->
     with create_session(scoped=False) as session:
         conf = find_run(session, dag_id, run_id).conf
         row = session.execute(query).first() if known is None else None
-        value = unpacked(XComModel.deserialize_value(row)) if row else known
+    value = shown_values((dag_id, run_id), XComModel.deserialize_value(row)) if row else known
     place = output_place(dag_id, run_id, conf if isinstance(conf, dict) else None)
     outputs = value if isinstance(value, dict) else None
     return outputs, with_sizes(place, sizes_in(outputs, place))

@@ -10,6 +10,7 @@ from functools import partial
 from itertools import islice
 from pathlib import PurePosixPath
 
+from cwl_ui_plugin.cwl.value_files import LongList
 from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.services.models import Page
 from cwl_ui_plugin.services.outputs import output_files
@@ -101,7 +102,10 @@ def _pictures(files: Iterator[output_files.FoundFile]) -> Iterator[Picture]:
 
 
 def has_pictures(outputs: object) -> bool:
-    """Whether an output object names two pictures or more; folders are not looked into unless they are listed."""
+    """Whether an output object names two pictures or more; folders are not looked into unless they are listed.
+
+    Of a list :data:`MAX_FILES` items are looked at, as when pictures are shown.
+    """
     return len(list(islice(_named_pictures(outputs), 2))) == 2
 
 
@@ -109,8 +113,8 @@ def _named_pictures(value: object) -> Iterator[str]:
     waiting = [value]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
+        if isinstance(node, (list, LongList)):
+            waiting += node[:MAX_FILES]
         elif isinstance(node, dict):
             waiting += node.values()
             if node.get("class") == "File" and is_picture(name := basename_of(node, "")):

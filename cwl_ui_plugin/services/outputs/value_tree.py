@@ -6,8 +6,10 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from cwl_ui_plugin.cwl.files import CLASSES, file_objects
+from cwl_ui_plugin.cwl.value_files import LongList, has_long
 from cwl_ui_plugin.opened import Entry, Place
 from cwl_ui_plugin.services.errors import NotFound
 from cwl_ui_plugin.services.models import Page
@@ -47,10 +49,10 @@ Describe = Callable[[str, dict[str, object], tuple[str, ...]], Node]
 
 def nodes_of(value: object, describe: Describe, place: Sequence[str] = (), offset: int = 0) -> Page[Node]:
     """Return what is at a place of an object, at most :data:`PAGE` of it; raise :class:`NotFound`."""
-    items = _items(value_at(value, place))
+    found = value_at(value, place)
     tree = _Tree(describe, PAGE, len(place) + MAX_DEPTH)
-    shown = items[offset : offset + PAGE]
-    return Page(tuple(tree.node(name, item, (*place, name)) for name, item in shown), len(items))
+    shown = _items(found, offset, offset + PAGE)
+    return Page(tuple(tree.node(name, item, (*place, name)) for name, item in shown), _count(found))
 
 
 def value_at(value: object, place: Sequence[str]) -> object:
@@ -71,25 +73,25 @@ class _Tree:
     def node(self, name: str, value: object, place: tuple[str, ...]) -> Node:
         if isinstance(value, dict) and value.get("class") in CLASSES:
             return self._file(name, value, place)
-        if not _holds_files(value):
+        if not has_long(value) and not _holds_files(value):
             return Node(name, VALUE, place, value=value)
-        items = _items(value)
-        kind = LIST if isinstance(value, list) else RECORD
-        return Node(name, kind, place, total=len(items), children=self._children(items, place))
+        kind = RECORD if isinstance(value, dict) else LIST
+        return Node(name, kind, place, total=_count(value), children=self._children(value, place))
 
     def _file(self, name: str, value: dict[str, object], place: tuple[str, ...]) -> Node:
         found = self._describe(name, value, place)
         secondary = value.get("secondaryFiles")
         if found.kind != FILE or not isinstance(secondary, list) or not secondary:
             return found
-        children = self._children(_items(secondary), (*place, "secondaryFiles"))
+        children = self._children(secondary, (*place, "secondaryFiles"))
         return replace(found, total=len(secondary), children=children)
 
-    def _children(self, items: list[tuple[str, object]], place: tuple[str, ...]) -> tuple[Node, ...] | None:
-        if len(items) > self._left or len(place) > self._depth:
+    def _children(self, value: object, place: tuple[str, ...]) -> tuple[Node, ...] | None:
+        count = _count(value)
+        if count > self._left or len(place) > self._depth:
             return None
-        self._left -= len(items)
-        return tuple(self.node(name, item, (*place, name)) for name, item in items)
+        self._left -= count
+        return tuple(self.node(name, item, (*place, name)) for name, item in _items(value, 0, count))
 
 
 def basename_of(value: Mapping[str, object], otherwise: str) -> str:
@@ -127,17 +129,22 @@ def entry_nodes(entries: Sequence[Entry], folder: Place, base: str, place: tuple
 
 
 def _item(value: object, key: str) -> object:
-    if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+    if isinstance(value, (list, LongList)) and key.isdecimal() and int(key) < len(value):
         return value[int(key)]
     if isinstance(value, dict) and key in value:
         return value[key]
     raise NotFound("There is no such part.")
 
 
-def _items(value: object) -> list[tuple[str, object]]:
-    if isinstance(value, list):
-        return [(str(number), item) for number, item in enumerate(value)]
-    return list(value.items()) if isinstance(value, dict) else []
+def _count(value: object) -> int:
+    return len(value) if isinstance(value, (list, LongList, dict)) else 0
+
+
+def _items(value: object, start: int, stop: int) -> list[tuple[str, object]]:
+    """Return some of what a list or a record has, each with its name there."""
+    if isinstance(value, (list, LongList)):
+        return [(str(number), item) for number, item in enumerate(value[start:stop], start)]
+    return list(islice(value.items(), start, stop)) if isinstance(value, dict) else []
 
 
 def _holds_files(value: object) -> bool:

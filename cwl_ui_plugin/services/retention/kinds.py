@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from cwl_ui_plugin import config
-from cwl_ui_plugin.dags.folders import control_files, run_folder
+from cwl_ui_plugin.dags.folders import control_files, kept_values, run_folder
 from cwl_ui_plugin.services import signatures
 from cwl_ui_plugin.services.retention import logs, outputs, uploads, versions, wes_workflows
 from cwl_ui_plugin.services.retention.cached import FETCHED, REUSE, sweep_fetched
@@ -14,7 +14,8 @@ from cwl_ui_plugin.services.retention.trees import Measurer, Size
 
 
 def _intermediate(measurer: Measurer) -> Size:
-    return measurer.measure(path for path in control_files.listed(config.tmp_folder()) if not path.name.startswith("."))
+    runs = [path for path in control_files.listed(config.tmp_folder()) if not path.name.startswith(".")]
+    return measurer.measure([*runs, kept_values.values_folder()])
 
 
 def _reports(_measurer: Measurer) -> Size:
@@ -69,7 +70,8 @@ KINDS = (
         "intermediate",
         "Intermediate files",
         ("keep_failed_days",),
-        "Those of a run that failed are kept so long, of one that goes on until no task can read them, of others not.",
+        "Those of a run that failed are kept so long, of one that goes on until no task can read them, of others not. "
+        "Lists of outputs that are too large for Airflow's database are among them, and stay as long as their run.",
         _intermediate,
         config.tmp_folder,
     ),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from itertools import islice
 
 from cwl_ui_plugin.cwl.files import handed_on
+from cwl_ui_plugin.cwl.value_files import beginning
 from cwl_ui_plugin.services.crates.facts import RunFacts, job_of
 from cwl_ui_plugin.services.errors import TooLarge
 from cwl_ui_plugin.services.inputs.access import InputAccess
@@ -56,7 +57,7 @@ def parameters_of(facts: RunFacts) -> list[Parameter]:
         if item.is_secret:
             found.append(Parameter(item.id, item.label, "(secret)"))
         elif item.id in job and not any(True for _file in handed_on(value)):
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            text = value if isinstance(value, str) else beginning(value, MAX_VALUE)
             found.append(Parameter(item.id, item.label, text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"))
     return found
 
@@ -81,12 +82,9 @@ def inputs_of(facts: RunFacts, access: InputAccess) -> Rows:
 
 def _named(facts: RunFacts) -> Rows:
     """Return the files of a job by their names alone: what it says of them besides is not believed."""
-    found = [
-        Row(name, basename_of(item, name), None, None)
-        for name, value in job_of(facts).items()
-        for item in handed_on(value)
-    ]
-    return Rows(tuple(found[:MAX_ROWS]), max(0, len(found) - MAX_ROWS))
+    found = ((name, item) for name, value in job_of(facts).items() for item in handed_on(value))
+    rows = [Row(name, basename_of(item, name), None, None) for name, item in islice(found, MAX_ROWS)]
+    return Rows(tuple(rows), sum(1 for _more in found))
 
 
 def outputs_of(facts: RunFacts) -> Rows:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.cwl.value_files import LongList
 from cwl_ui_plugin.services.inputs.single import is_uuid
 from cwl_ui_plugin.services.wes.attachments import Attachments
 
@@ -68,6 +70,8 @@ def _mapped(values: Mapping[str, object], change: Callable[[FileObject], FileObj
 def _changed(value: object, change: Callable[[FileObject], FileObject]) -> object:
     if isinstance(value, list):
         return [_changed(item, change) for item in value]
+    if isinstance(value, LongList):
+        return value.mapped(partial(_changed, change=change))
     if not isinstance(value, dict):
         return value
     inner = _mapped(value, change)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from cwl_ui_plugin.cwl import value_files
 from cwl_ui_plugin.cwl.processes import task_processes
 from cwl_ui_plugin.cwl.processes.machine import this_host
-from cwl_ui_plugin.dags.folders import claims, control_files, run_folder
+from cwl_ui_plugin.dags.folders import claims, control_files, kept_values, run_folder
 from cwl_ui_plugin.dags.folders.claims import Claim
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry, this_installation
 from cwl_ui_plugin.dags.stopping import janitor
@@ -228,3 +229,20 @@ def test_what_is_written_during_a_removal_is_removed_by_the_next(
     assert str(run_folder.run_tmp(workflow, run_id)) in said[0]
     cleanup.remove_succeeded()
     assert not task.folder.exists()
+
+
+def test_large_values_stay_as_long_as_airflow_lists_their_run(workflow: str, run_id: str, folders: Path) -> None:
+    def keep(run: tuple[str, str], age: float) -> Path:
+        kept_values.keep(*run, lambda file: value_files.write(list(range(1000)), file, 1e6))
+        folder = kept_values.place_of(*run).path
+        os.utime(folder, (time.time() - age,) * 2)
+        return folder
+
+    listed, new = keep((workflow, run_id), 1e6), keep((workflow, "new"), 60)
+    gone = keep((workflow, "gone"), cleanup.FORGOTTEN_SECONDS + 60)
+    assert cleanup.forget_values() == 1
+    assert [folder.exists() for folder in (listed, new, gone)] == [True, True, False]
+    linked = gone.with_name("linked")
+    linked.symlink_to(folders, target_is_directory=True)
+    assert cleanup.forget_values() == 0
+    assert folders.is_dir()

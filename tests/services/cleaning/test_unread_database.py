@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 from support.stored import add_version, packed_of, plan_of, push, set_run, set_task
 
-from cwl_ui_plugin.dags import names
+from cwl_ui_plugin.dags import handing_on, names
 from cwl_ui_plugin.dags.folders import run_folder
+from cwl_ui_plugin.dags.staging.interface import SHARED
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.services.cleaning import unread_files
 
@@ -101,3 +103,26 @@ def test_a_value_of_another_shape_is_told_in_the_log_and_keeps_all(
     assert unread_files.UnreadFiles().remove() == 0
     assert left(stored_run) == ["a", "b"]
     assert "stay until it has ended" in caplog.text
+
+
+def test_very_long_lists_of_files_are_looked_at_once_the_run_has_ended(
+    stored_run: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handing_on, "LARGE", 100)
+    monkeypatch.setattr(handing_on, "LOADED", 100)
+    monkeypatch.setattr(unread_files, "_PACE", 0)
+    file = next(run_folder.run_tmp(*stored_run).glob("b/-1/1/out_x/b"))
+    value = {"class": "File", "location": file.as_uri(), "basename": "b"}
+    made = {"#b/out": [[value] * 300, "success"]}
+    xcom = handing_on.as_xcom(stored_run, made, SHARED)
+    assert handing_on.KEPT in xcom
+    push(*stored_run, "b", names.RETURN_KEY, json.loads(json.dumps(xcom)))
+    with monkeypatch.context() as patch:
+        patch.setattr(unread_files, "MAX_LOOKED_AT", 100)
+        assert unread_files.UnreadFiles().remove() == 0
+        assert left(stored_run) == ["a", "b"]
+        standing = unread_files.standing_of(stored_run)
+        flow = unread_files._flow(stored_run[0], standing.version)
+        assert {path for _maker, path in unread_files.read_yet(stored_run, standing, flow)} == {file}, "to go on"
+    assert unread_files.UnreadFiles().remove() == 1
+    assert left(stored_run) == ["b"]
