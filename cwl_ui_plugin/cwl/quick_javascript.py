@@ -20,13 +20,15 @@ the processor takes a while on a busy machine."""
 _MEMORY_BYTES = 256 * 2**20
 _FOR_NODE = re.compile(r"\bDate\b|Intl|[lL]ocale|\bconsole\b|\bstack\b|\bWebAssembly\b")
 """What depends on the engine: names of time zones, languages, and what only one of the two has."""
+_WORDS = ("Date", "Intl", "ocale", "console", "stack", "WebAssembly")
+"""Of which one is in whatever the pattern finds: a search for a text takes no second for a million characters."""
 _EVALUATE = "(code) => JSON.stringify((0, eval)(code))"
 """Called indirectly, eval() sees global names only: those of ECMAScript."""
 
 
 def evaluate(code: str) -> str | None:
     """Return the JSON of what ``code`` evaluates to, or None if Node.js has to say."""
-    if _FOR_NODE.search(code):
+    if any(word in code for word in _WORDS) and _FOR_NODE.search(code):
         return None
     found: list[str] = []
     thread = threading.Thread(target=_evaluate, args=(code, found), daemon=True)

@@ -11,7 +11,7 @@ import os
 import posixpath
 import stat
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +25,7 @@ from cwl_ui_plugin.cwl.jobs.types import FileRules, is_remote
 
 _OUTSIDE = "{} is outside of the folders that this run may read ([cwl] input_roots), or holds or leads to what is"
 _NOT_STAGED = "_:"
+_PLACE = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY) | os.O_CLOEXEC
 _ON_NETWORK = (
     "{} is on the network: a step fetches nothing. Give the file as an input of the run, which is fetched before the "
     "first step ([cwl] fetch_hosts, storage_roots)"
@@ -53,14 +54,24 @@ class Confines:
 
     def is_own(self, real: Path) -> bool:
         """Whether a path without links is in a folder that only tasks write to."""
-        if any(real != folder and real.is_relative_to(folder) for folder in self.kept):
-            return True
-        return any(real.is_relative_to(folder) for folder in self.own)
+        return self._is_in_own(str(real))
+
+    def _is_in_own(self, real: str) -> bool:
+        """As text: of a million outputs each is asked for four times."""
+        return real in self._own_names or real.startswith(self._beginnings)
+
+    @cached_property
+    def _own_names(self) -> frozenset[str]:
+        return frozenset(map(str, self.own))
+
+    @cached_property
+    def _beginnings(self) -> tuple[str, ...]:
+        return tuple(f"{str(folder).rstrip('/')}/" for folder in (*self.own, *self.kept))
 
     def real(self, path: str) -> str:
         """Return a path with its links resolved; raise :class:`Outside` if what is there may not be read."""
-        real = os.path.realpath(path)
-        if not self.allows(Path(real)) and os.path.lexists(real):
+        real = _resolved(path)
+        if not self._is_in_own(real) and not self.allows(Path(real)) and os.path.lexists(real):
             raise Outside(_OUTSIDE.format(path))
         return real
 
@@ -73,6 +84,22 @@ class Confines:
                 path = os.path.join(parent, name)  # noqa: PTH118 - there may be a million
                 if os.path.islink(path):  # noqa: PTH114
                     self.real(path)
+
+
+def _resolved(path: str) -> str:
+    """Return a path with its links resolved; by the kernel, at once, where there is something."""
+    try:
+        descriptor = os.open(path, _PLACE)
+    except OSError:
+        return os.path.realpath(path)
+    try:
+        found = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
+    except OSError:
+        return os.path.realpath(path)
+    finally:
+        os.close(descriptor)
+    # What is not reachable, or was removed meanwhile, is called by no path.
+    return os.path.realpath(path) if not found.startswith("/") or found.endswith(" (deleted)") else found
 
 
 class ConfinedAccess(StdFsAccess):

@@ -13,7 +13,7 @@ from support.compiled_run import run_compiled, run_steps, through_json
 
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.engine import execution, run_settings
-from cwl_ui_plugin.cwl.engine.confines import Confines
+from cwl_ui_plugin.cwl.engine.confines import Confines, _resolved
 from cwl_ui_plugin.cwl.errors import CwlError, JobError, StepError
 from cwl_ui_plugin.cwl.jobs.types import FileRules
 from cwl_ui_plugin.cwl.plan import read_plan
@@ -336,3 +336,24 @@ def test_a_default_on_the_network_is_told_as_such(tmp_path: Path, address: str) 
     site = Site(tmp_path)
     with pytest.raises(StepError, match="is on the network: a step fetches nothing"):
         site.do(tool(CAT, inputs=f'{{file: {{type: File, default: {{class: File, location: "{address}"}}}}}}'))
+
+
+def test_links_are_resolved_as_python_does_it(tmp_path: Path) -> None:
+    place = tmp_path.resolve()
+    (place / "folder").mkdir()
+    (place / "folder/file (deleted)").write_text("x")
+    for name, target in {"link": "folder", "chain": "link", "gone": "no/such", "loop": "loop"}.items():
+        (place / name).symlink_to(target)
+    os.mkfifo(place / "pipe")
+    names = ["", "folder", "link", "chain/file (deleted)", "gone", "loop/x", "pipe", "no/such", "chain/../pipe", "x\n"]
+    for path in [str(place / name) for name in names]:
+        assert _resolved(path) == os.path.realpath(path), path
+
+
+def test_what_is_own_is_below_a_folder_and_not_beside_it(tmp_path: Path) -> None:
+    confines = Confines(FileRules(tmp_path, ()), (tmp_path / "own",), (tmp_path / "kept",))
+    own = [
+        confines.is_own(tmp_path / name) for name in ("own", "own/x", "own2", "own2/x", "kept", "kept/x", "kept2/x", "")
+    ]
+    assert own == [True, True, False, False, False, True, False, False]
+    assert Confines(FileRules(tmp_path, ()), (Path("/"),)).is_own(tmp_path)
