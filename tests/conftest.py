@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import gc
 import hashlib
 import importlib.metadata
 import importlib.util
+import itertools
 import operator
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -77,6 +80,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell, for what it
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start and end by Ctrl-C inherits it
 
 
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look again at what stays: modules, and thousands of tests."""
+    gc.collect()
+    gc.freeze()
+
+
+@functools.cache
 def _template_database() -> Path:
     """Return a migrated SQLite database, made once for each set of versions."""
     versions = [importlib.metadata.version(name) for name in ("apache-airflow-core", "apache-airflow-providers-fab")]
@@ -126,6 +136,16 @@ def _no_waiting_for_disks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "fsync", lambda _file: None)
         yield
+
+
+_folder_numbers = itertools.count()
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the test's own. pytest's own fixture looks through those of all tests before for a free number."""
+    name = re.sub(r"\W", "_", request.node.name)[:26]
+    return tmp_path_factory.mktemp(f"{name}_{next(_folder_numbers)}", numbered=False)
 
 
 @pytest.fixture(scope="session")
