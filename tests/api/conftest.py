@@ -65,13 +65,23 @@ def token(site: Any) -> Callable[[str], str]:
     return make
 
 
+@pytest.fixture(scope="module")
+def portal() -> Iterator[Any]:
+    """The event loop of all requests of a module: a client without one starts one for each, with a thread or two."""
+    from anyio.from_thread import start_blocking_portal
+
+    with start_blocking_portal() as started:
+        yield started
+
+
 @pytest.fixture
-def client(site: Any, folders: Path, token: Callable[[str], str]) -> Iterator[Callable[..., Any]]:
+def client(site: Any, folders: Path, token: Callable[[str], str], portal: Any) -> Callable[..., Any]:
     """Return a client of a user: ``client("viewer")``; without a role nobody is logged in."""
     from fastapi.testclient import TestClient
 
     def make(role: str | None = None, *, cookie: bool = False) -> Any:
         made = TestClient(site, raise_server_exceptions=False)
+        made.portal = portal
         if role and cookie:
             made.cookies.set("_token", token(role))
         elif role:
