@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 from support import tagged
 from support.airflow_server import Server, wait_for
 from support.documents import SCATTERED
-from support.families import DOCUMENT, Family, stopped_without_trace
+from support.families import DOCUMENT, VICTIMS, Family, Victims, stopped_side_by_side
 from support.scale_out import Cluster
 
 pytestmark = pytest.mark.e2e
@@ -83,11 +83,17 @@ def test_a_worker_imports_cwltool_before_it_forks(cluster: Server) -> None:
     assert sum("cwltool is preloaded" in text for text in logs) == 2
 
 
-@pytest.mark.parametrize("victims", [(), ("task",), ("task", "supervisor")], ids="-".join)
+@pytest.fixture(scope="module")
+def stopped(scaled_out: Cluster, family_dag: str) -> dict[Victims, Future[Family]]:
+    """Families that were stopped after processes of their tasks were killed."""
+    return stopped_side_by_side(scaled_out.server, family_dag, VICTIMS)
+
+
+@pytest.mark.parametrize("victims", VICTIMS, ids="-".join)
 def test_nothing_that_a_step_started_on_another_machine_is_left(
-    client: httpx.Client, cluster: Server, family_dag: str, victims: tuple[str, ...]
+    client: httpx.Client, cluster: Server, family_dag: str, stopped: dict[Victims, Future[Family]], victims: Victims
 ) -> None:
-    family = stopped_without_trace(client, cluster, family_dag, victims)
+    family = stopped[victims].result()
     assert cluster.wait_for_run(client, family_dag, family.run_id)["state"] == "failed"
 
 

@@ -6,13 +6,15 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 from support import tagged
 from support.airflow_server import wait_for
-from support.families import DOCUMENT, Family, stopped_without_trace, task_process
+from support.families import DOCUMENT, VICTIMS, Family, Victims, stopped_side_by_side, task_process
 from support.separate_workers import NAMES, SeparateWorkers
 
 pytestmark = pytest.mark.e2e
@@ -121,6 +123,22 @@ def start(client: httpx.Client, dag_id: str, run_id: str, **job: object) -> None
     client.post(RUNS.format(dag_id), json={"run_id": run_id, "job": job}).raise_for_status()
 
 
+@pytest.fixture(scope="module")
+def ran(separate: SeparateWorkers, uploaded: None) -> dict[str, dict[str, Any]]:
+    """The runs of the workflows that end by themselves, which have run side by side."""
+    names = ("say", "files")
+    with separate.server.client() as client:
+        for name in names:
+            start(client, name, "r", text="word")
+        return {name: separate.server.wait_for_run(client, name, "r") for name in names}
+
+
+@pytest.fixture(scope="module")
+def stopped(separate: SeparateWorkers, uploaded: None) -> dict[Victims, Future[Family]]:
+    """Families that were stopped after processes of their tasks were killed."""
+    return stopped_side_by_side(separate.server, "family", VICTIMS)
+
+
 def server_leases(separate: SeparateWorkers, dag_id: str, run_id: str) -> list[dict[str, object]]:
     """What the API server has of leases of a run."""
     folder = separate.server.home / "cwl" / "tmp" / ".control" / "runs" / dag_id / run_id
@@ -151,9 +169,10 @@ def test_the_workers_see_nothing_of_the_servers_folders(separate: SeparateWorker
         assert [path.name for path in worker.path().parent.iterdir()] == [worker.name]
 
 
-def test_a_workflow_without_files_runs(separate: SeparateWorkers, client: httpx.Client) -> None:
-    start(client, "say", "r", text="word")
-    run = separate.server.wait_for_run(client, "say", "r")
+def test_a_workflow_without_files_runs(
+    separate: SeparateWorkers, client: httpx.Client, ran: dict[str, dict[str, Any]]
+) -> None:
+    run = ran["say"]
     assert run["state"] == "success", run["error"]
     assert run["outputs"] == {"said": "word again"}
     printed = stderr_of(client, "say", "r", "again")
@@ -162,9 +181,8 @@ def test_a_workflow_without_files_runs(separate: SeparateWorkers, client: httpx.
     assert server_leases(separate, "say", "r") == []
 
 
-def test_files_go_from_the_one_worker_to_the_other(separate: SeparateWorkers, client: httpx.Client) -> None:
-    start(client, "files", "r", text="word")
-    run = separate.server.wait_for_run(client, "files", "r")
+def test_files_go_from_the_one_worker_to_the_other(ran: dict[str, dict[str, Any]]) -> None:
+    run = ran["files"]
     assert run["state"] == "success", run["error"]
     assert run["outputs"]["joined"].split() == ["word", "beside", *NAMES]
 
@@ -178,11 +196,11 @@ def test_what_a_command_prints_is_shown_while_it_runs(separate: SeparateWorkers,
     assert tagged.find("slow/live") == []
 
 
-@pytest.mark.parametrize("victims", [(), ("task",), ("task", "supervisor")], ids="-".join)
+@pytest.mark.parametrize("victims", VICTIMS, ids="-".join)
 def test_nothing_of_a_stubborn_step_is_left(
-    separate: SeparateWorkers, client: httpx.Client, victims: tuple[str, ...]
+    separate: SeparateWorkers, client: httpx.Client, stopped: dict[Victims, Future[Family]], victims: Victims
 ) -> None:
-    family = stopped_without_trace(client, separate.server, "family", victims)
+    family = stopped[victims].result()
     assert separate.server.wait_for_run(client, "family", family.run_id)["state"] == "failed"
     assert server_leases(separate, "family", family.run_id) == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import httpx
 import pytest
 from support import tagged
 from support.airflow_server import PLAIN_DAG_ID, Server, wait_for
-from support.families import DOCUMENT, Family, stopped_without_trace
+from support.families import DOCUMENT, VICTIMS, Family, Victims, stopped_side_by_side
 
 pytestmark = pytest.mark.e2e
 
@@ -52,6 +52,7 @@ arguments: [{shellQuote: false, valueFrom: "test -e $(inputs.path) || exit 75"}]
 inputs: {path: string}
 outputs: []
 """
+KILLED: tuple[Victims, ...] = (*VICTIMS, ("supervisor",))
 RETRY_SECONDS = 10
 """[cwl] retry_delay by default."""
 
@@ -152,11 +153,15 @@ def test_stop_and_remove_deletes_the_run(client: httpx.Client, server: Server, s
     assert client.post(f"/cwl/api/v1/workflows/{sleeper}/runs/{running}/stop", json={}).status_code == 200
 
 
-@pytest.mark.parametrize("victims", [(), ("task",), ("supervisor",), ("task", "supervisor")], ids="-".join)
-def test_nothing_that_a_step_started_is_left(
-    client: httpx.Client, server: Server, family_dag: str, victims: tuple[str, ...]
-) -> None:
-    family = stopped_without_trace(client, server, family_dag, victims)
+@pytest.fixture(scope="module")
+def stopped(server: Server, family_dag: str) -> dict[Victims, Future[Family]]:
+    """Families that were stopped after processes of their tasks were killed."""
+    return stopped_side_by_side(server, family_dag, KILLED)
+
+
+@pytest.mark.parametrize("victims", KILLED, ids="-".join)
+def test_nothing_that_a_step_started_is_left(stopped: dict[Victims, Future[Family]], victims: Victims) -> None:
+    family = stopped[victims].result()
     for process in family_leftovers(family):
         process.kill()
 

@@ -6,6 +6,8 @@ import os
 import random
 import signal
 import uuid
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,9 @@ steps:
     in: {number: number}
     out: []
 """
+Victims = tuple[str, ...]
+VICTIMS: tuple[Victims, ...] = ((), ("task",), ("task", "supervisor"))
+"""What is killed of a task before its run is stopped: nothing, its process, and its supervisor after it."""
 KINDS = {
     1: "a well-behaved child",
     2: "one that called setsid",
@@ -105,7 +110,7 @@ def task_process(mark: str) -> psutil.Process:
     return tasks[0]
 
 
-def stopped_without_trace(client: httpx.Client, server: Server, dag_id: str, victims: tuple[str, ...]) -> Family:
+def stopped_without_trace(client: httpx.Client, server: Server, dag_id: str, victims: Victims) -> Family:
     """Start a family, kill the ``victims``, stop the run, and see that nothing of it is left; return it."""
     family = Family(dag_id).start(client)
     family.kill(*victims)
@@ -116,6 +121,12 @@ def stopped_without_trace(client: httpx.Client, server: Server, dag_id: str, vic
     assert set(family.living()) <= ({KINDS[6]} if "task" in victims else set())
     assert not (server.home / "cwl" / "tmp" / dag_id / family.run_id).exists()
     return family
+
+
+def stopped_side_by_side(server: Server, dag_id: str, of: Sequence[Victims]) -> dict[Victims, Future[Family]]:
+    """Do this with a family for each of some ``victims``, all at once: a stop that waits for proof computes nothing."""
+    with server.client() as client, ThreadPoolExecutor(len(of)) as pool:
+        return {victims: pool.submit(stopped_without_trace, client, server, dag_id, victims) for victims in of}
 
 
 def _sleepers() -> list[list[str]]:
