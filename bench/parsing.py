@@ -98,10 +98,10 @@ def _many_files(folder: Path, count: int) -> list[list[str]]:
     with servers.airflow() as airflow:
         airflow.upload(workflows.write(folder, f"{PATTERN}.cwl", workflows.chain_document(5)))
         say(f"{count} workflows in the store")
-        _multiply(airflow.server.home / "cwl" / "workflows" / "workflows", count - 1)
+        multiply(airflow.server.home / "cwl" / "workflows" / "workflows", count - 1)
         processor = airflow.process("dag-processor")
         before = servers.cpu_seconds(processor)
-        first = common.timed(lambda: wait_for(lambda: _known(airflow) >= count, ROUND_SECONDS, "the first round"))
+        first = common.timed(lambda: wait_for(lambda: known(airflow) >= count, ROUND_SECONDS, "the first round"))
         wait_for(lambda: not processor.children(), ROUND_SECONDS, "the end of the first round")
         of_round = servers.cpu_seconds(processor) - before
         time.sleep(SETTLING_SECONDS)
@@ -127,7 +127,7 @@ def _many_files(folder: Path, count: int) -> list[list[str]]:
     ]
 
 
-def _multiply(store: Path, more: int) -> None:
+def multiply(store: Path, more: int) -> None:
     """Put copies of the workflow that is there beside it, under names of their own."""
     for number in range(more):
         copy = store / f"{PATTERN}-{number:04}"
@@ -135,7 +135,7 @@ def _multiply(store: Path, more: int) -> None:
         shutil.copy(store / PATTERN / "current", copy / "current")
 
 
-def _known(airflow: Airflow) -> int:
+def known(airflow: Airflow) -> int:
     """Return how many of the workflows Airflow knows."""
     return int(_ask(airflow, "count(*)"))
 

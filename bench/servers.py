@@ -62,8 +62,8 @@ class Airflow:
         self.wait_for_dag(document.stem)
         return document.stem
 
-    def wait_for_dag(self, dag_id: str) -> None:
-        wait_for(lambda: self.client.get(f"/api/v2/dags/{dag_id}").status_code == 200, 120, f"the Dag {dag_id}")
+    def wait_for_dag(self, dag_id: str, seconds: float = 120) -> None:
+        wait_for(lambda: self.client.get(f"/api/v2/dags/{dag_id}").status_code == 200, seconds, f"the Dag {dag_id}")
 
     def start(self, dag_id: str, job: dict[str, Any] | None = None) -> str:
         """Trigger a run through Airflow's own API; return its id."""
@@ -74,7 +74,10 @@ class Airflow:
 
     def run(self, dag_id: str, job: dict[str, Any] | None = None, seconds: float = 600) -> Run:
         """Run a Dag; return its times, as Airflow's database has them."""
-        run_id = self.start(dag_id, job)
+        return self.ended(dag_id, self.start(dag_id, job), seconds)
+
+    def ended(self, dag_id: str, run_id: str, seconds: float = 600) -> Run:
+        """Wait for a run that was just started; return its times."""
         answered = time.time()
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
 
