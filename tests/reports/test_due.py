@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from support.run_facts import at, run, task
 
-from cwl_ui_plugin.reports.due import Known, Report, RunFacts, due_reports
+from cwl_ui_plugin.reports.due import Known, Report, RunFacts, deletion, due_reports, tells_of_an_end
+from cwl_ui_plugin.reports.stopped import Stopped
 
 
 def due(facts: RunFacts, known: Known | None = None) -> list[Report]:
@@ -186,3 +188,75 @@ def test_an_end_that_an_earlier_version_has_told_is_not_told_again() -> None:
     ended = run(task("a", 0, 1, "failed"), state="failed")
     text = known_after(ended).to_json().replace('"failed|0"', '"failed|2026-01-01T00:01:40+00:00|0"')
     assert due(ended, Known.from_json(text)) == []
+
+
+def test_the_fields_of_each_report() -> None:
+    facts = run(replace(task("a", 1, 2, try_number=3), map_index=4), state="success", total=1, results={"out": 7})
+    begun, done, progress, end, results = [report.payload for report in due(facts)]
+    about = {"dag_id": "d", "run_id": "r"}
+    of_task = {**about, "task_id": "a", "map_index": 4, "try_number": 3}
+    assert begun == {**of_task, "state": "running", "timestamp": at(1).isoformat()}
+    assert done == {**of_task, "state": "success", "timestamp": at(2).isoformat()}
+    assert progress == {**about, "state": "running", "progress": 99, "error": "", "timestamp": at(2).isoformat()}
+    assert end["timestamp"] == at(100).isoformat()
+    assert set(end) == {*progress, "statistics", "logs"}
+    assert results == {**about, "results": {"out": 7}, "timestamp": at(100).isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("made", "is_stopped"),
+    [
+        (task("a", 0, 50, "failed"), True),
+        (task("a", 0, 51, "failed"), True),
+        (task("a", 0, 49, "failed"), False),
+        (replace(task("a", 0, 49, "failed"), started=None), True),
+        (replace(task("a", 0, 51, "failed"), ended=None), False),
+        (task("a", 0, 51, "success"), False),
+        (task("a", 0, 51, "failed", is_last=False), False),
+    ],
+)
+def test_which_tries_a_stop_has_ended(made: Any, is_stopped: bool) -> None:
+    facts = run(made, state="failed", stop=Stopped("ada", at(50)))
+    assert facts.was_stopped(made) is is_stopped
+    assert not replace(facts, stop=None).was_stopped(made)
+    (status, *_rest) = [report.payload for report in due(facts) if report.payload.get("state") == made.state]
+    assert ("reason" in status) is is_stopped
+
+
+def test_the_end_of_a_run_that_was_deleted() -> None:
+    report = deletion("d", "r", Known(progress=40), at(7))
+    assert report.route == "progress"
+    assert report.payload == {
+        "state": "failed",
+        "dag_id": "d",
+        "run_id": "r",
+        "progress": 40,
+        "error": "The run was deleted before its end.",
+        "statistics": {},
+        "logs": {},
+        "timestamp": at(7).isoformat(),
+    }
+
+
+def test_a_run_is_told_from_one_before_it_by_when_it_was_made() -> None:
+    known = known_after(run(task("a", 0), created="2026-01-01"))
+    assert known.is_of("2026-01-01")
+    assert not known.is_of("2026-01-02")
+    assert Known().is_of("2026-01-02"), "an earlier version has not written it down"
+
+
+@pytest.mark.parametrize(("ends", "is_told"), [({"state": "success"}, True), ({"state": "failed"}, True), ({}, False)])
+def test_an_end_is_among_reports(ends: dict[str, str], is_told: bool) -> None:
+    assert tells_of_an_end(due(run(task("a", 0, 1, "failed"), **ends))) is is_told  # type: ignore[arg-type]
+
+
+def test_a_stop_is_no_new_end_of_a_run_that_a_task_begins_late() -> None:
+    stopped = run(task("a", 0, 1, "failed"), state="failed", stop=Stopped("ada", at(1)))
+    reopened = known_after(replace(stopped, state="running", ended=None), known_after(stopped))
+    late = replace(stopped, tasks=(*stopped.tasks, task("b", 110, 111, "failed")))
+    assert told(due(late, reopened)) == [("status", "b", "running", None), ("status", "b", "failed", None)]
+
+
+def test_skipped_tasks_are_done_and_an_earlier_try_is_not() -> None:
+    facts = run(task("a", 0, 1, "skipped"), task("b", 2, 3, is_last=False), task("b", 4, try_number=2), total=4)
+    assert [entry[3] for entry in told(due(facts)) if entry[0] == "progress"] == [25, 25]

@@ -298,7 +298,7 @@ LATE = ("the task", "the queue", "the end", "the run")
 """Writes that were under way when a run was stopped, in the order in which they may arrive."""
 
 
-@pytest.mark.parametrize("order", itertools.permutations(LATE, 3 if EXAMPLES > IN_CI else 2), ids=" ".join)
+@pytest.mark.parametrize("order", list(itertools.permutations(LATE, 3 if EXAMPLES > IN_CI else 2)), ids=" ".join)
 def test_writes_that_are_held_while_the_reporter_looks(workflow: str, order: tuple[str, ...]) -> None:
     """A stop, and after it what a task and the scheduler had under way, with a look at any moments between them."""
     from support.report_oracle import World, judge
