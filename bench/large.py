@@ -9,6 +9,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -338,6 +339,7 @@ ROWS = {
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_arguments: sys.exit(1))  # stops the server, as Ctrl-C does
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=ROWS, action="append", help="a row to run; may be given several times")
     parser.add_argument("--size", type=int, help="another size than the row's own")
