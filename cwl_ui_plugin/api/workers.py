@@ -18,7 +18,7 @@ from cwl_ui_plugin.auth import execution_tokens
 from cwl_ui_plugin.auth.execution_tokens import BadToken, NoKeys
 from cwl_ui_plugin.dags.sharing import shares_folders
 from cwl_ui_plugin.services.errors import NotFound
-from cwl_ui_plugin.services.workers import documents, leases, logs, stops, tries
+from cwl_ui_plugin.services.workers import documents, leases, logs, run_secrets, stops, tries
 from cwl_ui_plugin.services.workers.tries import CallingTry
 from cwl_ui_plugin.version import __version__
 
@@ -57,6 +57,7 @@ async def calling_try(request: Request, response: Response) -> AsyncIterator[Cal
 
 
 Caller = Annotated[CallingTry, Depends(calling_try)]
+PartName = Annotated[str, Query(max_length=300)]
 Machine = Annotated[str, Field(min_length=32, max_length=32)]
 
 
@@ -90,6 +91,12 @@ class ReplyBody(_Told):
     left: Annotated[list[str], Field(max_length=10_000)]
 
 
+class SecretsBody(_Told):
+    """The secrets of a run, by their placeholders."""
+
+    secrets: Annotated[dict[str, str], Field(max_length=10_000)]
+
+
 @cache
 def app() -> FastAPI:
     """Return the app; it has no pages of its API, which is for nobody else."""
@@ -111,6 +118,8 @@ def app() -> FastAPI:
     made.post("/logs/{name}")(post_log)
     made.get("/document")(get_document)
     made.get("/grant-keys/{name}")(get_grant_key)
+    made.get("/secrets")(get_secrets)
+    made.put("/secrets", status_code=204)(put_secrets)
     made.get("/document/archive")(get_archive)
     return made
 
@@ -169,6 +178,16 @@ def get_document(caller: Caller) -> documents.Pinned:
 def get_grant_key(_caller: Caller, name: Annotated[str, Path(max_length=64)]) -> dict[str, str]:
     """Answer with a public key, by which the task verifies what its run was granted."""
     return {"key": documents.grant_key(name)}
+
+
+def get_secrets(caller: Caller, part: PartName = "") -> SecretsBody:
+    """Answer with the secrets of the try's run, or of a part of it."""
+    return SecretsBody(secrets=run_secrets.kept(caller, part))
+
+
+def put_secrets(caller: Caller, body: SecretsBody, part: PartName = "") -> None:
+    """Keep the secrets of the try's run, for the tasks after it."""
+    run_secrets.keep(caller, part, body.secrets)
 
 
 def get_archive(caller: Caller, revision: Annotated[str, Query(max_length=300)]) -> StreamingResponse:

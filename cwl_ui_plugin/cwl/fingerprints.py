@@ -48,16 +48,25 @@ class NotCertain(Exception):
 class RunPlaces:
     """Where files of values are: ``runs`` are folders with files that steps have made, ``source`` is the upload.
 
-    ``seen`` has what the disk has said of files: the elements of a scattered step share some.
+    ``seen`` has what the disk has said of files: the elements of a scattered step share some. ``fetched`` are files and
+    folders that were fetched for the task, each with the name of what it was fetched from, which tells its content.
     """
 
     runs: tuple[Path, ...]
     source: Path
     seen: dict[Path, object] = field(default_factory=dict, compare=False)
+    fetched: Mapping[Path, str] = field(default_factory=dict, compare=False)
 
     def is_made(self, path: Path) -> bool:
         """Whether a step of one of the runs has made a file."""
         return any(path.is_relative_to(folder) for folder in self.runs)
+
+    def content_of(self, path: Path) -> list[str] | None:
+        """Return what tells the content of what was fetched, or lies in a folder that was; None for all else."""
+        around = (
+            next((place for place in (path, *path.parents) if place in self.fetched), None) if self.fetched else None
+        )
+        return None if around is None else [self.fetched[around], path.relative_to(around).as_posix()]
 
 
 class StepIdentity:
@@ -159,6 +168,8 @@ def _what(item: Mapping[str, object], places: RunPlaces) -> object:
     if path is None:
         _check_literal(item)
         return None
+    if fetched := places.content_of(path):
+        return fetched  # and no checksum of the value, which a tool may have written
     if places.is_made(path) and item.get("checksum"):
         return [item["checksum"], item.get("size")]
     if path not in places.seen:

@@ -89,9 +89,9 @@ STORAGE = (
         "",
         "string",
         "A place of an object store, scheme://connection@bucket/prefix as in storage_roots, by which workers without "
-        "common folders hand files on from step to step. tmp_folder, workflows_folder and reuse_folder are each "
-        "machine's own then, and workers reach the API server by [core] execution_api_server_url. Empty: all machines "
-        "see the same files in these folders.",
+        "common folders hand files on from step to step, and outputs for reuse. tmp_folder and workflows_folder are "
+        "each machine's own then, and workers reach the API server by [core] execution_api_server_url. Empty: all "
+        "machines see the same files in these folders.",
         "s3://aws_cwl@intermediate/production",
     ),
     Option(

@@ -32,7 +32,8 @@ TASKS = (
         "reuse_folder",
         "",
         "string",
-        "Where outputs for reuse are kept. All workers must see the same files there. "
+        "Where outputs for reuse are kept. All workers must see the same files there; with intermediate_storage, "
+        "that has them instead. "
         "Empty: the folder cwl/reuse in the Airflow home.",
         "/srv/cwl/reuse",
     ),

@@ -38,6 +38,8 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/document", {}),
     ("GET", "/document/archive?revision=x", {}),
     ("GET", f"/grant-keys/{'0' * 64}", {}),
+    ("GET", "/secrets", {}),
+    ("PUT", "/secrets", {"json": {"secrets": {}}}),
 ]
 
 
@@ -422,3 +424,72 @@ def test_every_route_is_called_here(remote):
     called = {(method, path.partition("?")[0]) for method, path, _options in CALLS}
     filled = {(method, path.format(name="stderr.log" if "logs" in path else "0" * 64)) for method, path in routes}
     assert filled == called
+
+
+SECRETS = {"(secret-1)": "open sesame", "(secret-2)": "\0\n\u2028"}
+
+
+def test_tasks_of_a_run_have_its_secrets_and_nobody_else_has(call, running):
+    call("PUT", "/lease", json=LEASE)
+    assert call("GET", "/secrets").json() == {"secrets": {}}
+    assert call("PUT", "/secrets", json={"secrets": SECRETS}).status_code == 204
+    assert call("PUT", "/secrets?part=a/group", json={"secrets": {"(secret-3)": "of a part"}}).status_code == 204
+    kept = run_folder.secrets_file(running.dag_id, running.run_id)
+    assert (kept.stat().st_mode & 0o777, sorted(path.name for path in kept.parent.glob("*.json"))) == (
+        0o600,
+        ["a%2Fgroup.secrets.json", "secrets.json"],
+    )
+    assert not [path.name for path in kept.parent.iterdir() if path.name.startswith(".")]
+    other = another_task_of(running)
+    assert call("GET", "/secrets", other).status_code == 403, "it has no lease"
+    call("PUT", "/lease", other, json={**LEASE, "machine": OTHER})
+    assert call("GET", "/secrets", other).json() == {"secrets": SECRETS}
+    stranger = another_run_of(running)
+    call("PUT", "/lease", stranger, json=LEASE)
+    assert call("GET", "/secrets", stranger).json() == {"secrets": {}}
+    set_task(running.dag_id, running.run_id, running.task_id, state="success")
+    assert call("GET", "/secrets").status_code == 403, "it does not run"
+    assert call("PUT", "/secrets", json={"secrets": {}}).status_code == 403
+
+
+def another_task_of(task: TaskTry) -> str:
+    set_task(task.dag_id, task.run_id, "CWLJobDispatcher", state="running", try_number=1)
+    return execution_token(instance_of(task.dag_id, task.run_id, "CWLJobDispatcher"))
+
+
+def another_run_of(task: TaskTry) -> str:
+    from cwl_ui_plugin.services.triggering import triggers
+
+    name = f"run-{uuid.uuid4()}"
+    triggers.trigger(task.dag_id, conf={"job": {"text": "x"}}, run_id=name, user="eve", via=triggers.REST)
+    set_task(task.dag_id, name, task.task_id, state="running", try_number=1)
+    return execution_token(instance_of(task.dag_id, name, task.task_id))
+
+
+@pytest.mark.parametrize(
+    ("path", "secrets", "status"),
+    [
+        ("/secrets", {"(secret-1)": "x" * 300_000}, 413),
+        ("/secrets", {"(secret-1)": 1}, 422),
+        ("/secrets", {"(secret-1)": {"more": "of it"}}, 422),
+        (f"/secrets?part={'p' * 301}", {}, 422),
+        (f"/secrets?part={'/' * 200}", {}, 400),
+    ],
+    ids=["large", "a number", "an object", "a long part", "a part with a long name"],
+)
+def test_what_are_no_secrets_is_refused(call, running, path, secrets, status):
+    call("PUT", "/lease", json=LEASE)
+    assert call("PUT", path, json={"secrets": secrets}).status_code == status
+    assert call("GET", "/secrets").json() == {"secrets": {}}
+
+
+def test_secrets_go_through_no_link(call, running, tmp_path):
+    call("PUT", "/lease", json=LEASE)
+    folder = run_folder.run_tmp(running.dag_id, running.run_id)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "elsewhere").mkdir()
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert call("PUT", "/secrets", json={"secrets": SECRETS}).status_code >= 400
+    assert not list((tmp_path / "elsewhere").iterdir())
+    (tmp_path / "elsewhere" / "secrets.json").write_text('{"a": "b"}')
+    assert call("GET", "/secrets").status_code >= 400

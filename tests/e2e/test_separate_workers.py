@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ import pytest
 from support import tagged
 from support.airflow_server import wait_for
 from support.families import DOCUMENT, VICTIMS, Family, Victims, stopped_side_by_side, task_process
-from support.separate_workers import NAMES, SeparateWorkers
+from support.separate_workers import BUCKET, NAMES, SeparateWorkers
 
 pytestmark = pytest.mark.e2e
 RUNS = "/cwl/api/v1/workflows/{}/runs"
@@ -84,6 +85,36 @@ steps:
     in: {text: make_on_a/made, out: make_on_a/out}
     out: [joined]
 """
+MENDED = FILES.replace("hostname > out/deep/host", "od -An -N8 -tx1 /dev/urandom > out/deep/host")
+BROKEN = MENDED.replace('valueFrom: "cat $(inputs.text.path) ', 'valueFrom: "exit 3; cat $(inputs.text.path) ')
+MEASURE = """
+    run:
+      class: CommandLineTool
+      requirements:
+        InlineJavascriptRequirement: {}
+        InitialWorkDirRequirement: {listing: [{entryname: key.txt, entry: $(inputs.password)}]}
+      baseCommand: [wc, -c, key.txt]
+      inputs: {password: string}
+      stdout: length
+      outputs:
+        length:
+          type: string
+          outputBinding: {glob: length, loadContents: true, outputEval: "$(self[0].contents.split(' ')[0])"}
+    in: {password: password}
+    out: [length]
+"""
+SECRET = f"""
+cwlVersion: v1.2
+$namespaces: {{cwltool: "http://commonwl.org/cwltool#"}}
+class: Workflow
+hints: {{"cwltool:Secrets": {{secrets: [password]}}}}
+requirements: {{InlineJavascriptRequirement: {{}}, MultipleInputFeatureRequirement: {{}}}}
+inputs: {{password: string}}
+outputs: {{lengths: {{type: "string[]", outputSource: [measure_on_a/length, measure_on_b/length]}}}}
+steps:
+  measure_on_a: {MEASURE}
+  measure_on_b: {MEASURE}
+"""
 SLOW = """
 cwlVersion: v1.2
 class: Workflow
@@ -114,7 +145,7 @@ def client(separate: SeparateWorkers) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module", autouse=True)
 def uploaded(separate: SeparateWorkers, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("separate")
-    for name, text in (("say", SAY), ("files", FILES), ("slow", SLOW), ("family", DOCUMENT)):
+    for name, text in (("say", SAY), ("files", FILES), ("slow", SLOW), ("family", DOCUMENT), ("secret", SECRET)):
         (folder / f"{name}.cwl").write_text(text)
         separate.server.command("upload", folder / f"{name}.cwl")
 
@@ -185,6 +216,40 @@ def test_files_go_from_the_one_worker_to_the_other(ran: dict[str, dict[str, Any]
     run = ran["files"]
     assert run["state"] == "success", run["error"]
     assert run["outputs"]["joined"].split() == ["word", "beside", *NAMES]
+
+
+def test_tasks_of_all_machines_have_the_secrets_of_their_run_and_no_store_has(
+    separate: SeparateWorkers, client: httpx.Client
+) -> None:
+    secret = "open sesame"
+    start(client, "secret", "r", password=secret)
+    run = separate.server.wait_for_run(client, "secret", "r")
+    assert (run["state"], run["outputs"]) == ("success", {"lengths": [str(len(secret))] * 2}), run["error"]
+    for task in ("CWLJobDispatcher", "measure_on_a", "measure_on_b"):
+        address = f"/api/v2/dags/secret/dagRuns/r/taskInstances/{task}/xcomEntries/return_value"
+        assert secret not in client.get(address).raise_for_status().text
+    listed = separate.store.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    bodies = [separate.store.client.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read() for entry in listed]
+    assert not [body for body in bodies if secret.encode() in body]
+
+
+def test_a_mended_run_takes_over_what_the_failed_one_has_made_on_whichever_machine(
+    separate: SeparateWorkers, client: httpx.Client, tmp_path: Path
+) -> None:
+    document = tmp_path / "goes_on.cwl"
+    document.write_text(BROKEN)
+    separate.server.command("upload", document)
+    start(client, "goes_on", "broken", text="word")
+    assert separate.server.wait_for_run(client, "goes_on", "broken")["state"] == "failed"
+    document.write_text(MENDED)
+    separate.server.command("upload", document, "--replace")
+    address = f"{RUNS.format('goes_on')}/broken/fix"
+    foreseen = client.get(address).raise_for_status().json()["steps"]
+    assert {step["task_id"]: step["outcome"] for step in foreseen} == {"make_on_a": "taken", "join_on_b": "again"}
+    begun = client.post(address, json={}).raise_for_status().json()
+    run = separate.server.wait_for_run(client, "goes_on", begun["run_id"])
+    assert run["state"] == "success", run["error"]
+    assert [step["task_id"] for step in run["steps"] if step["taken_over"]] == ["make_on_a"]
 
 
 def test_what_a_command_prints_is_shown_while_it_runs(separate: SeparateWorkers, client: httpx.Client) -> None:

@@ -95,9 +95,7 @@ def initial_job(
         if access is not None:
             context.make_fs_access = access
         process = load_workflow(document, {}) if "wf" in document else load_tool(document)
-        if not settings.shares_folders:
-            secrets.refuse(process)
-        secrets.hide(process, job_order, settings.secrets)
+        secrets.hide(process, job_order, settings.secrets, must_keep=not settings.shares_folders)
         _prepare_job_order(process, job_order, document.get("namespaces") or {}, context.make_fs_access(""))
         builder = make_builder(process, job_order, context)
         if reach is not None:

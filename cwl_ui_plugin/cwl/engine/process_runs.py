@@ -26,7 +26,7 @@ from cwl_ui_plugin.cwl.engine.cwltool_internals import (
 from cwl_ui_plugin.cwl.engine.job_recorder import Recorder
 from cwl_ui_plugin.cwl.engine.outputs.links import escaping_output, looping_link
 from cwl_ui_plugin.cwl.engine.reach import Reach
-from cwl_ui_plugin.cwl.engine.results import StepResults
+from cwl_ui_plugin.cwl.engine.results import KeptResults
 from cwl_ui_plugin.cwl.engine.run_settings import RunSettings, Values, reach_of, run_context
 from cwl_ui_plugin.cwl.engine.step_failures import ending_badly, failure_of
 from cwl_ui_plugin.cwl.errors import StepError
@@ -116,10 +116,10 @@ class KeptOutputs:
         self._seen: dict[Path, object] = {}
         self._observed = settings.observed
         self._into = work.folder
-        self._results = None
+        self._results: KeptResults | None = None
         if settings.results and traits and is_kept:
             identity = StepIdentity(compiled, work.source, traits.main, work.step.document)
-            self._results = StepResults(identity, work.source, settings.results, settings.engine, settings.confines)
+            self._results = settings.results.of_step(identity, work.source, settings.engine, settings.confines)
 
     def look_up(self, values: object) -> KeptOutput:
         """Return what is known of the outputs of these values."""
@@ -133,11 +133,14 @@ class KeptOutputs:
         """Return the fingerprint of these values; None where nothing is kept in the run."""
         return self._results.key(values) if self._results else None
 
-    def find(self, content: str | None) -> CwlObject | None:
-        """Return the outputs that the values of a key led to before."""
-        if not self.folder or not content:
+    def find(self, content: str | None, identity: str | None) -> CwlObject | None:
+        """Return the outputs that the values of a key led to before, in any run."""
+        if self.folder and content:
+            found = reuse.kept(self.folder, content)
+        elif self._results and self._results.is_reusing and identity:
+            found = self._results.reused(identity)
+        else:
             return None
-        found = reuse.kept(self.folder, content)
         self._observed.note_reuse(is_found=found is not None)
         return found
 
@@ -167,7 +170,7 @@ class KeptOutput:
         is_taken_over = outputs is not None
         if outputs is None:
             self._content = self._kept.by_content(values)
-            outputs = self._kept.find(self._content)
+            outputs = self._kept.find(self._content, self._identity)
         if outputs is None:
             return None
         self._kept.keep(None, self._identity, outputs)  # for who goes on from this run

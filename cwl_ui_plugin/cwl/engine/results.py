@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cwl_ui_plugin import atomic
 from cwl_ui_plugin.cwl.engine.confines import Confines
@@ -31,6 +32,32 @@ from cwl_ui_plugin.cwl.plan import installed_engine
 from cwl_ui_plugin.opened import FILE, FOLDER, Place
 
 MAX_RECORD = 64 * 1024 * 1024
+
+
+class KeptResults(Protocol):
+    """What is kept of one step, by fingerprints."""
+
+    is_reusing: bool
+    """Whether outputs of any run are used, and kept for any run."""
+
+    def key(self, values: object) -> str | None:
+        """Return the fingerprint of the step on these values; None where nothing is kept of it."""
+
+    def keep(self, key: str | None, outputs: Mapping[str, object]) -> None:
+        """Keep what the step has made; where that can't be done it is no error of the step."""
+
+    def take(self, key: str | None, folder: Path) -> dict[str, object] | None:
+        """Return what the run that this one goes on from has made of the same; None to run the step."""
+
+    def reused(self, key: str) -> dict[str, object] | None:
+        """Return what any run has made of the same; None to run the step."""
+
+
+class ResultsKeeper(Protocol):
+    """Where the results of a run's steps are."""
+
+    def of_step(self, identity: StepIdentity, source: Path, engine: str, confines: Confines | None) -> KeptResults:
+        """Return those of one step, run with a container engine; ``source`` has the files of the upload."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +89,10 @@ class Results:
         """The folders of both runs, as values call them."""
         return (*self.own, *(self.earlier.names if self.earlier else ()))
 
+    def of_step(self, identity: StepIdentity, source: Path, engine: str, confines: Confines | None) -> StepResults:
+        """Return those of one step."""
+        return StepResults(identity, source, self, engine, confines)
+
 
 class _Refused(Exception):
     """Outputs of a record can't be taken over."""
@@ -69,6 +100,8 @@ class _Refused(Exception):
 
 class StepResults:
     """The results of one step: of this run, to be kept, and of the earlier one, to be taken over."""
+
+    is_reusing = False  # what is kept for all runs is by content, see ``reuse``
 
     def __init__(
         self, identity: StepIdentity, source: Path, results: Results, engine: str, confines: Confines | None
@@ -106,6 +139,9 @@ class StepResults:
             shutil.rmtree(place, ignore_errors=True)
             return None
         return {self._identity.full(name): value for name, value in outputs.items()}
+
+    def reused(self, _key: str) -> None:
+        """Return None: nothing of other runs is looked for here."""
 
 
 def _read(folder: Place, key: str) -> tuple[dict[str, object], int]:

@@ -24,7 +24,8 @@ from cwl_ui_plugin.cwl.engine.cwltool_internals import (
 )
 from cwl_ui_plugin.cwl.engine.cwltool_patches import apply_cwltool_patches
 from cwl_ui_plugin.cwl.engine.reach import Reach
-from cwl_ui_plugin.cwl.engine.results import Results
+from cwl_ui_plugin.cwl.engine.results import ResultsKeeper
+from cwl_ui_plugin.cwl.engine.secrets import SecretsKeeper
 from cwl_ui_plugin.cwl.observed import Observed
 from cwl_ui_plugin.cwl.plan import Traits
 from cwl_ui_plugin.cwl.processes.task_processes import SERVER_VARIABLE, TAG_VARIABLE
@@ -37,7 +38,7 @@ Values = dict[str, list[Any]]
 class RunSettings:
     """How to run: the container engine or ``none``, the tag of this task's processes, whether to use the network.
 
-    ``reuse`` is the folder of outputs that are used again, ``secrets`` the file with the run's secrets, ``mpi_config``
+    ``reuse`` is the folder of outputs that are used again, ``secrets`` keeps the run's secrets, ``mpi_config`` is
     cwltool's file about the site's MPI, ``images`` where singularity keeps images; each may be None.
     ``job_requirements`` says whether a job may bring requirements of its own. ``before_command`` is called before each
     command, from its thread; what it raises keeps the command from being started.
@@ -51,7 +52,7 @@ class RunSettings:
     engine: str
     tag: str
     reuse: Path | None = None
-    secrets: Path | None = None
+    secrets: SecretsKeeper | None = None
     mpi_config: Path | None = None
     images: Path | None = None
     job_requirements: bool = False
@@ -60,7 +61,7 @@ class RunSettings:
     confines: Confines | None = None
     traits: Traits | None = None
     observed: Observed = field(default_factory=Observed)
-    results: Results | None = None
+    results: ResultsKeeper | None = None
     check_inputs: Callable[[], None] = lambda: None
     shares_folders: bool = True
 

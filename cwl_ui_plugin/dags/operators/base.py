@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from cwl_ui_plugin.cwl.engine.confines import Confines
-    from cwl_ui_plugin.cwl.engine.results import Earlier, Results
+    from cwl_ui_plugin.cwl.engine.results import Earlier, Results, ResultsKeeper
     from cwl_ui_plugin.cwl.engine.run_settings import RunSettings, Values
+    from cwl_ui_plugin.cwl.engine.secrets import SecretsKeeper
     from cwl_ui_plugin.dags.access.permits import Permit
     from cwl_ui_plugin.dags.folders.run_folder import TaskTry
     from cwl_ui_plugin.dags.stopping.tombstones import StopCheck
@@ -136,15 +137,15 @@ class CwlOperator(BaseOperator, TellsLineage):
         """Return how the engine is to run this task; container engines are asked only if there is an image."""
         from cwl_ui_plugin.cwl.containers.engines import NONE
         from cwl_ui_plugin.cwl.engine.run_settings import RunSettings
-        from cwl_ui_plugin.dags.folders import run_folder
         from cwl_ui_plugin.dags.known_engine import engine_here
         from cwl_ui_plugin.dags.site import site_policy
 
+        is_staged = self._staging is not SHARED and hasattr(self, "step")
         return RunSettings(
             engine=engine_here() if image else NONE,
             tag=task.tag,
-            reuse=config.reuse_folder(),
-            secrets=run_folder.secrets_file(task.dag_id, task.run_id, self.part.name if self.part else ""),
+            reuse=None if is_staged else config.reuse_folder(),
+            secrets=self._secrets(task),
             mpi_config=config.mpi_config_file(),
             images=config.images_folder(),
             job_requirements=config.flag("allow_job_requirements"),
@@ -152,23 +153,34 @@ class CwlOperator(BaseOperator, TellsLineage):
             containers=site_policy(),
             confines=self._confines(task),
             traits=self.document.traits,
-            results=None if self.part or not shares_folders() else self._results(task),
+            results=self._results(task) if shares_folders() else self._staged_results(task, is_staged),
             shares_folders=shares_folders(),
         )
+
+    def _secrets(self, task: TaskTry) -> SecretsKeeper | None:
+        """Return who keeps the secrets of the run; nobody is asked where the workflow has none."""
+        has_secrets = any(item.is_secret for item in read_plan(self.document.compiled).inputs)
+        return control().secrets(task, self.part.name if self.part else "") if has_secrets else None
 
     @property
     def continues(self) -> bool:
         """Whether the run goes on from another one."""
         return self._permit is not None and self._permit.continued is not None
 
-    def _results(self, task: TaskTry) -> Results:
+    def _staged_results(self, task: TaskTry, is_staged: bool) -> ResultsKeeper | None:
+        """Return where results are that all machines find; nobody goes on from a part of another Dag's run."""
+        continued = self._permit.continued if self._permit else None
+        is_kept = is_staged and (not self.part or config.flag("reuse"))
+        return self._staging.results(task, continued.run_id if continued else None) if is_kept else None
+
+    def _results(self, task: TaskTry) -> Results | None:
         """Return where the task leaves word of what it has made, and finds it in the run that this one goes on from."""
         from cwl_ui_plugin.cwl.engine.results import Results
         from cwl_ui_plugin.dags.folders import run_folder
 
         place = run_folder.run_tmp(task.dag_id, task.run_id)
         own = tuple(dict.fromkeys((place, place.resolve())))
-        return Results(own, task.task_id, task.map_index, self._earlier(task))
+        return None if self.part else Results(own, task.task_id, task.map_index, self._earlier(task))
 
     def _earlier(self, task: TaskTry) -> Earlier | None:
         """Return the run that this one goes on from, while its files are there."""

@@ -24,7 +24,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.relaying import local_socket, tidying
 from cwl_ui_plugin.dags.relaying.errors import RelayError
-from cwl_ui_plugin.dags.relaying.fetched import Fetched
+from cwl_ui_plugin.dags.relaying.fetched import Fetched, patiently
 from cwl_ui_plugin.dags.relaying.relay import Relay
 from cwl_ui_plugin.dags.relaying.server_calls import TIMEOUT, Certificates, ServerCalls, workers_address
 from cwl_ui_plugin.dags.relaying.told_tasks import ToldTask, ToldTasks
@@ -36,6 +36,7 @@ TIDY_SECONDS, LOOK_TO_TIDY_SECONDS = 3600.0, 2.0
 TOLD_SECONDS = 30.0
 """How long a task's process may be before its supervisor has told of it."""
 MAX_CONNECTIONS = 2000
+SECRETS = "Secrets of a run"
 _LOCK = "agent.lock"
 
 
@@ -114,6 +115,8 @@ class Agent:
             return {}
         if TaskTry(**message["task"]) != told.task:
             return {"error": "This is another task than its supervisor has told of."}
+        if message["ask"] in ("secrets", "keep-secrets"):
+            return _secrets(message, told)
         if message["ask"] == "hold":
             self.relay.hold(told)
         elif message["ask"] == "settle":
@@ -131,6 +134,17 @@ class Agent:
     def has_work(self) -> bool:
         """Whether something is to be done yet."""
         return self.janitor.has_work() or self.relay.has_work
+
+
+def _secrets(message: local_socket.Message, told: ToldTask) -> local_socket.Message:
+    """Have the API server keep the secrets of a task's run, or return what it has: nothing of that stays here."""
+    path, options = "/secrets", {"params": {"part": str(message["part"])}}
+    if message["ask"] == "keep-secrets":
+        body = {"secrets": message["secrets"]}
+        patiently(lambda: told.calls.call("PUT", path, json=body, **options), SECRETS, lambda: told.is_alive)
+        return {}
+    answer = patiently(lambda: told.calls.call("GET", path, **options), SECRETS, lambda: told.is_alive)
+    return {"secrets": answer["secrets"]}
 
 
 def main() -> int:

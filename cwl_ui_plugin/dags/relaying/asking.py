@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,30 @@ class Relayed:
         name = grants.key_named_in(conf)
         if name is not None and not grants.key_file(name).exists():
             _ask({"ask": "grant-key", "name": name}, None)
+
+    def secrets(self, task: TaskTry, part: str) -> RelayedSecrets:
+        """See ``control.Control``."""
+        return RelayedSecrets(task, part)
+
+
+@dataclass(frozen=True)
+class RelayedSecrets:
+    """Secrets that the API server keeps; on this machine they are in memory only."""
+
+    task: TaskTry
+    part: str
+
+    def read(self) -> dict[str, str]:
+        """Return what the API server has; nothing where it has nothing."""
+        found: dict[str, str] = self._ask({"ask": "secrets"})["secrets"]
+        return found
+
+    def write(self, secrets: Mapping[str, str]) -> None:
+        """Let the API server keep secrets instead of what it has."""
+        self._ask({"ask": "keep-secrets", "secrets": dict(secrets)})
+
+    def _ask(self, message: local_socket.Message) -> local_socket.Message:
+        return _ask({**message, "task": asdict(self.task), "part": self.part}, None)
 
 
 def _ask(message: local_socket.Message, timeout: float | None) -> local_socket.Message:

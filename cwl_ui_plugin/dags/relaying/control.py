@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from cwl_ui_plugin.dags.sharing import shares_folders
 
 if TYPE_CHECKING:
+    from cwl_ui_plugin.cwl.engine.secrets import SecretsKeeper
     from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 
 
@@ -44,6 +45,12 @@ class Control(Protocol):
 
         """
 
+    def secrets(self, task: TaskTry, part: str) -> SecretsKeeper:
+        """Return who keeps the secrets of a try's run, or of a part of it; what that does raises :class:`RelayError`.
+
+        Nobody else can read them: of other machines only tasks of the run.
+        """
+
 
 class SharedFolders:
     """All machines see the same files."""
@@ -60,6 +67,13 @@ class SharedFolders:
 
     def grant_key(self, _conf: object) -> None:
         """Do nothing: the one folder of keys has it."""
+
+    def secrets(self, task: TaskTry, part: str) -> SecretsKeeper:
+        """Return the file in the folder of the run."""
+        from cwl_ui_plugin.cwl.engine.secrets import SecretsFile
+        from cwl_ui_plugin.dags.folders import run_folder
+
+        return SecretsFile(run_folder.secrets_file(task.dag_id, task.run_id, part))
 
 
 def control() -> Control:

@@ -60,7 +60,7 @@ class Fetched:
             RelayError: the API server says no, or nobody wants it any more.
 
         """
-        return _patiently(lambda: self._document(calls, dag_id, version), f"The document of {dag_id}", is_wanted)
+        return patiently(lambda: self._document(calls, dag_id, version), f"The document of {dag_id}", is_wanted)
 
     def grant_key(self, calls: ServerCalls, name: str, is_wanted: Callable[[], bool]) -> None:
         """Fetch the public key of a grant; raise as :meth:`document` does."""
@@ -74,7 +74,7 @@ class Fetched:
 
         if not grants.is_key_id(name):
             raise RelayError("The grant of this run names no key.")
-        _patiently(fetch, "The key of a grant", is_wanted)
+        patiently(fetch, "The key of a grant", is_wanted)
 
     def _document(self, calls: ServerCalls, dag_id: str, version: str) -> tuple[Path, str]:
         revision = self._pinned.get((dag_id, version)) if version else None
@@ -125,7 +125,7 @@ class Fetched:
                     shutil.rmtree(left, ignore_errors=True)
 
 
-def _patiently(work: Callable[[], T], what: str, is_wanted: Callable[[], bool]) -> T:
+def patiently(work: Callable[[], T], what: str, is_wanted: Callable[[], bool]) -> T:
     """Do something again and again while the API server is away, as long as it ``is_wanted``."""
     for attempt in count():
         try:

@@ -43,6 +43,8 @@ class Fetching:
         self._wanted: list[_Wanted] = []
         self._targets: set[Path] = set()
         self._single: dict[tuple[str, str], Path] = {}
+        self.places: dict[Path, str] = {}
+        """Where what was asked for is here, and where it is in the store."""
 
     def fetched(self, values: object, on_wait: Wait) -> Any:
         """Return values with their files here.
@@ -102,6 +104,7 @@ class Fetching:
         is_free = beside is not None and beside / name not in self._targets
         path = (beside if beside and is_free else self._place / str(next(self._numbers))) / name
         self._targets.add(path)
+        self.places[path] = str(item["location"])
         self._wanted.append(_Wanted(reference, size, path))
         if is_single:
             self._single[str(item["location"]), name] = path

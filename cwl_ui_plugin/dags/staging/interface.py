@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 from cwl_ui_plugin.dags import sharing
 
 if TYPE_CHECKING:
+    from cwl_ui_plugin.cwl.engine.results import ResultsKeeper
     from cwl_ui_plugin.cwl.value_files import Written
     from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 
@@ -55,6 +56,12 @@ class Staging(Protocol):
 
         """
 
+    def results(self, task: TaskTry, continued: str | None) -> ResultsKeeper | None:
+        """Return where the results of a step are kept; None where that is the folder of the run.
+
+        ``continued`` is the run that the task's goes on from.
+        """
+
     def close(self) -> None:
         """Remove what nobody needs any more once the task has ended."""
 
@@ -84,6 +91,9 @@ class SharedFolders:
         from cwl_ui_plugin.dags.folders import kept_values
 
         return kept_values.open_kept(*run, known)
+
+    def results(self, task: TaskTry, continued: str | None) -> None:
+        """Return None: they are kept beside the files."""
 
     def close(self) -> None:
         """Do nothing: the files go with their run."""

@@ -33,6 +33,8 @@ from cwl_ui_plugin.dags.staging.objects import Objects, written
 
 RUNS = "runs"
 SWEEPING = "sweeping"
+RESULTS, REUSE = "results", "reuse"
+"""What steps have made: for the run that goes on from theirs, and for all; see ``results``."""
 OLD_SECONDS = 24 * 3600.0
 SWEEP_SECONDS = 30.0
 """How long somebody who has said that objects are being removed may go on with it."""
@@ -55,6 +57,11 @@ def stale_seconds() -> float:
 def run_name(dag_id: str, run_id: str) -> str:
     """Return what a run is called among the marks; its own names may hold anything."""
     return _name(dag_id, run_id)
+
+
+def results_of(dag_id: str, run_id: str) -> str:
+    """Return what the keys of the results of a run's steps begin with."""
+    return f"{RESULTS}/{run_name(dag_id, run_id)}/"
 
 
 def mark(objects: Objects, dag_id: str, run_id: str, task: str, keys: Iterable[str], on_wait: Wait) -> datetime:

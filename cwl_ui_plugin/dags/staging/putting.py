@@ -74,6 +74,10 @@ class Putting:
             return {key: self.referred(value, given) for key, value in node.items()}
         return self._referred(node, given)
 
+    def keys(self, values: object) -> set[str]:
+        """Return the objects of the files of values that were prepared: all that whoever reads them needs."""
+        return set().union(*(self.made[place].keys for place in self._places(values)))
+
     def _places(self, node: object) -> Iterator[tuple[str, Path]]:
         """Yield class and place of the files of values."""
         if isinstance(node, list):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -27,6 +28,7 @@ from cwl_ui_plugin.dags.staging.interface import Value
 from cwl_ui_plugin.dags.staging.objects import Objects, written
 from cwl_ui_plugin.dags.staging.putting import AT_ONCE, Made, Putting, with_plain_folders
 from cwl_ui_plugin.dags.staging.references import Reference, References
+from cwl_ui_plugin.dags.staging.results import StagedResults, TaskPlace
 from cwl_ui_plugin.dags.staging.sources import MayRead, State, opened
 from cwl_ui_plugin.dags.staging.staged_values import StagedValues
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from cwl_ui_plugin.cwl.value_files import Written
+    from cwl_ui_plugin.dags.folders.run_folder import TaskTry
     from cwl_ui_plugin.fetching.storage_roots import StorageRoot
 
 STAGED = "staged"
@@ -68,6 +71,8 @@ class StagedObjects:
     on_wait: Callable[[], None]
     _given: dict[str, str] = field(default_factory=dict)
     _fetched: dict[Path, tuple[Reference, int, int]] = field(default_factory=dict)
+    _here: dict[Path, str] = field(default_factory=dict)
+    _results: StagedResults | None = None
 
     def __post_init__(self) -> None:
         self._objects = Objects(self.root)
@@ -91,6 +96,7 @@ class StagedObjects:
         fetching = Fetching(self._references, self._cache, place, self._note_fetched, others, is_own=is_own)
         with told(FETCHING):
             here: Value = fetching.fetched(values, self.on_wait)
+            self._here.update(fetching.places)
             self._cache.make_room()
         return here
 
@@ -103,6 +109,8 @@ class StagedObjects:
                 putting.prepare(plain, self.on_wait)
                 handed_on: Value = putting.referred(plain, self._given)
                 self._put_all([made for made in putting.made.values() if not made.is_known])
+                if self._results is not None:
+                    self._results.keep(partial(self._in_store, putting))
         finally:
             shutil.rmtree(self.task.folder / HANDED_ON, ignore_errors=True)
         return handed_on
@@ -116,6 +124,29 @@ class StagedObjects:
         """Open a value as a file in the folder of the task."""
         with told(FETCHING):
             return self._values.open(run, known)
+
+    def results(self, task: TaskTry, continued: str | None) -> StagedResults:
+        """Return where the results of the steps of this task are; what it makes is kept when it is put."""
+        from cwl_ui_plugin.dags.folders import run_folder
+
+        folder = run_folder.run_tmp(task.dag_id, task.run_id)
+        names = tuple(dict.fromkeys((folder, folder.resolve())))
+        place = TaskPlace(task.dag_id, task.run_id, task.task_id, task.map_index, self.task.name, names)
+        self._results = StagedResults(
+            self._objects,
+            self._references,
+            place,
+            continued,
+            is_reusing=config.flag("reuse"),
+            on_wait=self.on_wait,
+            fetched=self._here,
+            note=self.note,
+        )
+        return self._results
+
+    def _in_store(self, putting: Putting, outputs: object) -> tuple[object, set[str]]:
+        plain = with_plain_folders(outputs)
+        return putting.referred(plain, self._given), putting.keys(plain)
 
     def _put_all(self, made: list[Made]) -> None:
         if not made:

@@ -119,16 +119,23 @@ class _Round:
         return removed
 
     def _forget(self, live: set[str], now: datetime) -> None:
-        """Forget what other runs have said once their objects may go, too: a task of theirs may be cleared yet."""
+        """Forget what other runs have said once their objects may go, too: a task of theirs may be cleared yet.
+
+        So are outputs for reuse that were not used for long.
+        """
         from cwl_ui_plugin.dags.staging import marks
 
         over = [
             key
-            for key, moment in self._objects.listed(f"{marks.RUNS}/", self._wait)
+            for prefix in (marks.RUNS, marks.RESULTS)
+            for key, moment in self._objects.listed(f"{prefix}/", self._wait)
             if key.split("/")[1] not in live and marks.is_old(moment, now)
         ]
         words = self._objects.listed(f"{marks.SWEEPING}/", self._wait)
         over += [key for key, moment in words if marks.is_old(moment, now)]
+        if days := config.number("keep_reuse_days"):
+            kept = self._objects.listed(f"{marks.REUSE}/", self._wait)
+            over += [key for key, moment in kept if now - moment > timedelta(days=days)]
         self._objects.remove(over, self._wait)
 
     def _old(self, part: str, now: datetime) -> list[str]:
@@ -183,7 +190,10 @@ class _Round:
 
 
 class _Uses:
-    """What marks say, each of which is read once: none is written anew. An object is known by a number."""
+    """What marks, and records of outputs for reuse, say; each is read once, as none is written anew.
+
+    An object is known by a number.
+    """
 
     def __init__(self) -> None:
         self._said: dict[str, frozenset[int]] = {}
@@ -208,7 +218,8 @@ class _Uses:
             content = objects.read(key, marks.MAX_MARK, on_wait)
             self._said[key] = frozenset(map(_number, marks.marked(content) if content is not None else ()))
 
-        listed = {key for key, _moment in objects.listed(f"{marks.RUNS}/", on_wait)}
+        prefixes = (marks.RUNS, marks.REUSE)
+        listed = {key for prefix in prefixes for key, _moment in objects.listed(f"{prefix}/", on_wait)}
         for key in self._said.keys() - listed:
             del self._said[key]
         parallel.each(listed - self._said.keys(), add, marks.AT_ONCE, on_wait)

@@ -13,6 +13,7 @@ from support.compiled_run import run_compiled
 
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.engine import execution, run_settings
+from cwl_ui_plugin.cwl.engine.secrets import SecretsFile
 
 NAMESPACES = '$namespaces: {cwltool: "http://commonwl.org/cwltool#"}\n'
 
@@ -157,7 +158,7 @@ def test_a_loop_collects_what_a_loop_inside_it_has_collected(tmp_path: Path) -> 
 
 
 def test_a_secret_reaches_its_command_and_no_value(tmp_path: Path) -> None:
-    outputs = outputs_of(SECRETS, {"password": "open sesame"}, tmp_path, secrets=tmp_path / "secrets.json")
+    outputs = outputs_of(SECRETS, {"password": "open sesame"}, tmp_path, secrets=SecretsFile(tmp_path / "secrets.json"))
     assert Path(outputs["length"]["path"]).read_text().split()[0] == str(len("open sesame"))
     kept = tmp_path / "secrets.json"
     assert kept.stat().st_mode & 0o777 == stat.S_IRUSR | stat.S_IWUSR
@@ -173,7 +174,8 @@ def test_the_values_that_travel_between_tasks_have_no_secret(tmp_path: Path) -> 
 
     def start() -> Any:
         compiling.compile_document(source, "main.cwl", tmp_path / "compiled")
-        settings = run_settings.RunSettings(engine="none", tag="t/r/s/-1/1", secrets=tmp_path / "secrets.json")
+        keeper = SecretsFile(tmp_path / "secrets.json")
+        settings = run_settings.RunSettings(engine="none", tag="t/r/s/-1/1", secrets=keeper)
         return execution.start(tmp_path / "compiled", source, {"password": "sesame"}, tmp_path / "run", settings)
 
     assert "sesame" not in json.dumps(in_own_process(start))

@@ -34,6 +34,7 @@ from cwl_ui_plugin.dags.stopping.stop_orders import StopRequest
 from cwl_ui_plugin.dags.stopping.tombstones import Tombstone
 from cwl_ui_plugin.library.store import WorkflowStore
 
+SECRET = "open sesame"
 TASK = """
 import json, os, subprocess, sys
 from cwl_ui_plugin import config
@@ -62,6 +63,13 @@ try:
         child = subprocess.Popen(command, env={**os.environ, given["variable"]: task.tag}, start_new_session=True)
         print(child.pid, flush=True)
         for line in sys.stdin:
+            if line == "keep a secret\\n":
+                relayed.secrets(task, "").write({"(secret-1)": given["secret"]})
+                print("kept", flush=True)
+                continue
+            if line == "tell the secrets\\n":
+                print(json.dumps(relayed.secrets(task, "").read()), flush=True)
+                continue
             with (task.folder / "stderr.log").open("a") as file:
                 file.write(line)
             if line == "end\\n":
@@ -153,6 +161,7 @@ class Machine:
             "task": asdict(task),
             "variable": task_processes.TAG_VARIABLE,
             "document": document,
+            "secret": SECRET,
         }
         process = subprocess.Popen(
             [sys.executable, "-c", TASK, json.dumps(given)],
@@ -446,3 +455,25 @@ def test_no_token_is_in_a_file_or_in_the_environment_of_the_agent(machine, task,
     for path in machine.folder.rglob("*"):
         assert not path.is_file() or head not in path.read_bytes()
     os.kill(process.pid, signal.SIGKILL)
+
+
+def test_secrets_come_from_the_api_server_and_stay_in_memory(machine, api, task, instance):
+    process = machine.start_task(task)
+    machine.tell(process, task, instance)
+    assert said(process) == "held"
+    said(process)
+    say(process, "tell the secrets")
+    assert json.loads(said(process)) == {}
+    api.stop()
+    say(process, "keep a secret")
+    api.start()
+    assert said(process) == "kept"
+    say(process, "tell the secrets")
+    assert json.loads(said(process)) == {"(secret-1)": SECRET}
+    kept = run_folder.secrets_file(task.dag_id, task.run_id)
+    assert json.loads(kept.read_text()) == {"(secret-1)": SECRET}
+    files = [path for path in machine.folder.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+    say(process, "end")
+    assert said(process) == "settled"

@@ -42,10 +42,12 @@ def test_what_lies_beside_it_can_be_named(bucket: str, key: str) -> None:
     assert file_rules().storage.address(f"s3://{bucket}/{key}", is_folder=True).key == key
 
 
-def test_a_workflow_with_secrets_is_refused_by_their_names() -> None:
+def test_secrets_that_nobody_keeps_are_refused_by_their_names() -> None:
     class Asking:
         def get_requirement(self, _name: str) -> tuple[dict[str, Any], bool]:
             return {"secrets": ["file:///x.cwl#main/password"]}, True
 
-    with pytest.raises(JobError, match=r"password.*intermediate_storage"):
-        secrets.refuse(cast("Process", Asking()))
+    process = cast("Process", Asking())
+    with pytest.raises(JobError, match=r"nobody who keeps.*password"):
+        secrets.hide(process, {"password": "sesame"}, None, must_keep=True)
+    secrets.hide(process, {}, None, must_keep=True)

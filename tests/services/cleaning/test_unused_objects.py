@@ -14,7 +14,10 @@ from support.buckets import Buckets, buckets, refusing
 from support.staged import BUCKET, Machines, file, folder, path_of
 from support.staged import machines as machines
 
+from cwl_ui_plugin import config
+from cwl_ui_plugin.dags.folders.run_folder import TaskTry
 from cwl_ui_plugin.dags.staging import marks, objects
+from cwl_ui_plugin.dags.staging.results import Made
 from cwl_ui_plugin.fetching.errors import FetchError
 from cwl_ui_plugin.fetching.stored_objects import StoredObject
 from cwl_ui_plugin.services.cleaning import unused_objects
@@ -212,3 +215,20 @@ def test_nothing_goes_while_the_store_does_not_tell_what_is_used(machines: Machi
 def test_without_such_a_store_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AIRFLOW__CWL__INTERMEDIATE_STORAGE", raising=False)
     assert unused_objects.Sweep(list).go_on() == 0
+
+
+@pytest.mark.usefixtures("grown_old")
+@pytest.mark.parametrize(("days", "left"), [(90.0, 1), (0.0, 1), (-1.0, 0)])
+def test_outputs_for_reuse_stay_as_long_as_they_are_used(machines: Machines, days: float, left: int) -> None:
+    number = config.number
+    machines.monkeypatch.setenv("AIRFLOW__CWL__REUSE", "True")
+    machines.monkeypatch.setattr(config, "number", lambda name: days if name == "keep_reuse_days" else number(name))
+    task = machines.task("one", run="gone")
+    results = task.results(TaskTry("dag", "gone", "count", -1, 1), None)
+    (task.task.folder / "f").write_bytes(b"made")
+    results.add(Made("key", "none", {"out": file(task.task.folder / "f")}, None))
+    task.put(file(task.task.folder / "f"))
+    assert len(machines.names("results/")) == 1
+    assert swept(machines) == 1 - left
+    assert not machines.names("results/"), "the run is over"
+    assert (len(machines.names("reuse/")), len(machines.names())) == (left, left)
