@@ -24,6 +24,7 @@ _FULL = frozenset(
     {"QuotaExceeded", "StorageFull", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientCapacity"}
 )
 _NO_ROOM = 507
+_SKEWED = "RequestTimeTooSkewed"
 Doing = Literal["read", "written"]
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -59,6 +60,11 @@ def _words(address: StorageAddress, error: Exception, doing: Doing, asker: Asker
     place, option = shown(address.url), address.root.option
     if doing == "written" and (refused := _not_taken(place, error)):
         return refused
+    if _SKEWED in _codes(error):
+        return Away(
+            f"{place} can't be {'had' if doing == 'read' else doing} now: the clocks of {asker.machine} and of the "
+            "store differ by more than the store allows, which is mostly 15 minutes."
+        )
     if isinstance(error, PermissionError):
         what = "give {} to" if doing == "read" else "take {} from"
         return NotThere(

@@ -130,6 +130,7 @@ def test_a_store_that_is_busy_is_asked_again(
         ("400 Bad Request", "KeyTooLongError", OtherContent, "its key is too long"),
         ("404 Not Found", "NoSuchBucket", NotThere, "no such bucket"),
         ("503 Slow Down", "Busy", Away, r"Busy, HTTP 503"),
+        ("403 Forbidden", "RequestTimeTooSkewed", Away, "clocks of the worker and of the store differ"),
     ],
 )
 @pytest.mark.parametrize("content", [SMALL, LARGE])
