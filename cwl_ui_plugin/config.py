@@ -138,6 +138,14 @@ def workflows_folder() -> Path:
     return _folder("workflows_folder", "workflows")
 
 
+def workflows_storage() -> str:
+    """Return the place by which machines share workflows; empty where all see the same ``workflows_folder``.
+
+    ``fetching.site.workflows_root`` reads it.
+    """
+    return text("workflows_storage").strip()
+
+
 def inputs_folder() -> Path:
     """What relative paths of a job are relative to."""
     return _folder("inputs_folder", "inputs")

@@ -78,6 +78,11 @@ def test_the_bundle_and_the_provider_info_load_no_cwltool(in_airflow: Loaded) ->
     assert among(modules, CWLTOOL + SERVER) == set()
 
 
+def test_a_site_without_a_bucket_of_workflows_loads_nothing_of_it(in_airflow: Loaded) -> None:
+    modules = in_airflow("from cwl_ui_plugin.library.site_store import site_store; site_store().refresh()")
+    assert among(modules, ("s3fs", "cwl_ui_plugin.library.shared.store", "cwl_ui_plugin.storing")) == set()
+
+
 def test_what_every_process_of_airflow_loads_is_light(in_airflow: Loaded) -> None:
     modules = in_airflow("")
     assert "cwl_ui_plugin.dags.cluster_policy" in modules

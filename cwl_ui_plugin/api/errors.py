@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cwl_ui_plugin.api.answering import AnyTextResponse
 from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.cwl.errors import Problem
-from cwl_ui_plugin.services.errors import InvalidWorkflow, ServiceError
+from cwl_ui_plugin.library.errors import DamagedArchive, StoreAway
+from cwl_ui_plugin.services.errors import InvalidWorkflow, ServiceError, Unavailable
 from cwl_ui_plugin.services.full_disk import as_no_room
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ def install(app: FastAPI, answer: Answerer = answer) -> None:
         app.add_exception_handler(kind, handle)
 
     adding(ServiceError, lambda error: _service_error(error, answer))
+    for away in (StoreAway, DamagedArchive):
+        adding(away, lambda error: answer(Unavailable.status, str(error)))
     adding(ConfigError, lambda error: _config_error(error, answer))
     adding(OSError, lambda error: _os_error(error, answer))
     adding(HTTPException, lambda error: answer(error.status_code, _detail_of(error), headers=error.headers))

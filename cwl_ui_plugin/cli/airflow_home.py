@@ -53,15 +53,25 @@ class AirflowHome:
 
     def run(self, *command: str) -> None:
         """Run a Python module of this environment on this home; raise :class:`CliError` if it fails."""
-        result = subprocess.run(
+        result = self._ran(*command)
+        if result.returncode:
+            raise CliError(f"`{' '.join(command)}` failed:\n{result.stderr.strip()[-2000:]}")
+
+    def told(self, *command: str) -> str:
+        """Run one, and return what it prints, also where it ends with 1; raise :class:`CliError` if it fails."""
+        result = self._ran(*command)
+        if result.returncode not in (0, 1) or not result.stdout:
+            raise CliError(f"`{' '.join(command)}` failed:\n{result.stderr.strip()[-2000:]}")
+        return result.stdout
+
+    def _ran(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", *command],
             env={**os.environ, "AIRFLOW_HOME": str(self.folder), "AIRFLOW_CONFIG": str(self.cfg_path)},
             capture_output=True,
             text=True,
             check=False,
         )
-        if result.returncode:
-            raise CliError(f"`{' '.join(command)}` failed:\n{result.stderr.strip()[-2000:]}")
 
     @property
     def _note(self) -> Path:

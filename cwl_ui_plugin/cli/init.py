@@ -16,6 +16,15 @@ from cwl_ui_plugin.cli.effective import DEFAULT, ENVIRONMENT, Configuration, Eff
 from cwl_ui_plugin.cli.errors import CliError
 from cwl_ui_plugin.dags.task_rules import read_rules
 
+STORES = (
+    "storage_roots",
+    "outputs_folder",
+    "output_roots",
+    "uploads_storage",
+    "intermediate_storage",
+    "workflows_storage",
+)
+"""Options that may name places of object stores."""
 FOLDERS = ("workflows", "inputs", "outputs", "tmp")
 
 
@@ -55,6 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
         print("  The plugin's tables are up to date.")
     if setup.wrong_rules:
         print(f"  {setup.wrong_rules} No workflow becomes a Dag until that is mended.")
+    if not arguments.dry_run:
+        _tell_stores(setup, home)
     changed = len(setup.changed)
     done = "Would change" if arguments.dry_run else "Changed"
     print(f"{done} {changed} settings and {len(made)} folders." if changed or made else "Nothing to change.")
@@ -63,6 +74,13 @@ def run(arguments: argparse.Namespace) -> int:
     if setup.unreachable:
         raise CliError("What is needed is set otherwise by the environment. Set there: " + "; ".join(setup.unreachable))
     return 0
+
+
+def _tell_stores(setup: Setup, home: AirflowHome) -> None:
+    """Print whether the object stores that the site names can be used; nothing is asked where it names none."""
+    if setup.names_stores:
+        print("Object stores, which take up to half a minute to look at:", flush=True)
+        print(home.told("cwl_ui_plugin.cli.stores"), end="")
 
 
 @dataclass
@@ -78,6 +96,7 @@ class Setup:
         self.changed: dict[str, str | None] = {}
         self.unreachable: list[str] = []
         self.wrong_rules = _wrong_rules(configuration)
+        self.names_stores = any("://" in (configuration.get("cwl", name).value or "") for name in STORES)
         for setting in _settings(self.home, configuration):
             for variable in configuration.without_effect(setting.section, setting.name):
                 print(f"  {variable} has no effect: Airflow takes it for secret options only.")

@@ -27,7 +27,7 @@ from cwl_ui_plugin.dags.names import CLEAN_DAG_RUN, VERSION_FILE
 from cwl_ui_plugin.dags.preload import is_dag_processor
 from cwl_ui_plugin.dags.sharing import shares_folders
 from cwl_ui_plugin.library.current_manifest import manifest_of
-from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.site_store import store_at
 from cwl_ui_plugin.library.versions import is_digest
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class CwlDagBundle(BaseDagBundle):
     ) -> None:
         super().__init__(refresh_interval=refresh_interval, **kwargs)
         folder = Path(workflows_folder).expanduser() if workflows_folder else config.workflows_folder()
-        self.store = WorkflowStore(folder.resolve())
+        self.store = store_at(folder.resolve())
         self._known: KnownDags | None = None
 
     @property

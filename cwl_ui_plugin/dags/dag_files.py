@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cwl_ui_plugin import config
 from cwl_ui_plugin.cwl.errors import DocumentError
 from cwl_ui_plugin.library.versions import StoredVersion
 
@@ -50,9 +49,9 @@ def stored_document(dag_id: str, digest: str | None = None) -> StoredVersion:
     """
     from cwl_ui_plugin.library.errors import LibraryError
     from cwl_ui_plugin.library.recompile import usable
-    from cwl_ui_plugin.library.store import WorkflowStore
+    from cwl_ui_plugin.library.site_store import site_store
 
-    store = WorkflowStore(config.workflows_folder())
+    store = site_store()
     try:
         return usable(store.current(dag_id) if digest is None else store.version(dag_id, digest))
     except LibraryError as error:

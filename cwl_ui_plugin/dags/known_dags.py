@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from cwl_ui_plugin.dags import broken_dags, registration
 from cwl_ui_plugin.dags.bundle import WORKFLOWS_FILE, CwlDagBundle, remove_dag_file
 from cwl_ui_plugin.dags.names import BUNDLE, CLEAN_DAG_RUN
-from cwl_ui_plugin.library.errors import DamagedManifest, UnknownWorkflow
+from cwl_ui_plugin.library.errors import DamagedManifest, StoreAway, UnknownWorkflow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -91,7 +91,7 @@ class KnownDags:
         """
         try:
             manifest = self._bundle.track()
-        except OSError:
+        except (OSError, StoreAway):
             self._seen = None
             keep_alive()
             raise
@@ -103,10 +103,15 @@ class KnownDags:
         try:
             found = look(self._bundle)
             settle(found, self._bundle)
+            self._bundle.store.fill_soon()
             if (self._tries_of_all and manifest) or found.pending:
                 self._seen = None
                 if not is_writing:
                     self._have_written()
+        except StoreAway as error:
+            self._seen = None
+            log.warning("What other machines have changed can't be told; nothing is taken for gone: %s", error)
+            keep_alive()
         except Exception:
             self._seen = None
             log.exception("Whether Airflow knows all workflows can't be told; it is tried again")
@@ -136,11 +141,17 @@ class KnownDags:
 
 
 def look(bundle: CwlDagBundle) -> Found:
-    """Compare Airflow's database with the store. The database is read first: it may be behind, never ahead."""
+    """Compare Airflow's database with the store. The database is read first: it may be behind, never ahead.
+
+    Raises:
+        StoreAway: what other machines have put into the store can't be told now.
+
+    """
     from airflow.utils.session import create_session
 
     with create_session(scoped=False) as session:
         known, broken = _known(session), broken_dags.known(session)
+    bundle.store.refresh()
     manifest = bundle.track()
     found = Found(bundle.files_version(), manifest)
     kept: dict[str | None, Mapping[str, str]] = {}
@@ -258,6 +269,7 @@ def write_pending(bundle: CwlDagBundle, *, everything: bool, is_wanted: Callable
 def _write_some(revisions: Mapping[str, str], bundle: CwlDagBundle, version: str) -> bool:
     dags, problems = registration.make(revisions, bundle)
     with registration.registering(bundle, fcntl.LOCK_EX):
+        bundle.store.refresh()
         current = {dag_id for dag_id, revision in revisions.items() if _is_current(bundle, dag_id, revision)}
         dags = {dag_id: dag for dag_id, dag in dags.items() if dag_id in current}
         problems = {dag_id: problem for dag_id, problem in problems.items() if dag_id in current}
@@ -337,7 +349,11 @@ def main() -> int:
     os.nice(NICE)
     bundle = registration.known_bundle()
     bundle.initialize()
-    is_well = write_pending(bundle, everything="--all" in sys.argv, is_wanted=lambda: os.getppid() == parent)
+    try:
+        is_well = write_pending(bundle, everything="--all" in sys.argv, is_wanted=lambda: os.getppid() == parent)
+    except StoreAway as error:
+        log.warning("Dags are written later: %s", error)
+        return 1
     return 0 if is_well else 1
 
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from cwl_ui_plugin import last_use
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.names import BUNDLE, CLEAN_DAG_RUN
+from cwl_ui_plugin.library.errors import DamagedArchive, StoreAway
+from cwl_ui_plugin.library.shared.database_lock import changing_workflows
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -34,7 +36,7 @@ LOCK_FOLDER = "registering"
 class Problem:
     """Why a Dag could not be made or written, as Airflow shows errors of Dag files.
 
-    ``may_pass`` if that is the database's trouble, not the Dag's.
+    ``may_pass`` if that is the trouble of the database, or of a bucket, and not the Dag's.
     """
 
     text: str
@@ -53,9 +55,16 @@ def register(dag_id: str) -> None:
         RegistrationError: the bundle is not configured, or its Dag can't be made or written.
 
     """
-    bundle = known_bundle()
+    try:
+        _register(dag_id, known_bundle())
+    except StoreAway as error:
+        raise RegistrationError(str(error)) from error
+
+
+def _register(dag_id: str, bundle: CwlDagBundle) -> None:
     bundle.initialize()
     with registering(bundle, fcntl.LOCK_SH):
+        bundle.store.refresh()
         manifest = bundle.track()
         version = bundle.files_version()
         dags, problems = make({dag_id: manifest.get(dag_id, "")}, bundle)
@@ -83,9 +92,11 @@ def known_bundle() -> CwlDagBundle:
 def registering(bundle: CwlDagBundle, how: int) -> Iterator[None]:
     """Hold the lock of registering: ``fcntl.LOCK_SH`` for what was uploaded now, ``LOCK_EX`` for what is there.
 
+    Where machines share no folder, one of them at a time has it, and which Dags it writes is as the bucket says.
+
     A user who may only read the store does without: should a Dag be replaced by an older one, the next look sees it.
     """
-    with ExitStack() as held:
+    with changing_workflows(), ExitStack() as held:
         try:
             folder = bundle.store.root / LOCK_FOLDER
             folder.mkdir(parents=True, exist_ok=True)
@@ -213,7 +224,7 @@ def _problem(error: Exception) -> Problem:
     if conf.getboolean("core", "dagbag_import_error_tracebacks"):
         depth = conf.getint("core", "dagbag_import_error_traceback_depth")
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=-depth))
-    return Problem(text, may_pass=isinstance(error, SQLAlchemyError))
+    return Problem(text, may_pass=isinstance(error, (SQLAlchemyError, StoreAway, DamagedArchive)))
 
 
 def _store_now(bag: Any, version: str, session: Session) -> None:

@@ -17,8 +17,10 @@ from cwl_ui_plugin.dags.dag import CWLDAG
 from cwl_ui_plugin.dags.names import VERSION_FILE
 from cwl_ui_plugin.dags.preload import is_dag_processor
 from cwl_ui_plugin.dags.relaying.control import control
+from cwl_ui_plugin.dags.sharing import shares_folders
 from cwl_ui_plugin.library.errors import UnknownWorkflow
 from cwl_ui_plugin.library.recompile import usable
+from cwl_ui_plugin.library.site_store import store_at
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.library.versions import StoredVersion
 
@@ -31,7 +33,7 @@ def stored_dags(dag_file: str, *, store: str) -> dict[str, CWLDAG]:
     A task's process asks for the Dag of its task. The Dag processor asks for none, unless one has callbacks to run:
     what is new it has written already, see ``known_dags``. Everybody else gets all that can be made.
     """
-    workflows = WorkflowStore(Path(store))
+    workflows = _store_at(Path(store))
     version = (Path(dag_file).parent / VERSION_FILE).read_text(encoding="ascii")
     asked, is_for_callbacks = get_parsing_context().dag_id, is_dag_processor()
     if not asked and not is_for_callbacks:
@@ -54,10 +56,15 @@ def stored_dag(dag_id: str, revision: str, *, store: str) -> CWLDAG:
 
     In the process of a task the Dag has that task, and of the others few: each would have to make all of them again.
     """
-    version = usable(WorkflowStore(Path(store)).pinned(dag_id, revision))
+    version = usable(_store_at(Path(store)).pinned(dag_id, revision))
     context = get_parsing_context()
     only = context.task_id if context.dag_id == dag_id else None
     return CWLDAG(dag_id, version=version, only=only, **_scheduling(version))
+
+
+def _store_at(root: Path) -> WorkflowStore:
+    """Return the store below a folder; a worker that shares no folder asks the API server for what it does not have."""
+    return store_at(root) if shares_folders() or is_dag_processor() else WorkflowStore(root)
 
 
 def _with_callbacks() -> set[str]:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import event, false, inspect, select, update
 from sqlalchemy.orm import Mapper, Session, object_session
 
-from cwl_ui_plugin import config
 from cwl_ui_plugin.dags import created_runs
 from cwl_ui_plugin.dags.names import BUNDLE, revision_named_in
 from cwl_ui_plugin.library.errors import DamagedManifest, UnknownWorkflow
+from cwl_ui_plugin.library.site_store import site_store
 from cwl_ui_plugin.library.store import WorkflowStore
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _dag_version(run: DagRun) -> DagVersion | None:
 
 
 def _pin(run: DagRun, revision: str | None) -> None:
-    store = WorkflowStore(config.workflows_folder())
+    store = site_store()
     if revision is None or not store.workflows.is_dir():  # a process that does not have the store leaves it to others
         return
     if _has(store, run, revision):

@@ -10,7 +10,13 @@ from cwl_ui_plugin import config, store_paths
 from cwl_ui_plugin.config import ConfigError
 from cwl_ui_plugin.fetching.hosts import HostRules
 from cwl_ui_plugin.fetching.limits import Limits
-from cwl_ui_plugin.fetching.storage_roots import UPLOADS_OPTION, StorageAddress, StorageRoot, StorageRules
+from cwl_ui_plugin.fetching.storage_roots import (
+    UPLOADS_OPTION,
+    WORKFLOWS_OPTION,
+    StorageAddress,
+    StorageRoot,
+    StorageRules,
+)
 
 DOCUMENT_BYTES = 4 * config.MEBIBYTE
 """What an answer of a registry may have."""
@@ -37,7 +43,7 @@ def storage_rules(granted: Iterable[Path] = ()) -> StorageRules:
     but for those whose folders are granted, which on the disk stand for those in the store.
 
     Raises:
-        ConfigError: an entry of ``[cwl] storage_roots`` is none, or a place that is closed is none.
+        ConfigError: an entry of ``[cwl] storage_roots`` is none, or a place that is closed is none, or in another.
 
     """
     closed, granted, uploads = destinations(), tuple(granted), uploads_root()
@@ -47,6 +53,11 @@ def storage_rules(granted: Iterable[Path] = ()) -> StorageRules:
         home, closed = config.uploads_folder().resolve(), (*closed, uploads)
         sent = [folder.name for folder in granted if folder.parent == home]
         granted_roots += [replace(uploads, prefix=f"{uploads.prefix}{name}/") for name in sent]
+    if (workflows := workflows_root()) is not None:
+        for other in (*closed, *([between_tasks] if between_tasks else [])):
+            if other.overlaps(*workflows.place, workflows.prefix.rstrip("/"), is_folder=True):
+                raise ConfigError(f"{WORKFLOWS_OPTION} and {other.option} overlap: give each a prefix of its own.")
+        closed = (*closed, workflows)
     try:
         return StorageRules.of(config.text("storage_roots").split(","), closed, granted_roots, between_tasks)
     except ValueError as error:
@@ -60,15 +71,26 @@ def uploads_root() -> StorageRoot | None:
         ConfigError: ``[cwl] uploads_storage`` is no place of a store that speaks S3, or of several.
 
     """
-    entry = config.text("uploads_storage").strip()
+    return _s3_root(config.text("uploads_storage").strip(), UPLOADS_OPTION)
+
+
+def workflows_root() -> StorageRoot | None:
+    """Return the place of a store by which machines share workflows; None where they see the same folder.
+
+    Raises:
+        ConfigError: ``[cwl] workflows_storage`` is no place of a store that speaks S3, or of several.
+
+    """
+    return _s3_root(config.workflows_storage(), WORKFLOWS_OPTION)
+
+
+def _s3_root(entry: str, option: str) -> StorageRoot | None:
     try:
-        root = StorageRoot.parse(entry, UPLOADS_OPTION) if entry else None
+        root = StorageRoot.parse(entry, option) if entry else None
     except ValueError as error:
-        raise ConfigError(f"{UPLOADS_OPTION}: {error}.") from None
+        raise ConfigError(f"{option}: {error}.") from None
     if root is not None and (root.scheme != "s3" or "," in entry):
-        raise ConfigError(
-            f"{UPLOADS_OPTION}: it is one place of a store that speaks S3, s3://connection@bucket/prefix."
-        )
+        raise ConfigError(f"{option}: it is one place of a store that speaks S3, s3://connection@bucket/prefix.")
     return root
 
 

@@ -16,6 +16,7 @@ from cwl_ui_plugin.fetching.errors import HostNotAllowed, OtherContent
 
 ROOTS_OPTION = "[cwl] storage_roots"
 UPLOADS_OPTION = "[cwl] uploads_storage"
+WORKFLOWS_OPTION = "[cwl] workflows_storage"
 MAX_KEY = 1024
 """Bytes that a key of S3 may have."""
 _SHOWN_CHARACTERS = 200

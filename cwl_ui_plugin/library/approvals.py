@@ -66,15 +66,34 @@ class ApprovalFolder:
 
     def set(self, task_ids: Iterable[str]) -> None:
         """Ask before these steps from now on."""
-        text = json.dumps(sorted(set(task_ids)), ensure_ascii=False)
-        if text == "[]":
+        text = text_of(task_ids)
+        if text is not None:
+            self.keep(text)
+        self.point_to(None if text is None else digest_of_text(text))
+
+    def keep(self, text: str) -> None:
+        """Keep a choice by its digest, whether it is the one that the workflow has now or not."""
+        write_text(self._kept / f"{digest_of_text(text)}.json", text)
+
+    def point_to(self, digest: str | None) -> None:
+        """Let a kept choice be the one that the workflow has now, or none."""
+        if digest is None:
             self._current.unlink(missing_ok=True)
-            return
-        digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
-        write_text(self._kept / f"{digest}.json", text)
-        write_text(self._current, digest)
+        elif read_digest(self._current, _DIGEST) != digest:
+            write_text(self._current, digest)
 
     def forget(self) -> None:
         """Remove all of them, with the last version of the workflow."""
         self._current.unlink(missing_ok=True)
         shutil.rmtree(self._kept, ignore_errors=True)
+
+
+def text_of(task_ids: Iterable[str]) -> str | None:
+    """Return a choice as it is kept; None for one of no steps, which is not kept."""
+    chosen = sorted(set(task_ids))
+    return json.dumps(chosen, ensure_ascii=False) if chosen else None
+
+
+def digest_of_text(text: str) -> str:
+    """Return what names a choice that is kept as this text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]

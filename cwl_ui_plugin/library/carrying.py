@@ -11,7 +11,6 @@ import json
 import shutil
 import tarfile
 import uuid
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -35,9 +34,30 @@ def key_of(dag_id: str, revision: str) -> str:
 def pack(store: WorkflowStore, dag_id: str, revision: str, target: BinaryIO) -> None:
     """Write what a revision has as an archive; raise :class:`UnknownWorkflow` where the store does not have it."""
     store.pinned(dag_id, revision)
+    pinned, workflow = Revision.parse(revision), store.workflows / dag_id
+    files = [
+        workflow / folder / f"{digest}.json"
+        for digest, folder in ((pinned.schedule, "schedules"), (pinned.approvals, "approval-choices"))
+        if digest
+    ]
     with tarfile.open(fileobj=target, mode="w:gz", compresslevel=1) as archive:
-        for path in sorted(_files(store, dag_id, Revision.parse(revision))):
+        _add_version(archive, dag_id, pinned.digest, workflow / "versions" / pinned.digest)
+        for path in files:
             archive.add(path, path.relative_to(store.root).as_posix(), recursive=False, filter=_plain)
+
+
+def pack_version(dag_id: str, digest: str, folder: Path, target: BinaryIO) -> None:
+    """Write the folder of a version, wherever it is, as an archive."""
+    with tarfile.open(fileobj=target, mode="w:gz", compresslevel=1) as archive:
+        _add_version(archive, dag_id, digest, folder)
+
+
+def _add_version(archive: tarfile.TarFile, dag_id: str, digest: str, folder: Path) -> None:
+    top = PurePosixPath("workflows", dag_id, "versions", digest)
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        if not (inner.parts[0] == COMPILED_FOLDER and len(inner.parts) > 1 and inner.parts[1].startswith(_OWN)):
+            archive.add(path, str(top / inner.as_posix()), recursive=False, filter=_plain)
 
 
 def unpack(content: BinaryIO, root: Path, dag_id: str, revision: str, *, most: int) -> None:
@@ -64,18 +84,6 @@ def unpack(content: BinaryIO, root: Path, dag_id: str, revision: str, *, most: i
                 raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
-
-
-def _files(store: WorkflowStore, dag_id: str, revision: Revision) -> Iterator[Path]:
-    workflow = store.workflows / dag_id
-    version = workflow / "versions" / revision.digest
-    for path in version.rglob("*"):
-        parts = path.relative_to(version).parts
-        if not (parts[0] == COMPILED_FOLDER and len(parts) > 1 and parts[1].startswith(_OWN)):
-            yield path
-    for digest, folder in ((revision.schedule, "schedules"), (revision.approvals, "approval-choices")):
-        if digest:
-            yield workflow / folder / f"{digest}.json"
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,7 +51,7 @@ class Entry(WorkflowFacts):
 
 def entries(store: WorkflowStore) -> dict[str, Entry]:
     """Return an entry for each workflow of the store."""
-    stamps = _stamps(store)
+    stamps = store.stamps()
     with _lock:
         known = _kept.get(store.root) or _read(store.root)
         found = {
@@ -68,28 +67,12 @@ def entries(store: WorkflowStore) -> dict[str, Entry]:
     return found
 
 
-def _stamps(store: WorkflowStore) -> dict[str, str]:
-    """Return what tells one ``current`` of a workflow from the next: it is replaced, never written to."""
-    found = {}
-    try:
-        with os.scandir(store.workflows) as folders:
-            for folder in folders:
-                try:
-                    state = Path(folder.path, "current").stat()
-                except (FileNotFoundError, NotADirectoryError):
-                    continue  # deleted
-                found[folder.name] = f"{state.st_mtime_ns}.{state.st_ino}"
-    except FileNotFoundError:
-        return {}
-    return found
-
-
 def _entry(store: WorkflowStore, dag_id: str, stamps: dict[str, str]) -> Entry | None:
     try:
-        version = store.current(dag_id)
+        version = store.current_here(dag_id)
         plan = _plan_of(version)
     except (UnknownWorkflow, FileNotFoundError):
-        return None  # deleted while we looked
+        return None  # deleted while we looked, or not fetched yet
     return Entry(
         dag_id=dag_id,
         stamp=stamps[dag_id],

@@ -88,7 +88,8 @@ class ManifestReader:
 
 def manifest_of(store: WorkflowStore) -> dict[str, str]:
     """Return the manifest of a store, by what this process has read of it before."""
-    return _reader(store.root).read()
+    told = store.told_manifest()
+    return _reader(store.root).read() if told is None else told
 
 
 @cache

@@ -7,7 +7,9 @@ LibraryError
 ├── NotCompiled        a version has to be compiled again before it can be used
 ├── BadDagId           a name that can't be a dag_id
 ├── BadUpload          the upload can't be unpacked or has no main file
-└── UploadTooLarge     more bytes or files than allowed
+├── UploadTooLarge     more bytes or files than allowed
+├── DamagedArchive     what was fetched as a version is none
+└── StoreAway          the bucket that machines share workflows by can't be asked, or written to
 """
 
 from __future__ import annotations
@@ -47,3 +49,7 @@ class UploadTooLarge(BadUpload):
 
 class DamagedArchive(LibraryError):
     """What was fetched as a revision of a workflow is none."""
+
+
+class StoreAway(LibraryError):
+    """The bucket by which machines share workflows can't be asked now, or not be written to."""

@@ -37,7 +37,7 @@ class ManifestFolder:
     def keep_manifest(self, manifest: dict[str, str]) -> str:
         """Keep a manifest for runs pinned to it; return its name, made from its content."""
         text = json.dumps(manifest, sort_keys=True)
-        name = hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+        name = name_of(text)
         if not self._use_manifest(self.manifest_file(name)) or not self._is_whole(name, manifest):
             write_json(self.manifest_file(name), manifest)
         return name
@@ -92,3 +92,8 @@ class ManifestFolder:
     def manifest_file(self, name: str) -> Path:
         """Return the file of a manifest."""
         return self._manifests / f"{name}.json"
+
+
+def name_of(text: str) -> str:
+    """Return the name of a manifest: it is made of its content, as JSON with sorted names."""
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cwl_ui_plugin.library.files import write_text
@@ -47,11 +47,14 @@ class NumberFile:
 
     def keep(self, digests: Iterable[str]) -> None:
         """Write down the numbers of ``digests`` and of all before. A number is no reason to refuse a version."""
-        numbers = self.with_others(digests)
+        self.write(self.with_others(digests))
+
+    def write(self, numbers: Mapping[str, int]) -> None:
+        """Write down these numbers, and no others."""
         if numbers == self.kept():
             return
         try:
-            write_text(self._file, json.dumps(numbers))
+            write_text(self._file, json.dumps(dict(numbers)))
         except OSError as error:
             log.warning("The numbers of versions can't be kept in %s: %s", self._file, error)
 

@@ -82,7 +82,12 @@ class Schedule:
     @property
     def digest(self) -> str:
         """What names it."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:_DIGEST_LENGTH]
+        return digest_of_text(self.to_json())
+
+
+def digest_of_text(text: str) -> str:
+    """Return what names a schedule that is kept as this text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
 class ScheduleFolder:
@@ -100,6 +105,17 @@ class ScheduleFolder:
         """Return the schedule that the workflow has now, None if it has none."""
         digest = self.current_digest()
         return self.kept(digest) if digest else None
+
+    def keep(self, text: str) -> None:
+        """Keep a schedule by its digest, whether the workflow has it now or not."""
+        write_text(self._kept / f"{digest_of_text(text)}.json", text)
+
+    def point_to(self, digest: str | None) -> None:
+        """Let a kept schedule be the one that the workflow has now, or none."""
+        if digest is None:
+            self.clear()
+        elif read_digest(self._current, _DIGEST) != digest:
+            write_text(self._current, digest)
 
     def digests(self) -> list[str]:
         """Return the digests of all schedules that the workflow has or had."""
@@ -126,8 +142,8 @@ class ScheduleFolder:
         if schedule is None:
             self.clear()
         else:
-            write_text(self._kept / f"{schedule.digest}.json", schedule.to_json())
-            write_text(self._current, schedule.digest)
+            self.keep(schedule.to_json())
+            self.point_to(schedule.digest)
         return True
 
     def clear(self) -> None:

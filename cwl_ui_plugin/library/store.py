@@ -27,7 +27,7 @@ from pathlib import Path
 from cwl_ui_plugin import last_use
 from cwl_ui_plugin.library import compilations
 from cwl_ui_plugin.library.approvals import ApprovalFolder
-from cwl_ui_plugin.library.errors import BadDagId, NotCompiled, UnknownWorkflow
+from cwl_ui_plugin.library.errors import BadDagId, LibraryError, NotCompiled, UnknownWorkflow
 from cwl_ui_plugin.library.files import write_json, write_text
 from cwl_ui_plugin.library.manifests import ManifestFolder
 from cwl_ui_plugin.library.numbering import NumberFile
@@ -68,6 +68,10 @@ class WorkflowStore(ManifestFolder):
     def current(self, dag_id: str) -> StoredVersion:
         """Return the current version of a workflow; raise :class:`UnknownWorkflow`."""
         return self.version(dag_id, self._current_digest(dag_id))
+
+    def current_here(self, dag_id: str) -> StoredVersion:
+        """Return the current version, if this machine has it already; raise :class:`UnknownWorkflow`."""
+        return self.current(dag_id)
 
     def version(self, dag_id: str, digest: str) -> StoredVersion:
         """Return one version of a workflow; raise :class:`UnknownWorkflow`."""
@@ -187,6 +191,21 @@ class WorkflowStore(ManifestFolder):
         is_whole = all(folder.name in known for folder in self._version_folders(dag_id))
         return known if is_whole else numbers.with_others(self._by_upload(dag_id))
 
+    def stamps(self) -> dict[str, str]:
+        """Return, for each workflow, what tells its current version from the next."""
+        found = {}
+        try:
+            with os.scandir(self.workflows) as folders:
+                for folder in folders:
+                    try:
+                        state = Path(folder.path, "current").stat()
+                    except (FileNotFoundError, NotADirectoryError):
+                        continue  # deleted
+                    found[folder.name] = f"{state.st_mtime_ns}.{state.st_ino}"
+        except FileNotFoundError:
+            return {}
+        return found
+
     def version_count(self, dag_id: str) -> int:
         """Return how many versions a workflow has."""
         return len(self._version_folders(dag_id))
@@ -219,17 +238,7 @@ class WorkflowStore(ManifestFolder):
         folder = self._version_folder(check_dag_id(dag_id), digest)
         with self._lock(), self._restored(dag_id, digest):
             if not folder.exists():
-                write_json(
-                    compiled / VERSION_FILE,
-                    {
-                        "main": main,
-                        "filename": filename,
-                        "uploaded_by": uploaded_by,
-                        "uploaded_at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
-                        **({"origin": asdict(origin)} if origin else {}),
-                    },
-                )
-                source.rename(compiled / SOURCE_FOLDER)
+                assemble(source, compiled, main=main, filename=filename, uploaded_by=uploaded_by, origin=origin)
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 compiled.rename(folder)
                 self._numbers_file(dag_id).keep(self._by_upload(dag_id))
@@ -351,7 +360,7 @@ class WorkflowStore(ManifestFolder):
     def _readable_versions(self, dag_id: str) -> list[StoredVersion]:
         try:
             return self.versions(dag_id)
-        except (UnknownWorkflow, OSError, ValueError, TypeError):
+        except (LibraryError, OSError, ValueError, TypeError):
             return []
 
     def _remove(self, folder: Path) -> None:
@@ -363,3 +372,55 @@ class WorkflowStore(ManifestFolder):
         self.root.mkdir(parents=True, exist_ok=True)
         with last_use.locked(self.root, fcntl.LOCK_EX):
             yield
+
+    # Where machines share no folder these do something: see ``shared.store``.
+
+    def refresh(self) -> None:
+        """See what other machines have changed; raise :class:`StoreAway` where that can't be told now."""
+
+    def freshen(self) -> None:
+        """See what other machines have changed, unless that was done a moment ago, or takes too long."""
+
+    def fill_soon(self) -> None:
+        """Begin to fetch what other machines have, and this one has not."""
+
+    def told_manifest(self) -> dict[str, str] | None:
+        """Return the manifest, where it need not be read from folders."""
+        return None
+
+    def keep_compilation(self, dag_id: str, digest: str) -> None:
+        """Let other machines have what a version was compiled to now."""
+
+    def grant_key(self, name: str) -> bytes | None:
+        """Return a public key of grants that another machine has put."""
+        return None
+
+    def put_grant_key(self, name: str, key: bytes) -> None:
+        """Let other machines have a public key of grants."""
+
+    def tell_upload(self, upload_id: str, state: str) -> None:
+        """Let other machines know how an upload is that this one works on."""
+
+    def told_upload(self, upload_id: str) -> str | None:
+        """Return how an upload is that another machine works on, or has ended."""
+        return None
+
+    def tidy(self) -> None:
+        """Remove what nobody needs any more, and no folder shows."""
+
+
+def assemble(
+    source: Path, compiled: Path, *, main: str, filename: str, uploaded_by: str, origin: Origin | None
+) -> None:
+    """Make a folder of a compiled upload that of a version, with its source in it."""
+    write_json(
+        compiled / VERSION_FILE,
+        {
+            "main": main,
+            "filename": filename,
+            "uploaded_by": uploaded_by,
+            "uploaded_at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+            **({"origin": asdict(origin)} if origin else {}),
+        },
+    )
+    source.rename(compiled / SOURCE_FOLDER)

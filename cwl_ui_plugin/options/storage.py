@@ -10,8 +10,17 @@ STORAGE = (
         "",
         "string",
         "Where uploaded workflows are kept. Empty: the folder cwl/workflows in the Airflow home. "
-        "API server, Dag processor and workers must see the same files there.",
+        "API server, Dag processor and workers must see the same files there, unless workflows_storage names a place.",
         "/srv/cwl/workflows",
+    ),
+    Option(
+        "workflows_storage",
+        "",
+        "string",
+        "The place of an object store that speaks S3 where uploaded workflows are kept for all machines, as "
+        "s3://connection@bucket/prefix; the Connection may write there. workflows_folder is each machine's own then: "
+        "it has copies, and may be lost. Empty: workflows are in workflows_folder, which all machines see.",
+        "s3://aws_workflows@airflow/workflows",
     ),
     Option(
         "inputs_folder",

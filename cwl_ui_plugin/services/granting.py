@@ -17,7 +17,9 @@ import jwt
 from cwl_ui_plugin import atomic
 from cwl_ui_plugin.dags.access.grants import ALGORITHM, Grant, key_id, keys_folder
 from cwl_ui_plugin.dags.access.schedule_grants import claims
+from cwl_ui_plugin.library.errors import StoreAway
 from cwl_ui_plugin.library.schedules import Schedule
+from cwl_ui_plugin.library.site_store import site_store
 from cwl_ui_plugin.services.errors import Unavailable
 from cwl_ui_plugin.signing.keys import generate_key_pair, public_of, signing_key
 
@@ -102,8 +104,12 @@ def _publish(name: str, private: str) -> None:
     if path.exists():
         return
     try:
+        public = public_of(private)
+        site_store().put_grant_key(name, public.encode())
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        atomic.write_text(path, public_of(private), mode=atomic.READABLE)
+        atomic.write_text(path, public, mode=atomic.READABLE)
+    except StoreAway as error:
+        raise Unavailable(f"The public key for grants can't be given to other machines. {error}") from error
     except OSError as error:
         raise Unavailable(
             f"The public key for grants can't be written to {path.parent}: {error.strerror or error}. The API server "

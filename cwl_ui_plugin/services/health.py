@@ -69,6 +69,7 @@ def storage_problems() -> list[str]:
         site.intermediate_root,
         site.destinations,
         site.uploads_root,
+        site.workflows_root,
         config.uploads_origin,
         site.storage_rules,  # which reads other places, too
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cwl_ui_plugin import config
-from cwl_ui_plugin.library.errors import BadDagId, NotCompiled, UnknownWorkflow
+from cwl_ui_plugin.library.errors import BadDagId, DamagedArchive, NotCompiled, StoreAway, UnknownWorkflow
+from cwl_ui_plugin.library.site_store import site_store
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services.errors import BadRequest, NotFound, Unavailable
@@ -17,8 +17,10 @@ WES_DIGITS = 12
 
 
 def open_store() -> WorkflowStore:
-    """Return the store that ``[cwl] workflows_folder`` names."""
-    return WorkflowStore(config.workflows_folder())
+    """Return the store of the site, as it was some seconds ago on other machines."""
+    store = site_store()
+    store.freshen()
+    return store
 
 
 @contextmanager
@@ -30,7 +32,7 @@ def library_errors() -> Iterator[None]:
         raise NotFound(str(error)) from error
     except BadDagId as error:
         raise BadRequest(str(error)) from error
-    except NotCompiled as error:
+    except (NotCompiled, StoreAway, DamagedArchive) as error:
         raise Unavailable(str(error)) from error
 
 

@@ -10,7 +10,8 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from cwl_ui_plugin import addresses
 from cwl_ui_plugin.auth.bridge import refusal
-from cwl_ui_plugin.services.errors import ServiceError
+from cwl_ui_plugin.library.errors import DamagedArchive, StoreAway
+from cwl_ui_plugin.services.errors import ServiceError, Unavailable
 from cwl_ui_plugin.services.full_disk import as_no_room
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,11 @@ def init_errors(blueprint: Blueprint) -> None:
     def refused(error: ServiceError) -> Response:
         text = "\n".join([error.message, *(str(problem) for problem in error.problems)])
         return refusal(error.status, text, _TITLES.get(error.status, "That did not work"))
+
+    @blueprint.app_errorhandler(StoreAway)
+    @blueprint.app_errorhandler(DamagedArchive)
+    def away(error: StoreAway | DamagedArchive) -> Response:
+        return refused(Unavailable(str(error)))
 
     @blueprint.app_errorhandler(CSRFError)
     def expired(error: CSRFError) -> Response | CSRFError:

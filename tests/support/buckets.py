@@ -6,7 +6,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,7 @@ def buckets() -> Iterator[Buckets]:
             pass
 
     found: list[Buckets] = []
+    conditional = threading.Lock()  # moto looks whether a condition holds, and writes then
     moto: Application = DomainDispatcherApplication(create_backend_app)
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -63,7 +64,8 @@ def buckets() -> Iterator[Buckets]:
         for mood in list(running.moods):
             if (answer := mood(environ, start_response)) is not None:
                 return answer
-        return moto(environ, start_response)
+        with conditional if {"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"} & environ.keys() else nullcontext():
+            return moto(environ, start_response)
 
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
     endpoint = f"http://127.0.0.1:{server.server_port}"

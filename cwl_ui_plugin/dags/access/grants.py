@@ -14,6 +14,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -110,7 +111,7 @@ def keep_key(name: str, public_key: str) -> None:
 def kept_key(name: str) -> str | None:
     """Return a key by its name; None where it is not there."""
     try:
-        key = _read(key_file(name)) if is_key_id(name) else None
+        key = _read_or_fetched(name) if is_key_id(name) else None
     except (OSError, UnicodeDecodeError):
         return None
     return key if key and key_id(key) == name else None
@@ -179,7 +180,7 @@ def public_key(token: Any) -> str:
         raise _refused("It names no key.")
     path = key_file(name)
     try:
-        key = _read(path)
+        key = _read_or_fetched(name)
     except (OSError, UnicodeDecodeError) as error:
         raise _refused(
             f"Its key {path} can't be read ({getattr(error, 'strerror', None) or error}): API servers and workers must "
@@ -188,6 +189,19 @@ def public_key(token: Any) -> str:
     if key_id(key) != name:
         raise _refused(f"Its key {path} was changed.")
     return key
+
+
+def _read_or_fetched(name: str) -> str:
+    """Return what the file of a key has; where machines share no folder, it is fetched first if it is not there."""
+    path = key_file(name)
+    if config.workflows_storage() and not path.exists():
+        from cwl_ui_plugin.library.errors import StoreAway
+        from cwl_ui_plugin.library.site_store import site_store
+
+        with suppress(StoreAway, ValueError):
+            if (key := site_store().grant_key(name)) is not None:
+                keep_key(name, key.decode("ascii", "replace"))
+    return _read(path)
 
 
 def _read(path: Path) -> str:

@@ -160,10 +160,10 @@ class CwlRunOperator(BaseOperator):
     def _plan(self) -> Plan | None:
         """Return the plan of the workflow as it is now; None where this worker can't read it."""
         from cwl_ui_plugin.library.errors import LibraryError
-        from cwl_ui_plugin.library.store import WorkflowStore
+        from cwl_ui_plugin.library.site_store import site_store
 
         try:
-            return WorkflowStore(config.workflows_folder()).current(self.workflow_dag_id).plan
+            return site_store().current(self.workflow_dag_id).plan
         except (LibraryError, OSError):
             return None
 

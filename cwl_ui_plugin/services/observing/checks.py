@@ -26,6 +26,7 @@ from cwl_ui_plugin.observing import stats
 from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.reports import pulse
 from cwl_ui_plugin.services import health
+from cwl_ui_plugin.services.observing import places
 from cwl_ui_plugin.services.observing.bounded import TimedOut, answer_of, ask
 from cwl_ui_plugin.services.observing.disks import FOLDERS, Disk, disk_of
 from cwl_ui_plugin.storing.reading import StoredPlace
@@ -252,6 +253,18 @@ def _store(name: str, place: Path) -> Check:
     return Check(name, OK, "The object store answers.", details)
 
 
+def _stores() -> tuple[Check, ...]:
+    """See whether the stores that the site names can be looked into; where it names none, there is nothing to tell."""
+    told = places.looked_into(0.8 * ANSWER_SECONDS)
+    if not told:
+        return ()
+    wrong = [f"{one.name}: {one.problem}" for one in told if one.problem]
+    details = {"places": [{"place": one.name, "problem": one.problem} for one in told]}
+    if wrong:
+        return (Check("stores", WARN, " ".join(wrong), details),)
+    return (Check("stores", OK, f"Places of object stores that can be looked into: {len(told)}.", details),)
+
+
 def _is_in_store(check: str) -> bool:
     """Whether a check asks an object store, by what the configuration says: disks that hang are not touched."""
     kind, _space, folder = check.partition(" ")
@@ -289,4 +302,5 @@ _OF_AIRFLOW: _Checks = {
 _OF_FOLDERS: _Checks = {
     **{f"disk {folder}": (lambda folder=folder: _disk(folder)) for folder in FOLDERS},  # type: ignore[misc]
     "janitors": _janitors,
+    "stores": _stores,
 }

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from cwl_ui_plugin import config
 from cwl_ui_plugin.dags.job_templates import before_templates
 from cwl_ui_plugin.dags.names import BUNDLE
-from cwl_ui_plugin.library.errors import DamagedManifest, LibraryError, UnknownWorkflow
+from cwl_ui_plugin.library.errors import DamagedManifest, UnknownSchedule, UnknownWorkflow
 from cwl_ui_plugin.library.revisions import Revision, digest_of_revision
 from cwl_ui_plugin.library.schedules import Schedule
+from cwl_ui_plugin.library.site_store import site_store
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.library.versions import is_dag_id
 from cwl_ui_plugin.services.cleaning import cleanup
@@ -121,7 +122,7 @@ def _scheduled_jobs() -> list[object]:
 
     These are all that a workflow ever had where a manifest does not tell by which: it is damaged.
     """
-    store = WorkflowStore(config.workflows_folder())
+    store = site_store()
     revisions = set(store.manifest().items())
     pins, damaged = _pins(), set()
     for name in {name for _dag_id, name in pins}:
@@ -136,7 +137,7 @@ def _scheduled_jobs() -> list[object]:
     jobs = []
     for dag_id, digest in wanted:
         if digest is not None:
-            with suppress(LibraryError):
+            with suppress(UnknownSchedule, UnknownWorkflow):
                 schedule = store.schedules(dag_id).kept(digest)
                 jobs += [before_templates(schedule.job), _uploads_of(schedule)]
     return jobs

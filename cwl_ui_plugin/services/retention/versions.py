@@ -28,6 +28,7 @@ def measure(measurer: Measurer) -> Size:
 
 def find() -> Iterator[Item]:
     """Yield the versions and manifests that may go."""
+    open_store().tidy()
     yield from wes_workflows.find()
     limit = limit_of(OPTION)
     if limit is None:

@@ -13,6 +13,7 @@ from cwl_ui_plugin.dags.assets import output_named
 from cwl_ui_plugin.dags.scheduling import ASSETS, FOLDER
 from cwl_ui_plugin.library.errors import LibraryError
 from cwl_ui_plugin.library.schedules import Schedule
+from cwl_ui_plugin.library.site_store import site_store
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.services.errors import BadRequest
 
@@ -40,7 +41,7 @@ def _circle(dag_id: str, schedule: Schedule) -> list[str]:
 
     The way is looked for backwards, from what starts a workflow: that is what its schedule says.
     """
-    store = WorkflowStore(config.workflows_folder())
+    store = site_store()
     started: dict[str, str] = {}
     waiting = deque([(dag_id, schedule)])
     while waiting:

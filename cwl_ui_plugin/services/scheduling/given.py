@@ -23,7 +23,7 @@ from cwl_ui_plugin.dags.job_templates import templates_in
 from cwl_ui_plugin.dags.scheduling import ASSETS, FOLDER
 from cwl_ui_plugin.library.errors import LibraryError
 from cwl_ui_plugin.library.schedules import Schedule
-from cwl_ui_plugin.library.store import WorkflowStore
+from cwl_ui_plugin.library.site_store import site_store
 from cwl_ui_plugin.services.errors import InvalidJob
 from cwl_ui_plugin.services.inputs.access import InputAccess
 
@@ -144,7 +144,7 @@ def _misfit_link(asset: str, taken: Parameter) -> str:
 def _outputs_of(dag_id: str) -> dict[str, CwlType] | None:
     """Return the types of a workflow's outputs; None if there is no such workflow."""
     try:
-        plan = WorkflowStore(config.workflows_folder()).current(dag_id).plan
+        plan = site_store().current(dag_id).plan
     except LibraryError:
         return None
     return {item.id: item.type for item in plan.outputs}

@@ -21,6 +21,7 @@ from cwl_ui_plugin.dags.access.schedule_grants import granted_roots
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.library.errors import LibraryError, NotCompiled, UnknownSchedule, UnknownWorkflow
 from cwl_ui_plugin.library.schedules import MAX_BYTES, Schedule
+from cwl_ui_plugin.library.site_store import site_store
 from cwl_ui_plugin.library.store import WorkflowStore
 from cwl_ui_plugin.library.versions import StoredVersion
 from cwl_ui_plugin.services import granting
@@ -276,7 +277,7 @@ def _digest(dag_id: str) -> str | None:
 
 
 def _store() -> WorkflowStore:
-    return WorkflowStore(config.workflows_folder())
+    return site_store()
 
 
 @contextmanager

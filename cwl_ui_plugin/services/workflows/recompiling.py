@@ -20,7 +20,7 @@ from cwl_ui_plugin.dags import registration
 from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.library import catalog, compilations
 from cwl_ui_plugin.library.documents import stored_documents
-from cwl_ui_plugin.library.errors import DamagedManifest, UnknownWorkflow
+from cwl_ui_plugin.library.errors import DamagedManifest, StoreAway, UnknownWorkflow
 from cwl_ui_plugin.library.recompile import recompile
 from cwl_ui_plugin.library.revisions import digest_of_revision
 from cwl_ui_plugin.library.store import WorkflowStore
@@ -45,6 +45,7 @@ class RecompileRound:
         self._wanted: int | None = None
         self._settled: set[Path] = set()
         self._thread: threading.Thread | None = None
+        self._unshared: set[tuple[str, str]] = set()
 
     def __call__(self) -> None:
         """Look for something to do, if it is time."""
@@ -67,6 +68,9 @@ class RecompileRound:
 
     def _look(self, store: WorkflowStore) -> None:
         try:
+            for dag_id, digest in sorted(self._unshared):
+                with suppress(UnknownWorkflow):
+                    self._share(store, store.version(dag_id, digest))
             if versions := [version for version in _in_use(store) if self._is_due(version)]:
                 self._compile(store, versions)
         except Exception:
@@ -116,9 +120,21 @@ class RecompileRound:
             log.warning("The workflow %s can't be compiled again now; it is tried later: %s", version.dag_id, error)
             self._settled.discard(version.folder)
             return False
+        self._share(store, version)
         if store.manifest().get(version.dag_id) != before:
             _register(version.dag_id)
         return False
+
+    def _share(self, store: WorkflowStore, version: StoredVersion) -> None:
+        """Let other machines have what was compiled; where that can't be done now, in a later round."""
+        self._unshared.discard((version.dag_id, version.digest))
+        if not version.folder.is_relative_to(store.workflows):
+            return
+        try:
+            store.keep_compilation(version.dag_id, version.digest)
+        except StoreAway as error:
+            log.warning("What %s was compiled to is given to other machines later: %s", version.dag_id, error)
+            self._unshared.add((version.dag_id, version.digest))
 
 
 def compile_again(dag_id: str) -> Compilation:

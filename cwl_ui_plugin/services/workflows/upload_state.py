@@ -16,19 +16,25 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from cwl_ui_plugin.cwl.errors import Problem
 from cwl_ui_plugin.library.files import write_text
 from cwl_ui_plugin.library.intake import remove
+from cwl_ui_plugin.library.shared.database_lock import changing_workflows
+from cwl_ui_plugin.library.site_store import site_store
 from cwl_ui_plugin.opened import Place
 from cwl_ui_plugin.services.errors import NotFound
+from cwl_ui_plugin.services.stored_workflows import library_errors
 from cwl_ui_plugin.services.workflow_models import Excerpt, Upload
 
 KEEP_SECONDS = 24 * 3600
+ABANDONED_SECONDS = 2 * 3600
+"""After this long nobody works any more on an upload of another machine that has not said its end."""
 INTERRUPTED = "The upload was interrupted, because the API server was restarted. Nothing was stored; upload it again."
 MAX_EXCERPTS = 20
 EXCERPT_CONTEXT = 3
@@ -74,10 +80,14 @@ class UploadFolder:
 
     def write(self, upload: Upload) -> None:
         """Keep the state for all to see."""
-        write_text(self.folder / _STATE, json.dumps(asdict(upload), ensure_ascii=False))
+        text = json.dumps(asdict(upload), ensure_ascii=False)
+        write_text(self.folder / _STATE, text)
+        site_store().tell_upload(self.id, text)
 
     def read(self) -> Upload:
         """Return the state; raise :class:`NotFound`."""
+        if not self.folder.is_dir() and (elsewhere := self._read_elsewhere()):
+            return elsewhere
         upload = self._read()
         if upload.has_ended:
             return upload
@@ -99,13 +109,24 @@ class UploadFolder:
         if not _ID.fullmatch(self.id):
             raise NotFound(f"There is no upload {self.id!r}.")
         try:
-            data = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
+            return _upload_of(json.loads((self.folder / _STATE).read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise NotFound(f"There is no upload {self.id!r}, or it is too long ago.") from None
-        problems = tuple(Problem(**problem) for problem in data["problems"])
-        excerpts = tuple(Excerpt(**{**item, "lines": tuple(item["lines"])}) for item in data.get("excerpts", ()))
-        choices = tuple(data.get("choices", ()))
-        return Upload(**{**data, "problems": problems, "excerpts": excerpts, "choices": choices})
+
+    def _read_elsewhere(self) -> Upload | None:
+        """Return how an upload is that another machine works on; None where no other machine knows it."""
+        with library_errors():
+            text = site_store().told_upload(self.id) if _ID.fullmatch(self.id) else None
+        try:
+            upload = _upload_of(json.loads(text)) if text else None
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return None
+        if upload is None or upload.has_ended:
+            return upload
+        seconds = seconds_since(upload.started_at)
+        if seconds > ABANDONED_SECONDS:
+            return replace(upload, state="failed", message=INTERRUPTED, status=503)
+        return replace(upload, seconds=seconds)
 
     def _is_held(self) -> bool:
         try:
@@ -118,11 +139,27 @@ class UploadFolder:
         return False
 
 
+def _upload_of(data: dict[str, Any]) -> Upload:
+    """Return an upload as it was kept."""
+    problems = tuple(Problem(**problem) for problem in data["problems"])
+    excerpts = tuple(Excerpt(**{**item, "lines": tuple(item["lines"])}) for item in data.get("excerpts", ()))
+    choices = tuple(data.get("choices", ()))
+    return Upload(**{**data, "problems": problems, "excerpts": excerpts, "choices": choices})
+
+
 @contextmanager
 def finishing(root: Path) -> Iterator[None]:
-    """Let one upload at a time, among all processes, go into the store and into Airflow."""
-    with (root / _FINISHING).open("w") as file:
+    """Let one upload at a time, among all processes of all machines, go into the store and into Airflow.
+
+    Raises:
+        Unavailable: another machine takes too long, or what it has changed can't be told.
+
+    """
+    with (root / _FINISHING).open("w") as file, ExitStack() as held:
         fcntl.flock(file, fcntl.LOCK_EX)
+        with library_errors():
+            held.enter_context(changing_workflows())
+            site_store().refresh()
         yield
 
 

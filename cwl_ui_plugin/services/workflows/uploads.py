@@ -24,7 +24,7 @@ from cwl_ui_plugin.dags.errors import RegistrationError
 from cwl_ui_plugin.dags.names import BUNDLE, CLEAN_DAG_RUN
 from cwl_ui_plugin.dags.site import site_policy
 from cwl_ui_plugin.library import intake
-from cwl_ui_plugin.library.errors import BadDagId, BadUpload, UnknownWorkflow, UploadTooLarge
+from cwl_ui_plugin.library.errors import BadDagId, BadUpload, DamagedArchive, StoreAway, UnknownWorkflow, UploadTooLarge
 from cwl_ui_plugin.library.intake import UploadedFile
 from cwl_ui_plugin.library.origins import Origin
 from cwl_ui_plugin.library.store import WorkflowStore
@@ -287,6 +287,8 @@ def _ended(task: _Task, upload: Upload) -> Upload:
         failed = replace(upload, message=error.message, problems=error.problems, status=422)
     except ServiceError as error:
         failed = replace(upload, message=error.message, problems=error.problems, status=error.status)
+    except (StoreAway, DamagedArchive) as error:
+        failed = replace(upload, message=f"{error} Nothing was stored; upload it again.", status=Unavailable.status)
     except Exception as error:
         log.exception("Upload %s of %s failed", upload.id, upload.dag_id)
         told = as_no_room(error, "the workflow")
@@ -361,7 +363,10 @@ def _store(task: _Task, upload: Upload) -> StoredVersion:
             return version
         retry_on_database_lock(lambda: registration.register(upload.dag_id), f"registering {upload.dag_id}")
     except BaseException as error:
-        _take_back(task.store, version, previous, existed)
+        try:
+            _take_back(task.store, version, previous, existed)
+        except StoreAway as away:
+            raise Unavailable(f"{error} It could not be taken back, and may be there later: {away}") from error
         if isinstance(error, RegistrationError):
             raise Unavailable(str(error)) from error
         raise
