@@ -19,6 +19,8 @@ SYSTEM_PACKAGES := chromium chromium-headless-shell fonts-dejavu-core bwa samtoo
 CONTAINER_PACKAGES := podman runc busybox-static
 # A batch system of the tests' own; where it can't be installed, tests of it are left out.
 SLURM_PACKAGES := slurmctld slurmd slurm-client munge
+# An object store that checks signatures; where it can't be installed, tests of it are left out.
+SWIFT_PACKAGES := python3-swift
 # Else each process compiles anew all tests, whose assertions are rewritten, and each module that has changed.
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST_ARGS ?=
@@ -114,7 +116,7 @@ release: $(STAMP)  ## build and check the files of a version: VERSION=1.2.3; not
 	$(BIN)/python tools/release.py $(VERSION)
 
 system-packages:
-	@sh tests/system-packages.sh $(SYSTEM_PACKAGES) --optional $(CONTAINER_PACKAGES) $(SLURM_PACKAGES)
+	@sh tests/system-packages.sh $(SYSTEM_PACKAGES) --optional $(CONTAINER_PACKAGES) $(SLURM_PACKAGES) $(SWIFT_PACKAGES)
 
 conformance: $(STAMP)  ## a CWL conformance suite through one running server, beside cwltool: SUITE=folder
 	$(BIN)/python tests/conformance.py $(SUITE)

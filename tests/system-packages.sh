@@ -32,4 +32,4 @@ echo "Tests that need them are left out: those with a browser need chromium and"
 echo "chromium-headless-shell; test_scale_out.py needs postgresql and" >&2
 echo "redis-server; test_observing.py needs prometheus (for promtool); those marked" >&2
 echo "bioinformatics need bwa, samtools and bcftools; those in containers need podman, runc and busybox-static; test_slurm.py needs slurmctld," >&2
-echo "slurmd, slurm-client and munge." >&2
+echo "slurmd, slurm-client and munge; test_swift.py needs python3-swift." >&2

@@ -12,6 +12,7 @@ from typing import Any
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 BUCKET = "sequencing"
+LOGIN, SECRET = "a-key", "a-secret-of-the-tests"
 Mood = Callable[[dict[str, Any], Callable[..., Any]], "Iterable[bytes] | None"]
 """Answers a request instead of the server, or returns None."""
 
@@ -26,20 +27,21 @@ class Buckets:
     moods: list[Mood] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
     """Set when the server goes: what hangs until then ends."""
+    login: str = LOGIN
 
     def put(self, bucket: str, key: str, content: bytes = b"") -> str:
         """Put an object; return its address."""
         self.client.put_object(Bucket=bucket, Key=key, Body=content)
         return f"s3://{bucket}/{key}"
 
-    def connection(self, login: str = "a-key", **extra: Any) -> str:
+    def connection(self, login: str = "", **extra: Any) -> str:
         """Return a Connection to this server, as Airflow reads it from its environment."""
         options = {
             "endpoint_url": self.endpoint,
             "region_name": "us-east-1",
             "config_kwargs": {"retries": {"max_attempts": 0}, "s3": {"addressing_style": "path"}},
         }
-        found = {"conn_type": "aws", "login": login, "password": "a-secret-of-the-tests", "extra": {**options, **extra}}
+        found = {"conn_type": "aws", "login": login or self.login, "password": SECRET, "extra": {**options, **extra}}
         return json.dumps(found)
 
 
@@ -69,7 +71,7 @@ def buckets() -> Iterator[Buckets]:
 
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
     endpoint = f"http://127.0.0.1:{server.server_port}"
-    client = _client(endpoint)
+    client = client_of(endpoint)
     found.append(Buckets(endpoint, client))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -99,7 +101,8 @@ def _forget(names: Iterable[str]) -> None:
         s3_backends[account][partition].buckets.pop(name, None)
 
 
-def _client(endpoint: str) -> Any:
+def client_of(endpoint: str, login: str = LOGIN) -> Any:
+    """Return a client of an S3 server."""
     import boto3
     from botocore.config import Config
 
@@ -107,8 +110,8 @@ def _client(endpoint: str) -> Any:
         "s3",
         endpoint_url=endpoint,
         region_name="us-east-1",
-        aws_access_key_id="a-key",
-        aws_secret_access_key="a-secret-of-the-tests",
+        aws_access_key_id=login,
+        aws_secret_access_key=SECRET,
         config=Config(s3={"addressing_style": "path"}, proxies={}),
     )
 
