@@ -6,6 +6,7 @@
     <folder>/<key>/files/...       their files
 
 The key is a hash over the compiled tool, the values that it reads (files by their contents), and the container engine.
+A checksum in a value is not believed: tools write it into ``cwl.output.json``, and others would get their outputs.
 An entry is complete or not there: it is built beside and renamed, and whoever comes second uses the first.
 Its time says when it was used last, so that what nobody uses can be removed.
 """
@@ -84,7 +85,9 @@ def _by_content(node: object, seen: dict[Path, object]) -> object:
     compared = {key: node[key] for key in _COMPARED if key in node}
     path = local_path(node)
     if path is not None:
-        compared["content"] = node.get("checksum") or _seen_digest(path, seen)
+        compared["content"] = _seen_digest(path, seen)
+        if node.get("checksum") not in (None, compared["content"]):  # a tool may write that, and expressions read it
+            compared["checksum"] = node["checksum"]
     for key in ("secondaryFiles", "listing"):
         if node.get(key):
             compared[key] = _by_content(node[key], seen)

@@ -128,3 +128,18 @@ def test_files_that_elements_share_are_read_once(tmp_path: Path, monkeypatch: py
     file, seen = {"class": "File", "location": shared.as_uri()}, {}
     keys = {reuse.reuse_key({}, {"file": file, "number": number}, "none", seen) for number in range(5)}
     assert (len(keys), read) == (5, [shared])
+
+
+def test_a_checksum_that_a_tool_has_written_stands_for_nothing(tmp_path: Path) -> None:
+    """Neither for the content of another file, nor for none where an expression may read it."""
+    mine, others = tmp_path / "mine", tmp_path / "others"
+    mine.write_text("mine")
+    others.write_text("others")
+
+    def key(path: Path, **more: object) -> str | None:
+        file = {"class": "File", "location": path.as_uri(), "basename": "file", **more}
+        return reuse.reuse_key({}, {"file": file}, "none", {})
+
+    true = {path: reuse._digest(path) for path in (mine, others)}
+    assert key(mine, checksum=true[mine]) == key(mine)
+    assert len({key(mine), key(others), key(mine, checksum=true[others])}) == 3
