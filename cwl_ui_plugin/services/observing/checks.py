@@ -22,6 +22,7 @@ from cwl_ui_plugin import config, store_paths
 from cwl_ui_plugin.dags.names import BUNDLE
 from cwl_ui_plugin.dags.stopping import stop_orders
 from cwl_ui_plugin.fetching.errors import FetchError
+from cwl_ui_plugin.library.errors import LibraryError, StoreAway
 from cwl_ui_plugin.observing import stats
 from cwl_ui_plugin.plain_words import bytes_text
 from cwl_ui_plugin.reports import pulse
@@ -104,7 +105,9 @@ def _answered(name: str, asked: Future[tuple[Check, ...]] | None, seconds: float
         message = f"This can't be told: nothing answers within {ANSWER_SECONDS:g} seconds. See whether the disks hang."
     except (SQLAlchemyError, OSError) as error:
         message = f"This can't be told now: {str(error).splitlines()[0]}"
-    except config.ConfigError as error:
+    except StoreAway as error:  # what this machine has goes on
+        return (Check(name, WARN, str(error)),)
+    except (config.ConfigError, LibraryError) as error:
         message = str(error)
     return (Check(name, FAIL, message),)
 

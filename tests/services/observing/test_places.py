@@ -87,6 +87,14 @@ def test_health_looks_and_writes_nothing_and_not_all_the_time(store: Buckets) ->
     assert "[cwl] workflows_storage" in found.message
 
 
+def test_a_bucket_of_workflows_that_is_away_takes_no_server_out_of_service(store: Buckets) -> None:
+    store.moods.append(refusing("403 Forbidden", code="AccessDenied"))
+    checks.forget()
+    found = {one.name: one for one in checks.checks()}
+    assert (found["bundle"].status, "bucket of workflows" in found["bundle"].message) == ("warn", True)
+    assert checks.worst(tuple(found.values())) == "warn"
+
+
 def test_a_silent_store_is_told_in_time(store: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
     store.moods.append(lambda _environ, _start: over.wait(60) and None)
