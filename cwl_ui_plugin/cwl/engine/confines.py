@@ -25,7 +25,8 @@ from cwl_ui_plugin.cwl.jobs.types import FileRules, is_remote
 
 _OUTSIDE = "{} is outside of the folders that this run may read ([cwl] input_roots), or holds or leads to what is"
 _NOT_STAGED = "_:"
-_PLACE = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY) | os.O_CLOEXEC
+_PLACE = getattr(os, "O_PATH", 0)
+"""Opens where something is, and not what is there; 0 where the system has no such opening."""
 _ON_NETWORK = (
     "{} is on the network: a step fetches nothing. Give the file as an input of the run, which is fetched before the "
     "first step ([cwl] fetch_hosts, storage_roots)"
@@ -88,8 +89,10 @@ class Confines:
 
 def _resolved(path: str) -> str:
     """Return a path with its links resolved; by the kernel, at once, where there is something."""
+    if not _PLACE:
+        return os.path.realpath(path)
     try:
-        descriptor = os.open(path, _PLACE)
+        descriptor = os.open(path, _PLACE | os.O_CLOEXEC)
     except OSError:
         return os.path.realpath(path)
     try:

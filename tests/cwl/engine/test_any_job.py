@@ -116,6 +116,8 @@ _noted: list[str] | None = None
 
 
 def _note(name: str, arguments: tuple[Any, ...]) -> None:
+    if name == "open" and arguments[2] & os.O_PATH:
+        return  # where something is was looked up, and nothing of it can be read by that
     if _noted is not None and name in ("open", "os.listdir", "os.scandir", "shutil.copyfile", "os.symlink", "os.link"):
         _noted.extend(str(argument) for argument in arguments if isinstance(argument, (str, bytes, os.PathLike)))
 
