@@ -106,21 +106,21 @@ def test_a_hint_that_is_not_there_or_no_hint_is_no_error(compiled: Path, tmp_pat
 def test_a_step_is_divided_by_what_its_run_before_has_shown(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cwl_ui_plugin.cwl.plan import Step
     from cwl_ui_plugin.dags.operators import CwlScatterOperator, Document
-    from cwl_ui_plugin.dags.operators.scattered import CwlCollectOperator
 
     monkeypatch.setenv("AIRFLOW__CWL__SCATTER_MAX_TASKS", "20")
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "4")
     step = Step(id="s", full_id="#s", task_id="s", document="say", tool="CommandLineTool", tool_name="say.cwl")
     document = Document(compiled, compiled)
     scatter = CwlScatterOperator(task_id="s", document=document, step=step)
-    gather = CwlCollectOperator(task_id="g", document=document, step=step, elements_task="e")
-    ran, skipped = [{"#s/out": 1}, "success"], [{"#s/out": None}, "skipped"]
+
+    def keep(*batches: tuple[int, dict[str, Any]]) -> None:
+        element_times.keep(document.compiled, step.document, batches)
 
     assert scatter._most_batches(12) == 20
-    gather._keep_times([{"0": ran, "cwl:statistics": took(0.2)}, {"1": skipped, "cwl:statistics": took(9.0)}])
+    keep((1, took(0.2)), (0, took(9.0)))
     assert scatter._most_batches(12) == 1
     assert scatter._most_batches(4) == 20, "these run at the same time, each with its name and its log"
-    gather._keep_times([{"0": ran, "cwl:statistics": took(0.001)}])
+    keep((1, took(0.001)))
     assert scatter._most_batches(2_001) == 9, "none has more than 250 elements"
-    gather._keep_times([{"0": ran, "1": ran, "2": skipped, "cwl:statistics": took(9.0)}])
+    keep((2, took(9.0)))
     assert scatter._most_batches(12) == 20

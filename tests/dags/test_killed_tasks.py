@@ -89,7 +89,7 @@ MOMENTS: dict[str, tuple[str, bool, set[str]]] = {
     "delivery is planned": ("cwl.engine.outputs.record:Record.plan", True, {GATHERER}),
     "something is delivered": ("cwl.engine.outputs.placing:Placer.place", True, {*COMMANDS, GATHERER}),
     "delivery is complete": ("cwl.engine.outputs.record:Record.complete", True, {*COMMANDS, GATHERER}),
-    "values are ready": ("dags.operators.base:packed", True, set(TASKS) - {"each.scatter"}),
+    "values are ready": ("dags.handing_on:packed", True, set(TASKS) - {"each.scatter"}),
 }
 
 

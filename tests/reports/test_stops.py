@@ -76,7 +76,14 @@ def test_one_stop_is_one_end_whatever_the_scheduler_writes_late(workflow: str, r
     stops.stop_run(workflow, run_id, user="ada")
     before = reports(workflow, run_id)
     airflow.set_run(workflow, run_id, "running")
-    airflow.set_task(workflow, run_id, "count", state="running", start_date=NOW + timedelta(hours=1), try_number=1)
+    airflow.set_task(
+        workflow,
+        run_id,
+        "count",
+        state="running",
+        start_date=datetime.now(timezone.utc) + timedelta(hours=1),
+        try_number=1,
+    )
     reports(workflow, run_id)
     stops.stop_run(workflow, run_id, user="eve")
     ends = [report for report in reports(workflow, run_id) if report["route"] == "progress" and "reason" in report]
@@ -178,7 +185,7 @@ def stopped(dag_id: str, run_id: str) -> tuple[str, datetime] | None:
 
 
 def test_the_first_stop_counts_until_a_run_is_cleared_or_made_anew(workflow: str, run_id: str) -> None:
-    moments = [NOW + timedelta(seconds=number) for number in (60, 120, 180, 240)]
+    moments = [datetime.now(timezone.utc) + timedelta(seconds=number) for number in (60, 120, 180, 240)]
 
     def keep(user: str, moment: datetime) -> None:
         change_run(workflow, run_id, lambda run, session: keep_stop(session, run, user, moment))
@@ -213,7 +220,7 @@ def test_a_mark_of_airflow_is_a_stop_if_its_log_says_so_at_that_time(
         row.dttm = at
         session.add(row)
 
-    end = NOW + timedelta(hours=1)
+    end = datetime.now(timezone.utc) + timedelta(hours=1)
     marked_at = end - timedelta(seconds=seconds_before_the_end)
 
     def mark(run: Any, session: Any) -> None:

@@ -158,9 +158,10 @@ class CwlOperator(BaseOperator, TellsLineage):
         )
 
     def _secrets(self, task: TaskTry) -> SecretsKeeper | None:
-        """Return who keeps the secrets of the run; nobody is asked where the workflow has none."""
-        has_secrets = any(item.is_secret for item in read_plan(self.document.compiled).inputs)
-        return control().secrets(task, self.part.name if self.part else "") if has_secrets else None
+        """Return who keeps the secrets of the run; no server is asked where the workflow has none."""
+        if shares_folders() or any(item.is_secret for item in read_plan(self.document.compiled).inputs):
+            return control().secrets(task, self.part.name if self.part else "")
+        return None
 
     @property
     def continues(self) -> bool:
