@@ -9,11 +9,9 @@ import sys
 
 def main() -> int:
     """Print how each place is; return 1 where one can't be used."""
-    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"  # Connections are in Airflow's database, too
     from cwl_ui_plugin import config
     from cwl_ui_plugin.services.observing.places import tried
 
-    logging.disable(logging.WARNING)  # what is printed says it
     try:
         found = tried()
     except config.ConfigError as error:
@@ -26,4 +24,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"  # Connections are in Airflow's database, too
+    logging.disable(logging.WARNING)  # what is printed says it
     sys.exit(main())
