@@ -18,6 +18,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from sqlalchemy import event, false, inspect, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, Session, object_session
 
 from cwl_ui_plugin.dags import created_runs
@@ -73,6 +74,8 @@ def _before_commit(session: Session) -> None:
         try:
             if inspect(run).persistent:
                 _look_again(session, run)
+        except SQLAlchemyError:
+            raise  # the transaction can't be committed any more: Airflow tries it again, or says why not
         except Exception:
             log.exception("Whether the run %s of %s is of one version can't be told.", run.run_id, run.dag_id)
 
@@ -130,7 +133,7 @@ def _look_again(session: Session, run: DagRun) -> None:
         return
     of_version = select(SerializedDagModel).where(SerializedDagModel.dag_version_id == version.id)
     digest = session.scalar(of_version.with_only_columns(SerializedDagModel.dag_hash).with_for_update(read=True))
-    if digest is None or revision_of(version) == revision_named_in(run.dag.doc_md):
+    if digest is None or revision_of(version, digest) == revision_named_in(run.dag.doc_md):
         return
     stored = session.scalars(of_version.execution_options(populate_existing=True)).one()
     log.info(
@@ -146,13 +149,14 @@ def _look_again(session: Session, run: DagRun) -> None:
     session.flush()
 
 
-def revision_of(version: DagVersion) -> str | None:
+def revision_of(version: DagVersion, digest: str | None = None) -> str | None:
     """Return the revision of the workflow that a Dag in Airflow's database was made from; None for other Dags.
 
-    The Dag is read once for each content that it has: each run asks, and it may have megabytes.
+    The Dag is read once for each content that it has: each run asks, and it may have megabytes. ``digest`` is the hash
+    of its content, where that was asked for already.
     """
     session = object_session(version)
-    digest = _digest_of(session, version) if session else None
+    digest = digest or (_digest_of(session, version) if session else None)
     key = (str(version.id), digest)
     if digest and (known := _revisions.get(key)):
         return known[0]

@@ -153,6 +153,21 @@ def test_an_upload_while_airflow_makes_a_run(airflow: Any, upload: Upload, dag_i
     assert of_run == of_version == {"CWLJobDispatcher", "two", "CWLJobGatherer"}
 
 
+def test_a_database_that_refuses_the_second_look_is_no_run_of_whichever_version(upload: Upload, dag_id: str) -> None:
+    """Its error reaches who creates the run, and is tried again there: nothing more can be committed after it."""
+    from airflow.utils.session import create_session
+    from sqlalchemy.exc import OperationalError
+
+    refused = OperationalError("SELECT", {}, Exception("deadlock detected"))
+    with (
+        patch.object(whole_runs, "inspect", side_effect=refused),
+        pytest.raises(OperationalError, match="deadlock"),
+        create_session() as session,
+    ):
+        session.info[whole_runs._CREATED] = [object()]
+        session.commit()
+
+
 @pytest.fixture
 def mixed(airflow: Any, upload: Upload, dag_id: str) -> str:
     """A Dag that the Dag processor has written as of a version that does not have it; return that version."""
