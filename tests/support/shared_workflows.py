@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -94,18 +92,6 @@ def facts(store: WorkflowStore) -> dict[str, Any]:
         }
         for dag_id in sorted(store.all_dag_ids())
     }
-
-
-def killing(at: int, child: list[int], seen: list[str]) -> Mood:
-    """Kill a process at its n-th request: before the server does what it asks for."""
-
-    def answer(environ: dict[str, Any], _start_response: Callable[..., Any]) -> Iterable[bytes] | None:
-        seen.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
-        if len(seen) == at:
-            os.kill(child[0], signal.SIGKILL)
-        return None
-
-    return answer
 
 
 def new_prefix() -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.buckets import Mood, refusing
+from support.buckets import refusing
+from support.killed_requests import in_child, killing, silent
 from support.staged import BUCKET, PREFIX, Machines, file, folder, path_of
 
 from cwl_ui_plugin.cwl.errors import StepError
@@ -43,56 +44,6 @@ def check(here: Any) -> None:
     assert path_of(here["f"][0]).read_bytes() == READS
     there = path_of(here["d"][0])
     assert {path.name: path.read_bytes() for path in there.iterdir()} == {"small": b"s", "large": LARGE}
-
-
-def silent(over: threading.Event) -> Mood:
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
-        over.wait(60)
-        start_response("503 Slow Down", [("Content-Length", "0")])
-        return []
-
-    return answer
-
-
-def killing(at: int, child: list[int], seen: list[str]) -> Mood:
-    """Kill a process at its n-th request: before the server does what it asks for."""
-
-    def answer(environ: dict[str, Any], _start_response: Callable[..., Any]) -> Iterable[bytes] | None:
-        seen.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
-        if len(seen) == at:
-            os.kill(child[0], signal.SIGKILL)
-        return None
-
-    return answer
-
-
-def forget_stores() -> None:
-    """Do without what this process has of stores from the one that it was forked from; a task's has none."""
-    from airflow.sdk.io import store
-    from s3fs import S3FileSystem
-
-    store._STORE_CACHE.clear()
-    S3FileSystem.clear_instance_cache()
-
-
-def in_child(do: Callable[[], object], child: list[int]) -> int:
-    """Do something in another process; return how it ended."""
-    ready, told = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            os.read(ready, 1)
-            forget_stores()
-            do()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    child[:] = [pid]
-    os.write(told, b"x")
-    status = os.waitpid(pid, 0)[1]
-    os.close(ready)
-    os.close(told)
-    return os.waitstatus_to_exitcode(status)
 
 
 @pytest.mark.parametrize("doing", ["put", "fetch"])

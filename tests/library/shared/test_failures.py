@@ -14,54 +14,16 @@ from functools import partial
 from typing import Any
 
 import pytest
-from support.buckets import Mood, refusing
-from support.shared_workflows import Machines, add, content_of, facts, follow, killing, writes
+from support.buckets import refusing
+from support.killed_requests import in_child, killing, silent
+from support.shared_workflows import Machines, add, content_of, facts, follow, writes
 
-from cwl_ui_plugin.fetching import quick_answers
 from cwl_ui_plugin.library import carrying
 from cwl_ui_plugin.library.errors import DamagedArchive, LibraryError, StoreAway
 from cwl_ui_plugin.library.shared import objects
 from cwl_ui_plugin.library.shared.index import Index
 
 MANY = 60
-
-
-def in_child(do: Callable[[], object], child: list[int]) -> int:
-    """Do something in another process; return how it ended."""
-    ready, told = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            os.read(ready, 1)
-            forget_stores()
-            do()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    child[:] = [pid]
-    os.write(told, b"x")
-    status = os.waitpid(pid, 0)[1]
-    os.close(ready)
-    os.close(told)
-    return os.waitstatus_to_exitcode(status)
-
-
-def forget_stores() -> None:
-    """Do without what this process has of stores from the one that it was forked from."""
-    from s3fs import S3FileSystem
-
-    quick_answers._kept.clear()
-    quick_answers._slots.clear()
-    S3FileSystem.clear_instance_cache()
-
-
-def silent(over: threading.Event) -> Mood:
-    def answer(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
-        over.wait(60)
-        start_response("503 Slow Down", [("Content-Length", "0")])
-        return []
-
-    return answer
 
 
 CHANGES: dict[str, Callable[[Any, str], object]] = {
