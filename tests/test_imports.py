@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.compiled_run import TOOL
-from support.interpreters import interpreter
+from support.interpreters import Interpreter, interpreter
 
 import cwl_ui_plugin
 
@@ -30,10 +30,16 @@ def loaded_by(code: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def in_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
-    """Return the modules that a process has after ``code`` which is in Airflow: each of these begins with the same."""
-    with interpreter(AIRFLOW, tmp_path_factory.mktemp("imports")) as begun:
-        yield lambda code: set(begun.run(code + PRINT).split())
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interpreter]:
+    """What each process of Airflow begins with."""
+    with interpreter(AIRFLOW, tmp_path_factory.mktemp("imports")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def in_airflow(begun: Interpreter) -> Loaded:
+    """Return the modules that a process has after ``code`` which is in Airflow."""
+    return lambda code: set(begun.run(code + PRINT).split())
 
 
 def among(modules: set[str], unwanted: tuple[str, ...]) -> set[str]:
@@ -89,15 +95,20 @@ def test_what_every_process_of_airflow_loads_is_light(in_airflow: Loaded) -> Non
     assert among(modules, (*CWLTOOL, *SERVER, "celery", "kubernetes")) == set()
 
 
-def test_a_celery_worker_preloads_before_it_forks() -> None:
-    code = f"""import sys; sys.argv = ["airflow", "celery", "worker"]
-{AIRFLOW}
-from celery.signals import worker_init; worker_init.send(None)"""
-    assert {"cwltool.workflow_job", "airflow.sdk.execution_time.task_runner"} <= loaded_by(code)
+def test_a_celery_worker_preloads_before_it_forks(in_airflow: Loaded) -> None:
+    """It imports the policy as every process of Airflow does, and tells by its arguments that it is one."""
+    modules = in_airflow(
+        "import importlib, sys; sys.argv = ['airflow', 'celery', 'worker']\n"
+        "importlib.reload(sys.modules['cwl_ui_plugin.dags.cluster_policy'])\n"
+        "from celery.signals import worker_init; worker_init.send(None)"
+    )
+    assert {"cwltool.workflow_job", "airflow.sdk.execution_time.task_runner"} <= modules
 
 
-def test_a_scheduler_finds_the_listeners_of_tasks_before_it_forks(in_airflow: Loaded) -> None:
-    in_airflow(
+@pytest.fixture(scope="module")
+def preloaded(in_airflow: Loaded) -> set[str]:
+    """The modules of a scheduler that has preloaded. It has found the listeners, too, or this fails."""
+    return in_airflow(
         "import sys; sys.argv = ['airflow', 'scheduler']\n"
         "from cwl_ui_plugin.dags.preload import preload_in_component; preload_in_component()\n"
         "from airflow.sdk.listener import get_listener_manager\n"
@@ -106,13 +117,9 @@ def test_a_scheduler_finds_the_listeners_of_tasks_before_it_forks(in_airflow: Lo
 
 
 @pytest.mark.parametrize("operators", ["base", "steps", "scattered", "nested", "ends"])
-def test_what_a_task_imports_when_it_runs_is_preloaded(in_airflow: Loaded, operators: str) -> None:
-    modules = in_airflow(
-        "import sys; sys.argv = ['airflow', 'scheduler']\n"
-        "from cwl_ui_plugin.dags.preload import preload_in_component; preload_in_component()"
-    )
+def test_what_a_task_imports_when_it_runs_is_preloaded(preloaded: set[str], operators: str) -> None:
     wanted = imported_in_functions(PACKAGE / "dags" / "operators" / f"{operators}.py")
-    assert wanted - {"cwl_ui_plugin.dags.chaining"} <= modules  # that is for runs that assets have started
+    assert wanted - {"cwl_ui_plugin.dags.chaining"} <= preloaded  # that is for runs that assets have started
 
 
 def imported_in_functions(path: Path) -> set[str]:
@@ -141,9 +148,10 @@ def test_the_api_loads_no_cwltool(in_airflow: Loaded) -> None:
     assert among(in_airflow("import cwl_ui_plugin.api.rest, cwl_ui_plugin.api.experimental"), CWLTOOL) == set()
 
 
-@pytest.mark.parametrize("layer", ["cwl.errors", "cwl.plan", "cwl.jobs", "cwl.processes", "signing.tokens"])
-def test_the_lowest_layers_load_no_airflow(layer: str) -> None:
-    assert among(loaded_by(f"import cwl_ui_plugin.{layer}"), ("airflow", "flask", "sqlalchemy")) == set()
+def test_the_lowest_layers_load_no_airflow() -> None:
+    layers = ("cwl.errors", "cwl.plan", "cwl.jobs", "cwl.processes", "signing.tokens")
+    imports = "\n".join(f"import cwl_ui_plugin.{layer}" for layer in layers)
+    assert among(loaded_by(imports), ("airflow", "flask", "sqlalchemy")) == set()
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:
@@ -166,8 +174,12 @@ def test_telemetry_that_is_off_is_not_loaded(in_airflow: Loaded) -> None:
     assert among(in_airflow(code), unwanted) == set()
 
 
-def test_a_task_loads_no_telemetry_but_airflows_own(in_airflow: Loaded) -> None:
-    runner = "import airflow.sdk.execution_time.task_runner"
-    ours = "import cwl_ui_plugin.plugin, cwl_ui_plugin.dags.operators.steps, cwl_ui_plugin.cwl.engine.execution"
-    added = in_airflow(f"{runner}; {ours}") - in_airflow(runner)
+def test_a_task_loads_no_telemetry_but_airflows_own(begun: Interpreter) -> None:
+    printed = begun.run(
+        "import sys, airflow.sdk.execution_time.task_runner; airflows = set(sys.modules)\n"
+        "import cwl_ui_plugin.plugin, cwl_ui_plugin.dags.operators.steps, cwl_ui_plugin.cwl.engine.execution\n"
+        "print(*sys.modules.keys() - airflows, sep='\\n')"
+    )
+    added = set(printed.split())
+    assert "cwl_ui_plugin.dags.operators.steps" in added
     assert among(added, ("opentelemetry", "statsd", "openlineage", "prometheus_client")) == set()
