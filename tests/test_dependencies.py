@@ -62,7 +62,8 @@ def distribution(module: str) -> str:
     return found.pop()
 
 
-def imported() -> dict[str, str]:
+@cache
+def imported() -> Mapping[str, str]:
     """Return each distribution that the package imports from, and a module of ours that does."""
     own = {"cwl_ui_plugin", "cwl_ui_client", "_typeshed", *sys.stdlib_module_names}  # the one is of type checkers alone
     return {distribution(name): where for name, where in imports() if name.partition(".")[0] not in own}

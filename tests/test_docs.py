@@ -22,7 +22,7 @@ import yaml
 from support.matrix import CASES, PAGES, PREFIXES
 
 from cwl_ui_plugin import addresses, options
-from cwl_ui_plugin.cli.main import COMMANDS
+from cwl_ui_plugin.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -124,12 +124,19 @@ def test_each_option_of_each_command_is_explained(reference: ModuleType) -> None
     assert rows == []
 
 
-def test_each_command_tells_its_options() -> None:
+def test_each_command_tells_its_options(capsys: pytest.CaptureFixture[str]) -> None:
     for command in COMMANDS:
-        words = [sys.executable, "-m", "cwl_ui_plugin.cli.main", command, "--help"]
-        result = subprocess.run(words, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stderr
-        assert f"cwl-ui-plugin {command}" in result.stdout
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+        assert f"cwl-ui-plugin {command}" in capsys.readouterr().out
+
+
+def test_the_command_is_a_program() -> None:
+    words = [sys.executable, "-m", "cwl_ui_plugin.cli.main", "keys", "--help"]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "cwl-ui-plugin keys" in result.stdout
 
 
 def test_targets_of_make_that_pages_name_exist() -> None:
