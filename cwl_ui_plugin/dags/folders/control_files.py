@@ -20,6 +20,7 @@ is not believed, and is no error: a file that is truncated, of another shape, hu
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -203,11 +204,16 @@ def _is_trusted(path: Path) -> bool:
     return for_group or found.st_uid in (os.geteuid(), 0, folder.st_uid)
 
 
+@functools.cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def as_dataclass(kind: type[T], data: object, known: dict[str, object] | None = None) -> T:
     """Return ``data`` as a dataclass; raise :class:`TypeError` if it is of another shape. Further keys are ignored."""
     if not isinstance(data, dict):
         raise TypeError(f"not a {kind.__name__}")
-    hints, known = typing.get_type_hints(kind), known or {}
+    hints, known = _hints(kind), known or {}  # type: ignore[arg-type]
     values = {
         field.name: _as(hints[field.name], _value(field, data), field.name)
         for field in fields(kind)  # type: ignore[arg-type]

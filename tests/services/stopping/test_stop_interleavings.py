@@ -24,6 +24,7 @@ from support.stored import set_task
 
 from cwl_ui_plugin.cwl.errors import StoppedError
 from cwl_ui_plugin.cwl.processes import task_processes
+from cwl_ui_plugin.cwl.processes.task_processes import Process
 from cwl_ui_plugin.dags import operators
 from cwl_ui_plugin.dags.folders import run_folder
 from cwl_ui_plugin.dags.folders.run_folder import TaskTry
@@ -121,9 +122,14 @@ class Scene:
             self._see_the_end()
         finally:
             self.task.kill()
-            for process in tagged.find(f"{self.dag_id}/{self.run_id}"):
+            for process in self._commands():
                 psutil.Process(process.pid).kill()
+            tombstones.forget(self.dag_id, self.run_id)  # the next scene's watch has nothing to do with this run
         return self.faults
+
+    def _commands(self) -> list[Process]:
+        """Find what the task has started: to look through the processes of the machine takes a while."""
+        return tagged.find(f"{self.dag_id}/{self.run_id}") if self.started.exists() else []
 
     def _do(self, step: str) -> None:
         if step == "stop looks":
@@ -170,8 +176,7 @@ class Scene:
         if self.stop.error:
             self.faults.append(f"the stop ended with {self.stop.error!r}")
         self.had_started = self.started.exists()
-        left = tagged.find(f"{self.dag_id}/{self.run_id}")
-        self.faults += [f"after the answer there was {process}" for process in left]
+        self.faults += [f"after the answer there was {process}" for process in self._commands()]
 
     def _see_the_end(self) -> None:
         if self.started.exists() and not self.had_started:
