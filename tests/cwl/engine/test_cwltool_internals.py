@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
@@ -105,13 +105,22 @@ def _imports() -> tuple[tuple[Path, str, str], ...]:
 
 
 def _found_imports() -> Iterator[tuple[Path, str, str]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, nodes in _modules_with(LIBRARIES):
+        for node in nodes:
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in LIBRARIES:
                 yield from ((path, node.module or "", alias.name) for alias in node.names)
             elif isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names if alias.name.split(".")[0] in LIBRARIES]
                 yield from ((path, name, "") for name in names)
+
+
+def _modules_with(names: Iterable[str]) -> Iterator[tuple[Path, Iterator[ast.AST]]]:
+    """Yield the files whose text has one of the names anywhere, parsed: to parse all files takes seconds."""
+    wanted = re.compile("|".join(map(re.escape, names)))
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if wanted.search(text):
+            yield path, ast.walk(ast.parse(text))
 
 
 def _missing_imports() -> Iterator[tuple[str, str]]:
@@ -183,10 +192,10 @@ def test_private_names_of_cwltool_stand_in_one_module() -> None:
         for path, module, name in _imports()
         if path != own and (name.startswith("_") or module in ("cwltool.loghandler", "cwltool.workflow_job"))
     ]
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path, nodes in _modules_with(private):
         if path == own:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes:
             if isinstance(node, ast.Attribute) and node.attr in private and not _is_self(node.value):
                 found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(node)}")
     assert found == []
