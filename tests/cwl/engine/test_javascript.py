@@ -126,7 +126,7 @@ def test_after_it_was_ended_the_next_expression_starts_another(started: list[Nod
 
 def test_an_endless_loop_is_ended(started: list[Node]) -> None:
     with pytest.raises(sandboxjs.JavascriptException):
-        sandboxjs.get_js_engine().eval("{while(true){}}", "", timeout=1)  # type: ignore[union-attr]
+        sandboxjs.get_js_engine().eval("{while(true){}}", "", timeout=0.2)  # type: ignore[union-attr]
     assert in_node("2") == 2
 
 

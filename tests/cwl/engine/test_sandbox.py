@@ -88,8 +88,9 @@ def environment() -> Iterator[None]:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less memory, so that it is full sooner."""
-    monkeypatch.setattr(node, "HEAP_MIB", 64)
-    monkeypatch.setattr(node, "DATA_BYTES", 800 * 2**20)
+    monkeypatch.setattr(node, "HEAP_MIB", 24)
+    monkeypatch.setattr(node, "DATA_BYTES", 680 * 2**20)
+    monkeypatch.setattr(quick_javascript, "_MEMORY_BYTES", 32 * 2**20)
 
 
 @pytest.fixture
