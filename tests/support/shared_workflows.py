@@ -114,11 +114,16 @@ def workflows_server() -> Iterator[Buckets]:
         yield running
 
 
+def new_machines(server: Buckets, top: Path, patched: pytest.MonkeyPatch) -> Machines:
+    """Return machines with a Connection of their own."""
+    name = connection_id()
+    patched.setenv("NO_PROXY", "127.0.0.1")
+    patched.setenv(f"AIRFLOW_CONN_{name.upper()}", server.connection())
+    patched.setattr(s3_uploads, "PAUSES", (0.0,))
+    return Machines(server, top, name, new_prefix())
+
+
 @pytest.fixture
 def machines(workflows_server: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
-    name = connection_id()
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", workflows_server.connection())
-    monkeypatch.setattr(s3_uploads, "PAUSES", (0.0,))
-    yield Machines(workflows_server, tmp_path, name, new_prefix())
+    yield new_machines(workflows_server, tmp_path, monkeypatch)
     workflows_server.moods.clear()

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import tarfile
 import threading
@@ -14,9 +15,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from support.buckets import refusing
+from support.buckets import Buckets, refusing
 from support.killed_requests import in_child, killing, silent
-from support.shared_workflows import Machines, add, content_of, facts, follow, writes
+from support.shared_workflows import Machines, add, content_of, facts, follow, new_machines, writes
 
 from cwl_ui_plugin.library import carrying
 from cwl_ui_plugin.library.errors import DamagedArchive, LibraryError, StoreAway
@@ -24,6 +25,7 @@ from cwl_ui_plugin.library.shared import objects
 from cwl_ui_plugin.library.shared.index import Index
 
 MANY = 60
+TwoVersions = Callable[[Machines], str]
 
 
 CHANGES: dict[str, Callable[[Any, str], object]] = {
@@ -36,17 +38,27 @@ CHANGES: dict[str, Callable[[Any, str], object]] = {
 }
 
 
-def two_versions(machines: Machines) -> str:
-    """Put a workflow of two versions; return the one that is not current."""
-    one = machines.store("one")
-    first = add(one, "a", "zero")
-    add(one, "a", "one")
-    follow(machines.store("two"))
-    return first.digest
+@pytest.fixture(scope="module")
+def two_versions(workflows_server: Buckets, tmp_path_factory: pytest.TempPathFactory) -> TwoVersions:
+    """``two_versions(machines)`` gives them a workflow of two versions, made once; it returns the one not current."""
+    with pytest.MonkeyPatch.context() as patched:
+        made = new_machines(workflows_server, tmp_path_factory.mktemp("two-versions"), patched)
+        first = add(made.store("one"), "a", "zero")
+        add(made.store("one"), "a", "one")
+        follow(made.store("two"))
+    contents = {name: made.read(name) for name in made.names()}
+
+    def give(machines: Machines) -> str:
+        shutil.copytree(made.top, machines.top, dirs_exist_ok=True)
+        for name, content in contents.items():
+            machines.put(name, content)
+        return first.digest
+
+    return give
 
 
 @pytest.mark.parametrize("doing", ["add", "remove"])
-def test_killed_at_any_request_it_is_done_or_not(machines: Machines, doing: str) -> None:
+def test_killed_at_any_request_it_is_done_or_not(machines: Machines, two_versions: TwoVersions, doing: str) -> None:
     whole = machines.another("whole")
     digest = two_versions(whole)
     before = facts(whole.store("two"))
@@ -88,7 +100,7 @@ def test_killed_at_any_request_it_is_done_or_not(machines: Machines, doing: str)
     ],
 )
 def test_what_a_bucket_refuses_is_told_and_changes_nothing(
-    machines: Machines, doing: str, status: str, code: str, told: str
+    machines: Machines, two_versions: TwoVersions, doing: str, status: str, code: str, told: str
 ) -> None:
     digest = two_versions(machines)
     two = machines.store("two")
@@ -108,7 +120,9 @@ def test_what_a_bucket_refuses_is_told_and_changes_nothing(
     assert facts(two) != before
 
 
-def test_a_silent_bucket_keeps_nobody_from_what_is_here(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_bucket_keeps_nobody_from_what_is_here(
+    machines: Machines, two_versions: TwoVersions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digest = two_versions(machines)
     two = machines.store("two")
     before = facts(two)
@@ -199,7 +213,9 @@ def index_with(machines: Machines, change: Callable[[dict[str, Any]], object]) -
     ],
     ids=range(11),
 )
-def test_a_hostile_index_changes_nothing(machines: Machines, damage: Callable[[dict[str, Any]], object]) -> None:
+def test_a_hostile_index_changes_nothing(
+    machines: Machines, two_versions: TwoVersions, damage: Callable[[dict[str, Any]], object]
+) -> None:
     two_versions(machines)
     two = machines.store("two")
     before = facts(two)
@@ -212,7 +228,7 @@ def test_a_hostile_index_changes_nothing(machines: Machines, damage: Callable[[d
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000], ids=range(5))
-def test_an_index_that_is_none_changes_nothing(machines: Machines, content: bytes) -> None:
+def test_an_index_that_is_none_changes_nothing(machines: Machines, two_versions: TwoVersions, content: bytes) -> None:
     two_versions(machines)
     two = machines.store("two")
     before = facts(two)
@@ -224,7 +240,9 @@ def test_an_index_that_is_none_changes_nothing(machines: Machines, content: byte
         machines.store("new").all_dag_ids()
 
 
-def test_an_index_without_end_is_not_read(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_without_end_is_not_read(
+    machines: Machines, two_versions: TwoVersions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     two_versions(machines)
     monkeypatch.setattr(objects, "MAX_INDEX_BYTES", 100)
     with pytest.raises(StoreAway):
@@ -321,7 +339,7 @@ def test_a_choice_or_a_manifest_that_is_another_is_not_taken(machines: Machines)
         two.kept_manifest(name)
 
 
-def test_a_login_that_may_only_read_follows(machines: Machines) -> None:
+def test_a_login_that_may_only_read_follows(machines: Machines, two_versions: TwoVersions) -> None:
     two_versions(machines)
     machines.server.moods.append(writes(refusing("403 Forbidden", code="AccessDenied")))
     reader = machines.store("reader")
