@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
-import sys
+import signal
 import threading
 import uuid
 import zipfile
@@ -252,26 +251,29 @@ def test_a_tool_outside_of_a_container_is_refused_where_the_site_requires_one(
     assert "[cwl] require_container" in node["refused"]
 
 
-def test_an_upload_whose_server_died_reads_as_failed(
-    store: WorkflowStore, tmp_path: Path, eventually: Callable[..., Any]
-) -> None:
-    script = tmp_path / "server.py"
-    script.write_text(
-        "import io, time\n"
-        "from cwl_ui_plugin.services.workflow_models import UploadRights\n"
-        "from cwl_ui_plugin.services.workflows.uploads import UploadedFile, start_upload\n"
-        "rights = UploadRights(may_see=lambda dag_id: True, may_change=lambda dag_id: True)\n"
-        f"files = [UploadedFile('say.cwl', io.BytesIO({TOOL!r}.encode()))]\n"
-        f"print('upload', start_upload(files, user='ada', rights=rights, dag_id={fresh_id()!r}).id, flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        upload_id = next(line.split()[1] for line in server.stdout if line.startswith("upload "))
-        assert uploads.get_upload(upload_id).state == "validating"
-        server.kill()
-    # A child that the server was just starting may hold the upload for a moment.
-    eventually(lambda: uploads.get_upload(upload_id).has_ended)
+def server_that_dies(dag_id: str) -> tuple[int, str]:
+    """Fork an API server that never comes to the end of an upload; return its pid, and the upload."""
+    reading, writing = os.pipe()
+    if pid := os.fork():
+        os.close(writing)
+        with os.fdopen(reading) as told:
+            return pid, told.read()
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(uploads, "compile_in_process", lambda *_given, **_options: threading.Event().wait())
+            started = uploads.start_upload(sent(TOOL), user="ada", rights=ALL, dag_id=dag_id)
+            os.write(writing, started.id.encode())
+            os.close(writing)
+            signal.pause()
+    finally:
+        os._exit(1)
+
+
+def test_an_upload_whose_server_died_reads_as_failed(store: WorkflowStore) -> None:
+    server, upload_id = server_that_dies(fresh_id())
+    assert uploads.get_upload(upload_id).state == "validating"
+    os.kill(server, signal.SIGKILL)
+    os.waitpid(server, 0)
     dead = uploads.get_upload(upload_id)
     assert dead.state == "failed"
     assert "upload it again" in dead.message
