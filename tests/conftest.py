@@ -68,10 +68,11 @@ OF_A_TEST = (
     ("cwl_ui_plugin.services.triggering.refusals", "_recent", "_written"),
     ("cwl_ui_plugin.services.cleaning.cleanup", "_complained"),
     ("cwl_ui_plugin.dags.folders.control_files", "_complained"),
+    ("cwl_ui_plugin.dags.wake_files", "_folder"),
     ("cwl_ui_plugin.reports.lookups", "_complaints"),
     ("cwl_ui_plugin.services.provenance.noting", "_put_aside"),
 )
-"""What the plugin remembers in a process so that nobody can flood a log: a test finds nothing remembered."""
+"""What the plugin remembers in a process, such as complaints that flood no log: a test finds nothing remembered."""
 OF_A_MODULE = (("cwl_ui_plugin.services.granting", "_found"),)
 """What the plugin remembers of the database."""
 os.environ.update(SETTINGS)

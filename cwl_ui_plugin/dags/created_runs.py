@@ -7,18 +7,17 @@ it does not see that file.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from cwl_ui_plugin import config
+from cwl_ui_plugin.dags import wake_files
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-log = logging.getLogger(__name__)
 _MARK = "cwl_run_created"
 _END_MARK = "cwl_run_ended"
 _CREATED, _ENDED = "created", "ended"
@@ -46,22 +45,22 @@ def after_commit(session: Session) -> None:
     if session.info.pop(_MARK, False):
         tell()
     if session.info.pop(_END_MARK, False):
-        _touch(_ENDED)
+        wake_files.touch(_ENDED)
 
 
 def tell() -> None:
     """Give word now that there is something to schedule; never raises."""
-    _touch(_CREATED)
+    wake_files.touch(_CREATED)
 
 
 def told_at() -> int:
     """Return when word was given last that there is something to schedule, as a number that only grows; 0: never."""
-    return _time_of(_CREATED)
+    return wake_files.touched_at(_CREATED)
 
 
 def end_told_at() -> int:
     """Return the same of word that a run has ended."""
-    return _time_of(_ENDED)
+    return wake_files.touched_at(_ENDED)
 
 
 def is_word_given_here() -> bool:
@@ -96,17 +95,3 @@ def is_any_unfinished(session: Session) -> bool:
         session.scalar(select(DagRun.id).where(DagRun.state == state).limit(1)) is not None
         for state in (DagRunState.RUNNING, DagRunState.QUEUED)
     )
-
-
-def _touch(name: str) -> None:
-    try:
-        (config.control_folder() / name).touch()
-    except (OSError, config.ConfigError):
-        log.debug("Word of runs can't be given (%s); they will be found", name, exc_info=True)
-
-
-def _time_of(name: str) -> int:
-    try:
-        return (config.control_folder() / name).stat().st_mtime_ns
-    except (OSError, config.ConfigError):
-        return 0

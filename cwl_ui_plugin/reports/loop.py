@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from cwl_ui_plugin import config
+from cwl_ui_plugin.dags import wake_files
 from cwl_ui_plugin.reports.lease import LeaderLease
 from cwl_ui_plugin.reports.pulse import Pulse
 
 log = logging.getLogger(__name__)
+WAKE_FILE = "wake"
 RENEW_SECONDS = 5.0
 LOOK_SECONDS = 0.2
 LEAST_SECONDS = 0.4
@@ -28,10 +28,7 @@ def wake() -> None:
     """Have the loops do a round soon, from any process that shares the tmp folder; never raises."""
     for event in _woken:
         event.set()
-    try:
-        _wake_file().touch()
-    except (OSError, config.ConfigError):
-        log.debug("The wake file can't be touched; the loops come round by themselves", exc_info=True)
+    wake_files.touch(WAKE_FILE)
 
 
 class Loop:
@@ -94,7 +91,7 @@ class Loop:
     def _run(self) -> None:
         is_woken, skipped = True, 0.0
         while not self._stopping.is_set():
-            before = _wake_time()
+            before = wake_files.touched_at(WAKE_FILE)
             self._woken.clear()
             if not self.lease.is_held():
                 self._pulse.lose()
@@ -134,10 +131,10 @@ class Loop:
         self._stopping.wait(LEAST_SECONDS)
         waited = LEAST_SECONDS
         while waited < self.interval and not self._stopping.is_set():
-            if self._woken.wait(LOOK_SECONDS) or _wake_time() != before:
+            if self._woken.wait(LOOK_SECONDS) or wake_files.touched_at(WAKE_FILE) != before:
                 return True
             waited += LOOK_SECONDS
-        return self._woken.is_set() or _wake_time() != before
+        return self._woken.is_set() or wake_files.touched_at(WAKE_FILE) != before
 
 
 class Loops:
@@ -155,14 +152,3 @@ class Loops:
         """Stop all."""
         for loop in self.loops:
             loop.stop()
-
-
-def _wake_file() -> Path:
-    return config.control_folder() / "wake"
-
-
-def _wake_time() -> int:
-    try:
-        return _wake_file().stat().st_mtime_ns
-    except (OSError, config.ConfigError):
-        return 0

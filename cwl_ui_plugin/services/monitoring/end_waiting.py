@@ -19,7 +19,7 @@ MAX_SECONDS = 5.0
 """A server that is to stop waits for calls that are being answered."""
 MAX_WAITING = 1000
 """Calls that wait at a time in a process; further ones are answered at once."""
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.05
 ASK_SECONDS = 1.0
 log = logging.getLogger(__name__)
 RunKey = tuple[str, str]
