@@ -18,7 +18,7 @@ from cwl_ui_plugin.api.answering import OpenFileResponse, StoredFileResponse, an
 from cwl_ui_plugin.api.downloads import UNTRUSTED, saved_as, sendable
 from cwl_ui_plugin.api.openapi import BINARY_ANSWER, json_body
 from cwl_ui_plugin.api.request_json import JsonBody, check_object
-from cwl_ui_plugin.api.schemas import Responses, RunList, SecondaryFiles, answers, failing, failing_file
+from cwl_ui_plugin.api.schemas import Responses, RunList, SecondaryFiles, answers, failing_file
 from cwl_ui_plugin.api.security import CallingUser, GetUserDep, OptionalUser, allow_dag, name_of, require
 from cwl_ui_plugin.api.workflows import MAX_OFFSET
 from cwl_ui_plugin.auth import jwt_backend, permissions
@@ -188,7 +188,9 @@ def _shown(dag_id: str, run_id: str, user: BaseUser) -> object:
     return answered(run_json(run, waits.run.sentence if waits.run else None, told, folder))
 
 
-@router.get("/workflows/{dag_id}/runs/{run_id}/outputs", responses=failing(404), dependencies=_READERS)
+@router.get(
+    "/workflows/{dag_id}/runs/{run_id}/outputs", responses=answers(dict[str, object], 404), dependencies=_READERS
+)
 def get_outputs(dag_id: str, run_id: str) -> object:
     """Return the CWL output object of a run that has succeeded."""
     found = output_files.output_object(dag_id, run_id)

@@ -69,7 +69,7 @@ def test_each_operation_says_what_it_answers_and_how_it_fails(document: dict[str
         for status, answer in answers.items():
             content = answer.get("content", {})
             assert content or status == "204", (call, status)
-            assert all(kind.get("schema") for kind in content.values()), (call, status)
+            assert all(set(kind.get("schema", ())) - {"title"} for kind in content.values()), (call, status)
             if status.startswith("4"):
                 assert "Failure" in str(content["application/json"]["schema"]), (call, status)
 
