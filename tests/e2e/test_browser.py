@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 from support.airflow_server import Server
-from support.browsers import CHROMIUM, frame, picture
+from support.browsers import frame, picture
 from support.documents import LOUD
 from support.keyboard import press, reach, type_into
 from support.receiver import receiver
 from support.shared_servers import FAB, SIMPLE
 
 pytestmark = pytest.mark.e2e
-BROWSER = CHROMIUM
-"""As scientists have it: with all that is around a page."""
 BY_ONE, BY_THE_OTHER = (pytest.mark.parametrize("site", [auth], indirect=True) for auth in (SIMPLE, FAB))
 """Of one auth manager where nothing depends on which: both have their turn."""
 

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 from support.airflow_server import Server
-from support.browsers import frame, picture
+from support.browsers import CHROMIUM, frame, picture
 from support.documents import EACH_FIELD
 
 pytestmark = pytest.mark.e2e
+BROWSER = CHROMIUM
+"""As scientists have it: with all that is around a page."""
 
 CONF_TEXT = """() => import(document.querySelector('script[src$="/job.js"]').src).then((job) => job.confText())"""
 
