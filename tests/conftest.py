@@ -35,6 +35,7 @@ pytest_plugins = [
     "support.stored",
     "support.failed_run",
     "support.podman",
+    "support.pace",
     "support.browsers",
     "support.shared_servers",
     "support.compilers",

@@ -55,6 +55,7 @@ def run_tab(page: Page) -> FrameLocator:
     return frame(page)
 
 
+@pytest.mark.again("with the other auth manager", variant="simple")
 def test_upload_run_and_fetch_an_output(page: Page, site: Server, tmp_path: Path) -> None:
     picture(page, site, "workflows-empty")
     upload(page, tmp_path, "loud")
@@ -79,6 +80,7 @@ def test_upload_run_and_fetch_an_output(page: Page, site: Server, tmp_path: Path
     assert Path(download.value.path()).read_text() == "<B>HELLO</B>\n"
 
 
+@pytest.mark.again("with the other auth manager", variant="simple")
 def test_stop_a_run(page: Page, site: Server, tmp_path: Path) -> None:
     upload(page, tmp_path, "long")
     start_run(page, "text: hello\nseconds: 600\n")

@@ -11,7 +11,7 @@ from support.airflow_server import Server, wait_for
 from support.browsers import frame, picture
 from support.documents import LOUD
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.again("with the other auth manager", variant="simple")]
 DAG = "native_loud"
 RUN = "r+1"
 PATIENT = """

@@ -81,6 +81,7 @@ def used(python: Path, server: Server, folder: Path, *words: str | Path) -> str:
     return done.stdout
 
 
+@pytest.mark.again("with the other auth manager", variant="simple")
 def test_the_examples_of_its_page_run(python: Path, site: Server, tmp_path: Path) -> None:
     """Under both auth managers: the login of each is by user and password."""
     said = used(python, site, tmp_path, RUNNER, ROOT / "docs" / "client.md")

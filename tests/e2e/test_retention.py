@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.airflow_server import Server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.again("with the other auth manager", variant="simple")]
 API = "/cwl/api/v1"
 COPY = """
 cwlVersion: v1.2

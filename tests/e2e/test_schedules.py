@@ -114,7 +114,9 @@ def backfill_by_command(server: Server, client: httpx.Client, dag_id: str) -> No
     wait_for(created, 120, "the backfill")
 
 
-@pytest.mark.parametrize("start", [backfill_by_rest, backfill_by_command])
+@pytest.mark.parametrize(
+    "start", [backfill_by_rest, pytest.param(backfill_by_command, marks=pytest.mark.again("by the API"))]
+)
 def test_a_backfill_of_three_days_gives_three_outputs(
     server: Server, client: httpx.Client, workflow: str, start: Callable[..., None]
 ) -> None:
@@ -201,6 +203,7 @@ def test_the_command(server: Server, workflow: str, tmp_path: Path) -> None:
     assert "no schedule any more" in server.command("schedule", workflow, "--remove").stdout
 
 
+@pytest.mark.again("with the other auth manager", variant="simple")
 def test_the_page(site: Server, page: Page, visited: tuple[httpx.Client, str]) -> None:
     """Filled in as the form of a run; refused by the name of the input; paused and removed."""
     client, workflow = visited
@@ -225,6 +228,7 @@ def test_the_page(site: Server, page: Page, visited: tuple[httpx.Client, str]) -
     assert client.get(f"{API}/{workflow}/schedule").status_code == 404
 
 
+@pytest.mark.again("with the other auth manager", variant="simple")
 def test_a_backfill_in_airflow_s_own_dialog(site: Server, page: Page, visited: tuple[httpx.Client, str]) -> None:
     client, workflow = visited
     save(client, workflow)

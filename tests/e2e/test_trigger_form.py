@@ -13,7 +13,7 @@ from support.airflow_server import Server
 from support.browsers import CHROMIUM, frame, picture
 from support.documents import EACH_FIELD
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.again("with the other auth manager", variant="simple")]
 BROWSER = CHROMIUM
 """As scientists have it: with all that is around a page."""
 

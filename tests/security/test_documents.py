@@ -18,7 +18,7 @@ import httpx
 import pytest
 from support.cast import API, SHOWN, VIEWS, Site
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.again("with the other auth manager", variant="simple")]
 TOOL = """cwlVersion: v1.2
 class: CommandLineTool
 baseCommand: [echo, evil]

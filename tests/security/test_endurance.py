@@ -16,7 +16,7 @@ import httpx
 import pytest
 from support.cast import API, SHOWN, VIEWS, Site
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.again("with the other auth manager", variant="simple")]
 AT_ONCE = 200
 MAX_SECONDS = 100
 """No answer may take longer, however many ask: what waits is refused with 503."""

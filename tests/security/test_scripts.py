@@ -16,7 +16,7 @@ from support.airflow_server import wait_for
 from support.browsers import frame
 from support.cast import API, VIEWS, Site
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.again("with the other auth manager", variant="simple")]
 HOSTILE, FAILING = "hostile", "hostile-and-failing"
 RUNS = "window.top.pwned=window.pwned=1;alert(1)"
 IMAGE = f'<img src=x onerror="{RUNS}">'

@@ -14,7 +14,7 @@ import pytest
 from support.airflow_server import wait_for
 from support.cast import API, SHOWN, VIEWS, Site
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.again("with the other auth manager", variant="simple")]
 SECRET = f"secret-of-a-job-{uuid.uuid4().hex}"
 DAG_ID = "keeps-secrets"
 DOCUMENT = """

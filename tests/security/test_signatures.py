@@ -23,7 +23,7 @@ from support.tokens import encode, private_key
 
 from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.again("with the other auth manager", variant="simple")]
 CONF = {"job": {"text": "signed"}}
 ALGORITHMS = "RS256,ES256"
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -13,7 +13,7 @@ import pytest
 from support.cast import API, HIDDEN, MARKS, OLD, RUN, SHOWN, VIEWS, Site
 from support.hostile_jobs import TABLES, Job, at, by_rest, folder_at
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.again("with the other auth manager", variant="simple")]
 SECRET = "content-of-somebody-else-91c4"
 
 
