@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     left_out = [item for item in items if _is_again(item)]
     if left_out:
-        items[:] = [item for item in items if item not in set(left_out)]
+        items[:] = [item for item in items if not _is_again(item)]
         config.hook.pytest_deselected(items=left_out)
 
 
