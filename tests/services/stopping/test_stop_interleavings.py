@@ -20,7 +20,7 @@ import psutil
 import pytest
 from support import tagged
 from support.interleaving import ProcessActor, ThreadActor, orders
-from support.stored import set_task
+from support.stored import copy_run, set_task
 
 from cwl_ui_plugin.cwl.errors import StoppedError
 from cwl_ui_plugin.cwl.processes import task_processes
@@ -197,12 +197,12 @@ def scene(workflow: str, tmp_path: Path) -> Iterator[Callable[[], Scene]]:
     """Make a scene with a new run."""
     from cwl_ui_plugin.services.triggering import triggers
 
+    triggers.trigger(workflow, conf={"job": {"text": "x"}}, run_id="first", user="ada", via=triggers.REST)
     patches: list[pytest.MonkeyPatch] = []
 
     def make() -> Scene:
         run_id = f"run-{len(patches)}"
-        conf = {"job": {"text": "x"}}
-        triggers.trigger(workflow, conf=conf, run_id=run_id, user="ada", via=triggers.REST)
+        copy_run(workflow, "first", run_id)
         patches.append(pytest.MonkeyPatch())
         return Scene(workflow, run_id, tmp_path / f"started-{run_id}", patches[-1])
 
