@@ -72,7 +72,7 @@ def _describe_services_once() -> None:
 @contextmanager
 def buckets() -> Iterator[Buckets]:
     """Run a server until the block ends, and with it the buckets that it has made: moto's are those of a process."""
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
@@ -82,7 +82,7 @@ def buckets() -> Iterator[Buckets]:
     _describe_services_once()
     found: list[Buckets] = []
     conditional = threading.Lock()  # moto looks whether a condition holds, and writes then
-    moto: Application = DomainDispatcherApplication(create_backend_app)
+    moto: Application = create_backend_app("s3")  # a server of all services looks for the right one at each request
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         running = found[0]
