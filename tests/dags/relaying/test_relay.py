@@ -15,6 +15,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from support.execution_tokens import execution_token, instance_of
+from support.forks import Fork, Forks, forks
 from support.processes import is_living
 from support.scale_out import free_port
 from support.stored import add_version, packed_of, plan_of, set_task
@@ -35,6 +37,16 @@ from cwl_ui_plugin.dags.stopping.tombstones import Tombstone
 from cwl_ui_plugin.library.store import WorkflowStore
 
 SECRET = "open sesame"
+BEGIN = """
+import subprocess
+from cwl_ui_plugin.dags.relaying import agent, asking
+"""
+AGENT = """
+import sys
+from cwl_ui_plugin.dags.relaying import agent
+
+sys.exit(agent.main())
+"""
 TASK = """
 import json, os, subprocess, sys
 from cwl_ui_plugin import config
@@ -83,6 +95,16 @@ print("settled", flush=True)
 """
 
 
+@cache
+def _app() -> FastAPI:
+    """The app that all servers of this module have: to make its routes takes half a second."""
+    from cwl_ui_plugin.api import workers
+
+    root = FastAPI()
+    root.mount("/cwl/worker/v1", workers.app())
+    return root
+
+
 @dataclass
 class ApiServer:
     """The app behind HTTP: it can go away, and come back at the same address."""
@@ -97,10 +119,7 @@ class ApiServer:
         return f"http://127.0.0.1:{self.port}/execution/"
 
     def start(self) -> None:
-        from cwl_ui_plugin.api import workers
-
-        root = FastAPI()
-        root.mount("/cwl/worker/v1", workers.app())
+        root = _app()
 
         async def counting(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] == "http":
@@ -133,8 +152,9 @@ class Machine:
 
     folder: Path
     api: ApiServer
-    agent: subprocess.Popen[bytes] | None = None
-    processes: list[subprocess.Popen[Any]] = field(default_factory=list)
+    forks: Forks
+    agent: Fork | None = None
+    processes: list[Fork] = field(default_factory=list)
     connections: list[socket.socket] = field(default_factory=list)
 
     @property
@@ -146,14 +166,17 @@ class Machine:
             "intermediate_storage": "s3://intermediate",
         }
 
-    def start_agent(self) -> subprocess.Popen[bytes]:
-        given = {"options": self.options, "hosts": [socket.gethostname()], "certificates": {}}
-        command = [sys.executable, "-m", "cwl_ui_plugin.dags.relaying.agent", json.dumps(given)]
-        self.agent = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    @property
+    def given(self) -> str:
+        """What the agent is started with."""
+        return json.dumps({"options": self.options, "hosts": [socket.gethostname()], "certificates": {}})
+
+    def start_agent(self) -> Fork:
+        self.agent = self.forks.start(AGENT, [self.given], start_new_session=True)
         self.processes.append(self.agent)
         return self.agent
 
-    def start_task(self, task: TaskTry, document: str = "", *, waits: bool = False) -> subprocess.Popen[str]:
+    def start_task(self, task: TaskTry, document: str = "", *, waits: bool = False) -> Fork:
         """Start the process of a task, which asks the agent at once, or when something is said to it."""
         given = {
             "waits": waits,
@@ -163,19 +186,12 @@ class Machine:
             "document": document,
             "secret": SECRET,
         }
-        process = subprocess.Popen(
-            [sys.executable, "-c", TASK, json.dumps(given)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        process = self.forks.start(TASK, [json.dumps(given)])
         self.processes.append(process)
         assert said(process) == "ready"
         return process
 
-    def tell(
-        self, process: subprocess.Popen[str], task: TaskTry, instance: str, *, again: bool = False
-    ) -> socket.socket:
+    def tell(self, process: Fork, task: TaskTry, instance: str, *, again: bool = False) -> socket.socket:
         """Tell the agent of a task, as its supervisor does, and keep the connection."""
         message = {
             "say": "task",
@@ -200,21 +216,35 @@ class Machine:
             os.close(folder)
         return connection
 
+    def has_socket(self) -> bool:
+        return (self.folder / "tmp" / ".control" / "agent.sock").exists()
+
     def end(self) -> None:
         for connection in self.connections:
             connection.close()
         for process in self.processes:
-            process.kill()
-            process.wait()
+            process.close()
+
+
+@pytest.fixture(scope="module")
+def forked() -> Iterator[Forks]:
+    with forks(BEGIN) as found:
+        yield found
 
 
 @pytest.fixture
-def machine(api: ApiServer, tmp_path: Path, eventually: Callable[..., Any]) -> Iterator[Machine]:
-    found = Machine(tmp_path / "machine", api)
-    found.start_agent()
-    eventually(lambda: (found.folder / "tmp" / ".control" / "agent.sock").exists())
+def idle_machine(api: ApiServer, forked: Forks, tmp_path: Path) -> Iterator[Machine]:
+    """A machine without an agent."""
+    found = Machine(tmp_path / "machine", api, forked)
     yield found
     found.end()
+
+
+@pytest.fixture
+def machine(idle_machine: Machine, eventually: Callable[..., Any]) -> Machine:
+    idle_machine.start_agent()
+    eventually(idle_machine.has_socket)
+    return idle_machine
 
 
 @pytest.fixture
@@ -238,13 +268,11 @@ def instance(task: TaskTry) -> str:
     return instance_of(task.dag_id, task.run_id, task.task_id)
 
 
-def said(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
+def said(process: Fork) -> str:
     return process.stdout.readline().strip()
 
 
-def say(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stdin is not None
+def say(process: Fork, line: str) -> None:
     process.stdin.write(f"{line}\n")
     process.stdin.flush()
 
@@ -288,10 +316,12 @@ def test_a_task_hears_of_a_stop_before_it_does_anything(machine, task, instance)
     assert said(process) == "stopped by eve"
 
 
-def test_an_agent_with_the_servers_own_files_leaves_those_of_a_stop_alone(api, folders, task, instance, eventually):
-    machine = Machine(folders, api)
+def test_an_agent_with_the_servers_own_files_leaves_those_of_a_stop_alone(
+    api, forked, folders, task, instance, eventually
+):
+    machine = Machine(folders, api, forked)
     machine.start_agent()
-    eventually(lambda: (folders / "tmp" / ".control" / "agent.sock").exists())
+    eventually(machine.has_socket)
     stone = Tombstone(task.dag_id, task.run_id, "eve", 1.0)
     tombstones.write(stone)
     process = machine.start_task(task, waits=True)
@@ -444,14 +474,25 @@ def test_a_document_is_fetched_once_for_all_tasks(machine, api, task, instance, 
     assert api.asked.count("GET /cwl/worker/v1/document/archive") == 1
 
 
-def test_no_token_is_in_a_file_or_in_the_environment_of_the_agent(machine, task, instance):
+def test_no_token_is_in_a_file_or_in_the_environment_of_the_agent(idle_machine, task, instance, eventually):
+    machine = idle_machine
+    command = [sys.executable, "-m", "cwl_ui_plugin.dags.relaying.agent", machine.given]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as agent:
+        eventually(machine.has_socket)
+        try:
+            _see_no_token(machine, agent.pid, task, instance)
+        finally:
+            agent.kill()
+
+
+def _see_no_token(machine: Machine, agent: int, task: TaskTry, instance: str) -> None:
     process = machine.start_task(task)
     token = execution_token(instance)
     machine.tell(process, task, instance)
     assert said(process) == "held"
     head = token.rpartition(".")[0][:40].encode()
     for name in ("environ", "cmdline"):
-        assert head not in Path(f"/proc/{machine.agent.pid}/{name}").read_bytes()
+        assert head not in Path(f"/proc/{agent}/{name}").read_bytes()
     for path in machine.folder.rglob("*"):
         assert not path.is_file() or head not in path.read_bytes()
     os.kill(process.pid, signal.SIGKILL)
