@@ -376,13 +376,17 @@ def test_characters_that_are_escaped_as_pairs_are_what_they_mean(tmp_path: Path,
     assert plan.inputs[0].default == (name if place == "symbol" else text)
 
 
-@pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.parametrize("label", [r'"\ud83e"', r'"\uddec\ud83e"', r'"\\ud83e\uddec"'])
 def test_half_a_pair_is_a_message_and_no_traceback(tmp_path: Path, label: str) -> None:
     text = TOOL.replace("baseCommand", f"label: {label}\nbaseCommand")
     with pytest.raises(DocumentError, match="surrogate") as caught:
         compile_in_process(upload(tmp_path / "upload", main=text), "main.cwl", tmp_path / "compiled", timeout=120)
     assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("fresh_compiler")
+def test_half_a_pair_is_a_message_of_a_new_process_too(tmp_path: Path) -> None:
+    test_half_a_pair_is_a_message_and_no_traceback(tmp_path, r'"\ud83e"')
 
 
 def test_a_document_on_the_network_is_refused_with_what_allows_it(tmp_path: Path) -> None:
