@@ -163,7 +163,11 @@ def flask_app(airflow_home: Path) -> Any:
 @pytest.fixture(scope="module")
 def pair(request: pytest.FixtureRequest) -> KeyPair:
     """A key pair of the module's ``ALGORITHM``, of ES256 where it names none."""
-    return generate_key_pair(getattr(request.module, "ALGORITHM", "ES256"))
+    return _pair(getattr(request.module, "ALGORITHM", "ES256"))
+
+
+_pair = functools.cache(generate_key_pair)
+"""One of an algorithm will do for all modules: a pair of RSA takes a second."""
 
 
 @pytest.fixture(scope="module", autouse=True)

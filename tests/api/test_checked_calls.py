@@ -21,9 +21,10 @@ def core(site: Any) -> Core:
 
 
 @pytest.fixture
-def api(core: Core, token: Callable[[str], str]) -> Iterator[TestClient]:
+def api(core: Core, token: Callable[[str], str], portal: Any) -> Iterator[TestClient]:
     """A client of Airflow's routes behind the guard, logged in as an Op."""
     made = TestClient(grant_guard.GrantGuard(core), raise_server_exceptions=False, follow_redirects=False)
+    made.portal = portal
     made.headers["Authorization"] = f"Bearer {token('op')}"
     yield made
 

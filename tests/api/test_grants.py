@@ -18,7 +18,7 @@ API = "/cwl/api/v1"
 
 
 @pytest.fixture
-def guarded(site: Any) -> Iterator[tuple[Any, list[bytes]]]:
+def guarded(site: Any, portal: Any) -> Iterator[tuple[Any, list[bytes]]]:
     """A client of an app behind the guard, and the bodies that came through."""
     from fastapi.testclient import TestClient
 
@@ -35,7 +35,9 @@ def guarded(site: Any) -> Iterator[tuple[Any, list[bytes]]]:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"{}"})
 
-    yield TestClient(GrantGuard(app)), came
+    made = TestClient(GrantGuard(app))
+    made.portal = portal
+    yield made, came
 
 
 CREATING = [
