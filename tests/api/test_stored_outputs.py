@@ -24,7 +24,8 @@ from cwl_ui_plugin.storing import reading
 from cwl_ui_plugin.storing.site import stored_folder
 
 API = "/cwl/api/v1"
-TEXT = b"name,reads\n" + b"".join(b"s%d,%d\n" % (number, number) for number in range(400_000))
+TEXT = b"name,reads\n" + b"".join(b"s%d,%d\n" % (number, number) for number in range(120_000))
+"""More than is read from a store at a time."""
 ODD = "a b#1 100% \u00fc?.csv"
 
 
@@ -134,11 +135,10 @@ def test_a_crate_brings_them_along(run: Callable[..., Any]) -> None:
         assert any(name.endswith(".csv") for name in names)
 
 
-@pytest.mark.parametrize(
-    "path", ["gone.txt", "d/gone", "../x", "d/../../x", ".cwl-outputs.json", ".cwl-record.json", "d"]
-)
-def test_nothing_else_is_given(run: Callable[..., Any], path: str) -> None:
-    assert run(f"/files/{path.replace('..', '%2E%2E')}").status_code == 404
+def test_nothing_else_is_given(run: Callable[..., Any]) -> None:
+    others = ("gone.txt", "d/gone", "../x", "d/../../x", ".cwl-outputs.json", ".cwl-record.json", "d")
+    given = {path: run(f"/files/{path.replace('..', '%2E%2E')}").status_code for path in others}
+    assert given == dict.fromkeys(others, 404)
 
 
 def test_nobody_gets_them_without_a_right(run: Callable[..., Any], client: Callable[..., Any]) -> None:
@@ -196,6 +196,6 @@ def test_one_that_was_written_anew_is_not_mixed(
     file = reading.StoredPlace(place.root, place.parts).open(ODD)
     assert file.read(5) == TEXT[:5]
     store.put("results", outputs["said"]["location"].partition("results/")[2], TEXT[:-1] + b"?")
-    file.seek(3_000_000)
+    file.seek(reading.BUFFER_BYTES + 1000)
     with pytest.raises(Exception, match="was changed"):
         file.read(5)
