@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import functools
 import gc
-import hashlib
 import importlib.metadata
 import importlib.util
 import itertools
@@ -15,7 +12,6 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +24,8 @@ import pytest
 
 if importlib.util.find_spec("cwl_ui_client") is None:
     pytest.exit("setup.cfg has packages that this environment does not know yet: pip install --no-deps -e .", 4)
+
+from support.migrated_database import migrated_database
 
 from cwl_ui_plugin.signing.keys import KeyPair, generate_key_pair
 
@@ -42,8 +40,6 @@ pytest_plugins = [
     "support.secondary_files",
 ]
 
-ROOT = Path(__file__).resolve().parents[1]
-BUILD = ROOT / ".build"
 HOME = Path(tempfile.mkdtemp(prefix="cwl-ui-plugin-tests-"))
 DATABASE = HOME / "airflow.db"
 BUNDLES = '[{"name": "cwl", "classpath": "cwl_ui_plugin.dags.bundle.CwlDagBundle", "kwargs": {}}]'
@@ -88,33 +84,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@functools.cache
-def _template_database() -> Path:
-    """Return a migrated SQLite database, made once for each set of versions."""
-    versions = [importlib.metadata.version(name) for name in ("apache-airflow-core", "apache-airflow-providers-fab")]
-    migrations = sorted((ROOT / "cwl_ui_plugin" / "reports").glob("**/*.py"))
-    content = repr(versions).encode() + b"".join(path.read_bytes() for path in migrations)
-    template = BUILD / f"airflow-{hashlib.sha256(content).hexdigest()[:16]}.db"
-    BUILD.mkdir(exist_ok=True)
-    with (BUILD / "database.lock").open("w") as lock:  # of several test processes one makes it
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not template.exists():
-            _migrate(template)
-    return template
-
-
-def _migrate(template: Path) -> None:
-    building = template.with_suffix(f".{os.getpid()}")
-    environment = {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{building}"}
-    airflow = Path(sys.executable).with_name("airflow")
-    subprocess.run([airflow, "db", "migrate"], env=environment, check=True, capture_output=True)
-    building.replace(template)
-
-
 @pytest.fixture(scope="session")
 def airflow_home() -> Iterator[Path]:
     """The Airflow home of this test process, with a migrated SQLite database in it."""
-    shutil.copy(_template_database(), DATABASE)
+    shutil.copy(migrated_database(), DATABASE)
     _let_databases_not_wait_for_disks()
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)
@@ -187,7 +160,7 @@ def _reset(database: Path) -> None:
         if status != sqlite3.SQLITE_DONE and time.monotonic() > deadline:
             raise TimeoutError("Something that a test of this module started holds a transaction open.")
 
-    with closing(sqlite3.connect(_template_database())) as template, closing(sqlite3.connect(database)) as target:
+    with closing(sqlite3.connect(migrated_database())) as template, closing(sqlite3.connect(database)) as target:
         target.execute("PRAGMA synchronous = OFF")
         template.backup(target, progress=check, sleep=0.01)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support.airflow_server import Server, standalone
 from support.browsers import ACTION_MS, foreign, frame, log_in, watch
+from support.shared_servers import SIMPLE, shared_servers
 
 
 @pytest.fixture
@@ -18,11 +20,8 @@ def client(server: Server) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def impatient(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that notices within seconds that a task is dead; it runs containers where podman runs.
-
-    It ends with its module: an idle server slows those of other tests.
-    """
+def impatient(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server that notices within seconds that a task is dead; it runs containers where podman runs."""
     variables = {
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
@@ -32,8 +31,8 @@ def impatient(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         variables |= request.getfixturevalue("podman").variables | {"AIRFLOW__CWL__CONTAINER_ENGINE": "podman"}
     except pytest.skip.Exception as reason:
         print(f"Without containers: {reason}")
-    with standalone(tmp_path_factory.mktemp("impatient") / "home", "simple", **variables) as running:
-        yield running
+    home = tmp_path_factory.mktemp("impatient") / "home"
+    return shared_servers.get("impatient", partial(standalone, home, SIMPLE, **variables))
 
 
 @pytest.fixture

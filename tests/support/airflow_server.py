@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
+from support.migrated_database import migrated_database
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 480
@@ -200,6 +202,7 @@ def standalone(home: Path, auth: str, *arguments: str, **variables: str) -> Iter
     for name, text in OLD_DAG_FILES.items():
         (home / "dags" / f"{name}.py").write_text(text)
     (home / "dags" / "greet.cwl").write_text(DAG_FILE_DOCUMENT)
+    shutil.copy(migrated_database(), home / "airflow.db")  # which it migrates again: there is nothing to do
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
     environment |= {"AIRFLOW__CWL__CONTAINER_ENGINE": "none"} | LEGACY | variables
     command = [sys.executable, "-m", "cwl_ui_plugin.cli.main", "standalone", "--port", "0", "--home", str(home)]
