@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,7 +94,7 @@ def test_one_that_has_heard_of_a_run_goes_on_to_rest_long() -> None:
     assert world.pause() == pytest.approx(REST_SECONDS, abs=0.06)
 
 
-def test_it_rests_longer_where_an_api_server_leaves_word_and_no_run_is_due(add: Add) -> None:
+def test_it_rests_longer_where_an_api_server_leaves_word_and_no_run_is_due(folders: Path, add: Add) -> None:
     from datetime import datetime, timedelta, timezone
 
     from airflow.models.dag import DagModel
