@@ -101,6 +101,5 @@ def object_store(bucket_server: Buckets, monkeypatch: pytest.MonkeyPatch, folder
     bucket_server.asked.clear()
     yield bucket_server
     bucket_server.moods.clear()
-    for entry in bucket_server.client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
-        bucket_server.client.delete_object(Bucket=BUCKET, Key=entry["Key"])
+    bucket_server.clear(BUCKET)
     bucket_server.client.delete_bucket(Bucket=BUCKET)

@@ -27,8 +27,7 @@ def store(server: Buckets, monkeypatch: pytest.MonkeyPatch) -> Iterator[Buckets]
     server.asked.clear()
     yield server
     server.moods.clear()
-    for entry in server.client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
-        server.client.delete_object(Bucket=BUCKET, Key=entry["Key"])
+    server.clear(BUCKET)
     server.client.delete_bucket(Bucket=BUCKET)
 
 

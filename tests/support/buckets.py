@@ -35,6 +35,17 @@ class Buckets:
         self.client.put_object(Bucket=bucket, Key=key, Body=content)
         return f"s3://{bucket}/{key}"
 
+    def clear(self, bucket: str) -> None:
+        """Remove all objects of a bucket."""
+        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            keys = [entry["Key"] for entry in page.get("Contents", ())]
+            listed = [{"Key": key} for key in keys if key.isprintable()]  # no list in XML can name others
+            if listed:
+                self.client.delete_objects(Bucket=bucket, Delete={"Objects": listed})
+            for key in keys:
+                if not key.isprintable():
+                    self.client.delete_object(Bucket=bucket, Key=key)
+
     def connection(self, login: str = "", **extra: Any) -> str:
         """Return a Connection to this server, as Airflow reads it from its environment."""
         options = {

@@ -87,6 +87,5 @@ def machines(buckets_server: Buckets, tmp_path: Path, monkeypatch: pytest.Monkey
     found = Machines(buckets_server, tmp_path / "machines", monkeypatch)
     yield found
     buckets_server.moods.clear()
-    for key in found.names(""):
-        buckets_server.client.delete_object(Bucket=BUCKET, Key=key)
+    buckets_server.clear(BUCKET)
     buckets_server.client.delete_bucket(Bucket=BUCKET)

@@ -100,17 +100,17 @@ def _main() -> None:
     os.dup2(2, 1)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (int(TIMEOUT_SECONDS), int(TIMEOUT_SECONDS)))
-    request = json.load(sys.stdin)
-    try:
-        answer: dict[str, object] = {
-            "locations": _looked_for(Path(request["compiled"]), Path(request["source"]), request["job"])
-        }
-    except CwlError as error:
-        answer = {"message": error.message, "problems": [problem.as_json() for problem in error.problems]}
-    except MemoryError:
-        answer = {"message": "Telling the secondary files takes too much memory.", "problems": []}
-    json.dump(answer, answer_to)
+    json.dump(_answered(json.load(sys.stdin)), answer_to)
     answer_to.flush()
+
+
+def _answered(request: dict[str, Any]) -> dict[str, object]:
+    try:
+        return {"locations": _looked_for(Path(request["compiled"]), Path(request["source"]), request["job"])}
+    except CwlError as error:
+        return {"message": error.message, "problems": [problem.as_json() for problem in error.problems]}
+    except MemoryError:
+        return {"message": "Telling the secondary files takes too much memory.", "problems": []}
 
 
 def _looked_for(compiled: Path, source: Path, job: dict[str, object]) -> list[str]:

@@ -60,6 +60,7 @@ def test_exactly_what_the_patterns_name_is_told(
     assert all(location.startswith(("file:///nowhere/data/", "file:///elsewhere/")) for location in found)
 
 
+@pytest.mark.usefixtures("ask_here")
 def test_a_workflow_tells_those_of_its_own_inputs(tmp_path: Path) -> None:
     head = (
         "cwlVersion: v1.2\nclass: Workflow\noutputs: []\nsteps: {s: {in: {x: a}, out: [], run: {class: "
@@ -69,15 +70,23 @@ def test_a_workflow_tells_those_of_its_own_inputs(tmp_path: Path) -> None:
     assert found == ["file:///nowhere/data/S1.bam.bai"]
 
 
+@pytest.mark.usefixtures("ask_here")
 @pytest.mark.parametrize(
     ("inputs", "job"),
     [
         ("{a: {type: File, secondaryFiles: ['$(1)']}}", {"a": S1}),
-        ("{a: {type: File, secondaryFiles: ['$(self.no.such)']}}", {"a": S1}),
         ("{a: {type: File, secondaryFiles: [.i]}}", {}),
     ],
 )
 def test_what_can_not_be_told_is_an_error(tmp_path: Path, inputs: str, job: dict[str, Any]) -> None:
+    see_an_error(tmp_path, inputs, job)
+
+
+def test_a_process_of_its_own_tells_that_an_expression_fails(tmp_path: Path) -> None:
+    see_an_error(tmp_path, "{a: {type: File, secondaryFiles: ['$(self.no.such)']}}", {"a": S1})
+
+
+def see_an_error(tmp_path: Path, inputs: str, job: dict[str, Any]) -> None:
     with pytest.raises(JobError) as caught:
         named(tmp_path, inputs, job)
     assert "Traceback" not in caught.value.message

@@ -54,8 +54,7 @@ def bucket(server: Buckets, monkeypatch: pytest.MonkeyPatch, folders: Path, airf
     monkeypatch.setattr(stored_uploads, "PART_BYTES", 100)
     yield server
     server.moods.clear()
-    for entry in server.client.list_objects_v2(Bucket=BUCKET).get("Contents", ()):
-        server.client.delete_object(Bucket=BUCKET, Key=entry["Key"])
+    server.clear(BUCKET)
     for upload in server.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ()):
         server.client.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
 
