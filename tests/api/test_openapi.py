@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from support.fuzzed import strategies
 from support.stored import set_run
 
 CHECKS = [
@@ -69,26 +70,6 @@ def old_document(site: Any, folders: Path) -> Any:
     return schemathesis.openapi.from_asgi("/api/experimental/openapi.json", site)
 
 
-def cases(document: Any) -> Iterator[Any]:
-    """Strategies for each operation: requests that fit the document, and requests that do not.
-
-    Each brings a login, so that one without the header of it would fit all the same.
-    """
-    document.config.generation.update(with_security_parameters=False)
-    for found in document.get_all_operations():
-        operation = found.ok()
-        yield operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
-        if can_be_wrong(operation):
-            yield operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
-
-
-def can_be_wrong(operation: Any) -> bool:
-    """Whether a request can be: not where all that it takes is any text in the path, for which it is tried for long."""
-    schemas = [parameter.definition["schema"] for parameter in operation.path_parameters]
-    free = [schema for schema in schemas if {**schema, "title": ""} == {"type": "string", "title": ""}]
-    return bool(operation.query or operation.headers or operation.body or len(free) < len(schemas))
-
-
 def test_the_rest_api_is_what_its_document_says(
     rest_document: Any, token: Callable[[str], str], workflow: str, run_id: str, output: Path
 ) -> None:
@@ -104,10 +85,11 @@ def test_the_endpoint_of_the_predecessors_is_what_its_document_says(
 
 
 def check_all(document: Any, token: str, known: dict[str, str], *, least: int) -> None:
-    strategies = list(cases(document))
-    assert len(strategies) >= least
+    document.config.generation.update(with_security_parameters=False)  # each brings a login: none is wrong without
+    found = list(strategies(document))
+    assert len(found) >= least
     guarded: set[str] = set()
-    for strategy in strategies:
+    for strategy in found:
 
         @bounded
         @given(case=strategy)
