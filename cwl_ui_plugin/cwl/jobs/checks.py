@@ -106,13 +106,17 @@ def check_depth(job: object) -> None:
         pass
 
 
+def _too_deep() -> JobError:
+    return JobError(f"The job is nested deeper than {DEEPEST_JOB} levels.")
+
+
 def _nodes(job: object) -> Iterator[object]:
     """Yield the values of a job at any depth, and their names."""
     waiting: list[tuple[object, int]] = [(job, 0)]
     while waiting:
         node, depth = waiting.pop()
         if depth > DEEPEST_JOB:
-            raise JobError(f"The job is nested deeper than {DEEPEST_JOB} levels.")
+            raise _too_deep()
         yield node
         if isinstance(node, dict):
             waiting += [(part, depth + 1) for pair in node.items() for part in pair]
@@ -309,6 +313,12 @@ def _load(text: str) -> object:
 
 class _Loader(yaml.SafeLoader):
     """YAML's safe loader, without what a job must not have: a key twice, anchors that multiply, dates."""
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        """Refuse the first bracket that is too deep: the scanner looks at all that are open for each token."""
+        if self.flow_level > DEEPEST_JOB:
+            raise _too_deep()
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):

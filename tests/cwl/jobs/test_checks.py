@@ -133,8 +133,20 @@ def test_what_is_no_job_is_refused_with_a_reason(text: str) -> None:
 
 
 def test_a_job_that_is_nested_too_deeply_is_refused() -> None:
+    """Of brackets the first that is too deep is refused: each that is read costs a look at all that are open."""
+    for text in ("a: " + "[" * 5000 + "]" * 5000, "a: " + "[{a: " * 2500, "{a: " * 2500):
+        with pytest.raises(JobError, match=f"nested deeper than {checks.DEEPEST_JOB} levels"):
+            read_job(text)
     with pytest.raises(JobError, match="nested"):
-        read_job("a: " + "[" * 5000 + "]" * 5000)
+        read_job("- " * 5000)
+
+
+@pytest.mark.parametrize(("start", "end"), [("a: ", ""), ("{a: ", "}")])
+def test_a_job_may_be_as_deep_as_the_bound(start: str, end: str) -> None:
+    depth = checks.DEEPEST_JOB
+    assert read_job(f"{start}{'[' * depth}{']' * depth}{end}")
+    with pytest.raises(JobError, match="nested deeper"):
+        read_job(f"{start}{'[' * (depth + 1)}{']' * (depth + 1)}{end}")
 
 
 def test_the_proposed_job_names_every_input_and_is_a_job() -> None:
