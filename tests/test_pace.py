@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,15 @@ from support import pace
 
 VARIANT = pytest.mark.again("with the other", variant="simple").mark
 WHOLE = pytest.mark.again("as well").mark
+
+
+class Item:
+    """A test of which nothing matters but where it stands."""
+
+    fixturenames = ()
+
+    def __init__(self, nodeid: str) -> None:
+        self.nodeid = nodeid
 
 
 def item(name: str, *marks: Any) -> Any:
@@ -71,3 +81,49 @@ def test_each_mark_says_what_proves_it_too() -> None:
     marked = [text for text in (path.read_text() for path in paths) if "mark.again" in text]
     assert len(marked) > 10
     assert [text for text in marked if not re.search(r'mark\.again\("', text)] == []
+
+
+def test_no_test_begins_when_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(pace.UNTIL, raising=False)
+    pace.pytest_runtest_setup(item("test_a"))
+    monkeypatch.setenv(pace.UNTIL, str(time.time() + 600))
+    pace.pytest_runtest_setup(item("test_a"))
+    monkeypatch.setenv(pace.UNTIL, str(time.time() - 1))
+    with pytest.raises(pytest.skip.Exception, match="time"):
+        pace.pytest_runtest_setup(item("test_a"))
+
+
+def test_the_summary_names_what_was_not_reached() -> None:
+    def report(nodeid: str, why: str) -> Any:
+        return SimpleNamespace(nodeid=nodeid, longrepr=("pace.py", 1, f"Skipped: {why}"))
+
+    lines: list[str] = []
+    late = [report(name, pace.TIME_IS_UP) for name in ("a.py::x", "a.py::y")]
+    reporter: Any = SimpleNamespace(
+        stats={"skipped": [*late, report("b.py::z", "there is no podman")]},
+        section=lambda title, **_markup: lines.append(title),
+        line=lines.append,
+    )
+    pace.pytest_terminal_summary(reporter)
+    assert lines == [f"2 tests were {pace.TIME_IS_UP}", "    2 a.py"]
+    reporter.stats["skipped"] = reporter.stats["skipped"][2:]
+    lines.clear()
+    pace.pytest_terminal_summary(reporter)
+    assert lines == []
+
+
+def test_what_has_servers_of_its_own_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    from support import shared_servers
+
+    names = [
+        "tests/e2e/test_slurm.py::test_a",
+        "tests/api/test_runs.py::test_a",
+        "tests/e2e/test_stop.py::test_a",
+        "tests/e2e/test_telemetry.py::test_a",
+        "tests/e2e/test_roles.py::test_a[fab]",
+        "tests/e2e/test_scale_out.py::test_a",
+    ]
+    items: list[Any] = [Item(name) for name in names]
+    shared_servers.pytest_collection_modifyitems(items)
+    modules = [one.nodeid.partition("::")[0].rpartition("_")[2] for one in items]
+    assert modules == ["stop.py", "roles.py", "runs.py", "out.py", "slurm.py", "telemetry.py"]

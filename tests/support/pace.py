@@ -2,17 +2,21 @@
 
 The machines of CI differ by a factor of three, and what they do ends after 90 minutes, whatever it has shown until
 then. A test that is marked ``again`` proves once more, in other surroundings, what others prove; ``CWL_TESTS=all`` runs
-it wherever, ``CWL_TESTS=once`` nowhere.
+it wherever, ``CWL_TESTS=once`` nowhere. Where even that is too much, no test begins after ``CWL_TESTS_UNTIL`` (seconds
+since 1970), and the summary names the modules that were not reached: what has been shown is told, not lost.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 
 import pytest
 
 CHOICE = "CWL_TESTS"
+UNTIL = "CWL_TESTS_UNTIL"
+TIME_IS_UP = "not reached: the time that this machine has for tests is up"
 ALL, ONCE = "all", "once"
 ROUNDS = 3_000_000
 SLOW_SECONDS = 0.12
@@ -38,6 +42,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 _SECONDS: pytest.StashKey[float] = pytest.StashKey()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin no test when the time is up, nor what it asks for."""
+    if time.time() > float(os.environ.get(UNTIL, "inf")):
+        pytest.skip(TIME_IS_UP)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which modules were not reached."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    missed = Counter(report.nodeid.partition("::")[0] for report in skipped if TIME_IS_UP in str(report.longrepr))
+    if missed:
+        terminalreporter.section(f"{missed.total()} tests were {TIME_IS_UP}", red=True)
+        for module, count in sorted(missed.items()):
+            terminalreporter.line(f"{count:5} {module}")
 
 
 def _measured() -> float:

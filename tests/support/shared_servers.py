@@ -38,9 +38,9 @@ FETCHING = {
     "AIRFLOW__CWL__OUTPUT_ROOTS": f"s3://{STORE_CONNECTION}@sequencing/results",
 }
 SIMPLE, FAB, PODMAN, CELERY, MORTAL, SEPARATE = "simple", "fab", "podman", "celery", "mortal", "separate"
-FIRST = (
-    SIMPLE,
-    FAB,
+FIRST = (SIMPLE, FAB)
+"""The groups that take longest: they are not what the others wait for at the end."""
+LAST = (
     PODMAN,
     CELERY,
     MORTAL,
@@ -50,8 +50,10 @@ FIRST = (
     "test_wheel.py",
     "test_only_signed.py",
     "test_chaos.py",
+    "test_command_line.py",
+    "test_telemetry.py",
 )
-"""The groups that take longest: they are not what the others wait for at the end."""
+"""Those with servers of their own, the longest first: what most is proven by comes before, should time not suffice."""
 _SHARED_FOLDERS = ("e2e", "security")
 _OWN_SERVER = (
     "test_kubernetes.py",
@@ -101,11 +103,13 @@ def group_of(nodeid: str) -> str:
 
 def _rank(group: str) -> int:
     name = PurePosixPath(group).name
-    return FIRST.index(name) if name in FIRST else len(FIRST)
+    if name in FIRST:
+        return FIRST.index(name)
+    return len(FIRST) + 1 + LAST.index(name) if name in LAST else len(FIRST)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of a group side by side, the groups that take longest first, then those that share a browser."""
+    """Put the tests of a group side by side: the longest first, then those that share a browser, at last ``LAST``."""
     groups = {item: group_of(item.nodeid) for item in items}
     seen = {group: number for number, group in enumerate(dict.fromkeys(groups.values()))}
     browsing = {group for item, group in groups.items() if has_browser(item)}
