@@ -83,13 +83,13 @@ def run_suite(
     variables = {"TMPDIR": str(folder)}
     if server:
         variables |= {"CWL_UI_URL": server.url, "CWL_UI_TOKEN": server.token()}
-    chosen = tests_of(tests, only.split(",") if only else None)
+    chosen = names_to_tests(tests, only.split(",") if only else None)
     with _logged(folder / f"{runner.name}.log"), _environment(variables), ThreadPoolExecutor(jobs) as pool:
         endings = pool.map(lambda test: _ending(tests, test, runner), chosen.values())
         return dict(zip(chosen, endings, strict=True))
 
 
-def tests_of(tests: Path, names: list[str] | None = None) -> dict[str, dict[str, Any]]:
+def names_to_tests(tests: Path, names: list[str] | None = None) -> dict[str, dict[str, Any]]:
     """Return the tests of a suite by name; end the program for a name that is none."""
     loaded, _metadata = load_and_validate_tests(str(tests))
     known = {test.get("short_name") or shortname(test["id"]): test for test in loaded}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conformance import own_runner, run_suite, tests_of
+from conformance import names_to_tests, own_runner, run_suite
 from support import pace
 from support.airflow_server import Server
 
@@ -18,11 +18,11 @@ WITH_REQUIREMENTS = "cwl_requirements_addition"
 
 @pytest.mark.e2e
 def test_every_test_of_the_part_that_is_kept_here_passes(server: Server, tmp_path: Path) -> None:
-    names = [name for name in tests_of(SUITE) if name != WITH_REQUIREMENTS]
+    names = [name for name in names_to_tests(SUITE) if name != WITH_REQUIREMENTS]
     assert len(names) >= AT_LEAST - 1
     chosen = [*(names[:: pace.SHARE] if pace.is_slow() else names), WITH_REQUIREMENTS]
     results = run_suite(SUITE, own_runner(tmp_path), tmp_path, jobs=2, only=",".join(chosen), server=server)
-    assert list(results) == [name for name in tests_of(SUITE) if name in chosen]
+    assert list(results) == [name for name in names_to_tests(SUITE) if name in chosen]
     log = (tmp_path / "cwl-ui-plugin.log").read_text()
     others = {name: ending for name, ending in results.items() if ending != "passed"}
     assert others == {WITH_REQUIREMENTS: "failed"}, log[-10_000:]
