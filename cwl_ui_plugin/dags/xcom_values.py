@@ -1,8 +1,13 @@
-"""Values of CWL as XComs: integers of any size survive, though Airflow's transport has 64 bits for them."""
+"""Values of CWL as XComs: integers of any size survive, though Airflow's transport has 64 bits for them.
+
+An integer beyond that is ``{"cwl:integer": digits}``. A tool's own record with that one field, whatever is in it, has a
+list around its value: ``{"cwl:integer": [value]}``.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
@@ -11,25 +16,30 @@ _DEPTH = 3
 """A list of files among the values of a task lies so deep: each file is looked at by itself."""
 
 INTEGER = "cwl:integer"
+_DIGITS = re.compile(r"-?[0-9]{1,4300}", re.ASCII)
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1
 
 
 def packed(value: object) -> Any:
-    """Return ``value`` (JSON) with integers that Airflow can't send as ``{"cwl:integer": digits}``."""
+    """Return ``value`` (JSON) with integers that Airflow can't send in another form."""
     if isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
         return {INTEGER: str(value)}
     if isinstance(value, dict):
-        return {key: packed(item) for key, item in value.items()}
+        found = {key: packed(item) for key, item in value.items()}
+        return {INTEGER: [found[INTEGER]]} if found.keys() == {INTEGER} else found
     if isinstance(value, (list, tuple)):
         return [packed(item) for item in value]
     return value
 
 
 def unpacked(value: object) -> object:
-    """Undo :func:`packed`."""
+    """Undo :func:`packed`; what it has not made stays as it is."""
     if isinstance(value, dict):
-        if value.keys() == {INTEGER}:
-            return int(value[INTEGER])
+        told = value[INTEGER] if value.keys() == {INTEGER} else None
+        if isinstance(told, str) and _DIGITS.fullmatch(told):
+            return int(told)
+        if isinstance(told, list) and len(told) == 1:
+            return {INTEGER: unpacked(told[0])}
         return {key: unpacked(item) if isinstance(item, (dict, list)) else item for key, item in value.items()}
     if isinstance(value, list):
         return [unpacked(item) if isinstance(item, (dict, list)) else item for item in value]
