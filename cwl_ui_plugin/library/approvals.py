@@ -60,9 +60,11 @@ class ApprovalFolder:
             raise problem
         try:
             found = json.loads((self._kept / f"{digest}.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError) as error:
+        except (FileNotFoundError, ValueError, RecursionError) as error:
             raise problem from error
-        return tuple(str(task_id) for task_id in found)
+        if not isinstance(found, list) or not found or not all(isinstance(task_id, str) for task_id in found):
+            raise problem
+        return tuple(found)
 
     def set(self, task_ids: Iterable[str]) -> None:
         """Ask before these steps from now on."""

@@ -6,22 +6,33 @@ of this. Its sources are what their digest says, or it is not there.
 
 from __future__ import annotations
 
+import errno
+import gzip
 import hashlib
-import json
 import shutil
 import tarfile
 import uuid
+import zlib
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from cwl_ui_plugin.library.compilations import COMPILED_FOLDER
-from cwl_ui_plugin.library.errors import DamagedArchive
+from cwl_ui_plugin.library.errors import DamagedArchive, LibraryError
 from cwl_ui_plugin.library.revisions import Revision
 from cwl_ui_plugin.library.store import VERSION_FILE, WorkflowStore
-from cwl_ui_plugin.library.versions import SOURCE_FOLDER, digest_of, is_dag_id, is_digest
+from cwl_ui_plugin.library.versions import digest_of, is_dag_id, is_digest
 
 MAX_FILES = 20_000
-"""Of one revision; an upload may have less."""
+"""Files and folders of one revision; an upload may have less."""
+MAX_HEADERS = 1024 * 1024
+"""Bytes of all that an archive says of one member before its content, which tarfile has in memory at once."""
+MAX_VERSION_FILE = 1024 * 1024
+_HEADERS_OF_ALL = 8 * 1024 * MAX_FILES
+_LONGEST_NAME = 4096
+_TOP = len(("workflows", "dag_id", "versions", "digest"))
+_NO_NAME = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+"""What the operating system says of names that can't be, or that two members have."""
 _OWN = (".", "failed=")
 """What names in a folder of compilations begin with that are of this machine only."""
 
@@ -76,7 +87,7 @@ def unpack(content: BinaryIO, root: Path, dag_id: str, revision: str, *, most: i
     try:
         building.mkdir(mode=0o700)
         _extract(content, building, dag_id, most)
-        _check(building / "workflows" / dag_id / "versions" / digest, digest)
+        _check(building, dag_id, digest)
         try:
             building.rename(root)
         except OSError:
@@ -95,21 +106,70 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return member
 
 
+class _Forward:
+    """A packed archive as tarfile reads it: forward only, and no more at a time than ``left`` says.
+
+    tarfile believes the sizes in headers: it reads what it takes for a name at once, and goes back if one is negative.
+    """
+
+    def __init__(self, content: BinaryIO, most: int) -> None:
+        self._unpacked = gzip.GzipFile(fileobj=content, mode="rb")
+        self._most = most
+        self.left = MAX_HEADERS
+
+    def read(self, size: int) -> bytes:
+        self.left -= size
+        if self.left < 0:
+            raise DamagedArchive("The archive of a workflow has a member with too much in its headers.")
+        return self._unpacked.read(size)
+
+    def seek(self, place: int) -> int:
+        if not self.tell() <= place <= self._most:
+            raise DamagedArchive("The archive of a workflow has a member of a size that can't be.")
+        return self._unpacked.seek(place)
+
+    def tell(self) -> int:
+        return self._unpacked.tell()
+
+
 def _extract(content: BinaryIO, folder: Path, dag_id: str, most: int) -> None:
     """Write the files of an archive, by names below the workflow's own folder only."""
-    size = count = 0
+    size, names = 0, set[PurePosixPath]()
+    source = _Forward(content, most + _HEADERS_OF_ALL)
     try:
-        with tarfile.open(fileobj=content, mode="r|gz") as archive:
+        with tarfile.open(fileobj=source, mode="r:") as archive:  # type: ignore[call-overload]
             for member in archive:
-                parts = PurePosixPath(member.name).parts
-                count, size = count + 1, size + member.size
-                if parts[:2] != ("workflows", dag_id) or ".." in parts or not (member.isreg() or member.isdir()):
-                    raise DamagedArchive("The archive of a workflow has a member that does not belong there.")
-                if count > MAX_FILES or size > most:
+                path = _checked_path(member, dag_id)
+                _add_names(path, names)
+                size += member.size if member.isreg() else 0
+                if len(names) > MAX_FILES or size > most:
                     raise DamagedArchive(f"The archive of a workflow has more than {MAX_FILES} files or {most} bytes.")
-                _write(archive, member, folder.joinpath(*parts))
-    except (tarfile.TarError, EOFError, UnicodeError, ValueError) as error:
+                source.left = member.size + MAX_HEADERS
+                _write(archive, member, folder / path)
+                source.left = MAX_HEADERS
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError, zlib.error) as error:
         raise DamagedArchive(f"The archive of a workflow can't be read: {error}.") from error
+    except OSError as error:
+        if error.errno not in _NO_NAME and not isinstance(error, gzip.BadGzipFile):
+            raise
+        raise DamagedArchive(f"The archive of a workflow can't be read: {error.strerror or error}.") from error
+
+
+def _checked_path(member: tarfile.TarInfo, dag_id: str) -> PurePosixPath:
+    path = PurePosixPath(member.name)
+    is_below = path.parts[:2] == ("workflows", dag_id) and ".." not in path.parts
+    is_plain = (member.isreg() and member.size >= 0) or member.isdir()
+    if not is_below or not is_plain or len(member.name) > _LONGEST_NAME:
+        raise DamagedArchive("The archive of a workflow has a member that does not belong there.")
+    return path
+
+
+def _add_names(path: PurePosixPath, names: set[PurePosixPath]) -> None:
+    """Note what a member makes: itself, and the folders on the way to it that are not there yet."""
+    for found in (path, *path.parents):
+        if found in names or len(found.parts) <= _TOP:
+            return
+        names.add(found)
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
@@ -124,11 +184,18 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> Non
         shutil.copyfileobj(source, target)
 
 
-def _check(version: Path, digest: str) -> None:
+def _check(root: Path, dag_id: str, digest: str) -> None:
+    version = root / "workflows" / dag_id / "versions" / digest
     try:
-        main = json.loads((version / VERSION_FILE).read_text(encoding="utf-8"))["main"]
-        found = digest_of(version / SOURCE_FOLDER, main)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if (version / VERSION_FILE).stat().st_size > MAX_VERSION_FILE:
+            raise ValueError("what is told of it is too long")
+        told = WorkflowStore(root).version(dag_id, digest)
+        texts = (told.main, told.filename, told.uploaded_by)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("what is told of it is no text")
+        datetime.fromisoformat(told.uploaded_at)
+        found = digest_of(told.source, told.main)
+    except (LibraryError, OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedArchive("The archive of a workflow lacks its version.") from error
     if found != digest:
         raise DamagedArchive(f"What was fetched as the version {digest} of a workflow is another one.")

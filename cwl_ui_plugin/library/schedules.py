@@ -129,7 +129,7 @@ class ScheduleFolder:
             return Schedule.from_json((self._kept / f"{digest}.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UnknownSchedule(f"There is no schedule {digest!r}.") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UnknownSchedule(f"The schedule {digest!r} can't be read; save it anew.") from error
 
     def replace(self, schedule: Schedule | None, instead_of: str | None) -> bool:

@@ -20,7 +20,7 @@ from cwl_ui_plugin import config
 from cwl_ui_plugin.library import carrying, compilations
 from cwl_ui_plugin.library.approvals import ApprovalFolder
 from cwl_ui_plugin.library.compilations import COMPILED_FOLDER
-from cwl_ui_plugin.library.errors import LibraryError, NotCompiled, StoreAway
+from cwl_ui_plugin.library.errors import DamagedArchive, LibraryError, NotCompiled, StoreAway
 from cwl_ui_plugin.library.files import write_text
 from cwl_ui_plugin.library.manifests import name_of
 from cwl_ui_plugin.library.numbering import NumberFile
@@ -103,13 +103,15 @@ def bring(store: Copies, dag_id: str, digest: str, archive: Archive) -> None:
     """Fetch a version into its folder; if it is there, what it was compiled to elsewhere.
 
     Raises:
-        DamagedArchive: it is not what the index says.
+        DamagedArchive: it is not what the index says, or that can't be.
         StoreAway: the bucket does not answer.
 
     """
     staging = store.uploads / f"{_FETCHED}{uuid.uuid4().hex}"
     target = store.workflows / dag_id / "versions" / digest
     most = max(LEAST_UNPACKED, 2 * int(config.number("max_unpacked_size")))
+    if archive.size > most:
+        raise DamagedArchive(f"A version of {dag_id!r} in the bucket of workflows has {archive.size} bytes.")
     try:
         with _temporary() as file:
             store.bucket.archive(dag_id, archive, file)

@@ -15,6 +15,7 @@ from cwl_ui_plugin.library.revisions import Revision
 from cwl_ui_plugin.library.versions import is_dag_id, is_digest
 
 FORMAT = 1
+_HIGHEST = 2**62
 _HEX = re.compile(r"[0-9a-f]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -128,7 +129,7 @@ class Index:
                 raise ValueError(f"its format is {data['format']!r}")
             entries = {_name(dag_id): _entry(told) for dag_id, told in data["workflows"].items()}
             removed = tuple(Removed(_name(one[0]), *_digest(one)) for one in data["removed"])
-            return cls(_hex(data["id"]), int(data["serial"]), entries, removed, _hex(data["written"]))
+            return cls(_hex(data["id"]), _count(data["serial"]), entries, removed, _hex(data["written"]))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise StoreAway(
                 "The index of the bucket of workflows ([cwl] workflows_storage) can't be read, be it damaged or of "
@@ -151,7 +152,7 @@ def _entry(told: Mapping[str, object]) -> Entry:
         raise ValueError("what is current is no version")
     return Entry(
         versions={_version(digest): _archive(*one) for digest, one in versions.items()},
-        numbers={_version(digest): int(number) for digest, number in numbers.items()},
+        numbers={_version(digest): _count(number) for digest, number in numbers.items()},
         current=None if current is None else str(current),
         layout=_hex(told["layout"]) if told["layout"] else FIRST_LAYOUT,
         schedule=_hex(told["schedule"]) if told["schedule"] else None,
@@ -165,9 +166,15 @@ def _digest(one: list[object]) -> tuple[str, Archive, float]:
 
 
 def _archive(sha256: object, size: object) -> Archive:
-    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256) or not isinstance(size, int) or size < 0:
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256) or _count(size) < 0:
         raise ValueError("an archive is none")
-    return Archive(sha256, size)
+    return Archive(sha256, _count(size))
+
+
+def _count(number: object) -> int:
+    if not isinstance(number, int) or abs(number) > _HIGHEST:
+        raise ValueError(f"{str(number)[:80]!r} is no number of ours")
+    return int(number)
 
 
 def _name(dag_id: object) -> str:

@@ -267,7 +267,8 @@ def member(name: str, content: bytes = b"x", **facts_: Any) -> tuple[tarfile.Tar
 
 def hostile(digest: str) -> dict[str, bytes]:
     top = f"workflows/a/versions/{digest}"
-    good = [member(f"{top}/version.json", b'{"main": "main.cwl"}')]
+    told = {"main": "main.cwl", "filename": "a.cwl", "uploaded_by": "me", "uploaded_at": "2026-12-01T00:00:00+00:00"}
+    good = [member(f"{top}/version.json", json.dumps(told).encode())]
     return {
         "up": packed(*good, member("workflows/a/../../../up")),
         "absolute": packed(*good, member("/tmp/up")),
