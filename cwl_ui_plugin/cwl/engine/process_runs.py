@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from cwltool.executors import JobExecutor
-from cwltool.process import Process
+from cwltool.process import Process, shortname
 from cwltool.utils import (
     visit_class,
 )
@@ -39,6 +39,8 @@ from cwl_ui_plugin.cwl.plan import (
 )
 from cwl_ui_plugin.cwl.processes.sampling import sampling
 from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
+
+_OWN = ("cwl:", "cwl/")
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,8 @@ def run_process(
         if status not in ("success", "skipped"):
             raise failure_of(work.step, recorder, getattr(process, "failure", None), status)
         check_outputs(work, outputs)
+        if toplevel:
+            _check_names(work, process, outputs)
     except StepError as error:
         error.used = clock.used(recorder) if recorder.command else {}
         raise
@@ -266,6 +270,20 @@ def check_outputs(work: Work, outputs: object) -> None:
     if name is not None:
         raise StepError(
             f"Step {work.step.id}: its output {name} is, or is a link to, a file that is neither its own nor an input."
+        )
+
+
+def _check_names(work: Work, process: Process, outputs: Mapping[str, object]) -> None:
+    """Raise :class:`StepError` for an output that no document declares, with a name that tasks use among themselves.
+
+    Those of a tool that is run by itself are what its command has written into ``cwl.output.json``.
+    """
+    declared = {shortname(item["id"]) for item in process.tool["outputs"]}
+    taken = sorted(name for name in outputs if name.startswith(_OWN) and name not in declared)
+    if taken:
+        raise StepError(
+            f"Step {work.step.id}: its command says that it has made an output {taken[0]!r}, which is no name for one: "
+            "what begins with 'cwl:' or 'cwl/' is for what tasks tell each other."
         )
 
 

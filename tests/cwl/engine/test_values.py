@@ -11,7 +11,10 @@ from support.compiled_run import run_compiled
 
 from cwl_ui_plugin.cwl.compiler import compiling
 from cwl_ui_plugin.cwl.engine import execution
+from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.numbers import DecimalFloat
+from cwl_ui_plugin.dags.handing_on import KEPT
+from cwl_ui_plugin.dags.names import SKIPPED, STATISTICS_KEY
 
 COUNT = {
     "class": "ExpressionTool",
@@ -97,6 +100,20 @@ def test_a_tool_hands_on_all_that_its_command_says_it_has_made(tmp_path: Path) -
         "outputs": {},
     }
     assert outputs_of(tmp_path, tool, {}) == {"more": 5}
+
+
+@pytest.mark.parametrize("name", [KEPT, STATISTICS_KEY, SKIPPED])
+def test_no_command_makes_what_tasks_tell_each_other(tmp_path: Path, name: str) -> None:
+    known = {"size": 1, "sha256": "0" * 64, "index_size": 1, "index_sha256": "0" * 64}
+    tool = {
+        "class": "CommandLineTool",
+        "baseCommand": ["echo", json.dumps({name: known})],
+        "stdout": "cwl.output.json",
+        "inputs": {},
+        "outputs": {},
+    }
+    with pytest.raises(StepError, match=f"an output {name!r}, which is no name for one"):
+        outputs_of(tmp_path, tool, {})
 
 
 @pytest.mark.parametrize(("most", "is_listed"), [(5, True), (4, False)])
