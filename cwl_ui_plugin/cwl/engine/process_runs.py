@@ -41,6 +41,8 @@ from cwl_ui_plugin.cwl.processes.sampling import sampling
 from cwl_ui_plugin.cwl.processes.task_processes import TAG_VARIABLE
 
 _OWN = ("cwl:", "cwl/")
+DEEPEST = 180
+"""Levels of the outputs of a step."""
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,14 @@ class _Clock:
 
 
 def check_outputs(work: Work, outputs: object) -> None:
-    """Raise :class:`StepError` if an output is, or is a link to, something that is not the step's to hand on."""
+    """Raise :class:`StepError` if an output is, or is a link to, something that is not the step's to hand on.
+
+    So is a value that is too deep: Airflow takes no XCom with 200 levels.
+    """
+    if _is_deeper(outputs, DEEPEST):
+        raise StepError(
+            f"Step {work.step.id}: its outputs are nested deeper than {DEEPEST} levels, which no task can hand on."
+        )
     name = looping_link(outputs)
     if name is not None:
         raise StepError(f"Step {work.step.id}: its output {name} is a link that leads back to itself: it has no end.")
@@ -271,6 +280,16 @@ def check_outputs(work: Work, outputs: object) -> None:
         raise StepError(
             f"Step {work.step.id}: its output {name} is, or is a link to, a file that is neither its own nor an input."
         )
+
+
+def _is_deeper(value: object, most: int) -> bool:
+    level = [value]
+    for _depth in range(most):
+        inner = [item for node in level for item in (node.values() if isinstance(node, dict) else node)]  # type: ignore[attr-defined]
+        level = [item for item in inner if isinstance(item, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _check_names(work: Work, process: Process, outputs: Mapping[str, object]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from support.compiled_run import run_compiled
 
 from cwl_ui_plugin.cwl.compiler import compiling
-from cwl_ui_plugin.cwl.engine import execution
+from cwl_ui_plugin.cwl.engine import execution, process_runs
 from cwl_ui_plugin.cwl.errors import StepError
 from cwl_ui_plugin.cwl.numbers import DecimalFloat
 from cwl_ui_plugin.dags.handing_on import KEPT
@@ -114,6 +114,28 @@ def test_no_command_makes_what_tasks_tell_each_other(tmp_path: Path, name: str) 
     }
     with pytest.raises(StepError, match=f"an output {name!r}, which is no name for one"):
         outputs_of(tmp_path, tool, {})
+
+
+@pytest.mark.parametrize(("begins", "ends"), [("[", "]"), ('{"k": ', "}")], ids=["lists", "records"])
+def test_what_airflow_could_not_take_for_its_depth_is_told(tmp_path: Path, begins: str, ends: str) -> None:
+    from pydantic import JsonValue, TypeAdapter
+
+    def nested(levels: int, name: str) -> Any:
+        text = f'{{"out": {begins * (levels - 1)}1{ends * (levels - 1)}}}'
+        tool = {
+            "class": "ExpressionTool",
+            "requirements": {"InlineJavascriptRequirement": {}},
+            "inputs": {},
+            "outputs": {"out": "Any"},
+            "expression": f"${{ return {text}; }}",
+        }
+        (tmp_path / name).mkdir()
+        return outputs_of(tmp_path / name, tool, {})
+
+    made = nested(process_runs.DEEPEST, "deep")
+    TypeAdapter(JsonValue).validate_json(json.dumps({"out": [made["out"], "success"]}))
+    with pytest.raises(StepError, match=f"nested deeper than {process_runs.DEEPEST} levels"):
+        nested(process_runs.DEEPEST + 1, "too-deep")
 
 
 @pytest.mark.parametrize(("most", "is_listed"), [(5, True), (4, False)])
