@@ -97,9 +97,16 @@ def values_of(run: Run, xcom: object, store: ValueStore | None = None) -> Any:
 
 def in_memory(values: Any) -> Any:
     """Return values with all lists in memory, as tools need them; raise :class:`StepError` where that can't be had."""
+    with failing_where_lost():
+        return value_files.whole(values) if value_files.has_long(values) else values
+
+
+@contextmanager
+def failing_where_lost() -> Iterator[None]:
+    """Read what tasks have handed on, also parts of lists; raise :class:`StepError` where that can't be had."""
     try:
         with _reading():
-            return value_files.whole(values) if value_files.has_long(values) else values
+            yield
     except LostValueError as error:
         raise StepError(str(error)) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from cwl_ui_plugin.dags import handing_on
 from cwl_ui_plugin.dags.errors import LostValueError
 from cwl_ui_plugin.dags.folders import kept_values
 from cwl_ui_plugin.dags.names import STATISTICS_KEY
+from cwl_ui_plugin.dags.operators.steps import StepOperator
 from cwl_ui_plugin.dags.staging.interface import SHARED
 
 PACKAGE = Path(cwl_ui_plugin.__file__).parent
@@ -91,6 +93,23 @@ def test_what_was_written_to_since_is_lost(tmp_folder: Path, small: None) -> Non
     path.unlink()
     with pytest.raises(LostValueError):
         handing_on.values_of(RUN, xcom)
+
+
+def test_elements_of_a_list_that_was_written_to_since_fail_their_task(tmp_folder: Path, small: None) -> None:
+    read = handing_on.values_of(RUN, handed_on(VALUES))
+    name = "#main/files"
+    scattered: Any = SimpleNamespace(
+        pulled=lambda _context: read,
+        step=SimpleNamespace(sources=(name,), by_element=(name,), scatter=(name,)),
+        _check_approved=lambda _context: None,
+    )
+    found = StepOperator.source_values(scattered, {}, range(2))
+    assert found[name][0] == [*FILES[:2], *[None] * 498]
+    (path,) = kept(tmp_folder)
+    path.write_bytes(path.read_bytes().replace(b"made/0", b"etc!/0"))
+    read = {name: [read[name][0].mapped(lambda item: item), "success"]}
+    with pytest.raises(StepError, match=r"can't be read any more.*Clear that task"):
+        StepOperator.source_values(scattered, {}, range(2))
 
 
 def test_an_xcom_reads_nothing_that_is_not_of_its_run(tmp_folder: Path, small: None, tmp_path: Path) -> None:

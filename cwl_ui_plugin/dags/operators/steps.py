@@ -60,7 +60,8 @@ class StepOperator(CwlOperator):
         self._check_approved(context)
         read: Values = {key: values[key] for key in self.step.sources if key in values}
         if chosen is not None and len(self.step.by_element) == len(self.step.scatter):
-            read = with_chosen_alone(read, self.step.by_element, chosen)
+            with handing_on.failing_where_lost():
+                read = with_chosen_alone(read, self.step.by_element, chosen)
         found: Values = handing_on.in_memory(read)
         return found
 
