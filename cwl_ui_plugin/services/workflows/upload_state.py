@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from cwl_ui_plugin.cwl.errors import Problem
+from cwl_ui_plugin.dags.folders.control_files import as_dataclass
 from cwl_ui_plugin.library.files import write_text
 from cwl_ui_plugin.library.intake import remove
 from cwl_ui_plugin.library.shared.database_lock import changing_workflows
@@ -42,6 +43,7 @@ MAX_EXCERPT_LINE = 500
 MAX_EXCERPT_SOURCE = 2 * 1024 * 1024
 _ID = re.compile(r"[0-9a-f]{32}")
 _STATE = "state.json"
+_STATES = ("validating", "registering", "done", "failed")
 _LOCK = "lock"
 _FINISHING = ".finishing.lock"
 
@@ -118,12 +120,14 @@ class UploadFolder:
         with library_errors():
             text = site_store().told_upload(self.id) if _ID.fullmatch(self.id) else None
         try:
-            upload = _upload_of(json.loads(text)) if text else None
-        except (ValueError, LookupError, TypeError, AttributeError):
+            upload = as_dataclass(Upload, json.loads(text)) if text else None
+            if upload is None or upload.id != self.id or not _is_known(upload):
+                return None
+            seconds = 0.0 if upload.has_ended else seconds_since(upload.started_at)
+        except (ValueError, TypeError, OverflowError, RecursionError):
             return None
-        if upload is None or upload.has_ended:
+        if upload.has_ended:
             return upload
-        seconds = seconds_since(upload.started_at)
         if seconds > ABANDONED_SECONDS:
             return replace(upload, state="failed", message=INTERRUPTED, status=503)
         return replace(upload, seconds=seconds)
@@ -137,6 +141,12 @@ class UploadFolder:
         except FileNotFoundError:
             return False
         return False
+
+
+def _is_known(upload: Upload) -> bool:
+    """Whether an upload is in a state that there is, and has failed with a status that an answer can have."""
+    status = upload.status
+    return upload.state in _STATES and (status is None or status in range(200, 600))
 
 
 def _upload_of(data: dict[str, Any]) -> Upload:
