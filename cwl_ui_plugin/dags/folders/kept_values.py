@@ -11,6 +11,7 @@ one, or a file in this folder, has nothing read that is not in the folder of the
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from cwl_ui_plugin.dags.folders import control_files
 from cwl_ui_plugin.opened import Place
 
 _FOLDER = ".values"
+_HALF_MADE = re.compile(r"\.[0-9a-f]{32}")
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -80,6 +82,14 @@ def runs_with_values() -> Iterator[tuple[tuple[str, str], Path]]:
     for folder in values_folder().glob("*/*"):
         if folder.resolve() == folder:
             yield (control_files.named_by(folder.parent.name), control_files.named_by(folder.name)), folder
+
+
+def forget_half_made(folder: Path, before: float) -> None:
+    """Remove what processes that were killed have left in a folder, if nobody has written to it since a time."""
+    for path in folder.glob(".*"):
+        with suppress(OSError):
+            if _HALF_MADE.fullmatch(path.name) and path.lstat().st_mtime <= before:
+                path.unlink()
 
 
 def forget(folder: Path) -> None:

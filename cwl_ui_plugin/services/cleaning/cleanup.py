@@ -149,9 +149,14 @@ def remove_expired(days: float) -> int:
 
 
 def forget_values() -> int:
-    """Remove the large values of runs that Airflow does not have in its list any more; return of how many runs."""
+    """Remove the large values of runs that Airflow does not have in its list any more; return of how many runs.
+
+    Of all others, those that are not whole: who wrote or fetched them was killed.
+    """
     limit, forgotten = time.time() - FORGOTTEN_SECONDS, 0
     kept = dict(kept_values.runs_with_values())
+    for folder in (kept_values.values_folder(), *kept.values()):
+        kept_values.forget_half_made(folder, limit)
     listed = {run for run, _state, _end in known_runs(sorted(kept))}
     for run, folder in kept.items():
         with suppress(FileNotFoundError):

@@ -231,6 +231,19 @@ def test_what_is_written_during_a_removal_is_removed_by_the_next(
     assert not task.folder.exists()
 
 
+def test_what_a_killed_process_has_left_of_a_large_value_is_removed(workflow: str, run_id: str, folders: Path) -> None:
+    known = kept_values.keep(workflow, run_id, lambda file: value_files.write(list(range(1000)), file, 1e6))
+    kept = kept_values.place_of(workflow, run_id).path
+    for folder in (kept, kept_values.values_folder()):
+        for name, age in (("0" * 32, 60), ("1" * 32, cleanup.FORGOTTEN_SECONDS + 60)):
+            (folder / f".{name}").write_text("half")
+            os.utime(folder / f".{name}", (time.time() - age,) * 2)
+    os.utime(kept / known.sha256, (0, 0))
+    assert cleanup.forget_values() == 0
+    assert sorted(path.name for path in kept.iterdir()) == [f".{'0' * 32}", known.sha256]
+    assert [path.name for path in kept_values.values_folder().glob(".*")] == [f".{'0' * 32}"]
+
+
 def test_large_values_stay_as_long_as_airflow_lists_their_run(workflow: str, run_id: str, folders: Path) -> None:
     def keep(run: tuple[str, str], age: float) -> Path:
         kept_values.keep(*run, lambda file: value_files.write(list(range(1000)), file, 1e6))
