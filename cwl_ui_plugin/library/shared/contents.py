@@ -177,7 +177,7 @@ def fill(store: Copies) -> None:
     wanted = [item for item in _versions(index) if brought.get(item[0], {}).get(item[1]) != item[2].sha256]
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="cwl-workflows") as pool:
         is_whole = all(list(pool.map(lambda item: _is_brought(store, *item), wanted)))
-    _remove_gone(store, index)
+    _remove_gone(store)
     for dag_id in index.entries:
         point(store, dag_id)
     for left in store.uploads.glob(f"{_FETCHED}*"):
@@ -205,11 +205,16 @@ def _is_brought(store: Copies, dag_id: str, digest: str, archive: Archive) -> bo
     return True
 
 
-def _remove_gone(store: Copies, index: Index) -> None:
-    """Remove versions that were in the bucket, and are not any more."""
+def _remove_gone(store: Copies) -> None:
+    """Remove versions that were in the bucket, and are not any more.
+
+    What is here is asked first: a version that is added meanwhile is in the index before it is here.
+    """
+    brought = store.known.brought()
+    index = store.index()
     gone = [
         (dag_id, digest)
-        for dag_id, digests in store.known.brought().items()
+        for dag_id, digests in brought.items()
         for digest in digests
         if index.archive(dag_id, digest) is None
     ]
