@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cwl_ui_plugin.library.approvals import ApprovalFolder
@@ -64,14 +65,21 @@ def _only_here(store: Copies, index: Index) -> dict[str, list[str]]:
 
 
 def _joined(store: Copies, own: Mapping[str, list[str]]) -> Index:
-    """Put what only the folder has into the bucket; what both have is as the bucket has it."""
+    """Put what only the folder has into the bucket; what both have is as the bucket has it.
+
+    Nothing of that is taken for what was in the bucket once and was removed there. The index names none of it before
+    all is there: raise :class:`StoreAway` where some can't be put.
+    """
     if own:
         log.warning("%d workflows of %s are put into the bucket of workflows", len(own), store.root)
+        store.known.forget([(dag_id, digest) for dag_id, digests in own.items() for digest in digests])
     versions: Versions = {}
     for dag_id, digests in own.items():
         for digest in digests:
-            with suppress(LibraryError, FileNotFoundError):
-                folder = WorkflowStore(store.root).version(dag_id, digest).folder
+            folder = _readable(store, dag_id, digest)
+            if folder is None:
+                continue
+            with suppress(FileNotFoundError):  # it was removed just now
                 archive = contents.put_version(store.bucket, dag_id, digest, folder)
                 versions.setdefault(dag_id, {})[digest] = archive
         contents.put_choices(store.bucket, store.workflows / dag_id)
@@ -89,6 +97,15 @@ def _joined(store: Copies, own: Mapping[str, list[str]]) -> Index:
         for digest, archive in archives.items():
             store.known.bring(dag_id, digest, archive.sha256)
     return index
+
+
+def _readable(store: Copies, dag_id: str, digest: str) -> Path | None:
+    """Return the folder of a version that only this machine has; None for one that nobody could use."""
+    try:
+        return WorkflowStore(store.root).version(dag_id, digest).folder
+    except (LibraryError, OSError, ValueError, TypeError, AttributeError) as error:
+        log.warning("The version %s of %s is not put into the bucket of workflows: %s", digest, dag_id, error)
+        return None
 
 
 def _merged(store: Copies, index: Index, versions: Versions) -> Iterator[tuple[str, Entry]]:
