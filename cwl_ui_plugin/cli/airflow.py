@@ -30,9 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not words:
         raise UsageError("Say what to do, such as: cwl-ui-plugin airflow dags list")
     os.umask(OTHERS)
-    program = Path(sys.executable).with_name("airflow")
+    command = [sys.executable, "-m", "cwl_ui_plugin.cli.airflow_process", *words]
     sys.stdout.flush()
-    os.execve(program, [program, *words], {**os.environ, **variables})  # noqa: S606 - no shell, our own environment
+    os.execve(sys.executable, command, {**os.environ, **variables})  # noqa: S606 - no shell, our own environment
 
 
 def settings_of(home: Path) -> dict[str, str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cwl_ui_plugin.cli import main
+from cwl_ui_plugin.cli import airflow_process, main
 from cwl_ui_plugin.cli.home import ENVIRONMENT, Home
 
 
@@ -22,7 +23,7 @@ class Became(Exception):
 def became(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
-    def execve(path: Path, words: list[Any], environment: dict[str, str]) -> None:
+    def execve(path: str, words: list[Any], environment: dict[str, str]) -> None:
         found.update(path=path, words=words, environment=environment)
         raise Became
 
@@ -42,8 +43,9 @@ def test_it_becomes_airflow_with_the_settings_of_the_server(
     monkeypatch.setenv("AIRFLOW_HOME", "/elsewhere")
     with pytest.raises(Became):
         main.main(["airflow", "--home", str(tmp_path), *between, "dags", "trigger", "x", "--conf", "{}"])
-    assert became["path"].name == "airflow"
-    assert became["words"][1:] == ["dags", "trigger", "x", "--conf", "{}"]
+    assert became["path"] == sys.executable
+    assert became["words"][1:3] == ["-m", airflow_process.__name__]
+    assert became["words"][3:] == ["dags", "trigger", "x", "--conf", "{}"]
     environment = became["environment"]
     assert environment["AIRFLOW_HOME"] == str(tmp_path)
     assert environment["AIRFLOW__CWL__RETRIES"] == "7"

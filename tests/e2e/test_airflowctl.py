@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from support.airflow_server import Server, wait_for
+from support.command_forks import commands
 
 pytestmark = pytest.mark.e2e
 Ctl = Callable[..., subprocess.CompletedProcess[str]]
@@ -21,23 +22,23 @@ SECONDS = 300
 
 
 @pytest.fixture(scope="module")
-def ctl(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Ctl:
+def ctl(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ctl]:
     """Call airflowctl as the server's administrator; it keeps the address in a folder of its own."""
     home = tmp_path_factory.mktemp("airflowctl")
-    environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW_CLI_TOKEN": server.token(), "COLUMNS": "1000"}
+    environment = {"AIRFLOW_HOME": str(home), "AIRFLOW_CLI_TOKEN": server.token(), "COLUMNS": "1000"}
     # Where no keyring is, it keeps the address and ends with 1: the token comes from the environment.
     environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+    program = Path(sys.executable).with_name("airflowctl")
+    login = [program, "auth", "login", "--api-url", server.url]
+    subprocess.run(login, env=os.environ | environment, check=True, capture_output=True, timeout=SECONDS)
+    with commands("airflowctl", "from airflowctl.__main__ import main", environment, home) as started:
 
-    def call(*words: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-        program = Path(sys.executable).with_name("airflowctl")
-        result = subprocess.run(
-            [program, *words], env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-        assert (result.returncode == 0) is ok, f"{words}: {result.stdout}\n{result.stderr}"
-        return result
+        def call(*words: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+            result = started(*words)
+            assert (result.returncode == 0) is ok, f"{words}: {result.stdout}\n{result.stderr}"
+            return result
 
-    call("auth", "login", "--api-url", server.url)
-    return call
+        yield call
 
 
 def rows(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

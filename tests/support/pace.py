@@ -19,7 +19,7 @@ UNTIL = "CWL_TESTS_UNTIL"
 TIME_IS_UP = "not reached: the time that this machine has for tests is up"
 ALL, ONCE = "all", "once"
 ROUNDS = 3_000_000
-SLOW_SECONDS = 0.12
+SLOW_SECONDS = 0.1
 """For so many rounds of a loop in Python. A machine on which ``make test`` takes 40 minutes needs some 0.08 seconds."""
 SHARE = 3
 """Of many things that are proven again one by one, a slow machine does one of so many."""
