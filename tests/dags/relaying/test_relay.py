@@ -45,6 +45,7 @@ AGENT = """
 import sys
 from cwl_ui_plugin.dags.relaying import agent
 
+agent.TOLD_SECONDS = float(sys.argv.pop())
 sys.exit(agent.main())
 """
 TASK = """
@@ -171,8 +172,9 @@ class Machine:
         """What the agent is started with."""
         return json.dumps({"options": self.options, "hosts": [socket.gethostname()], "certificates": {}})
 
-    def start_agent(self) -> Fork:
-        self.agent = self.forks.start(AGENT, [self.given], start_new_session=True)
+    def start_agent(self, told_seconds: float = 30.0) -> Fork:
+        """Start the agent, which waits so long to be told of a process that asks it."""
+        self.agent = self.forks.start(AGENT, [self.given, str(told_seconds)], start_new_session=True)
         self.processes.append(self.agent)
         return self.agent
 
@@ -450,7 +452,10 @@ def test_a_task_that_airflow_has_given_up_does_not_begin(machine, task, instance
     assert leases(task) == []
 
 
-def test_a_process_that_nobody_has_told_of_gets_nothing(machine, task, instance, monkeypatch):
+def test_a_process_that_nobody_has_told_of_gets_nothing(idle_machine, task, instance, eventually):
+    machine = idle_machine
+    machine.start_agent(told_seconds=5)
+    eventually(machine.has_socket)
     told = machine.start_task(task)
     machine.tell(told, task, instance)
     assert said(told) == "held"
