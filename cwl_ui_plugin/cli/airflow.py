@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cwl_ui_plugin.cli.errors import CliError, UsageError
 from cwl_ui_plugin.cli.home import ENVIRONMENT, OTHERS, default_home
+from cwl_ui_plugin.interpreters import module_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not words:
         raise UsageError("Say what to do, such as: cwl-ui-plugin airflow dags list")
     os.umask(OTHERS)
-    command = [sys.executable, "-m", "cwl_ui_plugin.cli.airflow_process", *words]
+    command = module_command("cwl_ui_plugin.cli.airflow_process", *words)
     sys.stdout.flush()
     os.execve(sys.executable, command, {**os.environ, **variables})  # noqa: S606 - no shell, our own environment
 

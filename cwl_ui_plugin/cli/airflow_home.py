@@ -6,11 +6,11 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from cwl_ui_plugin.cli.cfg_file import CfgFile
 from cwl_ui_plugin.cli.errors import CliError, UsageError
+from cwl_ui_plugin.interpreters import module_command
 
 NOTE = "init.json"
 
@@ -66,7 +66,7 @@ class AirflowHome:
 
     def _ran(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", *command],
+            module_command(*command),
             env={**os.environ, "AIRFLOW_HOME": str(self.folder), "AIRFLOW_CONFIG": str(self.cfg_path)},
             capture_output=True,
             text=True,

@@ -16,8 +16,6 @@ THRESHOLD = 50_000
 def main() -> None:
     """Do what ``airflow`` does with the arguments of this process."""
     gc.set_threshold(THRESHOLD, *gc.get_threshold()[1:])
-    if not getattr(sys.flags, "safe_path", False):
-        del sys.path[0]  # the working folder, which Python puts there for -m, and not for Airflow's own command
     from airflow.__main__ import main as airflow
 
     sys.argv[0] = "airflow"

@@ -6,7 +6,6 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -18,6 +17,7 @@ from cwl_ui_plugin import atomic
 from cwl_ui_plugin.cli.errors import CliError
 from cwl_ui_plugin.cli.guard import STOP_SECONDS, signal_group
 from cwl_ui_plugin.cwl.processes import task_processes
+from cwl_ui_plugin.interpreters import module_command
 from cwl_ui_plugin.servers import FILE_VARIABLE
 
 POLL_SECONDS = 0.1
@@ -59,7 +59,7 @@ class Components:
         self._say = say
         self._running: dict[str, Component] = {}
         self._guard = subprocess.Popen(
-            [sys.executable, "-m", "cwl_ui_plugin.cli.guard"],
+            module_command("cwl_ui_plugin.cli.guard"),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,

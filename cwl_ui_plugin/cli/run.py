@@ -22,6 +22,7 @@ from cwl_ui_client.uploading import local_name, split_fragment
 from cwl_ui_plugin.cli.client import Client, add_server_arguments
 from cwl_ui_plugin.cli.errors import CliError, UsageError
 from cwl_ui_plugin.cli.upload import Said
+from cwl_ui_plugin.interpreters import module_command
 from cwl_ui_plugin.version import __version__
 
 POLL_SECONDS = 0.1
@@ -90,7 +91,7 @@ def _server(arguments: argparse.Namespace) -> Iterator[Client]:
         return
     with tempfile.TemporaryDirectory(prefix="cwl-ui-plugin-") as folder:
         ready = Path(folder) / "ready.json"
-        command = [sys.executable, "-m", "cwl_ui_plugin.cli.main", "standalone", "--port", "0"]
+        command = module_command("cwl_ui_plugin.cli.main", "standalone", "--port", "0")
         command += ["--home", f"{folder}/home", "--ready-file", str(ready), "--input-root", "/"]
         with (Path(folder) / "log").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)

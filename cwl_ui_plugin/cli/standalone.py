@@ -19,6 +19,7 @@ from cwl_ui_plugin.cli.components import Components
 from cwl_ui_plugin.cli.errors import UsageError
 from cwl_ui_plugin.cli.home import ROLES, USER, Home, default_home, local_address
 from cwl_ui_plugin.cli.readiness import Readiness
+from cwl_ui_plugin.interpreters import module_command
 
 PRIVATE = 0o077
 """The umask of all processes: what they make is for their user only."""
@@ -103,11 +104,11 @@ class _StopSignals:
 def _start(components: Components, home: Home, port: int, host: str, stopping: _StopSignals) -> None:
     """Bring the database up to date, then start all components side by side."""
     print(f"Preparing {home.folder} …", flush=True)
-    components.finish("migrate", [sys.executable, "-m", "cwl_ui_plugin.cli.migrate", home.auth], lambda: stopping.asked)
+    components.finish("migrate", module_command("cwl_ui_plugin.cli.migrate", home.auth), lambda: stopping.asked)
     if stopping.asked:
         return
     print("Starting Airflow …", flush=True)
-    airflow = [sys.executable, "-m", "cwl_ui_plugin.cli.airflow_process"]
+    airflow = module_command("cwl_ui_plugin.cli.airflow_process")
     components.start("api-server", [*airflow, "api-server", "--host", host, "--port", str(port), "--workers", "1"])
     for name in COMPONENTS:
         components.start(name, [*airflow, name, *WITHOUT_LOG_SERVER.get(name, ())])

@@ -28,6 +28,7 @@ from cwl_ui_plugin.cwl.errors import (
     UnsupportedError,
 )
 from cwl_ui_plugin.cwl.plan import Plan, read_plan
+from cwl_ui_plugin.interpreters import module_command
 
 MEMORY_BYTES = 4 * 1024**3
 _ERRORS: dict[str, type[DocumentError]] = {"document": DocumentError, "unsupported": UnsupportedError}
@@ -95,7 +96,7 @@ def compile_in_process(
 
 def _start(request: _Request) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "cwl_ui_plugin.cwl.compile_process", json.dumps(request)],
+        module_command("cwl_ui_plugin.cwl.compile_process", json.dumps(request)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

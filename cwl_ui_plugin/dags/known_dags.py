@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from cwl_ui_plugin.dags import broken_dags, registration
 from cwl_ui_plugin.dags.bundle import WORKFLOWS_FILE, CwlDagBundle, remove_dag_file
 from cwl_ui_plugin.dags.names import BUNDLE, CLEAN_DAG_RUN
+from cwl_ui_plugin.interpreters import module_command
 from cwl_ui_plugin.library.errors import DamagedManifest, StoreAway, UnknownWorkflow
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class KnownDags:
             return
         log.info("Dags of workflows are written in a process of their own")
         self._is_writing_all = self._tries_of_all > 0
-        command = [sys.executable, "-m", "cwl_ui_plugin.dags.known_dags", *(["--all"] if self._is_writing_all else [])]
+        command = module_command("cwl_ui_plugin.dags.known_dags", *(["--all"] if self._is_writing_all else []))
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def _is_writing(self) -> bool:

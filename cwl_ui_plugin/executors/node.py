@@ -20,6 +20,7 @@ from typing import Any
 
 from cwl_ui_plugin.cwl.processes import task_processes
 from cwl_ui_plugin.cwl.processes.machine import JOB_VARIABLE
+from cwl_ui_plugin.interpreters import module_command
 
 MARGIN_SECONDS = 5.0
 """What a task gets besides its commands' grace; both together must be less than Slurm's KillWait (30 seconds)."""
@@ -60,7 +61,7 @@ def _run(workload: Path, settings: dict[str, Any]) -> int:
     task_processes.adopt_orphans()
     os.umask(settings["umask"])
     child = subprocess.Popen(
-        [sys.executable, "-m", "airflow.sdk.execution_time.execute_workload", "--json-path", str(workload)],
+        module_command("airflow.sdk.execution_time.execute_workload", "--json-path", str(workload)),
         env={**settings["variables"], **of_slurm, JOB_VARIABLE: job},
         stdin=subprocess.DEVNULL,
     )

@@ -20,7 +20,6 @@ import os
 import re
 import shlex
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ from cwl_ui_plugin import atomic, config
 from cwl_ui_plugin.cwl.processes.task_processes import SERVER_VARIABLE, TAG_VARIABLE
 from cwl_ui_plugin.cwl.small_files import read_small
 from cwl_ui_plugin.dags.folders import control_files, run_folder
+from cwl_ui_plugin.interpreters import module_command
 
 if TYPE_CHECKING:
     from cwl_ui_plugin.executors.needs import Needs
@@ -122,7 +122,7 @@ class Submission:
 
     def script(self) -> str:
         """Return what the batch script is: nothing in it is secret."""
-        command = [sys.executable, "-m", "cwl_ui_plugin.executors.node", str(self.folder)]
+        command = module_command("cwl_ui_plugin.executors.node", str(self.folder))
         return f"#!/bin/sh\nexec {shlex.join(command)}\n"
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from cwl_ui_plugin.cli import airflow_process, main
 from cwl_ui_plugin.cli.home import ENVIRONMENT, Home
+from cwl_ui_plugin.interpreters import module_command
 
 
 class Became(Exception):
@@ -44,8 +45,8 @@ def test_it_becomes_airflow_with_the_settings_of_the_server(
     with pytest.raises(Became):
         main.main(["airflow", "--home", str(tmp_path), *between, "dags", "trigger", "x", "--conf", "{}"])
     assert became["path"] == sys.executable
-    assert became["words"][1:3] == ["-m", airflow_process.__name__]
-    assert became["words"][3:] == ["dags", "trigger", "x", "--conf", "{}"]
+    words = ["dags", "trigger", "x", "--conf", "{}"]
+    assert became["words"] == module_command(airflow_process.__name__, *words)
     environment = became["environment"]
     assert environment["AIRFLOW_HOME"] == str(tmp_path)
     assert environment["AIRFLOW__CWL__RETRIES"] == "7"

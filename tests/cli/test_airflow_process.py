@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from cwl_ui_plugin.cli import airflow_process
+from cwl_ui_plugin.interpreters import module_command
 
 SPY = """
 import atexit, gc, sys
@@ -19,7 +19,7 @@ def test_it_is_airflow_and_takes_no_module_of_the_working_folder(tmp_path: Path)
     (tmp_path / "spies").mkdir()
     (tmp_path / "spies/sitecustomize.py").write_text(SPY)
     (tmp_path / "airflow.py").write_text("raise SystemExit('a module of the working folder')")
-    command = [sys.executable, "-m", airflow_process.__name__, "version"]
+    command = module_command(airflow_process.__name__, "version")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "spies")}
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr

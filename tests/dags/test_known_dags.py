@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.known_dags import change, import_errors, look, revision_in_database, row, write
 
+from cwl_ui_plugin.interpreters import module_command
 from cwl_ui_plugin.library.store import StoredVersion, WorkflowStore
 
 Add = Callable[[str, str], StoredVersion]
@@ -236,7 +237,7 @@ def test_the_dag_processor_has_all_written_when_it_starts_and_later_what_is_new(
         code: int | None = None
 
         def __init__(self, command: list[str], **_more: Any) -> None:
-            started.append(command[3:])
+            started.append(command[len(module_command(known_dags.__name__)) :])
             Process.code = None
 
         def poll(self) -> int | None:
@@ -274,7 +275,7 @@ def test_what_is_never_done_is_not_tried_for_ever(add: Add, bundle: Any, monkeyp
 
     class Failed:
         def __init__(self, command: list[str], **_more: Any) -> None:
-            started.append(command[3:])
+            started.append(command[len(module_command(known_dags.__name__)) :])
 
         def poll(self) -> int:
             return 1

@@ -283,9 +283,9 @@ def check_outputs(work: Work, outputs: object) -> None:
 
 
 def _is_deeper(value: object, most: int) -> bool:
-    level = [value]
+    level: list[dict[str, object] | list[object]] = [value] if isinstance(value, (dict, list)) else []
     for _depth in range(most):
-        inner = [item for node in level for item in (node.values() if isinstance(node, dict) else node)]  # type: ignore[attr-defined]
+        inner = (item for node in level for item in (node.values() if isinstance(node, dict) else node))
         level = [item for item in inner if isinstance(item, (dict, list))]
         if not level:
             return False

@@ -20,6 +20,7 @@ from typing import IO, Any
 from cwl_ui_plugin.cwl.errors import CwlError, JobError, Problem
 from cwl_ui_plugin.cwl.files import file_objects
 from cwl_ui_plugin.cwl.plan import START_DOCUMENT, step_document_text
+from cwl_ui_plugin.interpreters import module_command
 
 TIMEOUT_SECONDS = 60.0
 MEMORY_BYTES = 2 * 1024**3
@@ -63,7 +64,7 @@ def _files_in(node: object) -> Iterator[dict[str, object]]:
 def _asked(request: str, folder: str) -> dict[str, Any]:
     variables = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     child = subprocess.Popen(
-        [sys.executable, "-m", "cwl_ui_plugin.cwl.engine.secondary_names"],
+        module_command("cwl_ui_plugin.cwl.engine.secondary_names"),
         env={**variables, "HOME": folder, "TMPDIR": folder},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -29,6 +29,7 @@ from cwl_ui_plugin.dags.sharing import shares_folders
 from cwl_ui_plugin.dags.stopping import stop_orders
 from cwl_ui_plugin.dags.stopping.run_termination import RunEnding, is_stale
 from cwl_ui_plugin.dags.stopping.stop_orders import StopRequest
+from cwl_ui_plugin.interpreters import module_command
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.2
@@ -53,8 +54,7 @@ def start_janitor() -> None:
 def launch() -> subprocess.Popen[bytes]:
     """Start what looks after this machine: a janitor, or an agent where folders are not shared (``dags.relaying``)."""
     module = "cwl_ui_plugin.dags.stopping.janitor" if shares_folders() else "cwl_ui_plugin.dags.relaying.agent"
-    command = [sys.executable, "-m", module, settings()]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    return subprocess.Popen(module_command(module, settings()), stdin=subprocess.PIPE, start_new_session=True)
 
 
 def settings() -> str:

@@ -14,6 +14,7 @@ from cwl_ui_plugin.cwl.processes.machine import boot_of, this_host, this_machine
 from cwl_ui_plugin.dags.folders.run_folder import TaskLease
 from cwl_ui_plugin.dags.stopping import janitor, run_termination, stop_orders
 from cwl_ui_plugin.dags.stopping.run_termination import is_stale
+from cwl_ui_plugin.interpreters import module_command
 
 
 @pytest.fixture
@@ -99,8 +100,9 @@ def test_what_is_started_is_a_process_of_its_own_that_ends_with_its_pipe(
     monkeypatch.setattr(janitor.subprocess, "Popen", lambda *given, **options: seen.append((given, options)))
     janitor.launch()
     ((given, options),) = seen
-    assert given[0][:3] == [sys.executable, "-m", f"cwl_ui_plugin.dags.{module}"]
-    assert json.loads(given[0][3]) == json.loads(janitor.settings())
+    *command, told = given[0]
+    assert command == module_command(f"cwl_ui_plugin.dags.{module}")
+    assert json.loads(told) == json.loads(janitor.settings())
     assert options == {"stdin": janitor.subprocess.PIPE, "start_new_session": True}
 
 
