@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -32,7 +32,9 @@ sys.exit(1 if isinstance(status, str) else status or 0)
 def commands(name: str, begin: str, environment: Mapping[str, str], folder: Path) -> Iterator[Call]:
     """Give ``call(*words)``, which does what the command ``name`` does; ``begin`` imports its ``main`` and more."""
     errors = folder / f"{name}.errors.txt"
-    with patch.dict(os.environ, environment), forks(begin) as started:
+    with ExitStack() as stack:
+        with patch.dict(os.environ, environment):
+            started = stack.enter_context(forks(begin))
 
         def call(*words: str) -> subprocess.CompletedProcess[str]:
             with patch.dict(os.environ, environment):
